@@ -1,0 +1,1 @@
+//! The HTTPS client and its console, for any board

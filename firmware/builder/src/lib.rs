@@ -1,0 +1,1 @@
+//! Builds the firmware images and keeps their provenance

@@ -1,0 +1,1 @@
+//! A user-mode network for Ethernet frames, with no privileges

@@ -1,0 +1,1 @@
+//! Every scenario on the chosen board; the command; the rules of the repository
