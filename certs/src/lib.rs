@@ -1,1 +1,15 @@
-//! Certificates from recipes, and their fingerprints
+//! Certificates from recipes, and their fingerprints.
+//!
+//! What enters: the name of a [`Recipe`], or the text of a [`Fingerprint`]. What leaves: a [`CertifiedChain`], which is
+//! the same DER at every call and on every machine, so that a snapshot can hold a fingerprint literally; and
+//! fingerprints that can be parsed, printed and compared. This crate must not know servers, boards or scenarios, and
+//! reads neither clock nor random numbers.
+
+mod chain;
+mod fingerprint;
+mod key;
+mod recipe;
+
+pub use chain::{CertifiedChain, PrivateKey};
+pub use fingerprint::{Fingerprint, FingerprintError, FingerprintProblem};
+pub use recipe::{Recipe, UnknownRecipe};

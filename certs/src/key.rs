@@ -1,0 +1,65 @@
+//! P-256 keys from seeds, signing deterministically.
+//!
+//! What enters: a seed text. What leaves: a key that rcgen can sign with, always with the same signature for the same
+//! bytes (RFC 6979). These keys are public knowledge by construction: they may protect nothing but a test.
+
+use p256::SecretKey;
+use p256::ecdsa::signature::Signer;
+use p256::ecdsa::{DerSignature, SigningKey};
+use p256::elliptic_curve::sec1::ToSec1Point;
+use p256::pkcs8::EncodePrivateKey;
+use rcgen::{PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm};
+use sha2::{Digest, Sha256};
+
+use crate::PrivateKey;
+
+/// A P-256 key pair derived from a seed.
+pub(crate) struct SeededKey {
+    secret: SecretKey,
+    /// The public point, uncompressed (SEC 1 section 2.3.3): what rcgen puts into SubjectPublicKeyInfo.
+    public: Vec<u8>,
+}
+
+impl SeededKey {
+    /// Derives the key: the first SHA-256 of seed and counter that is a valid scalar.
+    pub(crate) fn from_seed(seed: &str) -> Self {
+        let secret = (0u32..)
+            .find_map(|counter| {
+                let digest = Sha256::new()
+                    .chain_update(b"pinrig test key")
+                    .chain_update(counter.to_be_bytes())
+                    .chain_update(seed.as_bytes())
+                    .finalize();
+                SecretKey::from_slice(&digest).ok()
+            })
+            .expect("one digest in 2^32 is no scalar, so a counter is found at once");
+        let public = secret.public_key().to_sec1_point(false).as_bytes().to_vec();
+        Self { secret, public }
+    }
+
+    /// The key as PKCS#8 DER, for a TLS library.
+    pub(crate) fn to_private_key(&self) -> PrivateKey {
+        let document = self
+            .secret
+            .to_pkcs8_der()
+            .expect("a valid P-256 key has a PKCS#8 form");
+        PrivateKey::from_pkcs8_der(document.as_bytes().to_vec())
+    }
+}
+
+impl PublicKeyData for SeededKey {
+    fn der_bytes(&self) -> &[u8] {
+        &self.public
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &PKCS_ECDSA_P256_SHA256
+    }
+}
+
+impl rcgen::SigningKey for SeededKey {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        let signature: DerSignature = SigningKey::from(&self.secret).sign(message);
+        Ok(signature.as_bytes().to_vec())
+    }
+}
