@@ -1,0 +1,259 @@
+//! Control and status registers, privilege and traps. Register numbers and values enter and leave; the GPIO registers are
+//! the bus's and are not here.
+//!
+//! Source: ESP32-C3 Technical Reference Manual, chapter 1 "ESP-RISC-V CPU", and The RISC-V Instruction Set Manual, volume II.
+//! There is no mie, no mip and no mcycle on this chip: which interrupts are enabled is the interrupt matrix's business.
+
+use super::Cause;
+
+/// Privilege of the code that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Privilege {
+    User = 0,
+    Machine = 3,
+}
+
+const MSTATUS: u16 = 0x300;
+const MTVEC: u16 = 0x305;
+/// Registers of which every bit keeps what is written.
+const PLAIN: [u16; 9] = [
+    0x340, // mscratch
+    0x343, // mtval
+    0x7A0, // tselect
+    0x7A1, // tdata1
+    0x7A2, // tdata2
+    0x7A5, // tcontrol
+    0x7B2, // dscratch0
+    0x7B3, // dscratch1
+    0x7A3, // tdata3
+];
+const MEPC: u16 = 0x341;
+const MCAUSE: u16 = 0x342;
+const PMPCFG0: u16 = 0x3A0;
+const PMPCFG3: u16 = 0x3A3;
+const PMPADDR0: u16 = 0x3B0;
+const PMPADDR15: u16 = 0x3BF;
+const MPCER: u16 = 0x7E0;
+const MPCMR: u16 = 0x7E1;
+const MPCCR: u16 = 0x7E2;
+
+const MIE: u32 = 1 << 3;
+const MPIE: u32 = 1 << 7;
+const MPP: u32 = 3 << 11;
+const TW: u32 = 1 << 21;
+const MSTATUS_WRITABLE: u32 = 1 | MIE | 1 << 4 | MPIE | MPP | TW;
+
+/// The events of mpcer that are counted: cycles and instructions, which are the same here.
+const COUNTED_EVENTS: u32 = 0b11;
+const COUNT_ENABLE: u32 = 1;
+const COUNT_SATURATE: u32 = 2;
+
+/// The registers' state.
+#[derive(Debug, Clone)]
+pub(super) struct Csrs {
+    pub(super) privilege: Privilege,
+    mstatus: u32,
+    mtvec: u32,
+    mepc: u32,
+    mcause: u32,
+    mtval: u32,
+    plain: [u32; PLAIN.len()],
+    pmpcfg: [u32; 4],
+    pmpaddr: [u32; 16],
+    mpcer: u32,
+    mpcmr: u32,
+    /// The count while it stands still; while it runs, the clock's value when it was zero.
+    count: u64,
+}
+
+impl Csrs {
+    pub(super) fn new() -> Self {
+        Self {
+            privilege: Privilege::Machine,
+            mstatus: 0,
+            mtvec: 1,
+            mepc: 0,
+            mcause: 0,
+            mtval: 0,
+            plain: [0; PLAIN.len()],
+            pmpcfg: [0; 4],
+            pmpaddr: [0; 16],
+            mpcer: 0,
+            mpcmr: COUNT_SATURATE | COUNT_ENABLE,
+            count: 0,
+        }
+    }
+
+    /// Reads a register at time `now`; `None` if there is none of that number.
+    pub(super) fn read(&self, number: u16, now: u64) -> Option<u32> {
+        Some(match number {
+            0xF11 => 0x612,
+            0xF12 => 0x8000_0001,
+            0xF13 => 1,
+            0xF14 => 0,
+            MSTATUS => self.mstatus,
+            // MXL = 32 bits; C, I, M, U
+            0x301 => 0x4010_1104,
+            MTVEC => self.mtvec,
+            MEPC => self.mepc,
+            MCAUSE => self.mcause,
+            0x343 => self.mtval,
+            PMPCFG0..=PMPCFG3 => self.pmpcfg[usize::from(number - PMPCFG0)],
+            PMPADDR0..=PMPADDR15 => self.pmpaddr[usize::from(number - PMPADDR0)],
+            MPCER => self.mpcer,
+            MPCMR => self.mpcmr,
+            MPCCR => self.count_at(now),
+            _ => {
+                let index = PLAIN.iter().position(|&plain| plain == number)?;
+                self.plain[index]
+            }
+        })
+    }
+
+    /// Writes a register at time `now`. False if there is none of that number. What a register cannot hold is dropped.
+    pub(super) fn write(&mut self, number: u16, value: u32, now: u64) -> bool {
+        match number {
+            MSTATUS => {
+                self.mstatus = value & MSTATUS_WRITABLE;
+                // Supervisor and reserved modes do not exist: MPP reads back as user mode.
+                if self.mstatus & MPP != MPP {
+                    self.mstatus &= !MPP;
+                }
+            }
+            0x301 => {}
+            // Vectored is the only mode, and the table is aligned to 256 bytes.
+            MTVEC => self.mtvec = value & !0xFF | 1,
+            MEPC => self.mepc = value & !1,
+            MCAUSE => self.mcause = value & 0x8000_001F,
+            0x343 => self.mtval = value,
+            PMPCFG0..=PMPCFG3 => self.write_pmpcfg(usize::from(number - PMPCFG0), value),
+            PMPADDR0..=PMPADDR15 => self.write_pmpaddr(usize::from(number - PMPADDR0), value),
+            MPCER => self.recount(now, |csrs| csrs.mpcer = value & 0x7FF),
+            MPCMR => self.recount(now, |csrs| csrs.mpcmr = value & 3),
+            MPCCR => {
+                self.count = if self.counts() {
+                    now.wrapping_sub(u64::from(value))
+                } else {
+                    u64::from(value)
+                };
+            }
+            _ => {
+                let Some(index) = PLAIN.iter().position(|&plain| plain == number) else {
+                    return false;
+                };
+                self.plain[index] = value;
+            }
+        }
+        true
+    }
+
+    /// Whether code of the present privilege may access the register, and write it if `write`.
+    pub(super) fn permits(&self, number: u16, write: bool) -> bool {
+        let read_only = number >> 10 == 3;
+        let needs = number >> 8 & 3;
+        // Debug mode, which nothing here enters, owns dcsr, dpc and the scratch registers.
+        let debug_only = (0x7B0..=0x7BF).contains(&number);
+        !(debug_only || write && read_only) && self.privilege as u16 >= needs
+    }
+
+    /// Whether an interrupt that is presented now is taken.
+    pub(super) fn interrupts_enabled(&self) -> bool {
+        self.mstatus & MIE != 0 || self.privilege == Privilege::User
+    }
+
+    /// Whether `wfi` is allowed.
+    pub(super) fn permits_wfi(&self) -> bool {
+        self.privilege == Privilege::Machine || self.mstatus & TW == 0
+    }
+
+    /// Enters a trap from `pc`; the address at which the hart goes on.
+    pub(super) fn enter_trap(&mut self, cause: Cause, value: u32, pc: u32) -> u32 {
+        self.mepc = pc;
+        self.mcause = cause.code();
+        self.mtval = value;
+        let enabled = self.mstatus & MIE != 0;
+        self.mstatus &= !(MIE | MPIE | MPP);
+        if enabled {
+            self.mstatus |= MPIE;
+        }
+        if self.privilege == Privilege::Machine {
+            self.mstatus |= MPP;
+        }
+        self.privilege = Privilege::Machine;
+        match cause {
+            Cause::Interrupt(line) => self.trap_base() + 4 * u32::from(line & 31),
+            _ => self.trap_base(),
+        }
+    }
+
+    /// Returns from a trap (`mret`); the address at which the hart goes on.
+    pub(super) fn leave_trap(&mut self) -> u32 {
+        let enabled = self.mstatus & MPIE != 0;
+        self.privilege = if self.mstatus & MPP == MPP {
+            Privilege::Machine
+        } else {
+            Privilege::User
+        };
+        self.mstatus &= !(MIE | MPP);
+        self.mstatus |= MPIE;
+        if enabled {
+            self.mstatus |= MIE;
+        }
+        self.mepc
+    }
+
+    /// Where exceptions go.
+    pub(super) fn trap_base(&self) -> u32 {
+        self.mtvec & !0xFF
+    }
+
+    /// An entry with its lock bit set keeps its value until reset.
+    fn write_pmpcfg(&mut self, index: usize, value: u32) {
+        let (old, new) = (self.pmpcfg[index].to_le_bytes(), value.to_le_bytes());
+        let kept = std::array::from_fn(|byte| {
+            if old[byte] & 0x80 != 0 {
+                old[byte]
+            } else {
+                new[byte]
+            }
+        });
+        self.pmpcfg[index] = u32::from_le_bytes(kept);
+    }
+
+    fn write_pmpaddr(&mut self, index: usize, value: u32) {
+        let config = |entry: usize| self.pmpcfg[entry / 4].to_le_bytes()[entry % 4];
+        // A locked top-of-range entry locks the address below it as well.
+        let below_locked_range = index < 15 && config(index + 1) & 0x98 == 0x88;
+        if config(index) & 0x80 == 0 && !below_locked_range {
+            self.pmpaddr[index] = value;
+        }
+    }
+
+    fn counts(&self) -> bool {
+        self.mpcmr & COUNT_ENABLE != 0 && self.mpcer & COUNTED_EVENTS != 0
+    }
+
+    fn count_at(&self, now: u64) -> u32 {
+        let count = if self.counts() {
+            now.wrapping_sub(self.count)
+        } else {
+            self.count
+        };
+        if self.mpcmr & COUNT_SATURATE != 0 {
+            u32::try_from(count).unwrap_or(u32::MAX)
+        } else {
+            count as u32
+        }
+    }
+
+    /// Changes what is counted, without changing the count.
+    fn recount(&mut self, now: u64, change: impl FnOnce(&mut Self)) {
+        let count = u64::from(self.count_at(now));
+        change(self);
+        self.count = if self.counts() {
+            now.wrapping_sub(count)
+        } else {
+            count
+        };
+    }
+}

@@ -1,0 +1,175 @@
+//! The processor: one RV32IMC hart with machine and user mode, as in the ESP32-C3. Memory, a bus and a time limit enter
+//! [`Hart::run`]; the reason why it stopped leaves. It knows no peripheral and no host: same memory, same answers from the
+//! bus, same instruction count.
+//!
+//! Instructions are decoded once into pages of operations (`decode`, `code`) and executed from there (`execute`). Stores
+//! into decoded code, MMU changes and flash writes take effect at once, with or without `fence.i`.
+//!
+//! Physical memory protection, triggers and mstatus.TW exist as registers; of these only TW is enforced.
+
+mod code;
+mod csr;
+mod decode;
+mod execute;
+
+use crate::bus::Bus;
+use crate::memory::Memory;
+use code::DecodedCode;
+use csr::Csrs;
+use decode::SINK;
+
+/// Registers are indexed by a byte, so that no access needs a bounds check; those beyond [`SINK`] do not exist.
+type Registers = [u32; 256];
+
+/// A hart and what it has decoded.
+#[derive(Debug, Clone)]
+pub struct Hart {
+    registers: Box<Registers>,
+    pc: u32,
+    csrs: Csrs,
+    now: u64,
+    asleep: bool,
+    stop_at_ebreak: bool,
+    reset_vector: u32,
+    code: DecodedCode,
+}
+
+/// Why [`Hart::run`] returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// The clock stands at `until`.
+    Deadline,
+    /// A store to a register asked for it.
+    Yield,
+    /// Asleep in `wfi`, and the bus presents no interrupt. [`Hart::advance`] skips the time until one comes.
+    Wfi,
+    /// At an `ebreak` at this address, which has not been executed. Only after [`Hart::stop_at_ebreak`].
+    Breakpoint(u32),
+    /// An exception whose handler cannot be fetched: the hart is stuck until it is reset. mepc and mcause tell more.
+    DoubleTrap,
+}
+
+/// Causes of traps, by their names in the chip's manual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    InstructionAccessFault,
+    IllegalInstruction,
+    Breakpoint,
+    LoadAccessFault,
+    StoreAccessFault,
+    EcallFromUser,
+    EcallFromMachine,
+    /// The interrupt matrix's line.
+    Interrupt(u8),
+}
+
+impl Cause {
+    /// The value of mcause.
+    fn code(self) -> u32 {
+        match self {
+            Self::InstructionAccessFault => 1,
+            Self::IllegalInstruction => 2,
+            Self::Breakpoint => 3,
+            Self::LoadAccessFault => 5,
+            Self::StoreAccessFault => 7,
+            Self::EcallFromUser => 8,
+            Self::EcallFromMachine => 11,
+            Self::Interrupt(line) => 1 << 31 | u32::from(line & 31),
+        }
+    }
+}
+
+impl Hart {
+    /// A hart that has just been powered on, about to execute at `reset_vector`.
+    #[must_use]
+    pub fn new(reset_vector: u32) -> Self {
+        Self {
+            registers: Box::new([0; 256]),
+            pc: reset_vector & !1,
+            csrs: Csrs::new(),
+            now: 0,
+            asleep: false,
+            stop_at_ebreak: false,
+            reset_vector,
+            code: DecodedCode::new(),
+        }
+    }
+
+    /// Executes until the clock stands at `until` or something else stops the hart. An interrupt that the bus presents is
+    /// taken on entry, and after instructions that enable interrupts; whoever changes interrupt lines between two runs need
+    /// do no more. An entry into a handler takes no time; an instruction that traps takes one cycle.
+    pub fn run(&mut self, memory: &mut Memory, bus: &mut impl Bus, until: u64) -> Exit {
+        execute::run(self, memory, bus, until)
+    }
+
+    /// The board's clock: cycles since power-on, one to an instruction. A reset does not turn it back.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// Lets time pass without instructions: the idle time that is skipped while the hart sleeps.
+    pub fn advance(&mut self, cycles: u64) {
+        self.now = self.now.saturating_add(cycles);
+    }
+
+    /// Resets everything but the clock.
+    pub fn reset(&mut self) {
+        self.registers.fill(0);
+        self.pc = self.reset_vector & !1;
+        self.csrs = Csrs::new();
+        self.asleep = false;
+    }
+
+    /// Whether the hart sleeps in `wfi`.
+    #[must_use]
+    pub fn is_asleep(&self) -> bool {
+        self.asleep
+    }
+
+    /// Whether `ebreak` stops [`Hart::run`] with [`Exit::Breakpoint`], as with a debugger attached, or traps to the program.
+    pub fn stop_at_ebreak(&mut self, stop: bool) {
+        self.stop_at_ebreak = stop;
+    }
+
+    /// Address of the next instruction.
+    #[must_use]
+    pub fn pc(&self) -> u32 {
+        self.pc
+    }
+
+    /// Goes on at `pc` (bit 0 is dropped), awake.
+    pub fn set_pc(&mut self, pc: u32) {
+        self.pc = pc & !1;
+        self.asleep = false;
+    }
+
+    /// Register x`number`, 0..=31; others read as zero.
+    #[must_use]
+    pub fn register(&self, number: u8) -> u32 {
+        if number < SINK {
+            self.registers[usize::from(number)]
+        } else {
+            0
+        }
+    }
+
+    /// Sets register x`number`, 1..=31; others are ignored.
+    pub fn set_register(&mut self, number: u8, value: u32) {
+        if (1..SINK).contains(&number) {
+            self.registers[usize::from(number)] = value;
+        }
+    }
+
+    /// Reads a control and status register, whatever the privilege; `None` if the hart has none of that number (the GPIO
+    /// registers are the bus's).
+    #[must_use]
+    pub fn csr(&self, number: u16) -> Option<u32> {
+        self.csrs.read(number, self.now)
+    }
+
+    /// Writes a control and status register, whatever the privilege; false if the hart has none of that number.
+    pub fn set_csr(&mut self, number: u16, value: u32) -> bool {
+        self.csrs.write(number, value, self.now)
+    }
+}

@@ -1,0 +1,432 @@
+//! The ESP32-C3's plain memory: mask ROM, SRAM, RTC fast RAM, and flash as the cache and its MMU show it. Addresses enter,
+//! bytes leave. It knows no register and no instruction; it only remembers which bytes the hart has decoded, so that the
+//! hart can be told when they change.
+//!
+//! | address | what |
+//! |---|---|
+//! | 0x3C00_0000, 8 MB | flash, data bus, through the MMU |
+//! | 0x3FC8_0000, 384 KB | SRAM1, data bus |
+//! | 0x3FF0_0000, 128 KB | the last 128 KB of the ROM, data bus |
+//! | 0x4000_0000, 384 KB | ROM, instruction bus |
+//! | 0x4037_C000, 16 + 384 KB | SRAM0 then SRAM1, instruction bus |
+//! | 0x4200_0000, 8 MB | flash, instruction bus, through the same MMU entries |
+//! | 0x5000_0000, 8 KB | RTC fast RAM |
+//!
+//! Misaligned loads and stores work in all of them, as on the chip, whose exception table has no misaligned causes
+//! (ESP32-C3 Technical Reference Manual, chapter 1, "Exception Causes").
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::bus::Width;
+
+/// First address of the mask ROM on the instruction bus.
+pub const ROM: u32 = 0x4000_0000;
+/// Size of the mask ROM in bytes.
+pub const ROM_SIZE: u32 = 0x6_0000;
+/// First address of SRAM0, and after it SRAM1, on the instruction bus.
+pub const SRAM_CODE: u32 = 0x4037_C000;
+/// Size of SRAM0 and SRAM1 together in bytes.
+pub const SRAM_SIZE: u32 = SRAM0_SIZE + SRAM1_SIZE;
+/// First address of SRAM1 on the data bus.
+pub const SRAM_DATA: u32 = 0x3FC8_0000;
+/// First address of flash on the instruction bus.
+pub const FLASH_CODE: u32 = 0x4200_0000;
+/// First address of flash on the data bus.
+pub const FLASH_DATA: u32 = 0x3C00_0000;
+/// Size of the window through which each bus sees flash, in bytes.
+pub const FLASH_WINDOW: u32 = 0x80_0000;
+/// First address of RTC fast RAM.
+pub const RTC: u32 = 0x5000_0000;
+/// Size of RTC fast RAM in bytes.
+pub const RTC_SIZE: u32 = 0x2000;
+/// Entries of the MMU table, shared by both buses.
+pub const MMU_ENTRIES: usize = 128;
+/// Size of what one MMU entry maps, in bytes.
+pub const MMU_PAGE: usize = 0x1_0000;
+
+const SRAM0_SIZE: u32 = 0x4000;
+const SRAM1_SIZE: u32 = 0x6_0000;
+const ROM_DATA: u32 = 0x3FF0_0000;
+const ROM_DATA_OFFSET: u32 = 0x4_0000;
+/// Base of an MMU entry that maps nothing: beyond any flash.
+const UNMAPPED: usize = usize::MAX / 2;
+/// Bytes of RAM that share one "has decoded code" mark.
+const GRANULE: usize = 256;
+/// More changed ranges than this are not listed one by one.
+const MANY_RANGES: usize = 64;
+
+/// The chip's memories. Contents of RAM are zero at power-on, flash is erased (0xFF).
+#[derive(Clone)]
+pub struct Memory {
+    rom: Arc<[u8]>,
+    sram: Box<[u8; SRAM_SIZE as usize]>,
+    rtc: Box<[u8; RTC_SIZE as usize]>,
+    flash: Arc<[u8]>,
+    /// Offset in flash of what each entry maps, or [`UNMAPPED`].
+    mmu: [usize; MMU_ENTRIES],
+    sram_code: Box<[bool; SRAM_SIZE as usize / GRANULE]>,
+    rtc_code: [bool; RTC_SIZE as usize / GRANULE],
+    /// One bit an MMU entry: the hart has decoded code that it maps.
+    flash_code: u128,
+    stale: Stale,
+}
+
+/// Decoded code that no longer says what memory says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Stale {
+    /// Changed bytes, as addresses on the instruction bus.
+    pub(crate) ranges: Vec<Range<u32>>,
+    /// One bit an MMU entry.
+    pub(crate) entries: u128,
+    /// Anything in RAM may have changed.
+    pub(crate) all_ram: bool,
+}
+
+/// What became of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// The bytes are there.
+    Done,
+    /// The bytes are there, and [`Memory::take_stale`] has news.
+    OverCode,
+    /// No plain memory there, or none that can be written.
+    Elsewhere,
+}
+
+impl Memory {
+    /// Memory with the given ROM (384 KB; what a shorter one lacks does not answer) and erased flash of `flash_size` bytes.
+    #[must_use]
+    pub fn new(rom: Arc<[u8]>, flash_size: usize) -> Self {
+        Self::with_flash(rom, vec![0xFF; flash_size].into())
+    }
+
+    /// Memory with the given ROM and flash contents. The flash is shared until one of its holders changes it.
+    #[must_use]
+    pub fn with_flash(rom: Arc<[u8]>, flash: Arc<[u8]>) -> Self {
+        Self {
+            rom,
+            sram: boxed(0),
+            rtc: boxed(0),
+            flash,
+            mmu: [UNMAPPED; MMU_ENTRIES],
+            sram_code: boxed(false),
+            rtc_code: [false; RTC_SIZE as usize / GRANULE],
+            flash_code: 0,
+            stale: Stale::default(),
+        }
+    }
+
+    /// Reads plain memory: zero-extended, little-endian. `None` where none answers.
+    #[must_use]
+    pub fn load(&self, address: u32, width: Width) -> Option<u32> {
+        match width {
+            Width::Byte => self.read::<1>(address).map(|[byte]| u32::from(byte)),
+            Width::Half => self
+                .read(address)
+                .map(|bytes| u32::from(u16::from_le_bytes(bytes))),
+            Width::Word => self.read(address).map(u32::from_le_bytes),
+        }
+    }
+
+    /// Writes plain memory; false, and nothing written, where none answers or it cannot be written (ROM, flash).
+    pub fn store(&mut self, address: u32, width: Width, value: u32) -> bool {
+        let bytes = value.to_le_bytes();
+        let stored = match width {
+            Width::Byte => self.write(address, [bytes[0]]),
+            Width::Half => self.write(address, [bytes[0], bytes[1]]),
+            Width::Word => self.write(address, bytes),
+        };
+        stored != Stored::Elsewhere
+    }
+
+    /// Reads RAM, as a DMA engine does: SRAM and RTC fast RAM through either bus. False, and `into` untouched, if any of it
+    /// lies elsewhere.
+    #[must_use]
+    pub fn read_bytes(&self, address: u32, into: &mut [u8]) -> bool {
+        let from = match self.ram(address, into.len()) {
+            Some(Ram::Sram(range)) => self.sram.get(range),
+            Some(Ram::Rtc(range)) => self.rtc.get(range),
+            None => None,
+        };
+        let Some(from) = from else { return false };
+        into.copy_from_slice(from);
+        true
+    }
+
+    /// Writes RAM, as a DMA engine does. False, and nothing written, if any of it lies elsewhere.
+    pub fn write_bytes(&mut self, address: u32, from: &[u8]) -> bool {
+        let (into, marks, base, start) = match self.ram(address, from.len()) {
+            Some(Ram::Sram(range)) => {
+                let start = range.start;
+                let into = self.sram.get_mut(range);
+                (into, self.sram_code.as_slice(), SRAM_CODE, start)
+            }
+            Some(Ram::Rtc(range)) => {
+                let start = range.start;
+                let into = self.rtc.get_mut(range);
+                (into, self.rtc_code.as_slice(), RTC, start)
+            }
+            None => return false,
+        };
+        let Some(into) = into else { return false };
+        into.copy_from_slice(from);
+        if !from.is_empty() {
+            let granules = start / GRANULE..=(start + from.len() - 1) / GRANULE;
+            if marks
+                .get(granules)
+                .is_some_and(|marks| marks.contains(&true))
+            {
+                let address = base + start as u32;
+                self.stale.add(address..address + from.len() as u32);
+            }
+        }
+        true
+    }
+
+    /// Sets an entry of the MMU table: the flash page of 64 KB that it maps, or nothing. An entry of 128 or more does not
+    /// exist and is ignored; a page beyond the flash does not answer.
+    pub fn map(&mut self, entry: usize, page: Option<u16>) {
+        let base = page.map_or(UNMAPPED, |page| usize::from(page) * MMU_PAGE);
+        if let Some(slot) = self.mmu.get_mut(entry)
+            && *slot != base
+        {
+            *slot = base;
+            self.stale.entries |= self.flash_code & (1 << entry);
+        }
+    }
+
+    /// The flash chip's contents.
+    #[must_use]
+    pub fn flash(&self) -> &[u8] {
+        &self.flash
+    }
+
+    /// The flash chip's contents to keep or to start another board from, without a copy.
+    #[must_use]
+    pub fn flash_image(&self) -> Arc<[u8]> {
+        Arc::clone(&self.flash)
+    }
+
+    /// Programs or erases: hands `range` of the flash (cut to its size) to `change`. The MMU's view follows at once.
+    pub fn flash_modify(&mut self, range: Range<usize>, change: impl FnOnce(&mut [u8])) {
+        let end = range.end.min(self.flash.len());
+        let start = range.start.min(end);
+        if start == end {
+            return;
+        }
+        if let Some(part) = Arc::make_mut(&mut self.flash).get_mut(start..end) {
+            change(part);
+        }
+        for (entry, &base) in self.mmu.iter().enumerate() {
+            if base < end && start < base.saturating_add(MMU_PAGE) {
+                self.stale.entries |= self.flash_code & (1 << entry);
+            }
+        }
+    }
+
+    /// Loses what a power cycle loses: RAM and MMU table. Flash stays.
+    pub fn power_cycle(&mut self) {
+        self.sram.fill(0);
+        self.rtc.fill(0);
+        self.mmu = [UNMAPPED; MMU_ENTRIES];
+        self.stale.all_ram = true;
+        self.stale.entries = self.flash_code;
+    }
+
+    /// Reads `N` bytes from any memory, on either bus.
+    #[inline(always)]
+    pub(crate) fn read<const N: usize>(&self, address: u32) -> Option<[u8; N]> {
+        // The two regions that compiled code reads most come first, in line.
+        let offset = address.wrapping_sub(SRAM_DATA) as usize;
+        if offset <= SRAM1_SIZE as usize - N {
+            return chunk(self.sram.as_slice(), offset + SRAM0_SIZE as usize);
+        }
+        let offset = address.wrapping_sub(FLASH_DATA) as usize;
+        if offset < FLASH_WINDOW as usize && offset % MMU_PAGE <= MMU_PAGE - N {
+            return chunk(&self.flash, self.mmu[offset / MMU_PAGE] + offset % MMU_PAGE);
+        }
+        self.read_elsewhere(address)
+    }
+
+    #[inline(never)]
+    fn read_elsewhere<const N: usize>(&self, address: u32) -> Option<[u8; N]> {
+        let within = |base: u32, size: u32| {
+            let offset = address.wrapping_sub(base);
+            (offset < size).then_some(offset as usize)
+        };
+        if let Some(offset) = within(SRAM_CODE, SRAM_SIZE) {
+            chunk(self.sram.as_slice(), offset)
+        } else if let Some(offset) = within(ROM, ROM_SIZE) {
+            chunk(&self.rom, offset)
+        } else if let Some(offset) = within(ROM_DATA, ROM_SIZE - ROM_DATA_OFFSET) {
+            chunk(&self.rom, offset + ROM_DATA_OFFSET as usize)
+        } else if let Some(offset) = within(RTC, RTC_SIZE) {
+            chunk(self.rtc.as_slice(), offset)
+        } else if let Some(offset) =
+            within(FLASH_CODE, FLASH_WINDOW).or_else(|| within(FLASH_DATA, FLASH_WINDOW))
+        {
+            self.read_flash(offset)
+        } else {
+            None
+        }
+    }
+
+    /// Byte by byte, since a misaligned access may begin in one MMU page and end in the next.
+    fn read_flash<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        for (offset, byte) in (offset..).zip(&mut bytes) {
+            let base = *self.mmu.get(offset / MMU_PAGE)?;
+            *byte = *self.flash.get(base + offset % MMU_PAGE)?;
+        }
+        Some(bytes)
+    }
+
+    /// Writes `N` bytes to RAM, on either bus.
+    #[inline(always)]
+    pub(crate) fn write<const N: usize>(&mut self, address: u32, bytes: [u8; N]) -> Stored {
+        let offset = address.wrapping_sub(SRAM_DATA) as usize;
+        if offset <= SRAM1_SIZE as usize - N {
+            let offset = offset + SRAM0_SIZE as usize;
+            if let Some(into) = self.sram[offset..].first_chunk_mut() {
+                *into = bytes;
+            }
+            if self.sram_code[offset / GRANULE] {
+                return self.over_code(SRAM_CODE + offset as u32, N);
+            }
+            return Stored::Done;
+        }
+        self.write_elsewhere(address, bytes)
+    }
+
+    #[inline(never)]
+    fn write_elsewhere<const N: usize>(&mut self, address: u32, bytes: [u8; N]) -> Stored {
+        let (into, marked, base, offset) = match self.ram(address, N) {
+            Some(Ram::Sram(range)) => {
+                let marked = self.sram_code[range.start / GRANULE];
+                (
+                    &mut self.sram[range.clone()],
+                    marked,
+                    SRAM_CODE,
+                    range.start,
+                )
+            }
+            Some(Ram::Rtc(range)) => {
+                let marked = self.rtc_code[range.start / GRANULE];
+                (&mut self.rtc[range.clone()], marked, RTC, range.start)
+            }
+            None => return Stored::Elsewhere,
+        };
+        into.copy_from_slice(&bytes);
+        if marked {
+            return self.over_code(base + offset as u32, N);
+        }
+        Stored::Done
+    }
+
+    #[cold]
+    fn over_code(&mut self, address: u32, length: usize) -> Stored {
+        self.stale.add(address..address + length as u32);
+        Stored::OverCode
+    }
+
+    /// Where in RAM `length` bytes from `address` lie, if they all do.
+    fn ram(&self, address: u32, length: usize) -> Option<Ram> {
+        let within = |base: u32, size: u32| {
+            let start = address.wrapping_sub(base) as usize;
+            let size = size as usize;
+            (start < size && length <= size - start).then(|| start..start + length)
+        };
+        let shifted = |range: Range<usize>| {
+            range.start + SRAM0_SIZE as usize..range.end + SRAM0_SIZE as usize
+        };
+        within(SRAM_DATA, SRAM1_SIZE)
+            .map(shifted)
+            .or_else(|| within(SRAM_CODE, SRAM_SIZE))
+            .map(Ram::Sram)
+            .or_else(|| within(RTC, RTC_SIZE).map(Ram::Rtc))
+    }
+
+    /// Two bytes of code at an even address on the instruction bus.
+    pub(crate) fn fetch(&self, address: u32) -> Option<u16> {
+        // Nothing is fetched over the data bus.
+        if !(ROM..RTC + RTC_SIZE).contains(&address) {
+            return None;
+        }
+        self.read_elsewhere(address).map(u16::from_le_bytes)
+    }
+
+    /// Notes that the hart holds a decoded instruction of up to four bytes at `address` on the instruction bus.
+    pub(crate) fn mark_code(&mut self, address: u32) {
+        // A store only looks at the mark of its first byte, so an instruction marks what lies three bytes before it as well.
+        for address in [address.wrapping_sub(3), address, address.wrapping_add(3)] {
+            let sram = address.wrapping_sub(SRAM_CODE) as usize / GRANULE;
+            let rtc = address.wrapping_sub(RTC) as usize / GRANULE;
+            let entry = address.wrapping_sub(FLASH_CODE) as usize / MMU_PAGE;
+            if let Some(mark) = self.sram_code.get_mut(sram) {
+                *mark = true;
+            } else if let Some(mark) = self.rtc_code.get_mut(rtc) {
+                *mark = true;
+            } else if entry < MMU_ENTRIES {
+                self.flash_code |= 1 << entry;
+            }
+        }
+    }
+
+    /// Whether [`Memory::take_stale`] has news.
+    #[inline]
+    pub(crate) fn has_stale(&self) -> bool {
+        self.stale.entries != 0 || self.stale.all_ram || !self.stale.ranges.is_empty()
+    }
+
+    /// Takes the list of what changed under decoded code.
+    pub(crate) fn take_stale(&mut self) -> Stale {
+        let stale = std::mem::take(&mut self.stale);
+        self.flash_code &= !stale.entries;
+        if stale.all_ram {
+            self.sram_code.fill(false);
+            self.rtc_code.fill(false);
+        }
+        stale
+    }
+}
+
+impl Stale {
+    fn add(&mut self, range: Range<u32>) {
+        if self.ranges.len() < MANY_RANGES {
+            self.ranges.push(range);
+        } else {
+            self.all_ram = true;
+        }
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Memory")
+            .field("rom", &self.rom.len())
+            .field("flash", &self.flash.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A range of one of the RAMs.
+enum Ram {
+    Sram(Range<usize>),
+    Rtc(Range<usize>),
+}
+
+#[inline(always)]
+fn chunk<const N: usize>(bytes: &[u8], offset: usize) -> Option<[u8; N]> {
+    bytes.get(offset..)?.first_chunk().copied()
+}
+
+/// An array on the heap that never lay on the stack.
+fn boxed<T: Clone, const N: usize>(value: T) -> Box<[T; N]> {
+    match vec![value; N].into_boxed_slice().try_into() {
+        Ok(array) => array,
+        Err(_) => unreachable!("the vector was made with N elements"),
+    }
+}
