@@ -1,0 +1,95 @@
+//! Runs the program `crypto.bin` on a bare hart: input bytes enter; output bytes and the instruction count leave.
+
+use std::sync::Arc;
+
+use virtual_esp32c3::bus::{AfterStore, Bus, Fault, Width};
+use virtual_esp32c3::hart::{Exit, Hart};
+use virtual_esp32c3::memory::{FLASH_CODE, Memory, SRAM_DATA};
+
+/// The program's functions, by the number in a0.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Function {
+    /// A multiple of P-256's generator: a scalar of 32 bytes enters, x and y leave.
+    P256 = 0,
+    /// SHA-256.
+    Sha256 = 1,
+}
+
+/// A chip with the program in its flash and nothing else.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    hart: Hart,
+    memory: Memory,
+}
+
+const INPUT: u32 = SRAM_DATA;
+const OUTPUT: u32 = SRAM_DATA + 0x8000;
+const LIMIT: u64 = 1_000_000_000;
+
+impl Machine {
+    pub(crate) fn new() -> Self {
+        let program = include_bytes!("crypto.bin");
+        let mut memory = Memory::new(Arc::from([]), 0x2_0000);
+        memory.flash_modify(0..program.len(), |flash| flash.copy_from_slice(program));
+        memory.map(0, Some(0));
+        let mut hart = Hart::new(FLASH_CODE);
+        hart.stop_at_ebreak(true);
+        Self { hart, memory }
+    }
+
+    /// Calls a function of the program; what it returns, and how many instructions it took.
+    pub(crate) fn call(&mut self, function: Function, input: &[u8]) -> (Vec<u8>, u64) {
+        assert!(self.memory.write_bytes(INPUT, input), "the input fits");
+        self.hart.reset();
+        self.hart.set_register(10, function as u32);
+        self.hart.set_register(11, INPUT);
+        self.hart.set_register(12, input.len() as u32);
+        self.hart.set_register(13, OUTPUT);
+        let start = self.hart.now();
+        let exit = self
+            .hart
+            .run(&mut self.memory, &mut NoPeripherals, start + LIMIT);
+        assert!(
+            matches!(exit, Exit::Breakpoint(_)),
+            "{exit:?} at {:#010x}",
+            self.hart.pc()
+        );
+        let mut output = vec![0; self.hart.register(10) as usize];
+        assert!(
+            self.memory.read_bytes(OUTPUT, &mut output),
+            "the output is in RAM"
+        );
+        (output, self.hart.now() - start)
+    }
+}
+
+/// A bus with nothing on it.
+#[derive(Debug)]
+pub(crate) struct NoPeripherals;
+
+impl Bus for NoPeripherals {
+    fn load(&mut self, _: &mut Memory, _: u64, _: u32, _: Width) -> Result<u32, Fault> {
+        Err(Fault)
+    }
+
+    fn store(
+        &mut self,
+        _: &mut Memory,
+        _: u64,
+        _: u32,
+        _: Width,
+        _: u32,
+    ) -> Result<AfterStore, Fault> {
+        Err(Fault)
+    }
+
+    fn interrupt(&self) -> Option<u8> {
+        None
+    }
+
+    fn gpio_csr_read(&mut self, _: u64, _: u16) -> u32 {
+        0
+    }
+
+    fn gpio_csr_write(&mut self, _: u64, _: u16, _: u32) {}
+}
