@@ -1,0 +1,131 @@
+//! A bare hart for the instruction tests: code in SRAM, a bus with a handful of registers.
+#![allow(dead_code, reason = "each test target uses its part")]
+
+use std::sync::Arc;
+
+use virtual_esp32c3::bus::{AfterStore, Bus, Fault, Width};
+use virtual_esp32c3::hart::{Exit, Hart};
+use virtual_esp32c3::memory::Memory;
+
+/// Where the code under test lies.
+pub(crate) const CODE: u32 = 0x4038_0100;
+/// RAM for data, through the data bus.
+pub(crate) const DATA: u32 = 0x3FC8_1000;
+/// A register that keeps what is written; word, half and byte.
+pub(crate) const REGISTER: u32 = 0x6000_0000;
+/// A register whose store yields.
+pub(crate) const YIELDING: u32 = 0x6000_0004;
+/// A register whose store raises the interrupt line that is written, and yields.
+pub(crate) const RAISE: u32 = 0x6000_0008;
+/// A register whose store makes the device write the value to [`CODE`] + 16 in RAM.
+pub(crate) const DMA: u32 = 0x6000_000C;
+/// A register that reads as the time.
+pub(crate) const CLOCK: u32 = 0x6000_0010;
+/// A register whose store maps MMU entry 0 to the flash page that is written.
+pub(crate) const REMAP: u32 = 0x6000_0014;
+
+/// The bus of the tests.
+#[derive(Debug, Default)]
+pub(crate) struct TestBus {
+    pub(crate) value: u32,
+    pub(crate) line: Option<u8>,
+    pub(crate) gpio: u32,
+    /// Every store: address, width, value.
+    pub(crate) stores: Vec<(u32, Width, u32)>,
+}
+
+impl Bus for TestBus {
+    fn load(&mut self, _: &mut Memory, now: u64, address: u32, _: Width) -> Result<u32, Fault> {
+        match address {
+            REGISTER => Ok(self.value),
+            CLOCK => Ok(now as u32),
+            _ => Err(Fault),
+        }
+    }
+
+    fn store(
+        &mut self,
+        memory: &mut Memory,
+        _: u64,
+        address: u32,
+        width: Width,
+        value: u32,
+    ) -> Result<AfterStore, Fault> {
+        self.stores.push((address, width, value));
+        match address {
+            REGISTER => self.value = value,
+            YIELDING => return Ok(AfterStore::Yield),
+            RAISE => {
+                self.line = Some(value as u8);
+                return Ok(AfterStore::Yield);
+            }
+            DMA => assert!(memory.write_bytes(CODE + 16, &value.to_le_bytes())),
+            REMAP => memory.map(0, Some(value as u16)),
+            _ => return Err(Fault),
+        }
+        Ok(AfterStore::Continue)
+    }
+
+    fn interrupt(&self) -> Option<u8> {
+        self.line
+    }
+
+    fn gpio_csr_read(&mut self, _: u64, csr: u16) -> u32 {
+        self.gpio + u32::from(csr)
+    }
+
+    fn gpio_csr_write(&mut self, _: u64, _: u16, value: u32) {
+        self.gpio = value;
+    }
+}
+
+/// A hart, its memory and its bus.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub(crate) hart: Hart,
+    pub(crate) memory: Memory,
+    pub(crate) bus: TestBus,
+}
+
+impl Machine {
+    /// About to execute `code` at [`CODE`]. The trap vector is at [`VECTOR`].
+    pub(crate) fn new(code: &[u32]) -> Self {
+        let mut machine = Self {
+            hart: Hart::new(CODE),
+            memory: Memory::new(Arc::from([]), 0x4_0000),
+            bus: TestBus::default(),
+        };
+        machine.put(CODE, code);
+        assert!(machine.hart.set_csr(MTVEC, VECTOR));
+        machine
+    }
+
+    /// Writes instruction words, one after the other, into RAM.
+    pub(crate) fn put(&mut self, address: u32, code: &[u32]) {
+        let bytes: Vec<u8> = code.iter().flat_map(|word| word.to_le_bytes()).collect();
+        assert!(self.memory.write_bytes(address, &bytes));
+    }
+
+    /// Executes at most `count` instructions.
+    pub(crate) fn run(&mut self, count: u64) -> Exit {
+        let until = self.hart.now() + count;
+        self.hart.run(&mut self.memory, &mut self.bus, until)
+    }
+
+    /// mepc, mcause, mtval.
+    pub(crate) fn trap(&self) -> [u32; 3] {
+        [MEPC, MCAUSE, MTVAL].map(|csr| self.hart.csr(csr).expect("the hart has it"))
+    }
+
+    pub(crate) fn a0(&self) -> u32 {
+        self.hart.register(10)
+    }
+}
+
+/// Where the tests' trap vector table lies.
+pub(crate) const VECTOR: u32 = 0x4038_8000;
+pub(crate) const MSTATUS: u16 = 0x300;
+pub(crate) const MTVEC: u16 = 0x305;
+pub(crate) const MEPC: u16 = 0x341;
+pub(crate) const MCAUSE: u16 = 0x342;
+pub(crate) const MTVAL: u16 = 0x343;
