@@ -1,1 +1,24 @@
-//! A user-mode network for Ethernet frames, with no privileges
+//! A user-mode network for one board: Ethernet frames in, sockets of this machine out, with no privileges.
+//!
+//! Enters: frames that leave the board (14-byte header, no preamble, no frame check sequence) and a [`LanConfig`].
+//! Leaves: frames for the board, connections to the loopback sockets that the configuration names, [`LanEvent`]s, a capture.
+//! Must not know: TLS, boards, scenarios.
+//!
+//! The network is one gateway that plays every other station on the wire. It leases the board its address (DHCP), answers
+//! for every address (ARP), resolves the configured names (DNS) and joins the configured (address, port) pairs to sockets
+//! on this machine. Everything else is unreachable: the board is told so, and the attempt is recorded.
+
+mod config;
+mod lan;
+mod gateway;
+mod packet;
+mod dhcp;
+mod dns;
+mod connection;
+mod wire;
+mod record;
+mod event;
+
+pub use config::{Join, LanConfig, LanError};
+pub use event::{Ending, LanEvent, NameAnswer, RefusedReason, Unreachable, What};
+pub use lan::{FramePort, Lan};

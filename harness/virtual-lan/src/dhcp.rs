@@ -1,0 +1,215 @@
+//! The DHCP server (RFC 2131): one network, one board, one lease.
+//!
+//! Enters: the payload of a datagram to port 67. Leaves: the answer and where it goes. Must not know: frames.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use smoltcp::wire::{DhcpMessageType, DhcpPacket, DhcpRepr, EthernetAddress};
+
+use crate::{config::LanConfig, event::What};
+
+/// An answer on its way to the board.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) mac: EthernetAddress,
+    pub(crate) to: SocketAddrV4,
+    pub(crate) payload: Vec<u8>,
+    /// What to record, when the exchange settles something.
+    pub(crate) event: Option<What>,
+}
+
+/// Answers a DHCP message, when it asks for something and is meant for this server.
+pub(crate) fn answer(config: &LanConfig, message: &[u8]) -> Option<Answer> {
+    let packet = DhcpPacket::new_checked(message).ok()?;
+    let asked = DhcpRepr::parse(&packet).ok()?;
+    if asked
+        .server_identifier
+        .is_some_and(|server| server != config.gateway)
+    {
+        return None;
+    }
+    let mac = asked.client_hardware_address.0;
+    let (message_type, event) = match asked.message_type {
+        DhcpMessageType::Discover => (DhcpMessageType::Offer, None),
+        DhcpMessageType::Inform => (DhcpMessageType::Ack, None),
+        DhcpMessageType::Request => {
+            // Option 50 while selecting or after a reboot, ciaddr while renewing (RFC 2131 table 4).
+            let wanted = asked.requested_ip.unwrap_or(asked.client_ip);
+            if wanted == config.lease {
+                (
+                    DhcpMessageType::Ack,
+                    Some(What::LeaseGiven {
+                        mac,
+                        address: wanted,
+                    }),
+                )
+            } else {
+                (
+                    DhcpMessageType::Nak,
+                    Some(What::LeaseRefused { mac, asked: wanted }),
+                )
+            }
+        }
+        _ => return None, // a release or a decline: the lease is the board's all the same
+    };
+    let refused = message_type == DhcpMessageType::Nak;
+    let informed = asked.message_type == DhcpMessageType::Inform;
+    let leases = !refused && !informed;
+    let reply = DhcpRepr {
+        message_type,
+        transaction_id: asked.transaction_id,
+        secs: 0,
+        client_hardware_address: asked.client_hardware_address,
+        client_ip: if refused {
+            Ipv4Addr::UNSPECIFIED
+        } else {
+            asked.client_ip
+        },
+        your_ip: if leases {
+            config.lease
+        } else {
+            Ipv4Addr::UNSPECIFIED
+        },
+        server_ip: Ipv4Addr::UNSPECIFIED,
+        router: (!refused).then_some(config.gateway),
+        subnet_mask: (!refused).then(|| config.netmask()),
+        relay_agent_ip: Ipv4Addr::UNSPECIFIED,
+        broadcast: asked.broadcast,
+        requested_ip: None,
+        client_identifier: None,
+        server_identifier: Some(config.gateway),
+        parameter_request_list: None,
+        dns_servers: (!refused).then(|| [config.gateway].into_iter().collect()),
+        max_size: None,
+        lease_duration: leases
+            .then(|| u32::try_from(config.lease_time.as_secs()).unwrap_or(u32::MAX)),
+        renew_duration: None,
+        rebind_duration: None,
+        additional_options: &[],
+    };
+    let mut payload = vec![0; reply.buffer_len()];
+    reply
+        .emit(&mut DhcpPacket::new_unchecked(&mut payload[..]))
+        .ok()?;
+    // RFC 2131 section 4.1: a refusal is broadcast; a client with an address is answered there; the others at the address
+    // that they are about to have, unless they cannot receive that yet and set the flag.
+    let (mac, address) = if refused {
+        (EthernetAddress::BROADCAST, Ipv4Addr::BROADCAST)
+    } else if !asked.client_ip.is_unspecified() {
+        (asked.client_hardware_address, asked.client_ip)
+    } else if asked.broadcast {
+        (EthernetAddress::BROADCAST, Ipv4Addr::BROADCAST)
+    } else {
+        (asked.client_hardware_address, config.lease)
+    };
+    Some(Answer {
+        mac,
+        to: SocketAddrV4::new(address, CLIENT_PORT),
+        payload,
+        event,
+    })
+}
+
+/// UDP port of DHCP servers.
+pub(crate) const SERVER_PORT: u16 = 67;
+const CLIENT_PORT: u16 = 68;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAC: [u8; 6] = [2, 0, 0, 0, 0, 2];
+
+    fn message(change: impl FnOnce(&mut DhcpRepr<'_>)) -> Vec<u8> {
+        let mut repr = DhcpRepr {
+            message_type: DhcpMessageType::Request,
+            transaction_id: 0x1234_5678,
+            secs: 0,
+            client_hardware_address: EthernetAddress(MAC),
+            client_ip: Ipv4Addr::UNSPECIFIED,
+            your_ip: Ipv4Addr::UNSPECIFIED,
+            server_ip: Ipv4Addr::UNSPECIFIED,
+            router: None,
+            subnet_mask: None,
+            relay_agent_ip: Ipv4Addr::UNSPECIFIED,
+            broadcast: false,
+            requested_ip: None,
+            client_identifier: None,
+            server_identifier: None,
+            parameter_request_list: None,
+            dns_servers: None,
+            max_size: None,
+            lease_duration: None,
+            renew_duration: None,
+            rebind_duration: None,
+            additional_options: &[],
+        };
+        change(&mut repr);
+        let mut bytes = vec![0; repr.buffer_len()];
+        repr.emit(&mut DhcpPacket::new_unchecked(&mut bytes[..]))
+            .unwrap();
+        bytes
+    }
+
+    fn reply_type(answer: &Answer) -> DhcpMessageType {
+        DhcpRepr::parse(&DhcpPacket::new_checked(&answer.payload[..]).unwrap())
+            .unwrap()
+            .message_type
+    }
+
+    #[test]
+    fn another_address_is_refused_by_broadcast() {
+        let config = LanConfig::default();
+        let asked = Ipv4Addr::new(192, 168, 4, 2);
+        let answer = answer(&config, &message(|m| m.requested_ip = Some(asked))).unwrap();
+        assert_eq!(reply_type(&answer), DhcpMessageType::Nak);
+        assert_eq!(answer.to, "255.255.255.255:68".parse().unwrap());
+        assert_eq!(answer.event, Some(What::LeaseRefused { mac: MAC, asked }));
+    }
+
+    #[test]
+    fn a_renewal_is_granted_to_the_address_it_comes_from() {
+        let config = LanConfig::default();
+        let answer = answer(&config, &message(|m| m.client_ip = config.lease)).unwrap();
+        assert_eq!(reply_type(&answer), DhcpMessageType::Ack);
+        assert_eq!(answer.to, "10.13.37.2:68".parse().unwrap());
+    }
+
+    #[test]
+    fn the_broadcast_flag_is_honoured() {
+        let config = LanConfig::default();
+        let discover = |broadcast| {
+            message(move |m| {
+                m.message_type = DhcpMessageType::Discover;
+                m.broadcast = broadcast;
+            })
+        };
+        let unicast = answer(&config, &discover(false)).unwrap();
+        assert_eq!(
+            (unicast.mac, *unicast.to.ip()),
+            (EthernetAddress(MAC), config.lease)
+        );
+        let broadcast = answer(&config, &discover(true)).unwrap();
+        assert_eq!(
+            (broadcast.mac, *broadcast.to.ip()),
+            (EthernetAddress::BROADCAST, Ipv4Addr::BROADCAST)
+        );
+        assert_eq!(reply_type(&broadcast), DhcpMessageType::Offer);
+        assert_eq!(broadcast.event, None, "an offer settles nothing");
+    }
+
+    #[test]
+    fn messages_to_other_servers_and_releases_are_left_alone() {
+        let config = LanConfig::default();
+        let elsewhere = message(|m| m.server_identifier = Some(Ipv4Addr::new(10, 13, 37, 9)));
+        assert!(answer(&config, &elsewhere).is_none());
+        assert!(
+            answer(
+                &config,
+                &message(|m| m.message_type = DhcpMessageType::Release)
+            )
+            .is_none()
+        );
+        assert!(answer(&config, b"not DHCP at all").is_none());
+    }
+}

@@ -1,0 +1,233 @@
+//! What happened on the network, in the terms of someone who looks for the cause of a failure.
+//!
+//! Must not know: frames, sockets.
+
+use std::{
+    fmt,
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    time::Duration,
+};
+
+/// Something that happened on the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LanEvent {
+    /// Time since the network started.
+    pub at: Duration,
+    /// What it was.
+    pub what: What,
+}
+
+/// What a [`LanEvent`] reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum What {
+    /// The board was given its address (DHCPACK).
+    LeaseGiven {
+        /// Hardware address of the board.
+        mac: [u8; 6],
+        /// The address.
+        address: Ipv4Addr,
+    },
+    /// The board insisted on an address that it cannot have (DHCPNAK).
+    LeaseRefused {
+        /// Hardware address of the board.
+        mac: [u8; 6],
+        /// The address that it asked for.
+        asked: Ipv4Addr,
+    },
+    /// The board asked for a name (DNS).
+    NameAsked {
+        /// The name as asked, without the dot at the end; bytes that are not graphic ASCII as `\DDD` (RFC 1035 section 5.1).
+        name: String,
+        /// Type of the question: 1 is A, 28 is AAAA.
+        kind: u16,
+        /// What it was told.
+        answer: NameAnswer,
+    },
+    /// A connection of the board was let through to a socket of this machine.
+    Opened {
+        /// Number of the connection, from 1.
+        connection: u64,
+        /// Endpoint of the board.
+        board: SocketAddrV4,
+        /// Endpoint that the board connected to.
+        to: SocketAddrV4,
+        /// The socket of this machine.
+        target: SocketAddr,
+        /// This end of the connection to `target`: what the server sees as its peer.
+        from: SocketAddr,
+    },
+    /// A connection of the board was answered with a reset although its endpoint is joined.
+    Refused {
+        /// Endpoint of the board.
+        board: SocketAddrV4,
+        /// Endpoint that the board connected to.
+        to: SocketAddrV4,
+        /// The socket of this machine.
+        target: SocketAddr,
+        /// Why.
+        reason: RefusedReason,
+    },
+    /// A connection ended.
+    Closed {
+        /// Number of the connection, as in [`What::Opened`].
+        connection: u64,
+        /// How it ended.
+        ending: Ending,
+        /// Bytes that the board sent and the socket of this machine took.
+        from_board: u64,
+        /// Bytes that the socket of this machine sent; not all need to have reached the board when it was reset.
+        to_board: u64,
+    },
+    /// The board tried to reach something that is not there.
+    Unreachable {
+        /// What it tried.
+        protocol: Unreachable,
+        /// Endpoint that it tried (port 0 where the protocol has none).
+        to: SocketAddrV4,
+    },
+    /// The board sent frames faster than the network takes them, and one was lost.
+    FrameLost,
+    /// So much has happened that nothing further is recorded.
+    RecordFull,
+}
+
+/// What a question for a name was answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameAnswer {
+    /// The address of the name.
+    Address(Ipv4Addr),
+    /// The name is known, but has nothing of the type that was asked for.
+    NoData,
+    /// There is no such name (NXDOMAIN).
+    Unknown,
+}
+
+/// Why a connection was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RefusedReason {
+    /// The socket of this machine refused, in the words of the operating system.
+    Host(String),
+    /// The socket of this machine did not answer in time.
+    Timeout(Duration),
+    /// The board has too many connections open: the number is the limit.
+    TooMany(usize),
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Both sides finished (FIN).
+    Finished,
+    /// The board reset it (RST).
+    BoardReset,
+    /// The socket of this machine reset it (RST).
+    HostReset,
+    /// The board stopped to answer, and the connection was reset on both sides.
+    BoardSilent,
+}
+
+/// What an attempt to reach nothing was made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreachable {
+    /// A TCP SYN, answered with a reset.
+    Tcp,
+    /// A UDP datagram, answered with "port unreachable" unless it was a broadcast or multicast.
+    Udp,
+    /// Another protocol of IPv4 (its number), not answered.
+    Other(u8),
+}
+
+impl fmt::Display for LanEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3} s {}", self.at.as_secs_f64(), self.what)
+    }
+}
+
+impl fmt::Display for What {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LeaseGiven { mac, address } => write!(f, "lease {address} to {}", Mac(mac)),
+            Self::LeaseRefused { mac, asked } => write!(f, "lease {asked} refused to {}", Mac(mac)),
+            Self::NameAsked { name, kind, answer } => {
+                write!(f, "name {name} (type {kind}): ")?;
+                match answer {
+                    NameAnswer::Address(address) => write!(f, "{address}"),
+                    NameAnswer::NoData => f.write_str("no such record"),
+                    NameAnswer::Unknown => f.write_str("unknown"),
+                }
+            }
+            Self::Opened {
+                connection,
+                board,
+                to,
+                target,
+                from,
+            } => {
+                write!(
+                    f,
+                    "connection {connection} opened: {board} to {to}, from {from} to {target}"
+                )
+            }
+            Self::Refused {
+                board,
+                to,
+                target,
+                reason,
+            } => {
+                write!(
+                    f,
+                    "connection refused: {board} to {to}, joined to {target}: "
+                )?;
+                match reason {
+                    RefusedReason::Host(reason) => f.write_str(reason),
+                    RefusedReason::Timeout(limit) => write!(f, "no answer in {limit:?}"),
+                    RefusedReason::TooMany(limit) => write!(f, "{limit} connections are open"),
+                }
+            }
+            Self::Closed {
+                connection,
+                ending,
+                from_board,
+                to_board,
+            } => {
+                let ending = match ending {
+                    Ending::Finished => "finished",
+                    Ending::BoardReset => "reset by the board",
+                    Ending::HostReset => "reset by this machine",
+                    Ending::BoardSilent => "given up, the board is silent",
+                };
+                write!(
+                    f,
+                    "connection {connection} {ending}: {from_board} bytes from the board, {to_board} to it"
+                )
+            }
+            Self::Unreachable {
+                protocol: Unreachable::Tcp,
+                to,
+            } => write!(f, "unreachable: TCP {to}"),
+            Self::Unreachable {
+                protocol: Unreachable::Udp,
+                to,
+            } => write!(f, "unreachable: UDP {to}"),
+            Self::Unreachable {
+                protocol: Unreachable::Other(number),
+                to,
+            } => {
+                write!(f, "unreachable: protocol {number} {}", to.ip())
+            }
+            Self::FrameLost => f.write_str("a frame was lost: the board sends too fast"),
+            Self::RecordFull => f.write_str("the record is full"),
+        }
+    }
+}
+
+struct Mac<'a>(&'a [u8; 6]);
+
+impl fmt::Display for Mac<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}

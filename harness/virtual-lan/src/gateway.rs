@@ -1,0 +1,427 @@
+//! The gateway: every station that the board can see, in one.
+//!
+//! Enters: frames of the board, progress of sockets, time. Leaves: frames for the board, events. Must not know: threads, TLS.
+//!
+//! DHCP and DNS are answered frame by frame. ARP, ICMP and TCP are smoltcp's. A SYN is held back until the socket of this machine
+//! that it leads to is connected; only then is there a listener for it, so that the board learns the truth about its server.
+
+use std::{
+    future::Future,
+    io,
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use smoltcp::{
+    iface::{Config, Interface, PollResult, SocketSet},
+    socket::tcp,
+    wire::{EthernetAddress, IpCidr},
+};
+use tokio::{
+    net::TcpStream,
+    sync::{mpsc, oneshot},
+    time::{Sleep, timeout_at},
+};
+
+use crate::{
+    config::LanConfig,
+    connection::{Connection, Progress},
+    dhcp, dns,
+    event::{RefusedReason, Unreachable, What},
+    packet::{Packet, Segment, udp_frame},
+    record::Record,
+    wire::{Direction, Wire},
+};
+
+/// Runs until it is told to stop.
+pub(crate) struct Gateway {
+    config: LanConfig,
+    record: Arc<Record>,
+    frames: mpsc::Receiver<Vec<u8>>,
+    stopped: oneshot::Receiver<()>,
+    wire: Wire,
+    interface: Interface,
+    sockets: SocketSet<'static>,
+    connections: Vec<Connection>,
+    opening: Vec<Opening>,
+    opened: u64,
+    alarm: Pin<Box<Sleep>>,
+}
+
+/// A SYN that waits for the socket that it leads to.
+struct Opening {
+    syn: Vec<u8>,
+    board: SocketAddrV4,
+    to: SocketAddrV4,
+    target: SocketAddr,
+    /// The stream, a refusal, or the lapse of the deadline.
+    connect:
+        Pin<Box<dyn Future<Output = Result<io::Result<TcpStream>, tokio::time::error::Elapsed>>>>,
+}
+
+impl Gateway {
+    /// A gateway for `config`, which was checked. `stopped` stops it, by a value or by its sender's end.
+    pub(crate) async fn run(
+        config: LanConfig,
+        frames: mpsc::Receiver<Vec<u8>>,
+        to_board: Box<dyn FnMut(Vec<u8>) + Send>,
+        record: Arc<Record>,
+        stopped: oneshot::Receiver<()>,
+    ) {
+        let mut wire = Wire::new(to_board, Arc::clone(&record));
+        let mut interface = Interface::new(
+            Config::new(MAC.into()),
+            &mut wire,
+            smoltcp::time::Instant::ZERO,
+        );
+        interface.update_ip_addrs(|addresses| {
+            let own = IpCidr::new(config.gateway.into(), config.prefix_len);
+            addresses
+                .push(own)
+                .expect("an interface has room for one address");
+        });
+        // Answer for every address: what is there and what is not is decided before the stack sees a packet.
+        interface.set_any_ip(true);
+        let mut gateway = Self {
+            config,
+            record,
+            frames,
+            stopped,
+            wire,
+            interface,
+            sockets: SocketSet::new(Vec::new()),
+            connections: Vec::new(),
+            opening: Vec::new(),
+            opened: 0,
+            alarm: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)),
+        };
+        std::future::poll_fn(|cx| gateway.turn(cx)).await;
+    }
+
+    /// Does whatever can be done now, and has `cx` woken when there is more.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if Pin::new(&mut self.stopped).poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            let mut busy = self.take_frames(cx);
+            busy |= self.take_opened(cx);
+            busy |= self.run_stack();
+            busy |= self.pump(cx);
+            if !busy && !self.alarm_rings(cx) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Takes some of the frames that wait; whether there were any.
+    fn take_frames(&mut self, cx: &mut Context<'_>) -> bool {
+        for taken in 0..FRAMES_PER_TURN {
+            let Poll::Ready(Some(frame)) = self.frames.poll_recv(cx) else {
+                return taken > 0;
+            };
+            if let Some(frame) = self.wire.cross(Direction::FromBoard, frame) {
+                self.receive(frame);
+            }
+        }
+        true
+    }
+
+    /// Decides what a frame of the board comes to. Events are recorded before their answers leave, so that whoever has seen an answer
+    /// finds its event.
+    fn receive(&mut self, frame: Vec<u8>) {
+        let Some(packet) = Packet::parse(&frame, MAC) else {
+            return;
+        };
+        match packet {
+            // The board may ask whether its own address is taken (RFC 5227): it is not.
+            Packet::Arp { target } => {
+                if self.config.is_station(target) && target != self.config.lease {
+                    self.wire.admit(frame);
+                }
+            }
+            Packet::Udp { to, payload, .. } if to.port() == dhcp::SERVER_PORT => {
+                if let Some(answer) = dhcp::answer(&self.config, payload) {
+                    let server = SocketAddrV4::new(self.config.gateway, dhcp::SERVER_PORT);
+                    self.send(server, (answer.mac, answer.to), &answer.payload);
+                    answer
+                        .event
+                        .into_iter()
+                        .for_each(|event| self.record.event(event));
+                }
+            }
+            // Without a proper source there is nobody to answer to.
+            Packet::Udp { from, .. } | Packet::Tcp { from, .. } if !self.is_board(*from.ip()) => {}
+            Packet::Other { from, .. } if !self.is_board(from) => {}
+            Packet::Udp {
+                mac,
+                from,
+                to,
+                payload,
+            } if to == SocketAddrV4::new(self.config.gateway, dns::PORT) => {
+                if let Some((answer, event)) = dns::answer(&self.config, payload) {
+                    event.into_iter().for_each(|event| self.record.event(event));
+                    self.send(to, (mac, from), &answer);
+                }
+            }
+            Packet::Udp { to, .. } => {
+                self.record.event(What::Unreachable {
+                    protocol: Unreachable::Udp,
+                    to,
+                });
+                self.wire.admit(frame);
+            }
+            Packet::Tcp { from, to, kind } => self.receive_segment(from, to, kind, frame),
+            Packet::Other {
+                to, protocol: ICMP, ..
+            } if self.config.is_known(to) => self.wire.admit(frame),
+            Packet::Other { to, protocol, .. } => {
+                let to = SocketAddrV4::new(to, 0);
+                self.record.event(What::Unreachable {
+                    protocol: Unreachable::Other(protocol),
+                    to,
+                });
+            }
+        }
+    }
+
+    fn receive_segment(
+        &mut self,
+        board: SocketAddrV4,
+        to: SocketAddrV4,
+        kind: Segment,
+        frame: Vec<u8>,
+    ) {
+        let opening = self
+            .opening
+            .iter()
+            .position(|opening| (opening.board, opening.to) == (board, to));
+        let connection = self
+            .connections
+            .iter_mut()
+            .find(|known| (known.board, known.to) == (board, to));
+        match (kind, opening, connection) {
+            // A SYN that is repeated, or taken back, before its time.
+            (Segment::Open, Some(_), _) => {}
+            (Segment::Reset, Some(index), _) => drop(self.opening.swap_remove(index)),
+            // A connection that waits out its TIME-WAIT makes room for a successor (RFC 9293 section 3.6.1).
+            (Segment::Open, None, Some(connection)) if connection.has_ended() => {
+                let id = connection.id;
+                self.remove(|connection| connection.id == id);
+                self.open(board, to, frame);
+            }
+            (Segment::Open, None, None) => self.open(board, to, frame),
+            (_, _, Some(connection)) => {
+                connection.heard = Instant::now();
+                connection.board_reset |= kind == Segment::Reset;
+                self.wire.admit(frame);
+            }
+            _ => self.wire.admit(frame),
+        }
+    }
+
+    /// Starts to connect to where `to` leads. A SYN that leads nowhere goes to the stack, which has no listener and resets.
+    fn open(&mut self, board: SocketAddrV4, to: SocketAddrV4, syn: Vec<u8>) {
+        let Some(target) = self.config.target(*to.ip(), to.port()) else {
+            self.record.event(What::Unreachable {
+                protocol: Unreachable::Tcp,
+                to,
+            });
+            return self.wire.admit(syn);
+        };
+        if self.connections.len() + self.opening.len() >= MAX_CONNECTIONS {
+            self.remove(Connection::has_ended);
+        }
+        if self.connections.len() + self.opening.len() >= MAX_CONNECTIONS {
+            let reason = RefusedReason::TooMany(MAX_CONNECTIONS);
+            self.record.event(What::Refused {
+                board,
+                to,
+                target,
+                reason,
+            });
+            return self.wire.admit(syn);
+        }
+        let deadline = tokio::time::Instant::now() + self.config.connect_timeout;
+        let connect = Box::pin(timeout_at(deadline, TcpStream::connect(target)));
+        self.opening.push(Opening {
+            syn,
+            board,
+            to,
+            target,
+            connect,
+        });
+    }
+
+    /// Lets the SYNs through whose sockets have connected or refused; whether there were any.
+    fn take_opened(&mut self, cx: &mut Context<'_>) -> bool {
+        let before = self.opening.len();
+        let mut index = 0;
+        while let Some(opening) = self.opening.get_mut(index) {
+            match opening.connect.as_mut().poll(cx) {
+                Poll::Pending => index += 1,
+                Poll::Ready(outcome) => {
+                    let Opening {
+                        syn,
+                        board,
+                        to,
+                        target,
+                        ..
+                    } = self.opening.swap_remove(index);
+                    let reason = match outcome {
+                        Ok(Ok(stream)) => {
+                            self.let_through(syn, (board, to), target, stream);
+                            continue;
+                        }
+                        Ok(Err(error)) => RefusedReason::Host(error.to_string()),
+                        Err(_) => RefusedReason::Timeout(self.config.connect_timeout),
+                    };
+                    self.record.event(What::Refused {
+                        board,
+                        to,
+                        target,
+                        reason,
+                    });
+                    self.wire.admit(syn);
+                }
+            }
+        }
+        before > 0 && self.opening.len() != before
+    }
+
+    fn let_through(
+        &mut self,
+        syn: Vec<u8>,
+        (board, to): (SocketAddrV4, SocketAddrV4),
+        target: SocketAddr,
+        stream: TcpStream,
+    ) {
+        // Small writes of either side pass on at once: when to gather them is for the two ends to decide.
+        let _ = stream.set_nodelay(true);
+        let from = stream.local_addr().unwrap_or(target);
+        let buffer = || tcp::SocketBuffer::new(vec![0; BUFFER]);
+        let mut socket = tcp::Socket::new(buffer(), buffer());
+        socket.set_nagle_enabled(false);
+        socket.set_ack_delay(None);
+        socket
+            .listen((*to.ip(), to.port()))
+            .expect("a new socket can listen on any port but 0");
+        // Whatever came before this SYN must not find its listener.
+        self.run_stack();
+        let handle = self.sockets.add(socket);
+        self.opened += 1;
+        self.connections.push(Connection::new(
+            self.opened,
+            (board, to),
+            handle,
+            stream,
+            Instant::now(),
+        ));
+        self.record.event(What::Opened {
+            connection: self.opened,
+            board,
+            to,
+            target,
+            from,
+        });
+        self.wire.admit(syn);
+        self.run_stack();
+    }
+
+    /// Carries bytes over in all connections; whether anything moved.
+    fn pump(&mut self, cx: &mut Context<'_>) -> bool {
+        let now = Instant::now();
+        let mut moved = false;
+        for connection in &mut self.connections {
+            let socket = self.sockets.get_mut(connection.socket);
+            match connection.pump(socket, self.config.board_timeout, now, cx) {
+                Progress::Idle => continue,
+                Progress::Moved => {}
+                Progress::Ended(event) => self.record.event(event),
+            }
+            moved = true;
+        }
+        let over = |connection: &Connection, sockets: &SocketSet<'_>| {
+            connection.is_over(sockets.get(connection.socket), now)
+        };
+        let ids: Vec<u64> = self
+            .connections
+            .iter()
+            .filter(|one| over(one, &self.sockets))
+            .map(|one| one.id)
+            .collect();
+        if !ids.is_empty() {
+            self.remove(|connection| ids.contains(&connection.id));
+        }
+        moved
+    }
+
+    fn remove(&mut self, which: impl Fn(&Connection) -> bool) {
+        for gone in self
+            .connections
+            .extract_if(.., |connection| which(connection))
+        {
+            self.sockets.remove(gone.socket);
+        }
+    }
+
+    /// Lets the stack take the frames admitted and send what is due; whether it did anything.
+    fn run_stack(&mut self) -> bool {
+        let now = self.stack_now();
+        self.interface.poll(now, &mut self.wire, &mut self.sockets)
+            == PollResult::SocketStateChanged
+    }
+
+    /// Sets the alarm for the next thing that happens by the clock alone; whether that is now.
+    fn alarm_rings(&mut self, cx: &mut Context<'_>) -> bool {
+        let now = self.stack_now();
+        let stack = self
+            .interface
+            .poll_delay(now, &self.sockets)
+            .map(|delay| Instant::now() + delay.into());
+        let patience = self.config.board_timeout;
+        let connections = self
+            .connections
+            .iter()
+            .filter_map(|connection| connection.wakes_at(patience));
+        let Some(next) = connections.chain(stack).min() else {
+            return false;
+        };
+        // The alarm has a resolution of a millisecond; a stack that asks for less must not turn waiting into spinning.
+        let next = next.max(Instant::now() + std::time::Duration::from_millis(1));
+        self.alarm.as_mut().reset(next.into());
+        self.alarm.as_mut().poll(cx).is_ready()
+    }
+
+    fn send(&mut self, from: SocketAddrV4, to: (EthernetAddress, SocketAddrV4), payload: &[u8]) {
+        let frame = udp_frame((MAC, from), to, payload);
+        self.wire.cross(Direction::ToBoard, frame);
+    }
+
+    fn is_board(&self, address: Ipv4Addr) -> bool {
+        self.config.is_station(address) && !self.config.is_known(address)
+    }
+
+    fn stack_now(&self) -> smoltcp::time::Instant {
+        let elapsed = self.record.started().elapsed();
+        smoltcp::time::Instant::from_micros(i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX))
+    }
+}
+
+/// The gateway's hardware address: locally administered, and its own address on the network (0a 0d 25 is 10.13.37) for a mnemonic.
+const MAC: EthernetAddress = EthernetAddress([0x02, 0x00, 0x0a, 0x0d, 0x25, 0x01]);
+
+/// Protocol number of ICMP.
+const ICMP: u8 = 1;
+
+/// A board has a handful; beyond this it leaks them.
+const MAX_CONNECTIONS: usize = 64;
+
+/// Bytes of a connection that wait, each way: the largest window that needs no scaling.
+const BUFFER: usize = 65_535;
+
+/// So that a flood of frames cannot keep the sockets from their turn.
+const FRAMES_PER_TURN: usize = 64;

@@ -1,0 +1,183 @@
+//! What is kept of a network's life: events and frames, both bounded.
+//!
+//! Enters: events and frames, in order. Leaves: copies, and the capture as a pcap file. Must not know: what they mean.
+
+use std::{
+    collections::VecDeque,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::event::{LanEvent, What};
+
+/// Shared between the network's thread, which writes, and its owner, who reads.
+#[derive(Debug)]
+pub(crate) struct Record {
+    started: Instant,
+    kept: Mutex<Kept>,
+    grown: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    events: Vec<LanEvent>,
+    frames: VecDeque<(Duration, Box<[u8]>)>,
+    frame_bytes: usize,
+    capture_limit: usize,
+}
+
+impl Record {
+    pub(crate) fn new(capture_limit: usize) -> Self {
+        Self {
+            started: Instant::now(),
+            kept: Mutex::new(Kept {
+                capture_limit,
+                ..Kept::default()
+            }),
+            grown: Condvar::new(),
+        }
+    }
+
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    pub(crate) fn event(&self, what: What) {
+        let mut kept = self.kept();
+        let what = match kept.events.len() {
+            0..MAX_EVENTS => what,
+            MAX_EVENTS => What::RecordFull,
+            _ => return,
+        };
+        kept.events.push(LanEvent {
+            at: self.started.elapsed(),
+            what,
+        });
+        self.grown.notify_all();
+    }
+
+    pub(crate) fn frame(&self, frame: &[u8]) {
+        let mut kept = self.kept();
+        kept.frames
+            .push_back((self.started.elapsed(), frame.into()));
+        kept.frame_bytes += frame.len();
+        while kept.frame_bytes > kept.capture_limit {
+            let Some((_, oldest)) = kept.frames.pop_front() else {
+                break;
+            };
+            kept.frame_bytes -= oldest.len();
+        }
+    }
+
+    pub(crate) fn events(&self) -> Vec<LanEvent> {
+        self.kept().events.clone()
+    }
+
+    pub(crate) fn wait_for(
+        &self,
+        limit: Duration,
+        mut wanted: impl FnMut(&LanEvent) -> bool,
+    ) -> Option<LanEvent> {
+        let deadline = Instant::now() + limit;
+        let mut seen = 0;
+        let mut kept = self.kept();
+        loop {
+            if let Some(found) = kept.events[seen..].iter().find(|event| wanted(event)) {
+                return Some(found.clone());
+            }
+            seen = kept.events.len();
+            let left = deadline
+                .checked_duration_since(Instant::now())
+                .filter(|left| !left.is_zero())?;
+            (kept, _) = self
+                .grown
+                .wait_timeout(kept, left)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The frames as a pcap file (the classic format, little-endian, microseconds). Time starts with the network.
+    pub(crate) fn pcap(&self) -> Vec<u8> {
+        let kept = self.kept();
+        let mut file = Vec::with_capacity(24 + kept.frame_bytes + 16 * kept.frames.len());
+        file.extend(0xa1b2_c3d4_u32.to_le_bytes());
+        file.extend(2_u16.to_le_bytes()); // version 2.4
+        file.extend(4_u16.to_le_bytes());
+        file.extend([0; 8]); // time zone and accuracy, both always 0
+        file.extend(65535_u32.to_le_bytes()); // longest frame
+        file.extend(1_u32.to_le_bytes()); // LINKTYPE_ETHERNET
+        for (at, frame) in &kept.frames {
+            let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+            file.extend(
+                u32::try_from(at.as_secs())
+                    .unwrap_or(u32::MAX)
+                    .to_le_bytes(),
+            );
+            file.extend(at.subsec_micros().to_le_bytes());
+            file.extend(length.to_le_bytes()); // bytes that follow
+            file.extend(length.to_le_bytes()); // bytes on the wire
+            file.extend(&frame[..]);
+        }
+        file
+    }
+
+    /// A writer that panicked leaves nothing half-written here, so a poisoned lock is as good as any.
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Far beyond any run; there so that a board that asks for names in a loop cannot fill the memory.
+const MAX_EVENTS: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_capture_is_a_pcap_file_of_the_newest_frames() {
+        let record = Record::new(100);
+        for byte in 1..=4 {
+            record.frame(&[byte; 40]);
+        }
+        let file = record.pcap();
+        assert_eq!(
+            file.len(),
+            24 + 2 * (16 + 40),
+            "two frames fit into 100 bytes"
+        );
+        assert_eq!(file[..4], [0xd4, 0xc3, 0xb2, 0xa1]);
+        assert_eq!(file[20..24], [1, 0, 0, 0]);
+        assert_eq!(file[32..40], [40, 0, 0, 0, 40, 0, 0, 0]);
+        assert_eq!(file[40..80], [3; 40]);
+        assert_eq!(file[96..], [4; 40]);
+    }
+
+    #[test]
+    fn events_are_bounded_and_say_so() {
+        let record = Record::new(0);
+        for _ in 0..MAX_EVENTS + 10 {
+            record.event(What::FrameLost);
+        }
+        let events = record.events();
+        assert_eq!(events.len(), MAX_EVENTS + 1);
+        assert_eq!(events[MAX_EVENTS].what, What::RecordFull);
+    }
+
+    #[test]
+    fn waiting_finds_what_was_and_gives_up_in_time() {
+        let record = Record::new(0);
+        record.event(What::FrameLost);
+        assert!(
+            record
+                .wait_for(Duration::ZERO, |event| event.what == What::FrameLost)
+                .is_some()
+        );
+        assert!(
+            record
+                .wait_for(Duration::from_millis(5), |event| event.what
+                    == What::RecordFull)
+                .is_none()
+        );
+    }
+}

@@ -1,0 +1,294 @@
+//! A board for the tests: smoltcp with a client's sockets on the far end of a `Lan`.
+
+use std::{
+    net::Ipv4Addr,
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use smoltcp::{
+    iface::{Config, Interface, SocketHandle, SocketSet},
+    phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken},
+    socket::{dhcpv4, dns, tcp, udp},
+    time::Instant as StackInstant,
+    wire::{DnsQueryType, EthernetAddress, IpAddress, IpCidr, Ipv4Cidr},
+};
+use virtual_lan::{FramePort, Lan, LanConfig};
+
+/// Longer than anything here takes, shorter than anybody's patience.
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+
+pub(crate) const MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x42];
+
+pub(crate) struct Board {
+    pub(crate) port: FramePort,
+    frames: mpsc::Receiver<Vec<u8>>,
+    interface: Interface,
+    pub(crate) sockets: SocketSet<'static>,
+    started: Instant,
+    next_port: u16,
+}
+
+impl Board {
+    /// A network, and a board on it that has no address yet.
+    pub(crate) fn without_address(config: LanConfig) -> (Lan, Self) {
+        let (to_board, frames) = mpsc::channel();
+        let lan = Lan::start(config, Box::new(move |frame| drop(to_board.send(frame)))).unwrap();
+        let port = lan.port();
+        let config = Config::new(EthernetAddress(MAC).into());
+        let interface = Interface::new(
+            config,
+            &mut Card {
+                port: &port,
+                frame: None,
+            },
+            StackInstant::ZERO,
+        );
+        let sockets = SocketSet::new(Vec::new());
+        (
+            lan,
+            Self {
+                port,
+                frames,
+                interface,
+                sockets,
+                started: Instant::now(),
+                next_port: 50_000,
+            },
+        )
+    }
+
+    /// A network, and a board with the address that it leases.
+    pub(crate) fn new(config: LanConfig) -> (Lan, Self) {
+        let (lan, mut board) = Self::without_address(config);
+        let lease = board.lease();
+        board.use_lease(&lease);
+        (lan, board)
+    }
+
+    /// Runs the stack until `wanted` has an answer.
+    #[track_caller]
+    pub(crate) fn until<T>(
+        &mut self,
+        what: &str,
+        mut wanted: impl FnMut(&mut Self) -> Option<T>,
+    ) -> T {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let now = StackInstant::from_micros(
+                i64::try_from(self.started.elapsed().as_micros()).unwrap(),
+            );
+            self.interface.poll(
+                now,
+                &mut Card {
+                    port: &self.port,
+                    frame: None,
+                },
+                &mut self.sockets,
+            );
+            if let Some(answer) = wanted(self) {
+                // What was sent in answer must leave.
+                self.interface.poll(
+                    now,
+                    &mut Card {
+                        port: &self.port,
+                        frame: None,
+                    },
+                    &mut self.sockets,
+                );
+                return answer;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "{what}: not within {LIMIT:?}");
+            let delay = self
+                .interface
+                .poll_delay(now, &self.sockets)
+                .map_or(left, Duration::from);
+            if let Ok(frame) = self.frames.recv_timeout(delay.min(left)) {
+                let mut card = Card {
+                    port: &self.port,
+                    frame: Some(frame),
+                };
+                self.interface
+                    .poll_ingress_single(now, &mut card, &mut self.sockets);
+            }
+        }
+    }
+
+    pub(crate) fn lease(&mut self) -> Lease {
+        let handle = self.sockets.add(dhcpv4::Socket::new());
+        let lease = self.until("a lease", |board| {
+            match board.sockets.get_mut::<dhcpv4::Socket<'_>>(handle).poll() {
+                Some(dhcpv4::Event::Configured(config)) => Some(Lease {
+                    address: config.address,
+                    router: config.router,
+                    dns: config.dns_servers.to_vec(),
+                }),
+                _ => None,
+            }
+        });
+        self.sockets.remove(handle);
+        lease
+    }
+
+    pub(crate) fn use_lease(&mut self, lease: &Lease) {
+        self.interface
+            .update_ip_addrs(|addresses| addresses.push(IpCidr::Ipv4(lease.address)).unwrap());
+        if let Some(router) = lease.router {
+            self.interface
+                .routes_mut()
+                .add_default_ipv4_route(router)
+                .unwrap();
+        }
+    }
+
+    /// Asks the gateway for a name; `None` when it says that there is no such name.
+    pub(crate) fn resolve(&mut self, name: &str) -> Option<Vec<IpAddress>> {
+        let mut socket = dns::Socket::new(&[Ipv4Addr::new(10, 13, 37, 1).into()], Vec::new());
+        let query = socket
+            .start_query(self.interface.context(), name, DnsQueryType::A)
+            .unwrap();
+        let handle = self.sockets.add(socket);
+        let addresses = self.until("an answer for a name", |board| {
+            match board
+                .sockets
+                .get_mut::<dns::Socket<'_>>(handle)
+                .get_query_result(query)
+            {
+                Ok(addresses) => Some(Some(addresses.to_vec())),
+                Err(dns::GetQueryResultError::Pending) => None,
+                Err(dns::GetQueryResultError::Failed) => Some(None),
+            }
+        });
+        self.sockets.remove(handle);
+        addresses
+    }
+
+    /// Sends a SYN; the handshake is up to [`Board::until`].
+    pub(crate) fn dial(&mut self, address: [u8; 4], port: u16) -> SocketHandle {
+        let buffer = || tcp::SocketBuffer::new(vec![0; 32 * 1024]);
+        let mut socket = tcp::Socket::new(buffer(), buffer());
+        self.next_port += 1;
+        socket
+            .connect(
+                self.interface.context(),
+                (Ipv4Addr::from(address), port),
+                self.next_port,
+            )
+            .unwrap();
+        self.sockets.add(socket)
+    }
+
+    /// Opens a connection.
+    pub(crate) fn connect(&mut self, address: [u8; 4], port: u16) -> SocketHandle {
+        let handle = self.dial(address, port);
+        let state = self.until("a handshake", |board| match board.tcp(handle).state() {
+            tcp::State::SynSent => None,
+            state => Some(state),
+        });
+        assert_eq!(state, tcp::State::Established);
+        handle
+    }
+
+    pub(crate) fn tcp(&mut self, handle: SocketHandle) -> &mut tcp::Socket<'static> {
+        self.sockets.get_mut(handle)
+    }
+
+    /// Sends everything, so far as the buffer takes it.
+    pub(crate) fn send(&mut self, handle: SocketHandle, data: &[u8]) {
+        let mut sent = 0;
+        self.until("data to be sent", |board| {
+            sent += board.tcp(handle).send_slice(&data[sent..]).unwrap();
+            (sent == data.len()).then_some(())
+        });
+    }
+
+    /// Reads up to the other side's end, and says which end it was.
+    pub(crate) fn read_to_end(&mut self, handle: SocketHandle) -> (Vec<u8>, tcp::RecvError) {
+        let mut data = Vec::new();
+        let end = self.until("the end of the connection", |board| {
+            loop {
+                match board
+                    .tcp(handle)
+                    .recv(|bytes| (bytes.len(), data.extend_from_slice(bytes)))
+                {
+                    Ok(()) if board.tcp(handle).can_recv() => {}
+                    Ok(()) => return None,
+                    Err(end) => return Some(end),
+                }
+            }
+        });
+        (data, end)
+    }
+
+    pub(crate) fn datagram(&mut self, to: ([u8; 4], u16), payload: &[u8]) {
+        let buffer = || udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY], vec![0; 512]);
+        let mut socket = udp::Socket::new(buffer(), buffer());
+        socket.bind(40_000).unwrap();
+        socket
+            .send_slice(payload, (Ipv4Addr::from(to.0), to.1))
+            .unwrap();
+        let handle = self.sockets.add(socket);
+        self.until("a datagram to be sent", |board| {
+            (board.sockets.get::<udp::Socket<'_>>(handle).send_queue() == 0).then_some(())
+        });
+    }
+}
+
+pub(crate) struct Lease {
+    pub(crate) address: Ipv4Cidr,
+    pub(crate) router: Option<Ipv4Addr>,
+    pub(crate) dns: Vec<Ipv4Addr>,
+}
+
+/// The board's network card, for as long as the stack looks at it.
+struct Card<'a> {
+    port: &'a FramePort,
+    frame: Option<Vec<u8>>,
+}
+
+impl Device for Card<'_> {
+    type RxToken<'a>
+        = Received
+    where
+        Self: 'a;
+    type TxToken<'a>
+        = Transmit<'a>
+    where
+        Self: 'a;
+
+    fn receive(&mut self, _now: StackInstant) -> Option<(Received, Transmit<'_>)> {
+        let frame = self.frame.take()?;
+        Some((Received(frame), Transmit(self.port)))
+    }
+
+    fn transmit(&mut self, _now: StackInstant) -> Option<Transmit<'_>> {
+        Some(Transmit(self.port))
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut capabilities = DeviceCapabilities::default();
+        capabilities.medium = Medium::Ethernet;
+        capabilities.max_transmission_unit = 1514;
+        capabilities
+    }
+}
+
+struct Received(Vec<u8>);
+
+impl RxToken for Received {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, take: F) -> R {
+        take(&self.0)
+    }
+}
+
+struct Transmit<'a>(&'a FramePort);
+
+impl TxToken for Transmit<'_> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, fill: F) -> R {
+        let mut frame = vec![0; length];
+        let result = fill(&mut frame);
+        self.0.send(&frame);
+        result
+    }
+}
