@@ -129,6 +129,21 @@ fn the_cycle_counter_follows_the_clock_while_enabled() {
     assert_eq!(machine.a0(), 1052, "stands still at what it had reached");
 }
 
+/// The mask ROM starts the counter with CSRs 0x800 and 0x801 and its delay loops read 0x802; it also clears ustatus.
+#[test]
+fn the_mask_roms_registers_exist() {
+    // csrw 0x800, a1; csrw 0x801, a1; csrr a0, 0x802; csrw ustatus, zero
+    let mut machine = Machine::new(&[0x8005_9073, 0x8015_9073, 0x8020_2573, 0x0000_1073]);
+    machine.hart.set_register(11, 1);
+    machine.hart.set_csr(MSTATUS, MIE | 0x11);
+    machine.run(4);
+    assert_eq!((machine.hart.pc(), machine.a0()), (CODE + 16, 2));
+    assert_eq!(
+        [0x7E0, 0x7E1, MSTATUS].map(|csr| machine.hart.csr(csr)),
+        [1, 1, MIE].map(Some)
+    );
+}
+
 #[test]
 fn gpio_registers_are_the_buss_and_open_to_user_mode() {
     // csrrs a0, 0x803, zero; csrrw a0, 0x805, a1

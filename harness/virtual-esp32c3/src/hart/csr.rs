@@ -33,9 +33,16 @@ const PMPCFG0: u16 = 0x3A0;
 const PMPCFG3: u16 = 0x3A3;
 const PMPADDR0: u16 = 0x3B0;
 const PMPADDR15: u16 = 0x3BF;
+/// The user-mode view of mstatus; the mask ROM writes it, though the chip has no user-mode interrupts.
+const USTATUS: u16 = 0x000;
+const USTATUS_MASK: u32 = 0x11;
+/// The performance counter, and the same registers as user mode and the mask ROM see them.
 const MPCER: u16 = 0x7E0;
 const MPCMR: u16 = 0x7E1;
 const MPCCR: u16 = 0x7E2;
+const UPCER: u16 = 0x800;
+const UPCMR: u16 = 0x801;
+const UPCCR: u16 = 0x802;
 
 const MIE: u32 = 1 << 3;
 const MPIE: u32 = 1 << 7;
@@ -100,9 +107,10 @@ impl Csrs {
             0x343 => self.mtval,
             PMPCFG0..=PMPCFG3 => self.pmpcfg[usize::from(number - PMPCFG0)],
             PMPADDR0..=PMPADDR15 => self.pmpaddr[usize::from(number - PMPADDR0)],
-            MPCER => self.mpcer,
-            MPCMR => self.mpcmr,
-            MPCCR => self.count_at(now),
+            USTATUS => self.mstatus & USTATUS_MASK,
+            MPCER | UPCER => self.mpcer,
+            MPCMR | UPCMR => self.mpcmr,
+            MPCCR | UPCCR => self.count_at(now),
             _ => {
                 let index = PLAIN.iter().position(|&plain| plain == number)?;
                 self.plain[index]
@@ -120,6 +128,9 @@ impl Csrs {
                     self.mstatus &= !MPP;
                 }
             }
+            USTATUS => {
+                self.mstatus = self.mstatus & !USTATUS_MASK | value & USTATUS_MASK;
+            }
             0x301 => {}
             // Vectored is the only mode, and the table is aligned to 256 bytes.
             MTVEC => self.mtvec = value & !0xFF | 1,
@@ -128,9 +139,9 @@ impl Csrs {
             0x343 => self.mtval = value,
             PMPCFG0..=PMPCFG3 => self.write_pmpcfg(usize::from(number - PMPCFG0), value),
             PMPADDR0..=PMPADDR15 => self.write_pmpaddr(usize::from(number - PMPADDR0), value),
-            MPCER => self.recount(now, |csrs| csrs.mpcer = value & 0x7FF),
-            MPCMR => self.recount(now, |csrs| csrs.mpcmr = value & 3),
-            MPCCR => {
+            MPCER | UPCER => self.recount(now, |csrs| csrs.mpcer = value & 0x7FF),
+            MPCMR | UPCMR => self.recount(now, |csrs| csrs.mpcmr = value & 3),
+            MPCCR | UPCCR => {
                 self.count = if self.counts() {
                     now.wrapping_sub(u64::from(value))
                 } else {
