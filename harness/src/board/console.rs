@@ -1,0 +1,372 @@
+//! The console: every byte that the board sends, kept with its time, and cut into lines.
+//!
+//! What enters: an open tty. What leaves: lines in order, waited for under a [`Deadline`], and the raw capture, which
+//! survives whatever happens to the run. It knows nothing of what the lines mean.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use serialport::{SerialPort, TTYPort};
+
+use super::BoardError;
+use crate::deadline::Deadline;
+
+/// The console's speed, 8N1: what the ROM, the bootloader and the firmware use.
+pub const BAUD: u32 = 115_200;
+/// How long the reading thread blocks before it looks whether it should stop.
+const READ_SLICE: Duration = Duration::from_millis(50);
+/// A line longer than this is cut: a board that babbles without line ends must not fill the memory.
+const LONGEST_LINE: usize = 64 * 1024;
+
+/// A board's console.
+pub struct Console {
+    tty: PathBuf,
+    writer: TTYPort,
+    shared: Arc<Shared>,
+    reader: Option<JoinHandle<()>>,
+    next: usize,
+}
+
+impl fmt::Debug for Console {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Console").field("tty", &self.tty).finish_non_exhaustive()
+    }
+}
+
+/// One line of console output.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Line {
+    /// When its last byte arrived, since the capture began.
+    pub at: Duration,
+    /// Its text without the line end; bytes that are not printable UTF-8 stand as `\xNN`.
+    pub text: String,
+}
+
+/// Bytes as they arrived.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    /// When they arrived, since the capture began.
+    pub at: Duration,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Why no line came.
+#[derive(Debug, thiserror::Error)]
+pub enum NoLine {
+    /// The deadline passed.
+    #[error("nothing on {tty} in time for: {deadline}; the last line was `{last}`", tty = .tty.display())]
+    Expired {
+        /// The tty.
+        tty: PathBuf,
+        /// The deadline.
+        deadline: Deadline,
+        /// The last line before, or the unfinished one.
+        last: String,
+    },
+    /// The tty is gone.
+    #[error("{tty}: the console ended: {reason}; was the board unplugged?", tty = .tty.display())]
+    Ended {
+        /// The tty.
+        tty: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+impl Console {
+    /// Opens `tty` and starts to capture.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open(tty: &Path) -> Result<Self, BoardError> {
+        Self::on(tty, open_port(tty)?)
+    }
+
+    /// Starts to capture from a port that is open already.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn on(tty: &Path, mut port: TTYPort) -> Result<Self, BoardError> {
+        let failed = |source| BoardError::Tty {
+            tty: tty.to_owned(),
+            source,
+        };
+        port.set_timeout(READ_SLICE).map_err(failed)?;
+        let mut writer = port.try_clone_native().map_err(failed)?;
+        writer.set_timeout(Duration::from_secs(5)).map_err(failed)?;
+        let shared = Arc::new(Shared {
+            capture: Mutex::new(Capture::new()),
+            arrived: Condvar::new(),
+            stop: AtomicBool::new(false),
+        });
+        let reader = thread::Builder::new()
+            .name("console".into())
+            .spawn({
+                let shared = Arc::clone(&shared);
+                move || shared.read_from(port)
+            })
+            .map_err(|source| BoardError::Io {
+                tty: tty.to_owned(),
+                source,
+            })?;
+        Ok(Self {
+            tty: tty.to_owned(),
+            writer,
+            shared,
+            reader: Some(reader),
+            next: 0,
+        })
+    }
+
+    /// Sends `line` and a line feed.
+    ///
+    /// # Errors
+    /// When the tty does not take it.
+    pub fn send(&mut self, line: &str) -> Result<(), BoardError> {
+        let bytes = [line.as_bytes(), b"\n"].concat();
+        self.writer
+            .write_all(&bytes)
+            .and_then(|()| self.writer.flush())
+            .map_err(|source| BoardError::Io {
+                tty: self.tty.clone(),
+                source,
+            })
+    }
+
+    /// The next line that has not been given yet.
+    ///
+    /// # Errors
+    /// When the deadline passes or the tty ends first.
+    pub fn next_line(&mut self, deadline: &Deadline) -> Result<Line, NoLine> {
+        let mut capture = self.shared.lock();
+        loop {
+            if let Some(line) = capture.lines.get(self.next) {
+                self.next += 1;
+                return Ok(line.clone());
+            }
+            if let Some(reason) = &capture.ended {
+                return Err(NoLine::Ended {
+                    tty: self.tty.clone(),
+                    reason: reason.clone(),
+                });
+            }
+            let left = deadline.left();
+            if left.is_zero() {
+                return Err(NoLine::Expired {
+                    tty: self.tty.clone(),
+                    deadline: *deadline,
+                    last: capture.last_text(),
+                });
+            }
+            capture = self
+                .shared
+                .arrived
+                .wait_timeout(capture, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// Every byte so far, as it arrived.
+    #[must_use]
+    pub fn chunks(&self) -> Vec<Chunk> {
+        self.shared.lock().chunks.clone()
+    }
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        if let Some(reader) = self.reader.take() {
+            // A panic of the reader has been shown by the panic hook already.
+            let _ = reader.join();
+        }
+    }
+}
+
+/// Opens a tty for flashing or capture.
+///
+/// # Errors
+/// When it cannot be opened; another program that holds it is such a case.
+pub fn open_port(tty: &Path) -> Result<TTYPort, BoardError> {
+    serialport::new(tty.to_string_lossy(), BAUD)
+        .timeout(READ_SLICE)
+        .open_native()
+        .map_err(|source| BoardError::Tty {
+            tty: tty.to_owned(),
+            source,
+        })
+}
+
+struct Shared {
+    capture: Mutex<Capture>,
+    arrived: Condvar,
+    stop: AtomicBool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Capture> {
+        // What was captured stays true even if a thread died while it held the lock.
+        self.capture.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read_from(&self, mut port: TTYPort) {
+        let mut buffer = [0; 4096];
+        while !self.stop.load(Ordering::Relaxed) {
+            match port.read(&mut buffer) {
+                Ok(0) => return self.end("end of file"),
+                Ok(count) => {
+                    self.lock().push(&buffer[..count]);
+                    self.arrived.notify_all();
+                }
+                Err(error) if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::Interrupted) => {}
+                Err(error) => return self.end(&error.to_string()),
+            }
+        }
+    }
+
+    fn end(&self, reason: &str) {
+        self.lock().ended = Some(reason.to_owned());
+        self.arrived.notify_all();
+    }
+}
+
+struct Capture {
+    began: Instant,
+    chunks: Vec<Chunk>,
+    lines: Vec<Line>,
+    partial: Vec<u8>,
+    ended: Option<String>,
+}
+
+impl Capture {
+    fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            chunks: Vec::new(),
+            lines: Vec::new(),
+            partial: Vec::new(),
+            ended: None,
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        let at = self.began.elapsed();
+        self.chunks.push(Chunk {
+            at,
+            bytes: bytes.to_vec(),
+        });
+        for &byte in bytes {
+            if byte == b'\n' || self.partial.len() >= LONGEST_LINE {
+                let mut line = std::mem::take(&mut self.partial);
+                if line.last() == Some(&b'\r') {
+                    line.pop();
+                }
+                self.lines.push(Line {
+                    at,
+                    text: printable(&line),
+                });
+            }
+            if byte != b'\n' {
+                self.partial.push(byte);
+            }
+        }
+    }
+
+    fn last_text(&self) -> String {
+        if self.partial.is_empty() {
+            self.lines.last().map(|line| line.text.clone()).unwrap_or_default()
+        } else {
+            printable(&self.partial)
+        }
+    }
+}
+
+/// Text that is safe to show: what is not printable UTF-8 stands as `\xNN`, so that no board can move a cursor.
+#[must_use]
+pub fn printable(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for part in bytes.utf8_chunks() {
+        for character in part.valid().chars() {
+            if character.is_control() && character != '\t' {
+                let mut encoded = [0; 4];
+                escape(character.encode_utf8(&mut encoded).as_bytes(), &mut text);
+            } else {
+                text.push(character);
+            }
+        }
+        escape(part.invalid(), &mut text);
+    }
+    text
+}
+
+fn escape(bytes: &[u8], text: &mut String) {
+    use fmt::Write as _;
+    for byte in bytes {
+        write!(text, "\\x{byte:02x}").expect("writing to a String cannot fail");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_cut_at_line_feeds_and_lose_nothing() {
+        let mut capture = Capture::new();
+        for part in [&b"ESP-ROM"[..], b":x\r", b"\nready\n", b"\n", b"half"] {
+            capture.push(part);
+        }
+        let texts: Vec<&str> = capture.lines.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(texts, ["ESP-ROM:x", "ready", ""]);
+        assert_eq!(capture.last_text(), "half");
+        let raw: Vec<u8> = capture.chunks.iter().flat_map(|chunk| chunk.bytes.clone()).collect();
+        assert_eq!(raw, b"ESP-ROM:x\r\nready\n\nhalf");
+    }
+
+    #[test]
+    fn a_babbling_board_is_cut_into_lines_of_bounded_length() {
+        let mut capture = Capture::new();
+        capture.push(&vec![b'U'; 3 * LONGEST_LINE]);
+        assert_eq!(capture.lines.len(), 2);
+        assert!(capture.lines.iter().all(|line| line.text.len() == LONGEST_LINE));
+    }
+
+    #[test]
+    fn escape_sequences_and_noise_cannot_reach_a_terminal() {
+        assert_eq!(printable(b"a\x1b[2Jb\xff\x00\tc"), "a\\x1b[2Jb\\xff\\x00\tc");
+        assert_eq!(printable("grün".as_bytes()), "grün");
+        assert_eq!(printable("\u{9b}".as_bytes()), "\\xc2\\x9b");
+    }
+
+    #[test]
+    fn a_wait_that_expires_names_itself_and_the_last_line() {
+        let (mut board, port) = TTYPort::pair().unwrap();
+        let mut console = Console::on(Path::new("/dev/pts/test"), port).unwrap();
+        board.write_all(b"waiting for ever\r\n").unwrap();
+        let line = console.next_line(&Deadline::after("first line", Duration::from_secs(10))).unwrap();
+        assert_eq!(line.text, "waiting for ever");
+        let error = console
+            .next_line(&Deadline::after("the ready line", Duration::from_millis(20)))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("the ready line") && error.contains("waiting for ever"), "{error}");
+    }
+
+    #[test]
+    fn an_unplugged_board_ends_the_wait_at_once() {
+        let (board, port) = TTYPort::pair().unwrap();
+        let mut console = Console::on(Path::new("/dev/pts/test"), port).unwrap();
+        drop(board);
+        let error = console
+            .next_line(&Deadline::after("anything", Duration::from_secs(30)))
+            .unwrap_err();
+        assert!(matches!(error, NoLine::Ended { .. }), "{error}");
+    }
+}

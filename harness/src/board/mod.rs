@@ -1,0 +1,148 @@
+//! A board: a console, a way to reset it, and the network that it is on.
+//!
+//! What enters: a path to a tty and whatever pulls the reset lines behind it. What leaves: a [`Console`] that captures
+//! from before reset is released. Real boards and the virtual board differ only in what lies behind the tty and in
+//! which [`Reset`] pulls the lines; nothing here knows which it is. This module knows no TLS, no scenario.
+
+pub mod console;
+pub mod flash;
+//VB pub mod virtual_bench;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+pub use console::Console;
+//VB pub use virtual_bench::VirtualBench;
+
+use crate::image::Image;
+use flash::{FlashProgress, FlashReport};
+
+/// What the chip does when reset is released (strapping pin GPIO9 of the ESP32-C3).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum BootMode {
+    /// Start the program in flash.
+    Flash,
+    /// Wait for the serial loader's commands.
+    Download,
+}
+
+/// Pulls a board's reset and strapping lines.
+pub trait Reset: Send {
+    /// Holds the chip in reset, sets the strapping for `mode`, and releases reset.
+    ///
+    /// # Errors
+    /// When the lines cannot be moved.
+    fn reset(&mut self, mode: BootMode) -> Result<(), BoardError>;
+}
+
+/// Where boards come from: each call of [`Bench::board`] gives one that holds the prepared image, in reset.
+pub trait Bench: Sync {
+    /// How people call it.
+    fn name(&self) -> String;
+
+    /// Puts `image` into flash, through the board's own loader.
+    ///
+    /// # Errors
+    /// When the board cannot be reached or flashed.
+    fn prepare(&self, image: &Image, progress: &mut dyn FlashProgress) -> Result<FlashReport, BoardError>;
+
+    /// A board with the prepared image, held in reset until [`Board::boot`].
+    ///
+    /// # Errors
+    /// When no board can be had.
+    fn board(&self, route: &Route) -> Result<Board, BoardError>;
+}
+
+/// The name under which the board must find the server, and where the server really is.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The name that the board will connect to.
+    pub host: String,
+    /// The port that it will connect to.
+    pub port: u16,
+    /// The socket on this machine that stands behind that name and port; none accepts when nothing listens there.
+    pub server: SocketAddr,
+}
+
+/// A board that holds the image and is about to boot.
+pub struct Board {
+    /// Its console; captures from before reset is released.
+    pub console: Console,
+    /// What the firmware must be told of the network.
+    pub link: LinkSettings,
+    /// Pulls its lines.
+    pub reset: Box<dyn Reset>,
+    /// Gives what the board's surroundings recorded: frames, hardware log.
+    pub recorder: Box<dyn Recorder>,
+}
+
+impl fmt::Debug for Board {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Board").field("link", &self.link).finish_non_exhaustive()
+    }
+}
+
+/// What the firmware is told of the network that it is on: facts of the bench, not of the scenario.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LinkSettings {
+    /// The Wi-Fi network's name; on a wired board any name, which the transcript shows.
+    pub network: String,
+    /// Where the server is when the board's resolver does not know: `set connect-to`.
+    pub connect_to: Option<SocketAddr>,
+}
+
+/// What the board's surroundings recorded during a run.
+pub trait Recorder: Send {
+    /// Named files for the failure bundle.
+    fn files(&self) -> Vec<RecordedFile>;
+    /// Lines on what the board did that its network or hardware did not allow.
+    fn remarks(&self) -> Vec<String>;
+}
+
+/// One file of a failure bundle.
+#[derive(Clone, Debug)]
+pub struct RecordedFile {
+    /// Its name in the bundle.
+    pub name: &'static str,
+    /// Its contents.
+    pub contents: Vec<u8>,
+}
+
+/// Why a board cannot be used: the bench's fault, never the firmware's.
+#[derive(Debug, thiserror::Error)]
+pub enum BoardError {
+    /// The tty cannot be opened or configured.
+    #[error("{tty}: {source}; check that the port exists, that you may open it, and that no other program holds it", tty = .tty.display())]
+    Tty {
+        /// The tty.
+        tty: PathBuf,
+        /// What the system said.
+        source: serialport::Error,
+    },
+    /// Reading or writing the tty failed.
+    #[error("{tty}: {source}", tty = .tty.display())]
+    Io {
+        /// The tty.
+        tty: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The virtual board cannot be started.
+    #[error("virtual board: {0}")]
+    Virtual(String),
+    /// The virtual network cannot be started.
+    #[error("virtual network: {0}")]
+    Network(String),
+    /// The loader did not take the image.
+    #[error("flashing over {tty}: {message}", tty = .tty.display())]
+    Flash {
+        /// The tty.
+        tty: PathBuf,
+        /// What the loader said.
+        message: String,
+    },
+    /// A board was asked for before an image was prepared.
+    #[error("no image has been flashed yet")]
+    NotPrepared,
+}

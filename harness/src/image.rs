@@ -1,0 +1,112 @@
+//! Firmware images: an ELF file, and the identity by which the board must name it.
+//!
+//! What enters: the path of an ELF. What leaves: an [`Image`] that [`crate::board`] can flash. The identity is the
+//! SHA-256 of the file: espflash writes it into the application descriptor (`app_elf_sha256` of ESP-IDF's
+//! `esp_app_desc_t`), the firmware reads it there and prints its first 16 digits in its ready line.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+/// A firmware image, read and checked.
+#[derive(Clone, Debug)]
+pub struct Image {
+    path: PathBuf,
+    elf: Vec<u8>,
+    identity: String,
+}
+
+/// A file that is not a usable image.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// The file cannot be read.
+    #[error("{path}: {source}; build it with `cargo firmware build`, or name another image with --firmware", path = .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not a 32-bit RISC-V ELF.
+    #[error("{path}: not an ELF file for a 32-bit RISC-V chip ({found}); --firmware takes the linker's output, not a .bin", path = .path.display())]
+    NotRiscV {
+        /// The file.
+        path: PathBuf,
+        /// What it looks like instead.
+        found: &'static str,
+    },
+}
+
+impl Image {
+    /// Reads `path` and checks that it is an ELF for a 32-bit RISC-V chip.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is something else.
+    pub fn load(path: &Path) -> Result<Self, ImageError> {
+        let elf = fs::read(path).map_err(|source| ImageError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        // ELF header, gABI chapter 4: magic, class at 4 (1 = 32 bit), machine at 18 (243 = RISC-V, little endian).
+        let found = match elf.get(..20) {
+            None => Some("too short"),
+            Some(header) if header[..4] != *b"\x7fELF" => Some("no ELF magic"),
+            Some(header) if header[4] != 1 => Some("a 64-bit ELF"),
+            Some(header) if header[18..20] != [243, 0] => Some("an ELF for another machine"),
+            Some(_) => None,
+        };
+        if let Some(found) = found {
+            return Err(ImageError::NotRiscV {
+                path: path.to_owned(),
+                found,
+            });
+        }
+        let digest = Sha256::digest(&elf);
+        let identity = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self {
+            path: path.to_owned(),
+            elf,
+            identity,
+        })
+    }
+
+    /// Where it was read from.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file's bytes.
+    #[must_use]
+    pub fn elf(&self) -> &[u8] {
+        &self.elf
+    }
+
+    /// The first 16 hexadecimal digits of the file's SHA-256: what the ready line must show.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_an_image_is_refused_with_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("firmware.elf");
+        let refused = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap();
+            Image::load(&path).unwrap_err().to_string()
+        };
+        assert!(refused(b"\xe9\x05").contains("too short"));
+        assert!(refused(&[0xe9; 64]).contains("no ELF magic"));
+        let host = fs::read(std::env::current_exe().unwrap()).unwrap();
+        assert!(refused(&host).contains("64-bit"));
+        let missing = Image::load(&folder.path().join("none.elf")).unwrap_err().to_string();
+        assert!(missing.contains("none.elf") && missing.contains("cargo firmware"), "{missing}");
+    }
+}
