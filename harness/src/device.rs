@@ -1,0 +1,385 @@
+//! The firmware's console language, as the harness speaks it.
+//!
+//! What enters: a [`Console`]. What leaves: answers, and every line in between. Each command carries a random tag that
+//! its answer repeats: a hostile server controls the reply that the board prints, but cannot know the tag, so it cannot
+//! imitate an answer. This module knows no scenario.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::time::Duration;
+
+use crate::board::console::{Line, NoLine};
+use crate::board::{BoardError, Console};
+use crate::deadline::Deadline;
+
+/// How often `hello` is repeated until it is answered: a lost boot line then costs nothing.
+const HELLO_AGAIN: Duration = Duration::from_millis(500);
+
+/// The device at the other end of a console.
+#[derive(Debug)]
+pub struct Device {
+    console: Console,
+}
+
+/// What `hello` and the ready line say of the firmware.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Identity {
+    /// Its name.
+    pub firmware: String,
+    /// Its version.
+    pub version: String,
+    /// The first 16 digits of the image's SHA-256.
+    pub image: String,
+    /// The kind of network that it was built for.
+    pub board: String,
+}
+
+/// The machine-readable answer to one command.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Answer {
+    /// It was done.
+    Ok(Fields),
+    /// It was refused and has changed nothing.
+    Error(Fields),
+}
+
+/// The `key=value` pairs of a machine line, in order.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    /// The value of `key`.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A line that is for machines.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MachineLine {
+    /// The command's tag, `-` where it had none.
+    pub tag: String,
+    /// `ok`, `error`, `ready`, `panic`, `backtrace`.
+    pub kind: String,
+    /// The command's name, or a value without a key.
+    pub words: Vec<String>,
+    /// The pairs.
+    pub fields: Fields,
+}
+
+/// Why a command has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// The firmware panicked or the chip reset under it.
+    #[error("the firmware crashed during {during}: {evidence}")]
+    Crashed {
+        /// What was going on.
+        during: String,
+        /// The line that shows it.
+        evidence: String,
+    },
+    /// It did not answer in time.
+    #[error("{0}")]
+    Silent(NoLine),
+    /// It never came up.
+    #[error("the firmware did not boot: {0}")]
+    NotBooted(NoLine),
+    /// The console is gone.
+    #[error("{0}")]
+    Console(NoLine),
+    /// A command could not be sent.
+    #[error(transparent)]
+    Board(#[from] BoardError),
+    /// The ready line lacks a field.
+    #[error("the firmware's greeting lacks `{field}`: `{line}`; is this pinrig's firmware?")]
+    Greeting {
+        /// The field.
+        field: &'static str,
+        /// The line.
+        line: String,
+    },
+}
+
+impl Device {
+    /// The device behind `console`.
+    #[must_use]
+    pub fn new(console: Console) -> Self {
+        Self { console }
+    }
+
+    /// The console, for its capture.
+    #[must_use]
+    pub fn console(&self) -> &Console {
+        &self.console
+    }
+
+    /// Waits until the firmware says that it is ready, asking again and again; `seen` gets every line.
+    ///
+    /// # Errors
+    /// When it does not come up before the deadline, or greets in another language.
+    pub fn wait_ready(&mut self, deadline: &Deadline, mut seen: impl FnMut(&Line)) -> Result<Identity, DeviceError> {
+        loop {
+            let again = deadline.at_most(HELLO_AGAIN);
+            loop {
+                match self.console.next_line(&again) {
+                    Ok(line) => {
+                        seen(&line);
+                        let Some(machine) = MachineLine::parse(&line.text) else {
+                            continue;
+                        };
+                        if machine.kind == "ready" || (machine.kind == "ok" && machine.words == ["hello"]) {
+                            return identity(&machine, &line.text);
+                        }
+                    }
+                    Err(error @ NoLine::Ended { .. }) => return Err(DeviceError::Console(error)),
+                    Err(error) if deadline.left().is_zero() => return Err(DeviceError::NotBooted(error)),
+                    Err(_) => break,
+                }
+            }
+            // The line feed first ends whatever half line the firmware may hold.
+            self.console.send("\n#h hello")?;
+        }
+    }
+
+    /// Sends `command` and waits for its answer; `seen` gets every line before it, then the answer.
+    ///
+    /// # Errors
+    /// When the firmware crashes or does not answer in time.
+    pub fn command(
+        &mut self,
+        command: &str,
+        deadline: &Deadline,
+        mut seen: impl FnMut(Said<'_>),
+    ) -> Result<Answer, DeviceError> {
+        let tag = random_tag();
+        self.console.send(&format!("#{tag} {command}"))?;
+        let name = command.split(' ').next().unwrap_or_default();
+        loop {
+            let line = self.console.next_line(deadline).map_err(|error| match error {
+                NoLine::Ended { .. } => DeviceError::Console(error),
+                NoLine::Expired { .. } => DeviceError::Silent(error),
+            })?;
+            match MachineLine::parse(&line.text) {
+                Some(machine) if machine.tag == tag => {
+                    seen(Said::Answer(&line));
+                    return Ok(if machine.kind == "ok" {
+                        Answer::Ok(machine.fields)
+                    } else {
+                        Answer::Error(machine.fields)
+                    });
+                }
+                // A reset shows as the ROM's banner or a second ready line; a panic speaks for itself.
+                Some(machine) if machine.tag == "-" && matches!(machine.kind.as_str(), "panic" | "ready") => {
+                    seen(Said::Line(&line));
+                    return Err(DeviceError::Crashed {
+                        during: format!("`{name}`"),
+                        evidence: line.text,
+                    });
+                }
+                _ if line.text.starts_with("rst:0x") => {
+                    seen(Said::Line(&line));
+                    return Err(DeviceError::Crashed {
+                        during: format!("`{name}`"),
+                        evidence: format!("the chip was reset: {}", line.text),
+                    });
+                }
+                _ => seen(Said::Line(&line)),
+            }
+        }
+    }
+
+    /// Reads lines until none has come for `quiet`, or the deadline: what follows a crash.
+    pub fn drain(&mut self, deadline: &Deadline, quiet: Duration, mut seen: impl FnMut(&Line)) {
+        while let Ok(line) = self.console.next_line(&deadline.at_most(quiet)) {
+            seen(&line);
+        }
+    }
+}
+
+/// A line that came while a command ran.
+#[derive(Clone, Copy, Debug)]
+pub enum Said<'a> {
+    /// Part of the transcript.
+    Line(&'a Line),
+    /// The command's answer.
+    Answer(&'a Line),
+}
+
+impl MachineLine {
+    /// Reads `@<tag> <kind> <word>... key=value...`; values may be quoted with `\"`, `\\`, `\n`, `\r` and `\xNN` inside.
+    #[must_use]
+    pub fn parse(line: &str) -> Option<Self> {
+        let rest = line.strip_prefix('@')?;
+        let (tag, rest) = rest.split_once(' ')?;
+        let (kind, mut rest) = rest.split_once(' ').unwrap_or((rest, ""));
+        let mut words = Vec::new();
+        let mut fields = Fields::default();
+        while !rest.is_empty() {
+            let end = rest.find([' ', '=']).unwrap_or(rest.len());
+            let word = &rest[..end];
+            rest = &rest[end..];
+            if let Some(value) = rest.strip_prefix('=') {
+                let (value, after) = match value.strip_prefix('"') {
+                    Some(quoted) => unquote(quoted)?,
+                    None => {
+                        let end = value.find(' ').unwrap_or(value.len());
+                        (value[..end].to_owned(), &value[end..])
+                    }
+                };
+                fields.0.push((word.to_owned(), value));
+                rest = after;
+            } else {
+                words.push(word.to_owned());
+            }
+            rest = rest.strip_prefix(' ').unwrap_or(rest);
+        }
+        Some(Self {
+            tag: tag.to_owned(),
+            kind: kind.to_owned(),
+            words,
+            fields,
+        })
+    }
+}
+
+/// The value up to its closing quote, and what follows it.
+fn unquote(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut characters = text.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return Some((value, &text[at + 1..])),
+            '\\' => match characters.next()?.1 {
+                'n' => value.push('\n'),
+                'r' => value.push('\r'),
+                'x' => {
+                    let digits = [characters.next()?.1, characters.next()?.1];
+                    let digits: String = digits.into_iter().collect();
+                    value.push(char::from(u8::from_str_radix(&digits, 16).ok()?));
+                }
+                other => value.push(other),
+            },
+            other => value.push(other),
+        }
+    }
+    None
+}
+
+fn identity(machine: &MachineLine, line: &str) -> Result<Identity, DeviceError> {
+    let field = |field: &'static str| {
+        machine
+            .fields
+            .get(field)
+            .map(str::to_owned)
+            .ok_or_else(|| DeviceError::Greeting {
+                field,
+                line: line.to_owned(),
+            })
+    };
+    Ok(Identity {
+        firmware: field("firmware")?,
+        version: field("version")?,
+        image: field("image")?,
+        board: field("board")?,
+    })
+}
+
+/// Twelve hexadecimal digits from the standard library's per-process random keys.
+fn random_tag() -> String {
+    let mut tag = format!("{:016x}", RandomState::new().build_hasher().finish());
+    tag.truncate(12);
+    tag
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::path::Path;
+    use std::thread;
+
+    use serialport::TTYPort;
+
+    use super::*;
+
+    /// A device whose other end is `firmware`: gets each line, gives what to print; `TAG` stands for the line's tag.
+    fn device(mut firmware: impl FnMut(&str) -> &'static str + Send + 'static) -> Device {
+        let (board, port) = TTYPort::pair().unwrap();
+        let console = Console::on(Path::new("/dev/pts/test"), port).unwrap();
+        thread::spawn(move || {
+            let mut writer = board.try_clone_native().unwrap();
+            let mut reader = BufReader::new(board);
+            let mut line = String::new();
+            loop {
+                match reader.read_line(&mut line) {
+                    Ok(0) => return,
+                    Ok(_) => {
+                        let text = line.trim_end().to_owned();
+                        line.clear();
+                        let tag = text.strip_prefix('#').and_then(|t| t.split(' ').next()).unwrap_or("-");
+                        let reply = firmware(&text).replace("TAG", tag);
+                        writer.write_all(reply.as_bytes()).unwrap();
+                    }
+                    Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {}
+                    Err(_) => return,
+                }
+            }
+        });
+        Device::new(console)
+    }
+
+    fn soon() -> Deadline {
+        Deadline::after("the test's answer", Duration::from_secs(10))
+    }
+
+    #[test]
+    fn machine_lines_are_read_with_their_quotes() {
+        let line = MachineLine::parse(r#"@a1 ok run outcome=refused reason="a \"b\" \\ \x1b" body=12"#).unwrap();
+        assert_eq!((line.tag.as_str(), line.kind.as_str()), ("a1", "ok"));
+        assert_eq!(line.words, ["run"]);
+        assert_eq!(line.fields.get("reason"), Some("a \"b\" \\ \u{1b}"));
+        assert_eq!(line.fields.get("body"), Some("12"));
+        assert_eq!(line.fields.get("outcome"), Some("refused"));
+        for broken in ["", "@", "@a", "ready", "@- panic message=\"open", "@- x y=\"\\x4\""] {
+            assert_eq!(MachineLine::parse(broken).filter(|m| !m.fields.0.is_empty()), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn an_answer_needs_the_commands_own_tag() {
+        let mut device = device(|_| "@- ok run outcome=success\r\n@1 ok run outcome=success\r\n@TAG ok run outcome=refused\r\n");
+        let mut lines = Vec::new();
+        let answer = device
+            .command("run", &soon(), |said| {
+                if let Said::Line(line) = said {
+                    lines.push(line.text.clone());
+                }
+            })
+            .unwrap();
+        let Answer::Ok(fields) = answer else { panic!("{answer:?}") };
+        assert_eq!(fields.get("outcome"), Some("refused"));
+        assert_eq!(lines.len(), 2, "the imitations are part of the transcript: {lines:?}");
+    }
+
+    #[test]
+    fn a_lost_ready_line_costs_nothing() {
+        let mut device = device(|line| {
+            if line.ends_with("hello") {
+                "@TAG ok hello firmware=f version=1 image=00 board=virtual\r\n"
+            } else {
+                ""
+            }
+        });
+        let identity = device.wait_ready(&soon(), |_| {}).unwrap();
+        assert_eq!(identity.board, "virtual");
+    }
+
+    #[test]
+    fn a_panic_and_a_reset_are_crashes() {
+        for evidence in ["@- panic message=\"x\"\r\n", "rst:0x7 (TG0WDT_SYS_RST),boot:0xc (SPI_FAST_FLASH_BOOT)\r\n"] {
+            let mut device = device(move |_| evidence);
+            let error = device.command("run", &soon(), |_| {}).unwrap_err();
+            assert!(matches!(error, DeviceError::Crashed { .. }), "{error}");
+        }
+    }
+}
