@@ -1,0 +1,144 @@
+//! Transcripts: what device and server each saw, in two lanes.
+//!
+//! What enters: console lines and server events. What leaves: the text that a snapshot holds. The lanes are never
+//! merged by time, which differs from run to run. One [`Redactor`] replaces what differs from bench to bench.
+
+use std::fmt::{self, Write as _};
+
+use crate::device::MachineLine;
+
+/// Both lanes of one run.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Transcript {
+    /// What was said on the console, in its order.
+    pub device: Vec<DeviceLine>,
+    /// What the server recorded, in its order.
+    pub server: Vec<String>,
+}
+
+/// One line of the device's lane.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum DeviceLine {
+    /// A command that was sent.
+    Sent(String),
+    /// A line of the human transcript.
+    Said(String),
+    /// The machine-readable answer, without its tag.
+    Answer(String),
+}
+
+impl fmt::Display for DeviceLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sent(text) => write!(f, "> {text}"),
+            Self::Said(text) => write!(f, "  {text}"),
+            Self::Answer(text) => write!(f, "@ {text}"),
+        }
+    }
+}
+
+impl Transcript {
+    /// The human lines alone.
+    pub fn said(&self) -> impl Iterator<Item = &str> {
+        self.device.iter().filter_map(|line| match line {
+            DeviceLine::Said(text) => Some(text.as_str()),
+            DeviceLine::Sent(_) | DeviceLine::Answer(_) => None,
+        })
+    }
+
+    /// The text of the snapshot.
+    #[must_use]
+    pub fn snapshot(&self) -> String {
+        let mut text = String::from("device\n");
+        for line in &self.device {
+            text.push_str(line.to_string().trim_end());
+            text.push('\n');
+        }
+        text.push_str("\nserver\n");
+        if self.server.is_empty() {
+            text.push_str("  (nothing connected)\n");
+        }
+        for line in &self.server {
+            writeln!(text, "  {line}").expect("writing to a String cannot fail");
+        }
+        text
+    }
+}
+
+/// Replaces what differs between benches by named placeholders.
+#[derive(Clone, Debug, Default)]
+pub struct Redactor {
+    literals: Vec<(String, &'static str)>,
+    address_follows: bool,
+}
+
+impl Redactor {
+    /// `literal` shall stand as `placeholder` wherever it occurs; an empty one is ignored.
+    #[must_use]
+    pub fn with(mut self, literal: &str, placeholder: &'static str) -> Self {
+        if !literal.is_empty() {
+            self.literals.push((literal.to_owned(), placeholder));
+        }
+        self
+    }
+
+    /// A line of the human transcript. The one after `IP address:` is the board's address; a line of dots is progress.
+    pub fn said(&mut self, line: &str) -> String {
+        if std::mem::take(&mut self.address_follows) {
+            return "[ADDRESS]".to_owned();
+        }
+        self.address_follows = line == "IP address:";
+        if !line.is_empty() && line.bytes().all(|byte| byte == b'.') {
+            return "........".to_owned();
+        }
+        self.replace(line)
+    }
+
+    /// A machine line without its tag.
+    #[must_use]
+    pub fn answer(&self, line: &str) -> String {
+        let without_tag = MachineLine::parse(line)
+            .and_then(|machine| line.strip_prefix(&format!("@{} ", machine.tag)).map(str::to_owned))
+            .unwrap_or_else(|| line.to_owned());
+        self.replace(&without_tag)
+    }
+
+    fn replace(&self, line: &str) -> String {
+        self.literals
+            .iter()
+            .fold(line.to_owned(), |text, (literal, placeholder)| text.replace(literal, placeholder))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_between_benches_has_a_name_instead() {
+        let mut redactor = Redactor::default().with("lab-5g", "[NETWORK]").with("", "[NEVER]");
+        let lines = ["connecting to lab-5g", ".....................", "IP address:", "192.168.4.20", "192.168.4.20"];
+        let redacted: Vec<String> = lines.iter().map(|line| redactor.said(line)).collect();
+        assert_eq!(
+            redacted,
+            ["connecting to [NETWORK]", "........", "IP address:", "[ADDRESS]", "192.168.4.20"]
+        );
+        assert_eq!(redactor.answer("@0f3a ok run outcome=success"), "ok run outcome=success");
+    }
+
+    #[test]
+    fn the_snapshot_has_two_lanes() {
+        let transcript = Transcript {
+            device: vec![
+                DeviceLine::Sent("run".into()),
+                DeviceLine::Said("connection failed".into()),
+                DeviceLine::Answer("ok run outcome=connection-failed".into()),
+            ],
+            server: Vec::new(),
+        };
+        assert_eq!(
+            transcript.snapshot(),
+            "device\n> run\n  connection failed\n@ ok run outcome=connection-failed\n\nserver\n  (nothing connected)\n"
+        );
+    }
+}
