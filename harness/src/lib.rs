@@ -1,1 +1,28 @@
-//! Hardware-in-the-loop tests for boards that speak HTTPS
+//! pinrig: does a board that speaks HTTPS talk to the right server and refuse every wrong one?
+//!
+//! The modules stand in the order in which data flows:
+//!
+//! ```text
+//! scenario ──► certificates ──► server ──┐
+//!    │                                   ├──► transcript (two lanes) ──► verdict + snapshot ──► report
+//!    └──► board: flash ► reset ► console ┘
+//! ```
+//!
+//! A [`scenario`] is one TOML file and one test. [`server`] stands up what it asks for, [`image`] and [`board`] put the
+//! firmware on a board and hold its console, [`device`] speaks the firmware's command language there, [`transcript`]
+//! keeps what both sides saw, [`verdict`] judges it, [`run`] does these in order and emits events, and [`report`] shows
+//! them to people and machines.
+
+pub mod deadline;
+pub mod scenario;
+pub mod server;
+pub mod service;
+pub mod peer;
+pub mod image;
+pub mod board;
+pub mod device;
+pub mod transcript;
+pub mod verdict;
+pub mod run;
+pub mod bundle;
+pub mod report;

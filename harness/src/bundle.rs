@@ -1,0 +1,65 @@
+//! Bundles: the evidence of one run, as files that can be read without a board.
+//!
+//! What enters: an [`Outcome`] and what board, network and server recorded. What leaves: a folder named after the
+//! scenario. It replaces the folder of the run before.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::board::RecordedFile;
+use crate::board::console::{Chunk, printable};
+use crate::image::Image;
+use crate::report::json as report;
+use crate::run::Outcome;
+
+/// A file of the bundle that could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {source}", path = .path.display())]
+pub struct BundleError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// Writes the bundle of `outcome` into a folder below `out`, and gives the folder.
+///
+/// # Errors
+/// The first file that cannot be written.
+pub fn write(out: &Path, image: &Image, outcome: &Outcome, files: &[RecordedFile]) -> Result<PathBuf, BundleError> {
+    let folder = out.join(outcome.scenario.name.replace('/', "-"));
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |source| BundleError { path, source }
+    };
+    if folder.exists() {
+        fs::remove_dir_all(&folder).map_err(at(&folder))?;
+    }
+    fs::create_dir_all(&folder).map_err(at(&folder))?;
+    let mut verdict = report::outcome(outcome);
+    verdict["firmware"] = json!({ "path": image.path().display().to_string(), "image": image.identity() });
+    let own = [
+        ("transcript.txt", outcome.transcript.snapshot()),
+        ("verdict.json", format!("{verdict:#}\n")),
+    ];
+    let own = own.iter().map(|(name, text)| (*name, text.as_bytes()));
+    let recorded = files.iter().map(|file| (file.name, file.contents.as_slice()));
+    for (name, contents) in own.chain(recorded) {
+        let path = folder.join(name);
+        fs::write(&path, contents).map_err(at(&path))?;
+    }
+    Ok(folder)
+}
+
+/// The console's bytes as text, each arrival with its time in seconds.
+#[must_use]
+pub fn timed_console(chunks: &[Chunk]) -> String {
+    let mut text = String::new();
+    for chunk in chunks {
+        let shown = printable(&chunk.bytes);
+        writeln!(text, "{:10.6} {shown}", chunk.at.as_secs_f64()).expect("writing to a String cannot fail");
+    }
+    text
+}

@@ -1,0 +1,88 @@
+//! The report for machines: one JSON object a line, each with an `event` key.
+//!
+//! `flashed`, `started`, `finished` (verdict, findings, both lanes) and `summary`. Durations are in seconds.
+
+use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::{Value, json};
+
+use crate::run::{Event, Outcome};
+use crate::verdict::Verdict;
+
+/// Writes events as JSON lines.
+#[derive(Debug)]
+pub struct JsonReport<W> {
+    out: Mutex<W>,
+}
+
+impl<W: Write> JsonReport<W> {
+    /// Writes to `out`.
+    pub fn new(out: W) -> Self {
+        Self { out: Mutex::new(out) }
+    }
+
+    /// Writes what `event` says, if it is one that machines are told.
+    ///
+    /// # Errors
+    /// When `out` does not take it.
+    pub fn event(&self, event: &Event<'_>) -> io::Result<()> {
+        let value = match event {
+            Event::Flashed(report) => json!({
+                "event": "flashed",
+                "written": report.written,
+                "skipped": report.skipped,
+                "seconds": report.took.as_secs_f64(),
+            }),
+            Event::Started(scenario) => json!({ "event": "started", "scenario": scenario.name }),
+            Event::Finished(outcome) => {
+                let mut value = self::outcome(outcome);
+                value["event"] = "finished".into();
+                value
+            }
+            Event::Flashing { .. } | Event::FlashProgress { .. } | Event::Boot(..) | Event::Device(..) => return Ok(()),
+        };
+        self.line(&value)
+    }
+
+    /// Writes the closing line.
+    ///
+    /// # Errors
+    /// When `out` does not take it.
+    pub fn summary(&self, outcomes: &[Outcome], exit_code: u8) -> io::Result<()> {
+        let passed = outcomes.iter().filter(|outcome| outcome.passed()).count();
+        self.line(&json!({
+            "event": "summary",
+            "scenarios": outcomes.len(),
+            "passed": passed,
+            "failed": outcomes.len() - passed,
+            "exit_code": exit_code,
+        }))
+    }
+
+    fn line(&self, value: &Value) -> io::Result<()> {
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        writeln!(out, "{value}")?;
+        out.flush()
+    }
+}
+
+/// One outcome as JSON.
+#[must_use]
+pub fn outcome(outcome: &Outcome) -> Value {
+    let (verdict, blame, findings) = match &outcome.verdict {
+        Verdict::Passed => ("passed", Value::Null, Vec::new()),
+        Verdict::Failed(failure) => ("failed", json!(failure.blame), failure.findings.clone()),
+    };
+    json!({
+        "scenario": outcome.scenario.name,
+        "about": outcome.scenario.about,
+        "verdict": verdict,
+        "blame": blame,
+        "findings": findings,
+        "seconds": outcome.took.as_secs_f64(),
+        "device": outcome.transcript.device.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "server": outcome.transcript.server,
+        "bundle": outcome.bundle.as_ref().map(|folder| folder.display().to_string()),
+    })
+}

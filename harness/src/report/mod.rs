@@ -1,0 +1,4 @@
+//! Reports: what people and machines are shown of a run. They consume events and outcomes and decide nothing.
+
+pub mod json;
+pub mod terminal;

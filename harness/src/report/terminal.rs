@@ -1,0 +1,294 @@
+//! The report for people: progress while it runs, the transcript live, a table at the end.
+//!
+//! Bars and spinners are drawn on standard error and only where that is a terminal; results go to standard output,
+//! coloured where that is a terminal and `NO_COLOR` is not set.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::run::{Event, Outcome};
+use crate::scenario::{Expectation, Scenario};
+use crate::transcript::DeviceLine;
+use crate::verdict::Verdict;
+
+const GOOD: Style = AnsiColor::Green.on_default().bold();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const DIM: Style = Style::new().dimmed();
+const SENT: Style = AnsiColor::Cyan.on_default();
+const TITLE: Style = Style::new().bold();
+
+/// Shows events to a person.
+#[derive(Debug)]
+pub struct TerminalReport {
+    live: bool,
+    bars: MultiProgress,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    flashing: Option<ProgressBar>,
+    running: Vec<(String, ProgressBar)>,
+}
+
+impl TerminalReport {
+    /// A report; `live` prints the transcript of each scenario while it runs.
+    #[must_use]
+    pub fn new(live: bool) -> Self {
+        Self {
+            live,
+            bars: MultiProgress::new(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// Shows `event`.
+    ///
+    /// # Errors
+    /// When standard output does not take it.
+    pub fn event(&self, event: &Event<'_>) -> io::Result<()> {
+        match event {
+            Event::Flashing { board, image } => {
+                let bar = self.bars.add(ProgressBar::new(0).with_style(flash_style()));
+                bar.set_message("connecting");
+                self.state().flashing = Some(bar);
+                let name = image.path().file_name().unwrap_or_default().to_string_lossy();
+                self.print(&format!("{TITLE}flashing{TITLE:#} {name} {DIM}({}){DIM:#} onto {board}", image.identity()))
+            }
+            Event::FlashProgress { address, done, total } => {
+                if let Some(bar) = &self.state().flashing {
+                    bar.set_length(*total as u64);
+                    bar.set_position(*done as u64);
+                    bar.set_message(format!("{address:#08x}"));
+                }
+                Ok(())
+            }
+            Event::Flashed(report) => {
+                if let Some(bar) = self.state().flashing.take() {
+                    bar.finish_and_clear();
+                }
+                let skipped = match report.skipped {
+                    0 => String::new(),
+                    skipped => format!(", {skipped} already there"),
+                };
+                self.print(&format!(
+                    "{GOOD}flashed{GOOD:#}  {} parts written and verified{skipped} {DIM}in {}{DIM:#}",
+                    report.written,
+                    seconds(report.took)
+                ))
+            }
+            Event::Started(scenario) => {
+                let bar = self.bars.add(ProgressBar::new_spinner().with_message(scenario.name.clone()));
+                bar.enable_steady_tick(Duration::from_millis(100));
+                self.state().running.push((scenario.name.clone(), bar));
+                if self.live {
+                    self.print(&format!("\n{TITLE}{}{TITLE:#}\n{DIM}{}{DIM:#}", scenario.name, scenario.about))?;
+                }
+                Ok(())
+            }
+            Event::Boot(_, line) if self.live => self.print(&format!("{DIM}{}{DIM:#}", line.text)),
+            Event::Device(_, line) if self.live => self.print(&device_line(line)),
+            Event::Boot(..) | Event::Device(..) => Ok(()),
+            Event::Finished(outcome) => {
+                let mut state = self.state();
+                state.running.retain(|(name, bar)| {
+                    let other = *name != outcome.scenario.name;
+                    if !other {
+                        bar.finish_and_clear();
+                    }
+                    other
+                });
+                drop(state);
+                if self.live {
+                    let mut text = format!("{DIM}server:{DIM:#}\n");
+                    if outcome.transcript.server.is_empty() {
+                        let _ = writeln!(text, "  {DIM}(nothing connected){DIM:#}");
+                    }
+                    for line in &outcome.transcript.server {
+                        let _ = writeln!(text, "  {line}");
+                    }
+                    self.print(text.trim_end())?;
+                }
+                self.print(&result_line(outcome))
+            }
+        }
+    }
+
+    /// Prints the table of all outcomes and what went wrong in each failure.
+    ///
+    /// # Errors
+    /// When standard output does not take it.
+    pub fn summary(&self, outcomes: &[Outcome], took: Duration) -> io::Result<()> {
+        self.print(&table(outcomes))?;
+        for outcome in outcomes {
+            if let Some(text) = failure(outcome) {
+                self.print(&text)?;
+            }
+        }
+        let passed = outcomes.iter().filter(|outcome| outcome.passed()).count();
+        let failed = outcomes.len() - passed;
+        let style = if failed == 0 { GOOD } else { BAD };
+        self.print(&format!(
+            "\n{style}{passed} passed, {failed} failed{style:#} {DIM}in {}{DIM:#}",
+            seconds(took)
+        ))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Prints above the bars.
+    fn print(&self, text: &str) -> io::Result<()> {
+        self.bars.suspend(|| {
+            let mut out = anstream::stdout().lock();
+            writeln!(out, "{text}")?;
+            out.flush()
+        })
+    }
+}
+
+/// The scenarios and what each shows, in two columns.
+#[must_use]
+pub fn list(scenarios: &[Scenario]) -> String {
+    let width = scenarios.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
+    scenarios.iter().fold(String::new(), |mut text, scenario| {
+        let _ = writeln!(text, "{TITLE}{:width$}{TITLE:#}  {}", scenario.name, scenario.about);
+        text
+    })
+}
+
+/// One line of the device's lane, coloured by who says it.
+fn device_line(line: &DeviceLine) -> String {
+    match line {
+        DeviceLine::Sent(text) => format!("{SENT}> {text}{SENT:#}"),
+        DeviceLine::Answer(text) => format!("{DIM}@ {text}{DIM:#}"),
+        DeviceLine::Said(text) => {
+            let style = match text.as_str() {
+                "certificate matches" => GOOD,
+                "certificate doesn't match" | "connection failed" => BAD,
+                _ => Style::new(),
+            };
+            format!("  {style}{text}{style:#}")
+        }
+    }
+}
+
+fn result_line(outcome: &Outcome) -> String {
+    let (style, word) = match &outcome.verdict {
+        Verdict::Passed => (GOOD, "PASS".to_owned()),
+        Verdict::Failed(failure) => (BAD, format!("FAIL ({})", failure.blame)),
+    };
+    format!(
+        "{style}{word}{style:#} {} {DIM}{}{DIM:#}",
+        outcome.scenario.name,
+        seconds(outcome.took)
+    )
+}
+
+fn table(outcomes: &[Outcome]) -> String {
+    let header = ["scenario", "expected", "device said", "server saw", "verdict", "time"].map(str::to_owned);
+    let rows: Vec<[String; 6]> = outcomes
+        .iter()
+        .map(|outcome| {
+            [
+                outcome.scenario.name.clone(),
+                expected(&outcome.scenario.expect).to_owned(),
+                device_said(outcome),
+                server_saw(outcome),
+                match &outcome.verdict {
+                    Verdict::Passed => "pass".to_owned(),
+                    Verdict::Failed(failure) => failure.blame.to_string(),
+                },
+                seconds(outcome.took),
+            ]
+        })
+        .collect();
+    let mut widths = [0; 6];
+    for row in std::iter::once(&header).chain(&rows) {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
+    let mut text = String::from("\n");
+    let line = |text: &mut String, row: &[String; 6], style: Style| {
+        for (index, (cell, width)) in row.iter().zip(widths).enumerate() {
+            let style = if index == 4 && style == Style::new() {
+                if cell == "pass" { GOOD } else { BAD }
+            } else {
+                style
+            };
+            let padding = " ".repeat(width - cell.chars().count() + 2);
+            let _ = write!(text, "{style}{cell}{style:#}{padding}");
+        }
+        text.truncate(text.trim_end().len());
+        text.push('\n');
+    };
+    line(&mut text, &header, DIM);
+    for row in &rows {
+        line(&mut text, row, Style::new());
+    }
+    text.trim_end().to_owned()
+}
+
+fn expected(expectation: &Expectation) -> &'static str {
+    match expectation {
+        Expectation::Accepted { .. } => "accepted",
+        Expectation::Refused { .. } => "refused",
+        Expectation::Unreachable { .. } => "unreachable",
+        Expectation::PinRejected { .. } => "pin rejected",
+    }
+}
+
+/// The result in the device's own words: `outcome`, and the reason where it gave one.
+fn device_said(outcome: &Outcome) -> String {
+    let last = outcome.transcript.device.iter().rev().find_map(|line| match line {
+        DeviceLine::Answer(text) => crate::device::MachineLine::parse(&format!("@- {text}")),
+        DeviceLine::Sent(_) | DeviceLine::Said(_) => None,
+    });
+    let Some(fields) = last.map(|line| line.fields) else {
+        return "nothing".to_owned();
+    };
+    let word = fields.get("outcome").or_else(|| fields.get("code")).unwrap_or("no result");
+    match fields.get("reason") {
+        Some(reason) => format!("{word}: {reason}"),
+        None => word.to_owned(),
+    }
+}
+
+fn server_saw(outcome: &Outcome) -> String {
+    match outcome.transcript.server.len() {
+        0 => "nothing".to_owned(),
+        count => format!("{count} events"),
+    }
+}
+
+/// What went wrong, what both sides said last, and where the evidence lies.
+fn failure(outcome: &Outcome) -> Option<String> {
+    let Verdict::Failed(failure) = &outcome.verdict else {
+        return None;
+    };
+    let mut text = format!("\n{BAD}{}{BAD:#} ({})\n", outcome.scenario.name, failure.blame);
+    for finding in &failure.findings {
+        let _ = writeln!(text, "  - {finding}");
+    }
+    if let Some(folder) = &outcome.bundle {
+        let _ = writeln!(text, "  evidence: {}", folder.display());
+    }
+    Some(text.trim_end().to_owned())
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.2} s", duration.as_secs_f64())
+}
+
+fn flash_style() -> ProgressStyle {
+    ProgressStyle::with_template("  {msg} [{bar:30}] {pos}/{len} blocks, {eta} left")
+        .expect("the template is a constant and well-formed")
+        .progress_chars("=> ")
+}
