@@ -1,1 +1,0 @@
-//! Every scenario on the chosen board; the command; the rules of the repository
