@@ -50,13 +50,7 @@ pub trait Bus {
     ///
     /// # Errors
     /// [`Fault`] becomes a load access fault (mcause 5) with mtval = `address`.
-    fn load(
-        &mut self,
-        memory: &mut Memory,
-        now: u64,
-        address: u32,
-        width: Width,
-    ) -> Result<u32, Fault>;
+    fn load(&mut self, memory: &mut Memory, now: u64, address: u32, width: Width) -> Result<u32, Fault>;
 
     /// Writes the register at `address`. Bytes and halves come in the low bits of `value`, the rest is zero.
     ///

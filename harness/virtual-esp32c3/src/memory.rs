@@ -123,9 +123,7 @@ impl Memory {
     pub fn load(&self, address: u32, width: Width) -> Option<u32> {
         match width {
             Width::Byte => self.read::<1>(address).map(|[byte]| u32::from(byte)),
-            Width::Half => self
-                .read(address)
-                .map(|bytes| u32::from(u16::from_le_bytes(bytes))),
+            Width::Half => self.read(address).map(|bytes| u32::from(u16::from_le_bytes(bytes))),
             Width::Word => self.read(address).map(u32::from_le_bytes),
         }
     }
@@ -174,10 +172,7 @@ impl Memory {
         into.copy_from_slice(from);
         if !from.is_empty() {
             let granules = start / GRANULE..=(start + from.len() - 1) / GRANULE;
-            if marks
-                .get(granules)
-                .is_some_and(|marks| marks.contains(&true))
-            {
+            if marks.get(granules).is_some_and(|marks| marks.contains(&true)) {
                 let address = base + start as u32;
                 self.stale.add(address..address + from.len() as u32);
             }
@@ -264,9 +259,7 @@ impl Memory {
             chunk(&self.rom, offset + ROM_DATA_OFFSET as usize)
         } else if let Some(offset) = within(RTC, RTC_SIZE) {
             chunk(self.rtc.as_slice(), offset)
-        } else if let Some(offset) =
-            within(FLASH_CODE, FLASH_WINDOW).or_else(|| within(FLASH_DATA, FLASH_WINDOW))
-        {
+        } else if let Some(offset) = within(FLASH_CODE, FLASH_WINDOW).or_else(|| within(FLASH_DATA, FLASH_WINDOW)) {
             self.read_flash(offset)
         } else {
             None
@@ -305,12 +298,7 @@ impl Memory {
         let (into, marked, base, offset) = match self.ram(address, N) {
             Some(Ram::Sram(range)) => {
                 let marked = self.sram_code[range.start / GRANULE];
-                (
-                    &mut self.sram[range.clone()],
-                    marked,
-                    SRAM_CODE,
-                    range.start,
-                )
+                (&mut self.sram[range.clone()], marked, SRAM_CODE, range.start)
             }
             Some(Ram::Rtc(range)) => {
                 let marked = self.rtc_code[range.start / GRANULE];
@@ -338,9 +326,7 @@ impl Memory {
             let size = size as usize;
             (start < size && length <= size - start).then(|| start..start + length)
         };
-        let shifted = |range: Range<usize>| {
-            range.start + SRAM0_SIZE as usize..range.end + SRAM0_SIZE as usize
-        };
+        let shifted = |range: Range<usize>| range.start + SRAM0_SIZE as usize..range.end + SRAM0_SIZE as usize;
         within(SRAM_DATA, SRAM1_SIZE)
             .map(shifted)
             .or_else(|| within(SRAM_CODE, SRAM_SIZE))

@@ -66,13 +66,7 @@ fn nothing_answers_between_the_memories() {
         assert!(!memory.store(address, Width::Byte, 0), "{address:#010x}");
     }
     // The last word that fits, and the first that does not.
-    for end in [
-        0x3FCE_0000,
-        0x403E_0000,
-        0x5000_2000,
-        0x4006_0000,
-        0x3FF2_0000,
-    ] {
+    for end in [0x3FCE_0000, 0x403E_0000, 0x5000_2000, 0x4006_0000, 0x3FF2_0000] {
         assert!(memory.load(end - 4, Width::Word).is_some(), "{end:#010x}");
         assert_eq!(memory.load(end - 3, Width::Word), None, "{end:#010x}");
     }
@@ -137,10 +131,7 @@ fn flash_contents_are_shared_until_changed() {
     let mut other = Memory::with_flash(Arc::from([]), Arc::clone(&before));
     memory.flash_modify(0..1, |bytes| bytes[0] = 1);
     other.flash_modify(0..1, |bytes| bytes[0] = 2);
-    assert_eq!(
-        (before[0], memory.flash()[0], other.flash()[0]),
-        (0xFF, 1, 2)
-    );
+    assert_eq!((before[0], memory.flash()[0], other.flash()[0]), (0xFF, 1, 2));
 }
 
 #[test]
@@ -163,9 +154,7 @@ fn a_store_over_executed_code_takes_effect_at_once() {
     // a: addi a0, a0, 1; sw a1, 0(a2); jal zero, a
     let mut machine = Machine::new(&[ADDI_A0_1, SW, 0xFF9F_F06F]);
     machine.hart.set_register(11, ADDI_A0_16);
-    machine
-        .hart
-        .set_register(12, CODE - 0x4038_0000 + 0x3FC8_0000);
+    machine.hart.set_register(12, CODE - 0x4038_0000 + 0x3FC8_0000);
     machine.run(3 + 1);
     assert_eq!(machine.a0(), 1 + 16);
 }
@@ -203,10 +192,7 @@ fn a_store_over_part_of_an_instruction_takes_effect() {
         let changed = start + offset;
         let byte = ADDI_A0_2.to_le_bytes()[offset as usize];
         machine.put(0x4038_2000, &[SH_1, JR_A1]);
-        let next = machine
-            .memory
-            .load(changed + 1, Width::Byte)
-            .expect("RAM answers");
+        let next = machine.memory.load(changed + 1, Width::Byte).expect("RAM answers");
         machine.hart.set_register(12, changed - 1);
         machine.hart.set_register(11, next << 8 | u32::from(byte));
         machine.hart.set_pc(0x4038_2000);

@@ -2,9 +2,7 @@
 
 mod isa_support;
 
-use isa_support::{
-    CLOCK, CODE, DATA, MCAUSE, MEPC, MSTATUS, MTVEC, Machine, RAISE, REGISTER, VECTOR, YIELDING,
-};
+use isa_support::{CLOCK, CODE, DATA, MCAUSE, MEPC, MSTATUS, MTVEC, Machine, RAISE, REGISTER, VECTOR, YIELDING};
 use virtual_esp32c3::bus::Width;
 use virtual_esp32c3::hart::Exit;
 
@@ -48,11 +46,7 @@ fn csr_instructions_swap_set_and_clear() {
         machine.run(1);
         assert_eq!(machine.a0(), 0x33, "{text}");
         assert_eq!(machine.hart.csr(0x340), Some(new), "{text}");
-        assert_eq!(
-            (machine.hart.pc(), machine.hart.now()),
-            (CODE + 4, 1),
-            "{text}"
-        );
+        assert_eq!((machine.hart.pc(), machine.hart.now()), (CODE + 4, 1), "{text}");
     }
 }
 
@@ -163,11 +157,7 @@ fn exceptions_go_to_the_table_and_return() {
     machine.hart.set_csr(MSTATUS, MIE);
     machine.run(2);
     assert_eq!(machine.trap(), [CODE, 11, 0]);
-    assert_eq!(
-        machine.a0(),
-        MPIE | MPP_MACHINE,
-        "interrupts are off in the handler"
-    );
+    assert_eq!(machine.a0(), MPIE | MPP_MACHINE, "interrupts are off in the handler");
     machine.hart.set_csr(MEPC, CODE + 4);
     machine.run(1);
     assert_eq!(machine.hart.pc(), CODE + 4);
@@ -215,14 +205,7 @@ fn access_faults_name_the_address() {
 
 #[test]
 fn code_cannot_be_fetched_from_the_data_bus_or_registers() {
-    for target in [
-        DATA,
-        REGISTER,
-        0x3C00_0000,
-        0x0000_0000,
-        0x4280_0000,
-        0x4200_0000,
-    ] {
+    for target in [DATA, REGISTER, 0x3C00_0000, 0x0000_0000, 0x4280_0000, 0x4200_0000] {
         // jalr zero, 0(a1)
         let mut machine = Machine::new(&[0x0005_8067]);
         machine.hart.set_register(11, target);
@@ -266,11 +249,7 @@ fn an_interrupt_goes_to_its_own_entry() {
     machine.put(VECTOR + 4 * 17, &[JUMP_TO_ITSELF]);
     machine.bus.line = Some(17);
     machine.run(2);
-    assert_eq!(
-        machine.hart.pc(),
-        VECTOR + 4 * 17,
-        "taken as soon as it is enabled"
-    );
+    assert_eq!(machine.hart.pc(), VECTOR + 4 * 17, "taken as soon as it is enabled");
     assert_eq!(machine.trap(), [CODE + 8, 0x8000_0011, 0]);
     assert_eq!(machine.a0(), 1);
     assert_eq!(machine.hart.csr(MSTATUS), Some(MPIE | MPP_MACHINE));
@@ -348,15 +327,7 @@ fn wfi_with_interrupts_on_wakes_into_the_handler() {
 #[test]
 fn devices_see_width_value_and_time() {
     // sb, sh, sw a1, 0(a2); lw a0, 0(a2); lb; lbu; lh a0, 0(a2)
-    let code = [
-        0x00B6_0023,
-        0x00B6_1023,
-        SW,
-        LW,
-        0x0006_0503,
-        0x0006_4503,
-        0x0006_1503,
-    ];
+    let code = [0x00B6_0023, 0x00B6_1023, SW, LW, 0x0006_0503, 0x0006_4503, 0x0006_1503];
     let mut machine = Machine::new(&code);
     machine.hart.set_register(11, 0xCAFE_BABE);
     machine.hart.set_register(12, REGISTER);
@@ -391,16 +362,10 @@ fn the_deadline_is_exact_and_slices_do_not_matter() {
         assert_eq!(sliced.run(slice), Exit::Deadline);
         assert_eq!(sliced.hart.now(), now + slice);
     }
-    assert_eq!(
-        (whole.a0(), whole.hart.pc()),
-        (sliced.a0(), sliced.hart.pc())
-    );
+    assert_eq!((whole.a0(), whole.hart.pc()), (sliced.a0(), sliced.hart.pc()));
     assert_eq!(whole.a0(), 5001);
     // A deadline in the past executes nothing.
-    assert_eq!(
-        whole.hart.run(&mut whole.memory, &mut whole.bus, 5),
-        Exit::Deadline
-    );
+    assert_eq!(whole.hart.run(&mut whole.memory, &mut whole.bus, 5), Exit::Deadline);
     assert_eq!((whole.a0(), whole.hart.now()), (5001, 10_001));
 }
 

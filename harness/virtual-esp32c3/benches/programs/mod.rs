@@ -46,19 +46,14 @@ impl Machine {
         self.hart.set_register(12, input.len() as u32);
         self.hart.set_register(13, OUTPUT);
         let start = self.hart.now();
-        let exit = self
-            .hart
-            .run(&mut self.memory, &mut NoPeripherals, start + LIMIT);
+        let exit = self.hart.run(&mut self.memory, &mut NoPeripherals, start + LIMIT);
         assert!(
             matches!(exit, Exit::Breakpoint(_)),
             "{exit:?} at {:#010x}",
             self.hart.pc()
         );
         let mut output = vec![0; self.hart.register(10) as usize];
-        assert!(
-            self.memory.read_bytes(OUTPUT, &mut output),
-            "the output is in RAM"
-        );
+        assert!(self.memory.read_bytes(OUTPUT, &mut output), "the output is in RAM");
         (output, self.hart.now() - start)
     }
 }
@@ -72,14 +67,7 @@ impl Bus for NoPeripherals {
         Err(Fault)
     }
 
-    fn store(
-        &mut self,
-        _: &mut Memory,
-        _: u64,
-        _: u32,
-        _: Width,
-        _: u32,
-    ) -> Result<AfterStore, Fault> {
+    fn store(&mut self, _: &mut Memory, _: u64, _: u32, _: Width, _: u32) -> Result<AfterStore, Fault> {
         Err(Fault)
     }
 

@@ -3,8 +3,7 @@
 
 use super::decode::Op;
 use crate::memory::{
-    FLASH_CODE, FLASH_WINDOW, MMU_ENTRIES, MMU_PAGE, ROM, ROM_SIZE, RTC, RTC_SIZE, SRAM_CODE,
-    SRAM_SIZE, Stale,
+    FLASH_CODE, FLASH_WINDOW, MMU_ENTRIES, MMU_PAGE, ROM, ROM_SIZE, RTC, RTC_SIZE, SRAM_CODE, SRAM_SIZE, Stale,
 };
 
 /// Bytes of code in one page.
@@ -60,9 +59,7 @@ impl DecodedCode {
             // An instruction of four bytes that begins up to three bytes earlier reaches into the range.
             let mut address = range.start.wrapping_sub(3) & !1;
             while address < range.end {
-                if let Some(page) =
-                    index(address).and_then(|index| self.pages.get_mut(index)?.as_mut())
-                {
+                if let Some(page) = index(address).and_then(|index| self.pages.get_mut(index)?.as_mut()) {
                     page[(address % PAGE / 2) as usize] = Op::EMPTY;
                 }
                 address += 2;

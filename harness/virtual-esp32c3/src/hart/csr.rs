@@ -221,13 +221,7 @@ impl Csrs {
     /// An entry with its lock bit set keeps its value until reset.
     fn write_pmpcfg(&mut self, index: usize, value: u32) {
         let (old, new) = (self.pmpcfg[index].to_le_bytes(), value.to_le_bytes());
-        let kept = std::array::from_fn(|byte| {
-            if old[byte] & 0x80 != 0 {
-                old[byte]
-            } else {
-                new[byte]
-            }
-        });
+        let kept = std::array::from_fn(|byte| if old[byte] & 0x80 != 0 { old[byte] } else { new[byte] });
         self.pmpcfg[index] = u32::from_le_bytes(kept);
     }
 
@@ -261,10 +255,6 @@ impl Csrs {
     fn recount(&mut self, now: u64, change: impl FnOnce(&mut Self)) {
         let count = u64::from(self.count_at(now));
         change(self);
-        self.count = if self.counts() {
-            now.wrapping_sub(count)
-        } else {
-            count
-        };
+        self.count = if self.counts() { now.wrapping_sub(count) } else { count };
     }
 }

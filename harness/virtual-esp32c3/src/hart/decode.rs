@@ -143,18 +143,13 @@ pub(super) fn decode32(word: u32, pc: u32, page: u32) -> Op {
         0x37 => return Op::new(Code::Li, rd, 0, 0, u_imm),
         0x17 => return Op::new(Code::Li, rd, 0, 0, pc.wrapping_add(u_imm)),
         0x6F => {
-            let imm = bits(word, 31, 1) << 20
-                | bits(word, 12, 8) << 12
-                | bits(word, 20, 1) << 11
-                | bits(word, 21, 10) << 1;
+            let imm =
+                bits(word, 31, 1) << 20 | bits(word, 12, 8) << 12 | bits(word, 20, 1) << 11 | bits(word, 21, 10) << 1;
             return Op::new(Code::Jal, rd, 0, 0, slot(pc, signed(imm, 21), page));
         }
         0x67 if funct3 == 0 => return Op::new(Code::Jalr, rd, rs1, 0, i_imm),
         0x63 => {
-            let imm = bits(word, 31, 1) << 12
-                | bits(word, 7, 1) << 11
-                | bits(word, 25, 6) << 5
-                | bits(word, 8, 4) << 1;
+            let imm = bits(word, 31, 1) << 12 | bits(word, 7, 1) << 11 | bits(word, 25, 6) << 5 | bits(word, 8, 4) << 1;
             let code = match funct3 {
                 0 => Code::Beq,
                 1 => Code::Bne,
@@ -262,10 +257,7 @@ fn quadrant0(word: u32, funct3: u32) -> Op {
     let offset = bits(word, 10, 3) << 3 | bits(word, 6, 1) << 2 | bits(word, 5, 1) << 6;
     match funct3 {
         0 => {
-            let imm = bits(word, 11, 2) << 4
-                | bits(word, 7, 4) << 6
-                | bits(word, 6, 1) << 2
-                | bits(word, 5, 1) << 3;
+            let imm = bits(word, 11, 2) << 4 | bits(word, 7, 4) << 6 | bits(word, 6, 1) << 2 | bits(word, 5, 1) << 3;
             if imm == 0 {
                 return Op::illegal(word);
             }

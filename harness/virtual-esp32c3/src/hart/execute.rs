@@ -1,6 +1,6 @@
 //! The run loop: decoded operations enter, registers and memory change. One match arm an operation.
 
-use super::code::{PAGE, Page};
+use super::code::{PAGE, Page, SLOTS};
 use super::csr::Privilege;
 use super::decode::{self, Code, Op};
 use super::{Cause, Exit, Hart, Registers};
@@ -15,6 +15,8 @@ enum Leave {
     Stale,
     /// The instruction at the slot has retired, and the caller is to be asked.
     Yield,
+    /// The slot is empty.
+    Decode,
     /// The instruction at the slot did not retire.
     Trap(Cause, u32),
     /// An instruction that needs the whole hart; it is at the slot.
@@ -42,12 +44,7 @@ pub(super) fn run<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, unt
 }
 
 /// Runs until something happens that calls for a look at interrupts or changed code (`None`), or at the world outside.
-fn run_uninterrupted<B: Bus>(
-    hart: &mut Hart,
-    memory: &mut Memory,
-    bus: &mut B,
-    until: u64,
-) -> Option<Exit> {
+fn run_uninterrupted<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, until: u64) -> Option<Exit> {
     loop {
         if hart.now >= until {
             return Some(Exit::Deadline);
@@ -70,6 +67,14 @@ fn run_uninterrupted<B: Bus>(
         hart.now = cursor.now();
         match leave {
             Leave::Page => {}
+            Leave::Decode => match decode_at(memory, hart.pc, base) {
+                Ok(op) => page[cursor.slot as usize % SLOTS] = op,
+                Err(address) => {
+                    if let Some(exit) = trap(hart, Cause::InstructionAccessFault, address) {
+                        return Some(exit);
+                    }
+                }
+            },
             Leave::Stale => return None,
             Leave::Yield => return Some(Exit::Yield),
             Leave::Trap(cause, value) => {
@@ -112,13 +117,7 @@ impl Cursor {
 /// Executes from one page until control leaves it. The cursor then stands at the next instruction, or at the one that
 /// trapped or is privileged.
 #[inline(never)]
-fn run_page<B: Bus>(
-    cursor: &mut Cursor,
-    page: &mut Page,
-    x: &mut Registers,
-    memory: &mut Memory,
-    bus: &mut B,
-) -> Leave {
+fn run_page<B: Bus>(cursor: &mut Cursor, page: &Page, x: &mut Registers, memory: &mut Memory, bus: &mut B) -> Leave {
     let Cursor {
         base,
         mut slot,
@@ -196,34 +195,26 @@ fn run_page<B: Bus>(
                         left -= 1;
                         break Leave::Stale;
                     }
-                    Stored::Elsewhere => {
-                        match device_store(memory, bus, until - left, address, $width, value) {
-                            None => break Leave::Trap(Cause::StoreAccessFault, address),
-                            Some(after) => {
-                                slot += $length;
-                                if after == AfterStore::Yield {
-                                    left -= 1;
-                                    break Leave::Yield;
-                                }
-                                if memory.has_stale() {
-                                    left -= 1;
-                                    break Leave::Stale;
-                                }
+                    Stored::Elsewhere => match device_store(memory, bus, until - left, address, $width, value) {
+                        None => break Leave::Trap(Cause::StoreAccessFault, address),
+                        Some(after) => {
+                            slot += $length;
+                            if after == AfterStore::Yield {
+                                left -= 1;
+                                break Leave::Yield;
+                            }
+                            if memory.has_stale() {
+                                left -= 1;
+                                break Leave::Stale;
                             }
                         }
-                    }
+                    },
                 }
             }};
         }
 
         match op.code {
-            Code::Empty => {
-                match decode_at(memory, base.wrapping_add(slot << 1), base) {
-                    Ok(op) => page[slot as usize] = op,
-                    Err(address) => break Leave::Trap(Cause::InstructionAccessFault, address),
-                }
-                continue;
-            }
+            Code::Empty => break Leave::Decode,
             Code::Illegal => break Leave::Trap(Cause::IllegalInstruction, op.imm),
             Code::Li => set!(2, op.imm),
             Code::LiS => set!(1, op.imm),
@@ -264,32 +255,17 @@ fn run_page<B: Bus>(
             Code::Divu => set!(2, rs1!().checked_div(rs2!()).unwrap_or(u32::MAX)),
             Code::Rem => set!(2, remainder(rs1!() as i32, rs2!() as i32)),
             Code::Remu => set!(2, rs1!().checked_rem(rs2!()).unwrap_or(rs1!())),
-            Code::Lb => load!(
-                2,
-                Width::Byte,
-                |[byte]: [u8; 1]| byte as i8 as u32,
-                |word: u32| { word as i8 as u32 }
-            ),
-            Code::Lh => load!(
-                2,
-                Width::Half,
-                |half| i16::from_le_bytes(half) as u32,
-                |word: u32| { word as i16 as u32 }
-            ),
+            Code::Lb => load!(2, Width::Byte, |[byte]: [u8; 1]| byte as i8 as u32, |word: u32| {
+                word as i8 as u32
+            }),
+            Code::Lh => load!(2, Width::Half, |half| i16::from_le_bytes(half) as u32, |word: u32| {
+                word as i16 as u32
+            }),
             Code::Lw => load!(2, Width::Word, u32::from_le_bytes, |word| word),
             Code::LwS => load!(1, Width::Word, u32::from_le_bytes, |word| word),
-            Code::Lbu => load!(
-                2,
-                Width::Byte,
-                |[byte]: [u8; 1]| u32::from(byte),
-                |word| word & 0xFF
-            ),
-            Code::Lhu => load!(
-                2,
-                Width::Half,
-                |half| u32::from(u16::from_le_bytes(half)),
-                |word| word & 0xFFFF
-            ),
+            Code::Lbu => load!(2, Width::Byte, |[byte]: [u8; 1]| u32::from(byte), |word| word & 0xFF),
+            Code::Lhu => load!(2, Width::Half, |half| u32::from(u16::from_le_bytes(half)), |word| word
+                & 0xFFFF),
             Code::Sb => store!(2, Width::Byte, |value: u32| [value as u8]),
             Code::Sh => store!(2, Width::Half, |value: u32| (value as u16).to_le_bytes()),
             Code::Sw => store!(2, Width::Word, u32::to_le_bytes),
@@ -333,13 +309,7 @@ fn decode_at(memory: &mut Memory, pc: u32, page: u32) -> Result<Op, u32> {
 }
 
 #[inline(never)]
-fn device_load<B: Bus>(
-    memory: &mut Memory,
-    bus: &mut B,
-    now: u64,
-    address: u32,
-    width: Width,
-) -> Option<u32> {
+fn device_load<B: Bus>(memory: &mut Memory, bus: &mut B, now: u64, address: u32, width: Width) -> Option<u32> {
     if !address.is_multiple_of(width.bytes()) {
         return None;
     }
@@ -429,9 +399,7 @@ fn privileged<B: Bus>(hart: &mut Hart, bus: &mut B, op: Op) -> After {
         }
         Code::Ecall if machine => raise(hart, Cause::EcallFromMachine, 0),
         Code::Ecall => raise(hart, Cause::EcallFromUser, 0),
-        Code::Ebreak | Code::EbreakS if hart.stop_at_ebreak => {
-            After::Exit(Exit::Breakpoint(hart.pc))
-        }
+        Code::Ebreak | Code::EbreakS if hart.stop_at_ebreak => After::Exit(Exit::Breakpoint(hart.pc)),
         Code::Ebreak | Code::EbreakS => raise(hart, Cause::Breakpoint, hart.pc),
         _ => raise(hart, Cause::IllegalInstruction, op.imm),
     }
@@ -472,11 +440,7 @@ fn csr<B: Bus>(hart: &mut Hart, bus: &mut B, op: Op) -> Option<After> {
     hart.registers[usize::from(op.rd)] = old;
     hart.pc = hart.pc.wrapping_add(4);
     hart.now += 1;
-    Some(if writes {
-        After::CheckInterrupts
-    } else {
-        After::Next
-    })
+    Some(if writes { After::CheckInterrupts } else { After::Next })
 }
 
 /// The instruction word of a CSR operation, for mtval.

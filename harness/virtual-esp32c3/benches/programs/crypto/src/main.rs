@@ -54,9 +54,7 @@ fn multiply(scalar: &[u8], output: &mut [u8]) -> usize {
     let Some(scalar) = Option::<Scalar>::from(Scalar::from_repr(scalar.into())) else {
         return 0;
     };
-    let point = (ProjectivePoint::GENERATOR * scalar)
-        .to_affine()
-        .to_sec1_point(false);
+    let point = (ProjectivePoint::GENERATOR * scalar).to_affine().to_sec1_point(false);
     let (Some(x), Some(y)) = (point.x(), point.y()) else {
         return 0;
     };
