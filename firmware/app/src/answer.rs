@@ -121,6 +121,9 @@ mod tests {
             Answer::error("-", "set", "bad-value", "port: use 1-65535").finish(),
             "@- error set code=bad-value detail=\"port: use 1-65535\"\r\n",
         );
-        assert_eq!(Answer::error("-", "x", "y", "z").finish(), "@- error x code=y detail=\"z\"\r\n");
+        assert_eq!(
+            Answer::error("-", "x", "y", "z").finish(),
+            "@- error x code=y detail=\"z\"\r\n"
+        );
     }
 }

@@ -1,12 +1,32 @@
-//! One run.
+//! One run: join the network, connect, handshake, check the certificate, ask, read the reply, judge it.
+//!
+//! What enters: settings, a network, random numbers. What leaves: the transcript, line by line as things happen, and a
+//! [`Report`]. It knows no command and no board. Every phase has a deadline, and so has the run.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use alloc::{format, vec};
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+use embassy_futures::select::{Either, select};
+use embassy_time::{Duration, Instant, Timer, with_deadline};
+use embedded_io_async::Write;
+use embedded_tls::{TlsConfig, TlsConnection, TlsContext, TlsError};
 use rand_core::CryptoRngCore;
+
 use crate::answer::Answer;
-use crate::platform::{Console, Network};
-use crate::settings::Settings;
+use crate::body::{Body, Printer};
+use crate::command::Phase;
+use crate::guard::{Evidence, Expectation, Guard, GuardedProvider, Refusal};
+use crate::http::{self, Head};
+use crate::platform::{ConnectError, Console, JoinError, Medium, Network, ResolveError, Stream};
+use crate::records::{CheckedSuite, RECORD_BUFFER_BYTES, Records, Watch};
+use crate::rule::Judge;
+use crate::settings::{RuleKind, Settings};
 
 /// What a run works on.
 #[expect(missing_debug_implementations, reason = "borrowed for one call")]
-pub struct Connector<'a, C, N, R> {
+pub struct Run<'a, C, N, R> {
     /// Where the transcript goes.
     pub console: &'a mut C,
     /// The way to the server.
@@ -17,15 +37,572 @@ pub struct Connector<'a, C, N, R> {
     pub settings: &'a Settings,
 }
 
-/// What came of it.
-#[derive(Debug)]
-pub struct Report {}
-impl Report {
-    /// Adds the report to an answer.
-    pub fn describe(&self, answer: Answer) -> Answer { answer }
+/// What came of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The end of it.
+    pub outcome: Outcome,
+    /// Why, in kebab-case; set unless the outcome is success.
+    pub reason: Option<String>,
+    /// What was seen of the server's certificate, and proved.
+    pub evidence: Evidence,
+    /// The guard's own checks were passed: the server holds the key of the certificate that it showed.
+    pub guard_passed: bool,
+    /// The HTTP status, once there is one.
+    pub status: Option<u16>,
+    /// Bytes of the body that were printed, once there is a body.
+    pub body: Option<u64>,
 }
 
-/// One run.
-pub async fn run<C: Console, N: Network, R: CryptoRngCore>(_c: Connector<'_, C, N, R>) -> Result<Report, &'static str> {
-    Err("not yet")
+/// How a run can end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The rule says that the build succeeded.
+    Success,
+    /// The rule says that it has not.
+    Failed,
+    /// No network.
+    NetworkFailed,
+    /// No address, or no TCP connection.
+    ConnectionFailed,
+    /// TLS failed, but for the next.
+    HandshakeFailed,
+    /// The certificate or its proof was refused; nothing has been sent.
+    Refused,
+    /// The request could not be sent or the reply not be read to its end.
+    ResponseFailed,
+}
+
+impl Outcome {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failed => "failed",
+            Self::NetworkFailed => "network-failed",
+            Self::ConnectionFailed => "connection-failed",
+            Self::HandshakeFailed => "handshake-failed",
+            Self::Refused => "refused",
+            Self::ResponseFailed => "response-failed",
+        }
+    }
+}
+
+impl Report {
+    /// Adds the report to an answer.
+    #[must_use]
+    pub fn describe(&self, answer: Answer) -> Answer {
+        let check = |value| match value {
+            Some(true) => "match",
+            Some(false) => "mismatch",
+            None => "unchecked",
+        };
+        let guard = match self.evidence.refusal {
+            Some(refusal) if refusal.is_by_guard() => "refused",
+            _ if self.guard_passed => "passed",
+            _ => "unchecked",
+        };
+        let optional = |answer: Answer, key, value: Option<String>| match value {
+            Some(value) => answer.field(key, value),
+            None => answer,
+        };
+        let mut answer = answer
+            .field("outcome", self.outcome.name())
+            .field("pin", check(self.evidence.pin_matches))
+            .field("guard", guard);
+        if self.evidence.name_matches.is_some() {
+            answer = answer.field("name", check(self.evidence.name_matches));
+        }
+        answer = optional(answer, "reason", self.reason.clone());
+        answer = optional(answer, "status", self.status.map(|status| status.to_string()));
+        answer = optional(answer, "body", self.body.map(|bytes| bytes.to_string()));
+        optional(
+            answer,
+            "fingerprint",
+            self.evidence.fingerprint.map(|leaf| leaf.to_string()),
+        )
+    }
+}
+
+/// Runs once with the present settings.
+///
+/// # Errors
+/// What must be set first; nothing has been done then.
+pub async fn run<C: Console, N: Network, R: CryptoRngCore>(mut run: Run<'_, C, N, R>) -> Result<Report, &'static str> {
+    let pin = run.settings.pin.ok_or("use: set pin <fingerprint>")?;
+    if N::MEDIUM == Medium::Wireless && run.settings.network.is_none() {
+        return Err("use: set network <ssid>");
+    }
+    let expectation = Expectation {
+        pin,
+        name: run.settings.check_name.then(|| run.settings.host.clone()),
+        on_mismatch: run.settings.on_mismatch,
+    };
+    let mut report = Report {
+        outcome: Outcome::Failed,
+        reason: None,
+        evidence: Evidence::default(),
+        guard_passed: false,
+        status: None,
+        body: None,
+    };
+    let deadlines = Deadlines {
+        settings: run.settings,
+        total: Instant::now() + run.settings.timeouts.total,
+    };
+    match run.go(expectation, &deadlines, &mut report).await {
+        Ok(true) => report.outcome = Outcome::Success,
+        Ok(false) => report.reason = Some("build-not-successful".into()),
+        Err(failure) => {
+            report.outcome = failure.outcome;
+            report.reason = Some(failure.reason);
+        }
+    }
+    Ok(report)
+}
+
+/// Why a run did not come to a verdict.
+struct Failure {
+    outcome: Outcome,
+    reason: String,
+}
+
+fn fail<T>(outcome: Outcome, reason: impl Into<String>) -> Result<T, Failure> {
+    Err(Failure {
+        outcome,
+        reason: reason.into(),
+    })
+}
+
+struct Deadlines<'a> {
+    settings: &'a Settings,
+    total: Instant,
+}
+
+impl Deadlines<'_> {
+    /// Bounds a phase that starts now; a timeout names the limit that was hit.
+    async fn within<T>(
+        &self,
+        phase: Phase,
+        outcome: Outcome,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let limits = &self.settings.timeouts;
+        let (name, limit) = match phase {
+            Phase::Network => ("timeout-network", limits.network),
+            Phase::Connect => ("timeout-connect", limits.connect),
+            Phase::Handshake => ("timeout-handshake", limits.handshake),
+            Phase::Response => ("timeout-response", limits.response),
+            Phase::Total => ("timeout-total", limits.total),
+        };
+        let end = Instant::now() + limit;
+        let (name, end) = if self.total < end {
+            ("timeout-total", self.total)
+        } else {
+            (name, end)
+        };
+        match with_deadline(end, work).await {
+            Ok(result) => result,
+            Err(_) => fail(outcome, name),
+        }
+    }
+}
+
+/// The server's FIN or RST is waited for so long and no longer.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+/// The request with the longest path and host, and the ClientHello, fit with room.
+const WRITE_BUFFER_BYTES: usize = 2048;
+
+impl<C: Console, N: Network, R: CryptoRngCore> Run<'_, C, N, R> {
+    async fn go(
+        &mut self,
+        expectation: Expectation,
+        deadlines: &Deadlines<'_>,
+        report: &mut Report,
+    ) -> Result<bool, Failure> {
+        self.join(deadlines).await?;
+        let host = &self.settings.host;
+        say(self.console, &format!("connecting to {host}")).await;
+
+        let network = &mut *self.network;
+        let settings = self.settings;
+        let connected = deadlines
+            .within(Phase::Connect, Outcome::ConnectionFailed, connect(network, settings))
+            .await;
+        let mut stream = match connected {
+            Ok(stream) => stream,
+            Err(failure) => {
+                say(self.console, "connection failed").await;
+                return Err(failure);
+            }
+        };
+
+        let mut exchange = Exchange {
+            console: self.console,
+            settings,
+            deadlines,
+            report,
+        };
+        let provider = GuardedProvider {
+            random: &mut *self.random,
+            guard: Guard::new(expectation),
+        };
+        let result = exchange.go(&mut stream, provider).await;
+        // The other side learns of the end; whether it answers makes no difference any more.
+        let _ = with_deadline(Instant::now() + CLOSE_LIMIT, stream.finish()).await;
+        result
+    }
+
+    async fn join(&mut self, deadlines: &Deadlines<'_>) -> Result<(), Failure> {
+        let name = self.settings.network.as_deref().unwrap_or("wired network");
+        say(self.console, &format!("connecting to {name}")).await;
+        let join = async {
+            self.network
+                .join(name, self.settings.password.as_deref())
+                .await
+                .or_else(|error| {
+                    fail(
+                        Outcome::NetworkFailed,
+                        match error {
+                            JoinError::NotFound => "network-not-found",
+                            JoinError::Refused => "network-refused",
+                            JoinError::Hardware => "network-hardware",
+                        },
+                    )
+                })
+        };
+        let join = deadlines.within(Phase::Network, Outcome::NetworkFailed, join);
+        let address = match N::MEDIUM {
+            Medium::Wired => {
+                say(self.console, "........").await;
+                join.await
+            }
+            Medium::Wireless => {
+                let progress = async {
+                    loop {
+                        self.console.write(b".").await;
+                        Timer::after(Duration::from_millis(500)).await;
+                    }
+                };
+                let Either::First(address) = select(join, progress).await;
+                say(self.console, "").await;
+                address
+            }
+        }?;
+        say(self.console, "WiFi connected").await;
+        say(self.console, "IP address:").await;
+        say(self.console, &address.to_string()).await;
+        Ok(())
+    }
+}
+
+async fn connect<'n, N: Network>(network: &'n mut N, settings: &Settings) -> Result<N::Stream<'n>, Failure> {
+    let to = match (settings.connect_to, settings.host.parse::<Ipv4Addr>()) {
+        (Some(to), _) => to,
+        (None, Ok(address)) => SocketAddrV4::new(address, settings.port),
+        (None, Err(_)) => match network.resolve(&settings.host).await {
+            Ok(address) => SocketAddrV4::new(address, settings.port),
+            Err(ResolveError::NotFound | ResolveError::Failed) => return fail(Outcome::ConnectionFailed, "dns"),
+        },
+    };
+    network.connect(to).await.or_else(|error| {
+        fail(
+            Outcome::ConnectionFailed,
+            match error {
+                ConnectError::Refused => "tcp-refused",
+                ConnectError::Unreachable => "tcp-unreachable",
+                ConnectError::TimedOut => "tcp-timeout",
+            },
+        )
+    })
+}
+
+/// What is done over an open TCP connection.
+struct Exchange<'a, C> {
+    console: &'a mut C,
+    settings: &'a Settings,
+    deadlines: &'a Deadlines<'a>,
+    report: &'a mut Report,
+}
+
+impl<C: Console> Exchange<'_, C> {
+    async fn go<S: Stream, R: CryptoRngCore>(
+        &mut self,
+        stream: &mut S,
+        mut provider: GuardedProvider<'_, R>,
+    ) -> Result<bool, Failure> {
+        let watch = Watch::new();
+        let mut read_buffer = vec![0; RECORD_BUFFER_BYTES];
+        let mut write_buffer = vec![0; WRITE_BUFFER_BYTES];
+        let mut tls = Tls {
+            connection: TlsConnection::new(Records::new(stream, &watch), &mut read_buffer, &mut write_buffer),
+            watch: &watch,
+            closed: false,
+        };
+
+        let config = match self.settings.host.parse::<Ipv4Addr>() {
+            // SNI is for names (RFC 6066, section 3).
+            Ok(_) => TlsConfig::new(),
+            Err(_) => TlsConfig::new().with_server_name(&self.settings.host),
+        };
+        let handshake = async {
+            let opened = tls.connection.open(TlsContext::new(&config, &mut provider)).await;
+            opened.or_else(|error| fail(Outcome::HandshakeFailed, reason(error, &watch)))
+        };
+        let opened = self
+            .deadlines
+            .within(Phase::Handshake, Outcome::HandshakeFailed, handshake)
+            .await;
+        watch.established();
+        let in_handshake = opened.is_err();
+        let opened = opened.and_then(|()| provider.guard.conclude().or_else(refuse));
+        self.report.evidence = provider.guard.evidence();
+        self.report.guard_passed = opened.is_ok() && !cfg!(feature = "unguarded");
+        if let Err(failure) = opened {
+            return self.hang_up(stream, in_handshake, failure).await;
+        }
+
+        let evidence = self.report.evidence;
+        let mismatch = evidence.pin_matches == Some(false) || evidence.name_matches == Some(false);
+        self.say(if mismatch {
+            "certificate doesn't match"
+        } else {
+            "certificate matches"
+        })
+        .await;
+
+        let deadlines = self.deadlines;
+        let response = self.ask(&mut tls);
+        let result = deadlines
+            .within(Phase::Response, Outcome::ResponseFailed, response)
+            .await;
+        self.say("closing connection").await;
+        if !tls.closed && watch.fault().is_none() {
+            // The library must not be asked to close what the server has closed.
+            let _ = with_deadline(Instant::now() + CLOSE_LIMIT, tls.connection.close()).await;
+        }
+        result
+    }
+
+    /// Says why there is no connection, on the console and, as far as it can be told, to the server.
+    async fn hang_up<S: Stream>(
+        &mut self,
+        stream: &mut S,
+        in_handshake: bool,
+        mut failure: Failure,
+    ) -> Result<bool, Failure> {
+        if let Some(refusal) = self.report.evidence.refusal {
+            if in_handshake {
+                // Unencrypted: the library gives nobody its keys. A server that does not expect it hangs up as well.
+                let alert = [21, 3, 3, 0, 2, 2, refusal.alert()];
+                let _ = with_deadline(Instant::now() + CLOSE_LIMIT, async {
+                    let _ = stream.write_all(&alert).await;
+                    stream.flush().await
+                })
+                .await;
+            }
+            failure = Failure {
+                outcome: Outcome::Refused,
+                reason: refusal.reason().into(),
+            };
+            if !refusal.is_by_guard() {
+                self.say("certificate doesn't match").await;
+                self.say("closing connection").await;
+                return Err(failure);
+            }
+        }
+        self.say("connection failed").await;
+        Err(failure)
+    }
+
+    async fn ask<S: Stream>(&mut self, tls: &mut Tls<'_, S>) -> Result<bool, Failure> {
+        let Settings { host, path, rule, .. } = self.settings;
+        self.say(&format!("requesting URL: {path}")).await;
+        tls.send(http::request(host, path).as_bytes()).await?;
+        self.say("request sent").await;
+
+        let mut bytes = Vec::new();
+        let body_start = loop {
+            if let Some(end) = http::head_end(&bytes) {
+                break end;
+            }
+            if bytes.len() > http::MAX_HEAD {
+                return fail(Outcome::ResponseFailed, "head-too-long");
+            }
+            if !tls.receive(&mut bytes).await? {
+                return fail(Outcome::ResponseFailed, "truncated");
+            }
+        };
+        let head = Head::parse(&bytes[..body_start]).or_else(|error| fail(Outcome::ResponseFailed, error.reason()))?;
+        self.report.status = Some(head.status);
+        self.say("headers received").await;
+        bytes.drain(..body_start);
+        let reply = Reply {
+            body: Body::new(head.framing),
+            judge: Judge::new(*rule, head.status),
+            raw: *rule == RuleKind::Original,
+            printer: None,
+            unprinted: Vec::new(),
+        };
+        self.receive_body(tls, bytes, reply).await
+    }
+
+    async fn receive_body<S: Stream>(
+        &mut self,
+        tls: &mut Tls<'_, S>,
+        mut bytes: Vec<u8>,
+        mut reply: Reply,
+    ) -> Result<bool, Failure> {
+        self.report.body = Some(0);
+        let end = loop {
+            let taken = reply.take(&bytes);
+            if let Err(error) = taken {
+                break fail(Outcome::ResponseFailed, error.reason());
+            }
+            self.print(&mut reply, false).await;
+            if reply.body.is_done() {
+                break Ok(());
+            }
+            bytes.clear();
+            match tls.receive(&mut bytes).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    break reply
+                        .body
+                        .end()
+                        .or_else(|error| fail(Outcome::ResponseFailed, error.reason()));
+                }
+                Err(failure) => break Err(failure),
+            }
+        };
+        self.print(&mut reply, true).await;
+        if let Some(printer) = &mut reply.printer {
+            let line_end = printer.finish();
+            self.console.write(line_end).await;
+            self.say("==========").await;
+        }
+        end.map(|()| reply.judge.finish())
+    }
+
+    /// Prints the verdict as soon as there is one, and then the body.
+    async fn print(&mut self, reply: &mut Reply, last: bool) {
+        let decided = last || reply.unprinted.len() >= VERDICT_WINDOW || reply.judge.look_at(&[]).is_some();
+        if !decided || (reply.printer.is_some() && reply.unprinted.is_empty()) {
+            return;
+        }
+        if reply.printer.is_none() {
+            let verdict = if reply.judge.settle() {
+                "successfull!"
+            } else {
+                "has failed"
+            };
+            self.say(&format!("esp8266/Arduino CI {verdict}")).await;
+            self.say("reply was:").await;
+            self.say("==========").await;
+        }
+        let printer = reply.printer.get_or_insert_default();
+        // In pieces: what is printed is longer than what came, and memory is short.
+        for piece in reply.unprinted.chunks(1024) {
+            self.console.write(&printer.print(piece)).await;
+        }
+        self.report.body = self.report.body.map(|bytes| bytes + reply.unprinted.len() as u64);
+        reply.unprinted.clear();
+    }
+
+    async fn say(&mut self, line: &str) {
+        say(self.console, line).await;
+    }
+}
+
+/// A body that is being received. So much of it is held back while the verdict is not known; then there is none.
+struct Reply {
+    body: Body,
+    judge: Judge,
+    /// The original rule sees and prints the body as it came, with the sizes of its chunks.
+    raw: bool,
+    printer: Option<Printer>,
+    unprinted: Vec<u8>,
+}
+
+const VERDICT_WINDOW: usize = 8192;
+
+impl Reply {
+    fn take(&mut self, bytes: &[u8]) -> Result<(), crate::body::BodyError> {
+        let mut content = Vec::new();
+        let result = self.body.take(bytes, &mut content);
+        if self.raw {
+            content.clear();
+            content.extend_from_slice(&bytes[..*result.as_ref().unwrap_or(&0)]);
+        }
+        self.judge.look_at(&content);
+        self.unprinted.append(&mut content);
+        result.map(|_| ())
+    }
+}
+
+/// The TLS connection, as a stream that knows its end.
+struct Tls<'a, S: Stream> {
+    connection: TlsConnection<'a, Records<'a, S>, CheckedSuite>,
+    watch: &'a Watch,
+    /// The server has said close_notify.
+    closed: bool,
+}
+
+impl<S: Stream> Tls<'_, S> {
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let sent = async {
+            self.connection.write_all(bytes).await?;
+            self.connection.flush().await
+        };
+        sent.await
+            .or_else(|error: TlsError| fail(Outcome::ResponseFailed, reason(error, self.watch)))
+    }
+
+    /// Appends what comes next to `bytes`; false at the end that the server has announced.
+    async fn receive(&mut self, bytes: &mut Vec<u8>) -> Result<bool, Failure> {
+        let received = match self.connection.read_buffered().await {
+            Ok(mut buffer) => {
+                bytes.extend_from_slice(buffer.pop_all());
+                return Ok(true);
+            }
+            Err(error) => error,
+        };
+        if matches!(received, TlsError::ConnectionClosed) {
+            self.closed = true;
+            return Ok(false);
+        }
+        fail(Outcome::ResponseFailed, reason(received, self.watch))
+    }
+}
+
+async fn say<C: Console>(console: &mut C, line: &str) {
+    console.write(line.as_bytes()).await;
+    console.write(b"\r\n").await;
+}
+
+fn refuse(refusal: Refusal) -> Result<(), Failure> {
+    fail(Outcome::Refused, refusal.reason())
+}
+
+/// A kebab-case reason for a TLS error: the fault of a record where that was the cause, else the library's own name.
+fn reason(error: TlsError, watch: &Watch) -> String {
+    if let TlsError::HandshakeAborted(_, alert) = error {
+        return format!("alert-{}", kebab(&format!("{alert:?}")));
+    }
+    match watch.fault() {
+        Some(fault) => fault.reason().into(),
+        None => {
+            let name = format!("{error:?}");
+            kebab(name.split('(').next().unwrap_or(&name))
+        }
+    }
+}
+
+fn kebab(camel: &str) -> String {
+    camel.char_indices().fold(String::new(), |mut kebab, (at, letter)| {
+        if at > 0 && letter.is_ascii_uppercase() {
+            kebab.push('-');
+        }
+        kebab.push(letter.to_ascii_lowercase());
+        kebab
+    })
 }

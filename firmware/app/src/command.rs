@@ -130,9 +130,11 @@ pub struct CommandError {
 impl From<LineError> for CommandError {
     fn from(error: LineError) -> Self {
         match error {
-            LineError::TooLong => {
-                fail("line", "too-long", alloc::format!("a line has at most {MAX_LINE} bytes"))
-            }
+            LineError::TooLong => fail(
+                "line",
+                "too-long",
+                alloc::format!("a line has at most {MAX_LINE} bytes"),
+            ),
             LineError::Lost => fail("line", "input-lost", "bytes of this line were lost; send it again"),
             LineError::Closed => fail("line", "closed", "the console has ended"),
         }
@@ -155,16 +157,23 @@ impl<'a> Request<'a> {
         };
         let (tag, rest) = tagged.split_once(' ').unwrap_or((tagged, ""));
         let valid = (1..=16).contains(&tag.len())
-            && tag.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase());
+            && tag
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase());
         if !valid {
             return untagged(Err(fail("line", "bad-tag", "a tag is 1-16 of 0-9 and a-z")));
         }
-        Some(Self { tag, command: command(rest) })
+        Some(Self {
+            tag,
+            command: command(rest),
+        })
     }
 }
 
 fn command(line: &str) -> Result<Command<'_>, CommandError> {
-    let (word, rest) = line.split_once(' ').map_or((line, None), |(word, rest)| (word, Some(rest)));
+    let (word, rest) = line
+        .split_once(' ')
+        .map_or((line, None), |(word, rest)| (word, Some(rest)));
     let (name, bare) = match word {
         "hello" => ("hello", Command::Hello),
         "show" => ("show", Command::Show),
@@ -203,13 +212,9 @@ fn command(line: &str) -> Result<Command<'_>, CommandError> {
 fn setting(text: &str) -> Result<Setting<'_>, CommandError> {
     let (name, value) = text.split_once(' ').unwrap_or((text, ""));
     match name {
-        "network" if (1..=32).contains(&value.len()) && !has_control(value) => {
-            Ok(Setting::Network(value))
-        }
+        "network" if (1..=32).contains(&value.len()) && !has_control(value) => Ok(Setting::Network(value)),
         "network" => Err(bad("network: 1-32 bytes without control characters")),
-        "password" if (8..=63).contains(&value.len()) && !has_control(value) => {
-            Ok(Setting::Password(value))
-        }
+        "password" if (8..=63).contains(&value.len()) && !has_control(value) => Ok(Setting::Password(value)),
         "password" => Err(bad("password: 8-63 bytes without control characters")),
         "host" if is_host_name(value) => Ok(Setting::Host(value)),
         "host" => Err(bad("host: labels of letters, digits, - and _, with dots between them")),
@@ -260,7 +265,11 @@ fn timeout(value: &str) -> Result<Setting<'_>, CommandError> {
         "handshake" => Phase::Handshake,
         "response" => Phase::Response,
         "total" => Phase::Total,
-        _ => return Err(bad("timeout: network, connect, handshake, response or total, then milliseconds")),
+        _ => {
+            return Err(bad(
+                "timeout: network, connect, handshake, response or total, then milliseconds",
+            ));
+        }
     };
     match limit.parse() {
         Ok(limit @ 1..=LONGEST_MS) => Ok(Setting::Timeout(phase, Duration::from_millis(limit))),
@@ -271,7 +280,9 @@ fn timeout(value: &str) -> Result<Setting<'_>, CommandError> {
 fn is_host_name(text: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     text.len() <= 253
-        && text.split('.').all(|label| (1..=63).contains(&label.len()) && label.bytes().all(letter))
+        && text
+            .split('.')
+            .all(|label| (1..=63).contains(&label.len()) && label.bytes().all(letter))
 }
 
 fn is_path(text: &str) -> bool {
@@ -287,7 +298,11 @@ fn bad(detail: &str) -> CommandError {
 }
 
 fn fail(command: &'static str, code: &'static str, detail: impl Into<String>) -> CommandError {
-    CommandError { command, code, detail: detail.into() }
+    CommandError {
+        command,
+        code,
+        detail: detail.into(),
+    }
 }
 
 #[cfg(test)]
@@ -300,7 +315,9 @@ mod tests {
 
     fn set(line: &str) -> Settings {
         let mut settings = Settings::default();
-        let Ok(Command::Set(setting)) = read(line) else { panic!("{line} is refused") };
+        let Ok(Command::Set(setting)) = read(line) else {
+            panic!("{line} is refused")
+        };
         setting.apply(&mut settings);
         settings
     }
@@ -336,7 +353,10 @@ mod tests {
 
     #[test]
     fn settings_reach_their_places() {
-        assert_eq!(set("set connect-to 10.13.37.10:8443").connect_to, "10.13.37.10:8443".parse().ok());
+        assert_eq!(
+            set("set connect-to 10.13.37.10:8443").connect_to,
+            "10.13.37.10:8443".parse().ok()
+        );
         assert_eq!(set("set connect-to none").connect_to, None);
         assert_eq!(set("set on-mismatch continue").on_mismatch, OnMismatch::Continue);
         assert_eq!(set("set rule robust").rule, RuleKind::Robust);

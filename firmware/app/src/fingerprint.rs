@@ -29,8 +29,7 @@ impl Fingerprint {
         let mut count = 0;
         let mut rest = text.bytes().enumerate().peekable();
         while let Some((at, first)) = rest.next() {
-            let (Some(high), Some(low)) =
-                (hex_digit(first), rest.next().and_then(|(_, second)| hex_digit(second)))
+            let (Some(high), Some(low)) = (hex_digit(first), rest.next().and_then(|(_, second)| hex_digit(second)))
             else {
                 return Err(FingerprintError::NotHex(at));
             };
@@ -132,7 +131,10 @@ mod tests {
     #[test]
     fn the_length_chooses_the_digest() {
         assert!(matches!(Fingerprint::parse(&"ab".repeat(20)), Ok(Fingerprint::Sha1(_))));
-        assert!(matches!(Fingerprint::parse(&"ab".repeat(32)), Ok(Fingerprint::Sha256(_))));
+        assert!(matches!(
+            Fingerprint::parse(&"ab".repeat(32)),
+            Ok(Fingerprint::Sha256(_))
+        ));
     }
 
     #[test]
@@ -162,7 +164,10 @@ mod tests {
     #[test]
     fn one_changed_bit_is_a_mismatch() {
         let der = b"not really a certificate";
-        for pin in [Fingerprint::sha1_of(der), Fingerprint::Sha256(Sha256::digest(der).into())] {
+        for pin in [
+            Fingerprint::sha1_of(der),
+            Fingerprint::Sha256(Sha256::digest(der).into()),
+        ] {
             assert!(pin.matches(der));
             assert!(!pin.matches(b"not really a certificatf"));
             let flipped = match pin {

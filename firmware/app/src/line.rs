@@ -79,7 +79,10 @@ mod tests {
     #[test]
     fn lines_end_in_lf_and_cr_is_ignored() {
         let got = lines(&mut LineBuffer::default(), b"hello\r\n\nset path /a\nrest");
-        assert_eq!(got, [Ok(b"hello".to_vec()), Ok(b"".to_vec()), Ok(b"set path /a".to_vec())]);
+        assert_eq!(
+            got,
+            [Ok(b"hello".to_vec()), Ok(b"".to_vec()), Ok(b"set path /a".to_vec())]
+        );
     }
 
     #[test]
@@ -91,7 +94,10 @@ mod tests {
 
         let mut input = [b'x'; 3 * MAX_LINE].to_vec();
         input.extend_from_slice(b"reboot\nhello\n");
-        assert_eq!(lines(&mut buffer, &input), [Err(LineError::TooLong), Ok(b"hello".to_vec())]);
+        assert_eq!(
+            lines(&mut buffer, &input),
+            [Err(LineError::TooLong), Ok(b"hello".to_vec())]
+        );
     }
 
     #[test]
@@ -99,6 +105,9 @@ mod tests {
         let mut buffer = LineBuffer::default();
         assert!(lines(&mut buffer, b"set host a").is_empty());
         buffer.lose();
-        assert_eq!(lines(&mut buffer, b"b.example\nhello\n"), [Err(LineError::Lost), Ok(b"hello".to_vec())]);
+        assert_eq!(
+            lines(&mut buffer, b"b.example\nhello\n"),
+            [Err(LineError::Lost), Ok(b"hello".to_vec())]
+        );
     }
 }

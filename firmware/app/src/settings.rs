@@ -75,14 +75,20 @@ impl Settings {
             .field("connect-to", OrNone(self.connect_to))
             .field("path", &self.path)
             .field("pin", OrNone(self.pin))
-            .field("on-mismatch", match self.on_mismatch {
-                OnMismatch::Abort => "abort",
-                OnMismatch::Continue => "continue",
-            })
-            .field("rule", match self.rule {
-                RuleKind::Original => "original",
-                RuleKind::Robust => "robust",
-            })
+            .field(
+                "on-mismatch",
+                match self.on_mismatch {
+                    OnMismatch::Abort => "abort",
+                    OnMismatch::Continue => "continue",
+                },
+            )
+            .field(
+                "rule",
+                match self.rule {
+                    RuleKind::Original => "original",
+                    RuleKind::Robust => "robust",
+                },
+            )
             .field("check-name", if self.check_name { "on" } else { "off" })
             .field("timeout-network", self.timeouts.network.as_millis())
             .field("timeout-connect", self.timeouts.connect.as_millis())

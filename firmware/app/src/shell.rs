@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use rand_core::CryptoRngCore;
 
 use crate::answer::Answer;
-use crate::client::{self, Connector};
+use crate::client::{self, Run};
 use crate::command::{Command, CommandError, Request};
 use crate::line::LineError;
 use crate::platform::{Board, Console, Network};
@@ -36,7 +36,13 @@ impl<C: Console, N: Network, B: Board, R: CryptoRngCore> Shell<C, N, B, R> {
     /// A shell with the default settings.
     #[must_use]
     pub fn new(console: C, network: N, board: B, random: R) -> Self {
-        Self { console, network, board, random, settings: Settings::default() }
+        Self {
+            console,
+            network,
+            board,
+            random,
+            settings: Settings::default(),
+        }
     }
 
     /// Prints the ready line; then carries out requests until the console ends, which on a board is never.
@@ -59,8 +65,14 @@ impl<C: Console, N: Network, B: Board, R: CryptoRngCore> Shell<C, N, B, R> {
         }
         match Request::parse(&line) {
             None => Flow::Continue,
-            Some(Request { tag, command: Ok(command) }) => self.carry_out(tag, command).await,
-            Some(Request { tag, command: Err(error) }) => {
+            Some(Request {
+                tag,
+                command: Ok(command),
+            }) => self.carry_out(tag, command).await,
+            Some(Request {
+                tag,
+                command: Err(error),
+            }) => {
                 self.refuse(tag, &error).await;
                 Flow::Continue
             }
@@ -100,13 +112,13 @@ impl<C: Console, N: Network, B: Board, R: CryptoRngCore> Shell<C, N, B, R> {
     }
 
     async fn run(&mut self, tag: &str) -> Answer {
-        let connector = Connector {
+        let run = Run {
             console: &mut self.console,
             network: &mut self.network,
             random: &mut self.random,
             settings: &self.settings,
         };
-        match client::run(connector).await {
+        match client::run(run).await {
             Ok(report) => report.describe(Answer::ok(tag, "run")),
             Err(missing) => Answer::error(tag, "run", "not-configured", missing),
         }
@@ -122,7 +134,11 @@ impl<C: Console, N: Network, B: Board, R: CryptoRngCore> Shell<C, N, B, R> {
             .field("console", CONSOLE_VERSION)
             .field("reset", identity.reset);
         // Loud, and only where it is true: this client can be fooled.
-        if cfg!(feature = "unguarded") { answer.field("guard", "off") } else { answer }
+        if cfg!(feature = "unguarded") {
+            answer.field("guard", "off")
+        } else {
+            answer
+        }
     }
 
     fn status(&self, answer: Answer) -> Answer {
@@ -137,7 +153,8 @@ impl<C: Console, N: Network, B: Board, R: CryptoRngCore> Shell<C, N, B, R> {
     }
 
     async fn refuse(&mut self, tag: &str, error: &CommandError) {
-        self.answer(Answer::error(tag, error.command, error.code, &error.detail)).await;
+        self.answer(Answer::error(tag, error.command, error.code, &error.detail))
+            .await;
     }
 
     async fn answer(&mut self, answer: Answer) {
@@ -147,6 +164,8 @@ impl<C: Console, N: Network, B: Board, R: CryptoRngCore> Shell<C, N, B, R> {
 
 impl<C, N, B, R> core::fmt::Debug for Shell<C, N, B, R> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Shell").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Shell")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
