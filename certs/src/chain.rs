@@ -52,10 +52,7 @@ impl CertifiedChain {
     pub fn to_pem(&self) -> String {
         self.chain
             .iter()
-            .map(|der| {
-                encode_string("CERTIFICATE", LineEnding::LF, der)
-                    .expect("PEM of a certificate fits in memory")
-            })
+            .map(|der| encode_string("CERTIFICATE", LineEnding::LF, der).expect("PEM of a certificate fits in memory"))
             .collect()
     }
 }

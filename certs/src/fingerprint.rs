@@ -50,17 +50,10 @@ impl Fingerprint {
                 return Err(FingerprintError::new(column, problem));
             };
             bytes.push(high << 4 | low);
-            while characters
-                .next_if(|(c, _)| matches!(c, ' ' | ':'))
-                .is_some()
-            {}
+            while characters.next_if(|(c, _)| matches!(c, ' ' | ':')).is_some() {}
         }
-        Self::from_bytes(&bytes).ok_or_else(|| {
-            FingerprintError::new(
-                text.chars().count() + 1,
-                FingerprintProblem::Length(bytes.len()),
-            )
-        })
+        Self::from_bytes(&bytes)
+            .ok_or_else(|| FingerprintError::new(text.chars().count() + 1, FingerprintProblem::Length(bytes.len())))
     }
 
     /// A fingerprint of 20 (SHA-1) or 32 (SHA-256) bytes; `None` for any other length.
@@ -233,14 +226,8 @@ mod tests {
     #[test]
     fn accepts_every_way_of_writing_the_same_bytes() {
         let colons = twenty().to_string();
-        assert_eq!(
-            colons,
-            "00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13"
-        );
-        let mixed = format!(
-            "00 01: :02{}",
-            &colons[8..].replacen(':', "", 3).to_lowercase()
-        );
+        assert_eq!(colons, "00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13");
+        let mixed = format!("00 01: :02{}", &colons[8..].replacen(':', "", 3).to_lowercase());
         for text in [
             COMPACT,
             &COMPACT.to_uppercase(),
@@ -274,16 +261,8 @@ mod tests {
             ("00:0١", 5, P::NotHexadecimal('١')),
             ("é", 1, P::NotHexadecimal('é')),
             ("000102030405060708090a0b0c0d0e0f101112", 39, P::Length(19)),
-            (
-                "000102030405060708090a0b0c0d0e0f1011121314",
-                43,
-                P::Length(21),
-            ),
-            (
-                "000102030405060708090a0b0c0d0e0f10111213;",
-                41,
-                P::NotHexadecimal(';'),
-            ),
+            ("000102030405060708090a0b0c0d0e0f1011121314", 43, P::Length(21)),
+            ("000102030405060708090a0b0c0d0e0f10111213;", 41, P::NotHexadecimal(';')),
             (
                 "000102030405060708090a0b0c0d0e0f10111213\n",
                 41,
@@ -326,10 +305,7 @@ mod tests {
             for byte in 0..pin.as_bytes().len() {
                 for bit in 0..8 {
                     assert!(!pin.with_bit_flipped(byte, bit).matches(der));
-                    assert_eq!(
-                        pin.with_bit_flipped(byte, bit).with_bit_flipped(byte, bit),
-                        pin
-                    );
+                    assert_eq!(pin.with_bit_flipped(byte, bit).with_bit_flipped(byte, bit), pin);
                 }
             }
         }

@@ -39,10 +39,7 @@ impl SeededKey {
 
     /// The key as PKCS#8 DER, for a TLS library.
     pub(crate) fn to_private_key(&self) -> PrivateKey {
-        let document = self
-            .secret
-            .to_pkcs8_der()
-            .expect("a valid P-256 key has a PKCS#8 form");
+        let document = self.secret.to_pkcs8_der().expect("a valid P-256 key has a PKCS#8 form");
         PrivateKey::from_pkcs8_der(document.as_bytes().to_vec())
     }
 }

@@ -51,10 +51,7 @@ fn every_recipe_gives_the_bytes_that_snapshots_were_made_with() {
         .iter()
         .map(|recipe| (recipe.name(), recipe.issue().sha256().compact()))
         .collect();
-    let golden: Vec<_> = GOLDEN
-        .iter()
-        .map(|&(name, digest)| (name, digest.to_owned()))
-        .collect();
+    let golden: Vec<_> = GOLDEN.iter().map(|&(name, digest)| (name, digest.to_owned())).collect();
     assert_eq!(issued, golden);
 }
 
@@ -88,8 +85,7 @@ fn openssl_agrees_on_every_fingerprint() {
     for recipe in Recipe::ALL {
         let chain = recipe.issue();
         for (option, ours) in [("-sha1", chain.sha1()), ("-sha256", chain.sha256())] {
-            let Some(text) = openssl(&["x509", "-noout", "-fingerprint", option], &chain.to_pem())
-            else {
+            let Some(text) = openssl(&["x509", "-noout", "-fingerprint", option], &chain.to_pem()) else {
                 return;
             };
             let theirs = text.trim().rsplit_once('=').unwrap().1;
@@ -139,10 +135,7 @@ fn openssl_verifies_names_dates_and_issuers_as_the_recipes_say() {
 }
 
 /// Both outputs of openssl with `input` on its standard input; `None`, with a note, where openssl is not installed.
-#[expect(
-    clippy::print_stderr,
-    reason = "a skipped test says so to whoever runs it"
-)]
+#[expect(clippy::print_stderr, reason = "a skipped test says so to whoever runs it")]
 fn openssl(arguments: &[&str], input: &str) -> Option<String> {
     let child = Command::new("openssl")
         .args(arguments)
@@ -164,8 +157,5 @@ fn openssl(arguments: &[&str], input: &str) -> Option<String> {
         .expect("its input is piped")
         .write_all(input.as_bytes());
     let output = child.wait_with_output().expect("its outputs are piped");
-    Some(
-        String::from_utf8_lossy(&output.stdout).into_owned()
-            + &String::from_utf8_lossy(&output.stderr),
-    )
+    Some(String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
 }

@@ -1,0 +1,148 @@
+//! The record of a running server, shared by its thread and its owner.
+//!
+//! What enters: events of connections, from the server's thread. What leaves: copies of the record, and the news that
+//! no connection is open any more.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{Ending, EventKind, ServerEvent};
+
+/// The record of one server.
+#[derive(Debug)]
+pub(crate) struct Record {
+    start: Instant,
+    state: Mutex<State>,
+    /// Signalled whenever a connection ends.
+    ended: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    events: Vec<ServerEvent>,
+    connections: u32,
+    open: u32,
+    received: u64,
+    key_log: String,
+}
+
+impl Record {
+    pub(crate) fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            state: Mutex::default(),
+            ended: Condvar::new(),
+        }
+    }
+
+    pub(crate) fn events(&self) -> Vec<ServerEvent> {
+        self.lock().events.clone()
+    }
+
+    pub(crate) fn key_log(&self) -> String {
+        self.lock().key_log.clone()
+    }
+
+    /// Application bytes received on all connections, after decryption.
+    pub(crate) fn received(&self) -> u64 {
+        self.lock().received
+    }
+
+    pub(crate) fn open(&self) -> u32 {
+        self.lock().open
+    }
+
+    /// Waits until no connection is open; `false` if `limit` passed first.
+    pub(crate) fn wait_until_none_open(&self, limit: Duration) -> bool {
+        let waited = self
+            .ended
+            .wait_timeout_while(self.lock(), limit, |state| state.open > 0);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.open == 0
+    }
+
+    /// Adds a line in the NSS key log format.
+    pub(crate) fn log_secret(&self, label: &str, client_random: &[u8], secret: &[u8]) {
+        let line = format!("{label} {} {}\n", hex(client_random), hex(secret));
+        self.lock().key_log.push_str(&line);
+    }
+
+    /// A panic elsewhere leaves the record as it was: what has been seen stays seen.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The part of the record that belongs to one connection. When it is dropped, the connection counts as ended.
+#[derive(Debug)]
+pub(crate) struct ConnectionRecord {
+    record: Arc<Record>,
+    number: u32,
+    received: u64,
+    sent: u64,
+    ending: Ending,
+}
+
+impl ConnectionRecord {
+    pub(crate) fn open(record: &Arc<Record>) -> Self {
+        let mut state = record.lock();
+        state.connections += 1;
+        state.open += 1;
+        let number = state.connections;
+        drop(state);
+        let connection = Self {
+            record: Arc::clone(record),
+            number,
+            received: 0,
+            sent: 0,
+            // Unless the connection's own story comes to its end, the server was stopped in the middle of it.
+            ending: Ending::ServerStopped,
+        };
+        connection.push(EventKind::Connected);
+        connection
+    }
+
+    pub(crate) fn push(&self, kind: EventKind) {
+        let mut state = self.record.lock();
+        // Read under the lock, so that times never run backwards in the list.
+        let at = self.record.start.elapsed();
+        state.events.push(ServerEvent {
+            at,
+            connection: self.number,
+            kind,
+        });
+    }
+
+    pub(crate) fn count_received(&mut self, bytes: usize) {
+        self.received += bytes as u64;
+        self.record.lock().received += bytes as u64;
+    }
+
+    pub(crate) fn count_sent(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
+    }
+
+    pub(crate) fn log_secret(&self, label: &str, client_random: &[u8], secret: &[u8]) {
+        self.record.log_secret(label, client_random, secret);
+    }
+
+    pub(crate) fn end(mut self, ending: Ending) {
+        self.ending = ending;
+    }
+}
+
+impl Drop for ConnectionRecord {
+    fn drop(&mut self) {
+        self.push(EventKind::Ended {
+            how: self.ending.clone(),
+            received: self.received,
+            sent: self.sent,
+        });
+        self.record.lock().open -= 1;
+        self.record.ended.notify_all();
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

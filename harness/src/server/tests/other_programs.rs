@@ -1,0 +1,165 @@
+//! Clients that others wrote. Where one is not installed its test says so and passes.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use pinrig_certs::Recipe;
+
+use super::super::{Framing, Handshake, Reply, RogueHandshake, RunningServer, Step};
+use super::client::{REQUEST, body_of};
+use super::{github, start};
+
+#[test]
+fn curl_takes_the_reply_of_both_kinds_of_server() {
+    for handshake in both() {
+        for framing in [Framing::ContentLength, Framing::Chunked, Framing::Close] {
+            let mut config = github();
+            config.handshake = handshake.clone();
+            config.reply = Reply::github("success").unwrap().framed(framing);
+            let server = start(config);
+            let Some(output) = curl(&server) else { return };
+            assert!(output.status.success(), "{output:?}");
+            assert_eq!(output.stdout, Reply::github("success").unwrap().body());
+        }
+    }
+}
+
+#[test]
+fn openssl_verifies_the_chain_and_reads_to_close_notify() {
+    for handshake in both() {
+        let mut config = github();
+        config.handshake = handshake;
+        let server = start(config);
+        let Some(output) = s_client(&server, "-tls1_3") else {
+            return;
+        };
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(text.contains("Verify return code: 0 (ok)"), "{text}");
+        let response = &output.stdout[text.find("HTTP/1.1 200 OK").unwrap()..];
+        let body = Reply::github("success").unwrap();
+        assert!(body_of(response).starts_with(body.body()), "{text}");
+    }
+}
+
+#[test]
+fn openssl_refuses_a_handshake_without_its_proof() {
+    let plan = RogueHandshake::honest();
+    for plan in [
+        plan.clone().omit(Step::CertificateVerify),
+        plan.omit(Step::Certificate).omit(Step::CertificateVerify),
+    ] {
+        let mut config = github();
+        config.handshake = Handshake::Rogue(plan);
+        let server = start(config);
+        let Some(output) = s_client(&server, "-tls1_3") else {
+            return;
+        };
+        assert!(!output.status.success());
+        let lane = super::lane(&server);
+        // openssl sends it in clear, since it has not taken its own handshake keys into use yet.
+        let alert = "#1 alert received: unexpected_message (in clear)";
+        assert!(lane.contains(&alert.to_owned()), "{lane:?}");
+        assert_eq!(server.application_bytes_received(), 0);
+    }
+}
+
+#[test]
+fn openssl_speaks_tls_1_2_with_the_honest_server() {
+    let server = start(github());
+    let Some(output) = s_client(&server, "-tls1_2") else {
+        return;
+    };
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        text.contains("Verify return code: 0 (ok)") && text.contains("HTTP/1.1 200 OK"),
+        "{text}"
+    );
+    let lane = super::lane(&server);
+    assert!(
+        lane.iter()
+            .any(|line| line.starts_with("#1 handshake complete: TLS 1.2, ")),
+        "{lane:?}"
+    );
+}
+
+fn both() -> [Handshake; 2] {
+    [Handshake::default(), Handshake::Rogue(RogueHandshake::honest())]
+}
+
+fn curl(server: &RunningServer) -> Option<Output> {
+    let port = server.address().port();
+    let authority = authority();
+    run(
+        Command::new("curl")
+            .args([
+                "--silent",
+                "--show-error",
+                "--max-time",
+                "20",
+                "--curves",
+                "P-256",
+                "--noproxy",
+                "*",
+            ])
+            .arg("--cacert")
+            .arg(authority.path())
+            .args(["--connect-to", &format!("::127.0.0.1:{port}")])
+            .arg(format!("https://api.github.com{}", Reply::PATH)),
+        "",
+    )
+}
+
+fn s_client(server: &RunningServer, version: &str) -> Option<Output> {
+    let authority = authority();
+    run(
+        Command::new("openssl")
+            .args([
+                "s_client",
+                "-groups",
+                "P-256",
+                "-servername",
+                "api.github.com",
+                "-verify_hostname",
+                "api.github.com",
+            ])
+            .args([
+                "-ign_eof",
+                "-verify_return_error",
+                version,
+                "-connect",
+                &server.address().to_string(),
+                "-CAfile",
+            ])
+            .arg(authority.path()),
+        REQUEST,
+    )
+}
+
+/// The authority's certificate in a file that lives as long as the returned value.
+fn authority() -> tempfile::NamedTempFile {
+    let mut chain = Recipe::Github.issue();
+    chain.chain.remove(0);
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(chain.to_pem().as_bytes()).unwrap();
+    file
+}
+
+/// Runs a program with `input`; `None`, with a note, where it is not installed.
+#[expect(clippy::print_stderr, reason = "a skipped test says so to whoever runs it")]
+fn run(command: &mut Command, input: &str) -> Option<Output> {
+    let child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) => {
+            eprintln!("skipped: {} cannot be run ({error})", command.get_program().display());
+            return None;
+        }
+    };
+    // A client that refuses may not read its input.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    Some(child.wait_with_output().unwrap())
+}
