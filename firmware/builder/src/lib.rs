@@ -1,1 +1,105 @@
-//! Builds the firmware images and keeps their provenance
+//! Builds the board's images and keeps their provenance, so that a test never judges firmware other than the sources
+//! beside it.
+//!
+//! What enters: the sources under `firmware/`. What leaves: ELF files and `provenance.toml` in `fixtures/firmware`. The crate
+//! knows no board and no scenario.
+//!
+//! - [`image`]: which images there are.
+//! - [`source`]: the hash of the sources that an image is built from.
+//! - [`toolchain`]: the compilers that can build for the chip.
+//! - [`build`]: one build.
+//! - [`provenance`]: what was built from what, and whether it still is.
+
+pub mod image;
+pub mod source;
+pub mod toolchain;
+pub mod build;
+pub mod provenance;
+
+use std::path::{Path, PathBuf};
+
+pub use provenance::Provenance;
+pub use source::source_hash;
+
+/// The root of the repository that this crate was compiled in.
+#[must_use]
+pub fn repository() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors()
+        .nth(2)
+        .expect("the crate lies two folders below the root")
+        .to_owned()
+}
+
+/// Why an image cannot be built or trusted.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file or folder cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// No compiler here can build for the chip.
+    #[error(
+        "no compiler for {target}; install one of:\n  rustup target add {target}\n  \
+         apt-get install rustc cargo rust-src (or rustc-web cargo-web rust-web-src), and lld",
+        target = toolchain::TARGET
+    )]
+    NoToolchain,
+    /// A program cannot be started.
+    #[error("cannot start {program}: {source}")]
+    Start {
+        /// Which one.
+        program: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The compiler reported errors, which it has printed itself.
+    #[error("building the image `{image}` failed: see the compiler's messages above")]
+    Build {
+        /// Which image.
+        image: &'static str,
+    },
+    /// The provenance file is not what `cargo firmware build` writes.
+    #[error("{}: {source}; run: cargo firmware build", path.display())]
+    Provenance {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: Box<toml::de::Error>,
+    },
+    /// The provenance file has no entry for an image that is kept.
+    #[error("{}: the image `{image}` is missing; run: cargo firmware build {image}", path.display())]
+    Missing {
+        /// Which file.
+        path: PathBuf,
+        /// Which image.
+        image: &'static str,
+    },
+    /// The sources have changed since the image was built.
+    #[error("the image `{image}` was built from other sources; run: cargo firmware build {image}")]
+    Stale {
+        /// Which image.
+        image: &'static str,
+    },
+    /// The ELF file is not the one that was built.
+    #[error("{}: not the file that provenance.toml tells of; run: cargo firmware build {image}", path.display())]
+    Changed {
+        /// Which file.
+        path: PathBuf,
+        /// Which image.
+        image: &'static str,
+    },
+}
+
+impl Error {
+    fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        |source| Self::File {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}

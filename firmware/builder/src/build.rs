@@ -1,0 +1,83 @@
+//! Builds one image.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+use crate::image::{Image, fixtures, target_dir};
+use crate::provenance::{Built, Provenance};
+use crate::source::source_hash;
+use crate::toolchain::{TARGET, Toolchain};
+
+/// Flags beside those of the manifest and of `.cargo/config.toml`: whole paths in an image would make it differ from one
+/// checkout to the next, and tell where it was built.
+pub(crate) const FLAGS: [&str; 1] = ["--remap-path-prefix"];
+
+/// Builds an image, puts it into its place, and, where it is kept, notes its provenance. Returns where it lies.
+///
+/// # Errors
+/// [`Error::Build`] where the compiler says no; what it says goes to the terminal.
+pub fn build(root: &Path, image: &Image, toolchain: &Toolchain) -> Result<PathBuf, Error> {
+    // Taken first: sources that change during the build must leave the image stale.
+    let source = source_hash(root)?;
+    let target_dir = target_dir(root);
+    let mut cargo = toolchain.cargo_build();
+    cargo
+        .current_dir(root.join("firmware/esp32c3"))
+        .arg("--target-dir")
+        .arg(&target_dir)
+        .args(["--features", &image.features.join(",")])
+        .arg("--config")
+        .arg(remap(root, toolchain));
+    let status = cargo.status().map_err(|source| Error::Start {
+        program: cargo.get_program().to_string_lossy().into_owned(),
+        source,
+    })?;
+    if !status.success() {
+        return Err(Error::Build { image: image.name });
+    }
+
+    let elf = target_dir.join(TARGET).join("release/pinrig-esp32c3");
+    let path = image.path(root);
+    let bytes = fs::read(&elf).map_err(Error::file(&elf))?;
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(Error::file(folder))?;
+    }
+    fs::write(&path, &bytes).map_err(Error::file(&path))?;
+    if image.fixture.is_some() {
+        let mut provenance = Provenance::load_or_default(root)?;
+        provenance.insert(image, Built::new(image, toolchain.version()?, source, &bytes));
+        provenance.store(root)?;
+    }
+    Ok(path)
+}
+
+/// A Cargo setting, joined with the `build.rustflags` of `.cargo/config.toml`.
+fn remap(root: &Path, toolchain: &Toolchain) -> String {
+    let mut prefixes = vec![(root.to_owned(), "/pinrig")];
+    if let Some(registry) = cargo_home().map(|home| home.join("registry/src")) {
+        // Each registry has a folder with a hash in its name; the crates lie below.
+        let folders = fs::read_dir(&registry)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| Some(entry.ok()?.path()));
+        prefixes.extend(folders.map(|folder| (folder, "/cargo")));
+    }
+    prefixes.extend(toolchain.library_source().map(|source| (source, "/rustc")));
+    let flags: Vec<_> = prefixes
+        .iter()
+        .map(|(from, to)| toml::Value::from(format!("{}={}={to}", FLAGS[0], from.display())))
+        .collect();
+    format!("build.rustflags={}", toml::Value::from(flags))
+}
+
+fn cargo_home() -> Option<PathBuf> {
+    let default = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"));
+    std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(default)
+}
+
+/// Where the provenance lies.
+#[must_use]
+pub fn provenance_path(root: &Path) -> PathBuf {
+    fixtures(root).join("provenance.toml")
+}
