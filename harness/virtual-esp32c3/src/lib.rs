@@ -1,1 +1,20 @@
-//! An ESP32-C3 in software, behind a tty
+//! An ESP32-C3 in software, behind a tty.
+//!
+//! It models hardware only: the chip's own mask ROM, the bootloader that a flasher wrote and the firmware run on it as they
+//! are. Anything that can talk to a board over a serial port can talk to this one. It knows no TLS, no test scenario and no
+//! network beyond the frames that enter and leave.
+//!
+//! [`VirtualBoard`] is the board: a thread that runs a [`Chip`](chip::Chip) behind a pty. The chip itself is deterministic: bytes, frames,
+//! strapping and time enter as arguments.
+
+pub mod bus;
+pub mod memory;
+pub mod hart;
+pub mod rom;
+pub mod log;
+mod peripherals;
+pub mod chip;
+mod board;
+
+pub use board::{BoardConfig, BoardError, BoardStats, ConsolePort, FrameSender, FrameSink, VirtualBoard};
+pub use log::{HardwareEvent, LogEntry, ResetCause};

@@ -1,0 +1,408 @@
+//! The board: a thread that runs the chip behind a pty. The host's clock and its files are here and nowhere else. Bytes go
+//! between tty and chip, frames between chip and network; control comes through a queue. It knows no serial protocol.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+pub use crate::chip::ConsolePort;
+use crate::chip::{CYCLES_PER_SECOND, Chip, ChipOptions, Pause};
+use crate::log::LogEntry;
+use crate::rom::RomError;
+
+/// Receives the frames that leave the board.
+pub type FrameSink = Box<dyn FnMut(&[u8]) + Send>;
+
+/// What a board is made of.
+#[derive(Debug, Clone)]
+pub struct BoardConfig {
+    /// Contents of the flash when the board is started; the length is its size in bytes. Boards share it until they write.
+    pub flash: Arc<[u8]>,
+    /// The MAC address in the eFuses.
+    pub mac: [u8; 6],
+    /// The chip's revision, major and minor.
+    pub revision: (u8, u8),
+    /// Where the random numbers begin.
+    pub seed: u64,
+    /// The port that the tty carries.
+    pub console: ConsolePort,
+}
+
+impl Default for BoardConfig {
+    /// 4 MB of erased flash, chip revision v0.3, UART0 on the tty.
+    fn default() -> Self {
+        const FLASH_SIZE: usize = 4 << 20;
+        Self {
+            flash: vec![0xFF; FLASH_SIZE].into(),
+            // Locally administered, unicast.
+            mac: [0x02, 0x00, 0x00, 0xC3, 0x00, 0x01],
+            revision: (0, 3),
+            seed: 0,
+            console: ConsolePort::Uart0,
+        }
+    }
+}
+
+/// A board cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum BoardError {
+    /// The chip cannot be made.
+    #[error(transparent)]
+    Rom(#[from] RomError),
+    /// The host gives no pty.
+    #[error("cannot open a pty for the virtual board: {0}; check that /dev/pts is mounted and the limit of open files")]
+    Pty(#[source] std::io::Error),
+    /// The host gives no thread.
+    #[error("cannot start the virtual board's thread: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+/// How much a board has done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BoardStats {
+    /// Instructions executed.
+    pub instructions: u64,
+    /// The chip's clock since the board was started, on and off.
+    pub time: Duration,
+    /// How much of that time the hart slept.
+    pub idle: Duration,
+}
+
+/// An ESP32-C3 board behind a tty. It ends when this is dropped.
+pub struct VirtualBoard {
+    tty: PathBuf,
+    control: Control,
+    shared: Arc<Mutex<Shared>>,
+    thread: Option<JoinHandle<()>>,
+    /// Kept open so that the board never sees its tty hung up while nobody has it open.
+    _terminal: OwnedFd,
+}
+
+/// Puts frames on the board's wire.
+#[derive(Debug, Clone)]
+pub struct FrameSender {
+    control: Control,
+}
+
+/// What the board's thread tells the outside.
+#[derive(Debug, Default)]
+struct Shared {
+    log: Vec<LogEntry>,
+    stats: BoardStats,
+}
+
+enum Command {
+    Lines { enable: bool, boot: bool },
+    Frame(Vec<u8>),
+    Flash(Sender<Arc<[u8]>>),
+    Stop,
+}
+
+/// A queue into the board's thread, with a bell that wakes it.
+#[derive(Debug, Clone)]
+struct Control {
+    queue: Sender<Command>,
+    bell: Arc<OwnedFd>,
+}
+
+impl Control {
+    /// A board that has ended takes no more commands, and none is missed then.
+    fn send(&self, command: Command) {
+        if self.queue.send(command).is_ok() {
+            let _already_ringing = rustix::io::write(&*self.bell, &1u64.to_ne_bytes());
+        }
+    }
+}
+
+impl VirtualBoard {
+    /// Makes a board and opens its tty. EN is low: the chip is held in reset until [`VirtualBoard::set_lines`] or
+    /// [`VirtualBoard::power_cycle`]. Frames that it sends go to `ethernet`, called in the board's thread.
+    ///
+    /// # Errors
+    /// If there is no ROM for the chip's revision, or the host has no pty or thread to give.
+    pub fn start(config: BoardConfig, ethernet: Option<FrameSink>) -> Result<Self, BoardError> {
+        let chip = Chip::new(ChipOptions {
+            flash: config.flash,
+            mac: config.mac,
+            revision: config.revision,
+            seed: config.seed,
+            console: config.console,
+        })?;
+        let (controller, terminal, tty) = open_pty().map_err(BoardError::Pty)?;
+        let bell = rustix::event::eventfd(
+            0,
+            rustix::event::EventfdFlags::CLOEXEC | rustix::event::EventfdFlags::NONBLOCK,
+        )
+        .map_err(|error| BoardError::Pty(error.into()))?;
+        let bell = Arc::new(bell);
+        let (queue, commands) = channel();
+        let shared = Arc::new(Mutex::new(Shared::default()));
+        let mut runner = Runner {
+            chip,
+            tty: controller,
+            bell: Arc::clone(&bell),
+            commands,
+            ethernet,
+            shared: Arc::clone(&shared),
+            outgoing: VecDeque::new(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("virtual-esp32c3".to_owned())
+            .spawn(move || runner.run())
+            .map_err(BoardError::Thread)?;
+        Ok(Self {
+            tty,
+            control: Control { queue, bell },
+            shared,
+            thread: Some(thread),
+            _terminal: terminal,
+        })
+    }
+
+    /// The tty, as /dev/pts/7.
+    #[must_use]
+    pub fn tty(&self) -> &Path {
+        &self.tty
+    }
+
+    /// Sets the EN line (low holds the chip in reset) and the level of GPIO9 (low when EN rises: download mode). Changes take
+    /// effect in order, also when they follow at once.
+    pub fn set_lines(&self, enable: bool, boot: bool) {
+        self.control.send(Command::Lines { enable, boot });
+    }
+
+    /// Pulls EN low and lets it rise again: a start from flash if `boot` is high, download mode otherwise.
+    pub fn power_cycle(&self, boot: bool) {
+        self.set_lines(false, boot);
+        self.set_lines(true, boot);
+    }
+
+    /// The board's end of the network.
+    #[must_use]
+    pub fn ethernet(&self) -> FrameSender {
+        FrameSender {
+            control: self.control.clone(),
+        }
+    }
+
+    /// The flash's contents now, to start other boards from: flash once, run many.
+    #[must_use]
+    pub fn flash(&self) -> Arc<[u8]> {
+        let (reply, answer) = channel();
+        self.control.send(Command::Flash(reply));
+        // The thread ends only when the board is dropped, or by a panic that it would be wrong to hide.
+        answer
+            .recv()
+            .expect("the board's thread runs as long as the board exists")
+    }
+
+    /// Hardware events so far, in order.
+    #[must_use]
+    pub fn log(&self) -> Vec<LogEntry> {
+        self.shared().log.clone()
+    }
+
+    /// How much the board has done until a moment ago.
+    #[must_use]
+    pub fn stats(&self) -> BoardStats {
+        self.shared().stats
+    }
+
+    fn shared(&self) -> std::sync::MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl FrameSender {
+    /// Puts a frame on the board's wire: without its check sequence. It is lost when the board cannot take it.
+    pub fn send(&self, frame: Vec<u8>) {
+        self.control.send(Command::Frame(frame));
+    }
+}
+
+impl Drop for VirtualBoard {
+    fn drop(&mut self) {
+        self.control.send(Command::Stop);
+        if let Some(thread) = self.thread.take() {
+            let _panicked = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for VirtualBoard {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("VirtualBoard")
+            .field("tty", &self.tty)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Cycles that the chip runs between two looks at tty and commands: a millisecond of its time.
+const SLICE: u64 = CYCLES_PER_SECOND / 1000;
+/// Bytes that may wait at the chip before the tty pushes back.
+const WAITING: usize = 1024;
+
+/// The board's thread.
+struct Runner {
+    chip: Chip,
+    tty: OwnedFd,
+    bell: Arc<OwnedFd>,
+    commands: Receiver<Command>,
+    ethernet: Option<FrameSink>,
+    shared: Arc<Mutex<Shared>>,
+    outgoing: VecDeque<u8>,
+}
+
+impl Runner {
+    fn run(&mut self) {
+        loop {
+            let pause = self.chip.run(self.chip.now() + SLICE);
+            self.publish();
+            self.send_frames();
+            self.write_tty();
+            let wait = match pause {
+                Pause::Deadline => Some(Duration::ZERO),
+                Pause::Held => None,
+                Pause::Asleep(until) => self.idle_time(until),
+            };
+            let slept = Instant::now();
+            self.wait(wait);
+            if let Pause::Asleep(until) = pause {
+                self.wake(slept.elapsed(), until);
+            }
+            self.read_tty();
+            if !self.obey() {
+                return;
+            }
+        }
+    }
+
+    /// How long the thread waits when the hart sleeps until this time: the chip's idle time passes as the host's does. To
+    /// skip idle time instead, answer zero here and wake at `until`.
+    fn idle_time(&self, until: u64) -> Option<Duration> {
+        (until != u64::MAX).then(|| duration(until.saturating_sub(self.chip.now())))
+    }
+
+    /// Lets the chip's clock follow the host's.
+    fn wake(&mut self, slept: Duration, until: u64) {
+        let cycles = slept.as_nanos() * u128::from(CYCLES_PER_SECOND) / 1_000_000_000;
+        let now = self.chip.now().saturating_add(cycles as u64);
+        self.chip.sleep_until(now.min(until));
+    }
+
+    /// Waits for a command, for the tty, or until the time is up.
+    fn wait(&self, time: Option<Duration>) {
+        if time == Some(Duration::ZERO) {
+            return;
+        }
+        let mut flags = PollFlags::empty();
+        if self.chip.waiting() < WAITING {
+            flags |= PollFlags::IN;
+        }
+        if !self.outgoing.is_empty() {
+            flags |= PollFlags::OUT;
+        }
+        let mut files = [PollFd::new(&*self.bell, PollFlags::IN), PollFd::new(&self.tty, flags)];
+        // An interrupted wait is as good as a short one: the time that has passed is measured.
+        let time = time.and_then(|time| Timespec::try_from(time).ok());
+        let _ready = poll(&mut files, time.as_ref());
+    }
+
+    fn read_tty(&mut self) {
+        let mut bytes = [0; 512];
+        while self.chip.waiting() < WAITING {
+            match rustix::io::read(&self.tty, &mut bytes) {
+                Ok(length) if length > 0 => self.chip.receive(bytes.get(..length).unwrap_or(&[])),
+                Err(Errno::INTR) => {}
+                _ => return,
+            }
+        }
+    }
+
+    /// Hands the tty what it takes of what the chip has sent.
+    fn write_tty(&mut self) {
+        loop {
+            if self.outgoing.is_empty() {
+                self.outgoing.append(self.chip.sent());
+                self.chip.taken();
+            }
+            let (bytes, _) = self.outgoing.as_slices();
+            if bytes.is_empty() {
+                return;
+            }
+            match rustix::io::write(&self.tty, bytes) {
+                Ok(length) => drop(self.outgoing.drain(..length)),
+                Err(Errno::INTR) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn send_frames(&mut self) {
+        while let Some(frame) = self.chip.sent_frame() {
+            if let Some(ethernet) = &mut self.ethernet {
+                ethernet(&frame);
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        let log = self.chip.take_log();
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.log.extend(log);
+        shared.stats = BoardStats {
+            instructions: self.chip.now() - self.chip.idle(),
+            time: duration(self.chip.now()),
+            idle: duration(self.chip.idle()),
+        };
+    }
+
+    /// Does what has been asked for; false when the board is to end.
+    fn obey(&mut self) -> bool {
+        let mut count = [0; 8];
+        let _silent = rustix::io::read(&*self.bell, &mut count);
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Lines { enable, boot } => self.chip.set_lines(enable, boot),
+                Command::Frame(frame) => self.chip.receive_frame(frame),
+                // Whoever asked may have given up.
+                Command::Flash(reply) => drop(reply.send(self.chip.flash())),
+                Command::Stop => return false,
+            }
+        }
+        true
+    }
+}
+
+fn duration(cycles: u64) -> Duration {
+    let nanoseconds = u128::from(cycles) * 1_000_000_000 / u128::from(CYCLES_PER_SECOND);
+    Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+}
+
+/// The board's end, the tty's end, and the tty's path. Raw: bytes go through as they are.
+fn open_pty() -> std::io::Result<(OwnedFd, OwnedFd, PathBuf)> {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+
+    let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    grantpt(&controller)?;
+    unlockpt(&controller)?;
+    let name = ptsname(&controller, Vec::new())?;
+    let path = PathBuf::from(name.to_string_lossy().into_owned());
+    let terminal = rustix::fs::open(&path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut attributes = tcgetattr(&terminal)?;
+    attributes.make_raw();
+    tcsetattr(&terminal, OptionalActions::Now, &attributes)?;
+    rustix::fs::fcntl_setfl(controller.as_fd(), OFlags::RDWR | OFlags::NONBLOCK)?;
+    Ok((controller, terminal, path))
+}

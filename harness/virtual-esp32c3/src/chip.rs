@@ -1,0 +1,247 @@
+//! The deterministic core: hart, memory and peripherals. Bytes, frames, strapping and time enter as arguments; bytes, frames
+//! and hardware events leave. It never reads the host's clock: same image, same inputs at the same times, same seed, same
+//! instruction count.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::hart::{Exit, Hart};
+use crate::log::{HardwareEvent, LogEntry, ResetCause};
+use crate::memory::Memory;
+use crate::peripherals::{PeripheralOptions, Peripherals};
+use crate::rom::{RomError, mask_rom};
+
+/// The hart's clock.
+pub const CYCLES_PER_SECOND: u64 = 160_000_000;
+/// The hart's clock, by the microsecond.
+pub const CYCLES_PER_MICROSECOND: u64 = CYCLES_PER_SECOND / 1_000_000;
+/// The RTC's slow clock: its RC oscillator.
+pub(crate) const RTC_SLOW_HZ: u64 = 136_000;
+
+/// Where the hart starts: the ROM's first instruction.
+const RESET_VECTOR: u32 = 0x4000_0000;
+/// Cycles that the chip runs at most before what has become due is looked at.
+const STRIDE: u64 = 1 << 20;
+
+/// Which of the chip's serial ports leads to the tty. Nothing is connected to the other one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ConsolePort {
+    /// UART0, as behind a USB-UART bridge.
+    #[default]
+    Uart0,
+    /// The chip's own USB serial/JTAG.
+    UsbSerialJtag,
+}
+
+/// What a chip is made of.
+#[derive(Debug, Clone)]
+pub struct ChipOptions {
+    /// Contents of the flash chip; the length is its size.
+    pub flash: Arc<[u8]>,
+    /// The MAC address in the eFuses.
+    pub mac: [u8; 6],
+    /// The chip's revision, major and minor.
+    pub revision: (u8, u8),
+    /// Where the random numbers begin.
+    pub seed: u64,
+    /// The port at which bytes enter and leave.
+    pub console: ConsolePort,
+}
+
+/// Why [`Chip::run`] returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// The time is up.
+    Deadline,
+    /// The hart sleeps until this time of the chip's clock, or an input; `u64::MAX` for ever.
+    Asleep(u64),
+    /// The chip is held in reset.
+    Held,
+}
+
+/// An ESP32-C3.
+#[derive(Debug, Clone)]
+pub struct Chip {
+    hart: Hart,
+    memory: Memory,
+    peripherals: Peripherals,
+    console: ConsolePort,
+    held: bool,
+    stuck: bool,
+    idle: u64,
+}
+
+impl Chip {
+    /// A chip that is held in reset.
+    ///
+    /// # Errors
+    /// If there is no mask ROM for the revision.
+    pub fn new(options: ChipOptions) -> Result<Self, RomError> {
+        Ok(Self {
+            hart: Hart::new(RESET_VECTOR),
+            memory: Memory::with_flash(mask_rom(options.revision)?, options.flash),
+            peripherals: Peripherals::new(&PeripheralOptions {
+                mac: options.mac,
+                revision: options.revision,
+                seed: options.seed,
+                uart_connected: options.console == ConsolePort::Uart0,
+                usb_connected: options.console == ConsolePort::UsbSerialJtag,
+            }),
+            console: options.console,
+            held: true,
+            stuck: false,
+            idle: 0,
+        })
+    }
+
+    /// Sets the EN line and the level on GPIO9. EN low holds the chip in reset; when EN rises the strapping is sampled.
+    pub fn set_lines(&mut self, enable: bool, boot: bool) {
+        self.peripherals.gpio.set_boot(boot);
+        if !enable {
+            self.held = true;
+            self.peripherals.uart0.cut();
+            self.peripherals.usb.cut();
+        } else if self.held {
+            self.held = false;
+            self.reset(ResetCause::PowerOn);
+        }
+    }
+
+    /// Runs until the chip's clock stands at `until`, or until it has nothing to do.
+    pub fn run(&mut self, until: u64) -> Pause {
+        loop {
+            if self.held {
+                return Pause::Held;
+            }
+            self.peripherals.update(self.hart.now());
+            if let Some(cause) = self.peripherals.take_reset() {
+                self.reset(cause);
+                continue;
+            }
+            let now = self.hart.now();
+            if now >= until {
+                return Pause::Deadline;
+            }
+            let next = self.peripherals.next_event();
+            if self.stuck {
+                return Pause::Asleep(next);
+            }
+            let stop = until.min(next).min(now + STRIDE).max(now + 1);
+            match self.hart.run(&mut self.memory, &mut self.peripherals, stop) {
+                Exit::Deadline | Exit::Yield | Exit::Breakpoint(_) => {}
+                Exit::Wfi => {
+                    let next = self.peripherals.next_event();
+                    if next > self.hart.now() {
+                        return Pause::Asleep(next);
+                    }
+                }
+                Exit::DoubleTrap => self.report_stuck(),
+            }
+        }
+    }
+
+    /// Lets time pass while the hart sleeps, up to this time of the chip's clock.
+    pub fn sleep_until(&mut self, time: u64) {
+        let cycles = time.saturating_sub(self.hart.now());
+        self.idle += cycles;
+        self.hart.advance(cycles);
+    }
+
+    /// Bytes from the far end of the console. They wait on the line until the chip takes them.
+    pub fn receive(&mut self, bytes: &[u8]) {
+        if self.held {
+            return;
+        }
+        match self.console {
+            ConsolePort::Uart0 => self.peripherals.uart0.receive(bytes, self.hart.now()),
+            ConsolePort::UsbSerialJtag => self.peripherals.usb.receive(bytes),
+        }
+    }
+
+    /// Bytes that the chip has not taken yet.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        match self.console {
+            ConsolePort::Uart0 => self.peripherals.uart0.waiting(),
+            ConsolePort::UsbSerialJtag => self.peripherals.usb.waiting(),
+        }
+    }
+
+    /// Bytes that the chip has sent. Whoever takes some calls [`Chip::taken`] afterwards.
+    pub fn sent(&mut self) -> &mut VecDeque<u8> {
+        match self.console {
+            ConsolePort::Uart0 => self.peripherals.uart0.outgoing(),
+            ConsolePort::UsbSerialJtag => self.peripherals.usb.outgoing(),
+        }
+    }
+
+    /// Lets the chip send on what it held back because the far end took nothing.
+    pub fn taken(&mut self) {
+        self.peripherals.uart0.drain();
+        self.peripherals.usb.drain();
+    }
+
+    /// A frame from the wire, without its check sequence.
+    pub fn receive_frame(&mut self, frame: Vec<u8>) {
+        if !self.held {
+            self.peripherals.openeth.receive(frame, &mut self.memory);
+        }
+    }
+
+    /// The next frame that has left the chip, without its check sequence.
+    pub fn sent_frame(&mut self) -> Option<Vec<u8>> {
+        self.peripherals.openeth.outgoing().pop_front()
+    }
+
+    /// The flash chip's contents, without a copy.
+    #[must_use]
+    pub fn flash(&self) -> Arc<[u8]> {
+        self.memory.flash_image()
+    }
+
+    /// Hardware events since they were last taken.
+    pub fn take_log(&mut self) -> Vec<LogEntry> {
+        self.peripherals.log.take()
+    }
+
+    /// The chip's clock: cycles since it was made.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.hart.now()
+    }
+
+    /// Cycles of the clock that the hart slept.
+    #[must_use]
+    pub fn idle(&self) -> u64 {
+        self.idle
+    }
+
+    /// The hart, to look at.
+    #[must_use]
+    pub fn hart(&self) -> &Hart {
+        &self.hart
+    }
+
+    /// The memory, to look at.
+    #[must_use]
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    fn reset(&mut self, cause: ResetCause) {
+        self.stuck = false;
+        self.hart.reset();
+        self.peripherals.reset(cause, &mut self.memory, self.hart.now());
+    }
+
+    fn report_stuck(&mut self) {
+        const MEPC: u16 = 0x341;
+        const MCAUSE: u16 = 0x342;
+        self.stuck = true;
+        let event = HardwareEvent::Stuck {
+            cause: self.hart.csr(MCAUSE).unwrap_or(0),
+            at: self.hart.csr(MEPC).unwrap_or(0),
+        };
+        self.peripherals.log.push(self.hart.now(), event);
+    }
+}

@@ -1,0 +1,148 @@
+//! What the hardware notices and a serial console does not tell: resets, accesses to registers that are not modelled, bus
+//! errors. Events enter from the peripherals, the list leaves; it knows none of them.
+
+use std::collections::HashSet;
+use std::fmt;
+
+/// An event and the chip's time when it happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEntry {
+    /// Microseconds of the chip's clock since the board was started.
+    pub microseconds: u64,
+    /// What happened.
+    pub event: HardwareEvent,
+}
+
+/// What happened in the hardware.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HardwareEvent {
+    /// The chip or its processor was reset.
+    Reset(ResetCause),
+    /// The first access to a register whose function is not modelled. It keeps what is written to it and does no more.
+    Unmodelled {
+        /// The register's address.
+        address: u32,
+        /// Peripheral and register, as `UART0.INT_RAW`, or `UART0+0x123` where the chip's description names none.
+        register: String,
+        /// The value written, or `None` for a read.
+        written: Option<u32>,
+    },
+    /// An access to an address where nothing answers. The hart has taken an access fault.
+    BusError {
+        /// The address.
+        address: u32,
+        /// Whether it was a store.
+        store: bool,
+    },
+    /// The hart cannot go on: an exception whose handler cannot be fetched. Only a watchdog or a reset helps.
+    Stuck {
+        /// The cause of the last trap (mcause).
+        cause: u32,
+        /// Where it happened (mepc).
+        at: u32,
+    },
+}
+
+/// Why the chip was reset, numbered as RTC_CNTL_RESET_STATE.RESET_CAUSE_PROCPU (ESP32-C3 Technical Reference Manual,
+/// chapter "Reset and Clock").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ResetCause {
+    /// Power-on, or the EN line.
+    PowerOn = 0x01,
+    /// Software reset of the digital system (RTC_CNTL_SW_SYS_RST).
+    SoftwareSystem = 0x03,
+    /// Watchdog of timer group 0, system reset.
+    TimerGroup0System = 0x07,
+    /// Watchdog of timer group 1, system reset.
+    TimerGroup1System = 0x08,
+    /// RTC watchdog, system reset.
+    RtcWatchdogSystem = 0x09,
+    /// Watchdog of timer group 0, processor reset.
+    TimerGroup0Cpu = 0x0B,
+    /// Software reset of the processor (RTC_CNTL_SW_PROCPU_RST).
+    SoftwareCpu = 0x0C,
+    /// RTC watchdog, processor reset.
+    RtcWatchdogCpu = 0x0D,
+    /// RTC watchdog, reset of the whole chip.
+    RtcWatchdogRtc = 0x10,
+    /// Watchdog of timer group 1, processor reset.
+    TimerGroup1Cpu = 0x11,
+    /// Super watchdog.
+    SuperWatchdog = 0x12,
+    /// USB serial/JTAG controller: reset by the host's modem lines.
+    UsbUart = 0x15,
+}
+
+impl ResetCause {
+    /// Whether only the processor is reset, and all peripherals stay as they are.
+    pub(crate) fn is_cpu_only(self) -> bool {
+        matches!(
+            self,
+            Self::TimerGroup0Cpu | Self::TimerGroup1Cpu | Self::SoftwareCpu | Self::RtcWatchdogCpu
+        )
+    }
+
+    /// Whether the RTC domain is reset too.
+    pub(crate) fn reaches_rtc(self) -> bool {
+        matches!(self, Self::PowerOn | Self::RtcWatchdogRtc | Self::SuperWatchdog)
+    }
+}
+
+impl fmt::Display for HardwareEvent {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reset(cause) => write!(formatter, "reset {:#x} ({cause:?})", *cause as u8),
+            Self::Unmodelled {
+                address,
+                register,
+                written: None,
+            } => write!(formatter, "read of {register} ({address:#010x}), which is not modelled"),
+            Self::Unmodelled {
+                address,
+                register,
+                written: Some(value),
+            } => write!(
+                formatter,
+                "write of {value:#010x} to {register} ({address:#010x}), which is not modelled"
+            ),
+            Self::BusError { address, store } => {
+                let access = if *store { "store to" } else { "load from" };
+                write!(formatter, "{access} {address:#010x}, where nothing answers")
+            }
+            Self::Stuck { cause, at } => write!(formatter, "stuck: no trap handler for cause {cause} at {at:#010x}"),
+        }
+    }
+}
+
+/// The list, and which addresses have been reported in it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Log {
+    entries: Vec<LogEntry>,
+    reported: HashSet<u32>,
+}
+
+/// More events than this are not kept until someone takes them.
+const CAPACITY: usize = 10_000;
+
+impl Log {
+    pub(crate) fn push(&mut self, now: u64, event: HardwareEvent) {
+        if self.entries.len() < CAPACITY {
+            self.entries.push(LogEntry {
+                microseconds: now / crate::chip::CYCLES_PER_MICROSECOND,
+                event,
+            });
+        }
+    }
+
+    /// Pushes an event that is told once per address.
+    pub(crate) fn push_once(&mut self, now: u64, address: u32, event: impl FnOnce() -> HardwareEvent) {
+        if self.reported.len() < CAPACITY && self.reported.insert(address) {
+            self.push(now, event());
+        }
+    }
+
+    pub(crate) fn take(&mut self) -> Vec<LogEntry> {
+        std::mem::take(&mut self.entries)
+    }
+}

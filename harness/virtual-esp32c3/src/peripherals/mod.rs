@@ -1,0 +1,472 @@
+//! The chip's peripherals behind one bus: register accesses enter by address, the interrupt line and reset requests leave.
+//! Each file is one peripheral; none knows another, and none knows the hart.
+
+mod registers;
+mod watchdog;
+mod uart;
+mod usb_serial_jtag;
+mod spi_flash;
+mod flash_chip;
+mod cache;
+mod efuse;
+mod rtc_cntl;
+mod timer_group;
+mod systimer;
+mod interrupt_matrix;
+mod sha;
+mod simple;
+mod openeth;
+
+use crate::bus::{AfterStore, Bus, Fault, Width};
+use crate::log::{HardwareEvent, Log, ResetCause};
+use crate::memory::Memory;
+use cache::{Cache, MmuTable};
+use efuse::Efuse;
+use interrupt_matrix::InterruptMatrix;
+use openeth::OpenEth;
+use registers::Registers;
+use rtc_cntl::RtcControl;
+use sha::Sha;
+use simple::{AnalogBus, ApbControl, Gpio, Settings};
+use spi_flash::SpiFlash;
+use systimer::SystemTimer;
+use timer_group::TimerGroup;
+use uart::Uart;
+use usb_serial_jtag::UsbSerialJtag;
+
+/// What a peripheral is given with an access.
+pub(crate) struct Context<'a> {
+    /// The hart's clock.
+    pub(crate) now: u64,
+    /// For DMA, flash and the MMU.
+    pub(crate) memory: &'a mut Memory,
+    log: &'a mut Log,
+}
+
+impl Context<'_> {
+    /// Reads a register whose function is not modelled, and says so.
+    pub(crate) fn unmodelled_read(&mut self, registers: &Registers, offset: u32) -> u32 {
+        self.report(registers.base() + offset, None);
+        registers.get(offset)
+    }
+
+    /// Writes a register whose function is not modelled, and says so.
+    pub(crate) fn unmodelled_write(&mut self, registers: &mut Registers, offset: u32, value: u32) {
+        self.report(registers.base() + offset, Some(value));
+        registers.set(offset, value);
+    }
+
+    fn report(&mut self, address: u32, written: Option<u32>) {
+        self.log.push_once(self.now, address, || HardwareEvent::Unmodelled {
+            address,
+            register: registers::name(address),
+            written,
+        });
+    }
+}
+
+/// One peripheral. Offsets are multiples of four.
+pub(crate) trait Peripheral {
+    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32;
+    fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>);
+    /// Back to the state after a reset, at this time of the hart's clock.
+    fn reset(&mut self, now: u64);
+    /// Does what has become due.
+    fn update(&mut self, _now: u64) {}
+    /// When the next thing becomes due.
+    fn next_event(&self) -> Option<u64> {
+        None
+    }
+    /// Levels of the peripheral's interrupt sources, the first in bit 0.
+    fn interrupts(&self) -> u64 {
+        0
+    }
+}
+
+/// Peripherals that interrupt, with the number of their first source and the mask of their sources.
+const SOURCE_OPENETH: u32 = 0;
+const SOURCE_UART0: u32 = 21;
+const SOURCE_UART1: u32 = 22;
+const SOURCE_USB: u32 = 26;
+const SOURCE_RTC: u32 = 27;
+const SOURCE_TIMER_GROUP0: u32 = 32;
+const SOURCE_TIMER_GROUP1: u32 = 34;
+const SOURCE_SYSTIMER: u32 = 37;
+const SOURCE_FROM_CPU: u32 = 50;
+
+const SYSTEM_PERIP_RST_EN0: u32 = 0x18;
+const SYSTEM_PERIP_RST_EN1: u32 = 0x1C;
+const SYSTEM_FROM_CPU: u32 = 0x28;
+const SYSTEM_SYSCLK_CONF: u32 = 0x58;
+
+/// All peripherals of the chip.
+#[derive(Debug, Clone)]
+pub(crate) struct Peripherals {
+    pub(crate) uart0: Uart,
+    uart1: Uart,
+    spi1: SpiFlash,
+    spi0: Settings,
+    pub(crate) gpio: Gpio,
+    fe2: Settings,
+    fe: Settings,
+    pub(crate) rtc: RtcControl,
+    efuse: Efuse,
+    io_mux: Settings,
+    analog: AnalogBus,
+    nrx: Settings,
+    bb: Settings,
+    timer_group0: TimerGroup,
+    timer_group1: TimerGroup,
+    systimer: SystemTimer,
+    apb: ApbControl,
+    sha: Sha,
+    saradc: Settings,
+    pub(crate) usb: UsbSerialJtag,
+    system: Settings,
+    sensitive: Settings,
+    matrix: InterruptMatrix,
+    cache: Cache,
+    mmu: MmuTable,
+    pub(crate) openeth: OpenEth,
+    assist_debug: Settings,
+    /// Pages of the address space with no model at all.
+    unknown: Vec<(u32, Registers)>,
+    pub(crate) log: Log,
+    /// The earliest event when this was last worked out.
+    next_event: u64,
+    requested_reset: Option<ResetCause>,
+}
+
+/// What is given to the peripherals when the chip is made.
+#[derive(Debug, Clone)]
+pub(crate) struct PeripheralOptions {
+    pub(crate) mac: [u8; 6],
+    pub(crate) revision: (u8, u8),
+    pub(crate) seed: u64,
+    pub(crate) uart_connected: bool,
+    pub(crate) usb_connected: bool,
+}
+
+/// Calls a method on every peripheral.
+macro_rules! each {
+    ($self:ident, $name:ident => $call:expr) => {{
+        each!(@ $self, $name, $call, uart0 uart1 spi1 spi0 gpio fe2 fe efuse io_mux analog nrx bb timer_group0
+            timer_group1 systimer apb sha saradc usb system sensitive matrix cache mmu openeth assist_debug);
+    }};
+    (@ $self:ident, $name:ident, $call:expr, $($field:ident)*) => {
+        $({ let $name = &mut $self.$field; $call; })*
+    };
+}
+
+impl Peripherals {
+    pub(crate) fn new(options: &PeripheralOptions) -> Self {
+        use ResetCause::{TimerGroup0Cpu, TimerGroup0System, TimerGroup1Cpu, TimerGroup1System};
+        Self {
+            uart0: Uart::new(0x6000_0000, options.uart_connected),
+            uart1: Uart::new(0x6001_0000, false),
+            spi1: SpiFlash::new(0x6000_2000),
+            spi0: Settings::new(0x6000_3000, 0x400, &[0x00..=0x50, 0x98..=0xE0, 0x3FC..=0x3FC]),
+            gpio: Gpio::new(0x6000_4000),
+            fe2: Settings::new(0x6000_5000, 0x1000, &[0xF0..=0xF0]),
+            fe: Settings::new(0x6000_6000, 0x1000, &[0x90..=0x90]),
+            rtc: RtcControl::new(0x6000_8000),
+            efuse: Efuse::new(0x6000_8800, options.mac, options.revision),
+            io_mux: Settings::new(0x6000_9000, 0x100, &[0x00..=0xFC]),
+            analog: AnalogBus::new(0x6000_E000),
+            nrx: Settings::new(0x6001_C000, 0x1000, &[0xCD4..=0xCD4]),
+            bb: Settings::new(0x6001_D000, 0x1000, &[0x54..=0x54]),
+            timer_group0: TimerGroup::new(0x6001_F000, TimerGroup0System, TimerGroup0Cpu),
+            timer_group1: TimerGroup::new(0x6002_0000, TimerGroup1System, TimerGroup1Cpu),
+            systimer: SystemTimer::new(0x6002_3000),
+            apb: ApbControl::new(0x6002_6000, options.seed),
+            sha: Sha::new(0x6003_B000),
+            saradc: Settings::new(0x6004_0000, 0x400, &[0x00..=0x1C, 0x50..=0x5C, 0x3FC..=0x3FC]),
+            usb: UsbSerialJtag::new(0x6004_3000, options.usb_connected),
+            system: Settings::new(0x600C_0000, 0x1000, &[0x00..=0x98, 0xFFC..=0xFFC]),
+            sensitive: Settings::new(0x600C_1000, 0x1000, &[0x00..=0xFFC]),
+            matrix: InterruptMatrix::new(0x600C_2000),
+            cache: Cache::new(0x600C_4000),
+            mmu: MmuTable::new(),
+            openeth: OpenEth::new(0x600C_D000),
+            assist_debug: Settings::new(0x600C_E000, 0x200, &[0x00..=0x1FC]),
+            unknown: Vec::new(),
+            log: Log::default(),
+            next_event: 0,
+            requested_reset: None,
+        }
+    }
+
+    /// Does what has become due, and takes the sources' levels over.
+    pub(crate) fn update(&mut self, now: u64) {
+        self.uart0.update(now);
+        self.uart1.update(now);
+        self.usb.update(now);
+        self.rtc.update(now);
+        self.timer_group0.update(now);
+        self.timer_group1.update(now);
+        self.systimer.update(now);
+        self.requested_reset = self
+            .requested_reset
+            .or(self.rtc.take_reset())
+            .or(self.timer_group0.take_reset())
+            .or(self.timer_group1.take_reset());
+        self.refresh();
+    }
+
+    /// When the next thing becomes due; `u64::MAX` if nothing does.
+    pub(crate) fn next_event(&self) -> u64 {
+        [
+            self.uart0.next_event(),
+            self.uart1.next_event(),
+            self.usb.next_event(),
+            self.rtc.next_event(),
+            self.timer_group0.next_event(),
+            self.timer_group1.next_event(),
+            self.systimer.next_event(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or(u64::MAX)
+    }
+
+    /// The reset that software or a watchdog has asked for, once.
+    pub(crate) fn take_reset(&mut self) -> Option<ResetCause> {
+        self.requested_reset.take()
+    }
+
+    /// Resets what this cause resets.
+    pub(crate) fn reset(&mut self, cause: ResetCause, memory: &mut Memory, now: u64) {
+        self.log.push(now, HardwareEvent::Reset(cause));
+        self.requested_reset = None;
+        if cause == ResetCause::PowerOn {
+            memory.power_cycle();
+            self.spi1.power_cycle();
+            self.gpio.strap();
+        }
+        if !cause.is_cpu_only() {
+            each!(self, peripheral => peripheral.reset(now));
+            for (_, registers) in &mut self.unknown {
+                registers.reset();
+            }
+            for entry in 0..crate::memory::MMU_ENTRIES {
+                memory.map(entry, None);
+            }
+        }
+        let flash_boot = self.gpio.boots_from_flash();
+        if !cause.is_cpu_only() && flash_boot {
+            self.timer_group0.guard_flash_boot(now);
+        }
+        self.rtc.after_reset(cause, flash_boot, now);
+        self.refresh();
+    }
+
+    /// Takes the sources' levels over and notes the next event.
+    fn refresh(&mut self) {
+        let from_cpu = (0..4).fold(0, |levels, n| {
+            levels | u64::from(self.system.get(SYSTEM_FROM_CPU + 4 * n) & 1) << n
+        });
+        let levels = self.openeth.interrupts() << SOURCE_OPENETH
+            | self.uart0.interrupts() << SOURCE_UART0
+            | self.uart1.interrupts() << SOURCE_UART1
+            | self.usb.interrupts() << SOURCE_USB
+            | self.rtc.interrupts() << SOURCE_RTC
+            | self.timer_group0.interrupts() << SOURCE_TIMER_GROUP0
+            | self.timer_group1.interrupts() << SOURCE_TIMER_GROUP1
+            | self.systimer.interrupts() << SOURCE_SYSTIMER
+            | from_cpu << SOURCE_FROM_CPU;
+        self.matrix.set_levels(levels);
+        self.next_event = self.next_event();
+    }
+
+    /// The peripheral at an address, and the offset in it.
+    fn at(&mut self, address: u32) -> Option<(&mut dyn Peripheral, u32)> {
+        let offset = address & 0xFFF;
+        let peripheral: &mut dyn Peripheral = match address >> 12 {
+            0x6_0000 => &mut self.uart0,
+            0x6_0002 => &mut self.spi1,
+            0x6_0003 => &mut self.spi0,
+            0x6_0004 => &mut self.gpio,
+            0x6_0005 => &mut self.fe2,
+            0x6_0006 => &mut self.fe,
+            0x6_0008 if offset >= 0x800 => return Some((&mut self.efuse, offset - 0x800)),
+            0x6_0008 => &mut self.rtc,
+            0x6_0009 => &mut self.io_mux,
+            0x6_000E => &mut self.analog,
+            0x6_0010 => &mut self.uart1,
+            0x6_001C => &mut self.nrx,
+            0x6_001D => &mut self.bb,
+            0x6_001F => &mut self.timer_group0,
+            0x6_0020 => &mut self.timer_group1,
+            0x6_0023 => &mut self.systimer,
+            0x6_0026 => &mut self.apb,
+            0x6_003B => &mut self.sha,
+            0x6_0040 => &mut self.saradc,
+            0x6_0043 => &mut self.usb,
+            0x6_00C0 => &mut self.system,
+            0x6_00C1 => &mut self.sensitive,
+            0x6_00C2 => &mut self.matrix,
+            0x6_00C4 => &mut self.cache,
+            0x6_00C5 => &mut self.mmu,
+            0x6_00CD => &mut self.openeth,
+            0x6_00CE => &mut self.assist_debug,
+            _ => return None,
+        };
+        Some((peripheral, offset))
+    }
+
+    fn read_word(&mut self, memory: &mut Memory, now: u64, address: u32) -> u32 {
+        let mut log = std::mem::take(&mut self.log);
+        let mut context = Context {
+            now,
+            memory,
+            log: &mut log,
+        };
+        let mut value = match self.at(address) {
+            Some((peripheral, offset)) => peripheral.read(offset, &mut context),
+            None => {
+                let registers = self.unknown(address);
+                context.unmodelled_read(registers, address & 0xFFF)
+            }
+        };
+        self.log = log;
+        if address == 0x600C_0000 + SYSTEM_SYSCLK_CONF {
+            // SYSTEM_CLK_XTAL_FREQ, and SYSTEM_CLK_DIV_EN, are the hardware's.
+            const XTAL_MHZ: u32 = 40;
+            value = value & !(0x7F << 12) | XTAL_MHZ << 12 | 1 << 19;
+        }
+        value
+    }
+
+    fn write_word(&mut self, memory: &mut Memory, now: u64, address: u32, value: u32) {
+        let mut log = std::mem::take(&mut self.log);
+        let mut context = Context {
+            now,
+            memory,
+            log: &mut log,
+        };
+        match self.at(address) {
+            Some((peripheral, offset)) => peripheral.write(offset, value, &mut context),
+            None => {
+                let registers = self.unknown(address);
+                context.unmodelled_write(registers, address & 0xFFF, value);
+            }
+        }
+        self.log = log;
+        match address.wrapping_sub(0x600C_0000) {
+            SYSTEM_PERIP_RST_EN0 => self.reset_by_system(value, now),
+            SYSTEM_PERIP_RST_EN1 if value & 1 << 2 != 0 => self.sha.reset(now),
+            _ => {}
+        }
+    }
+
+    /// Bits of SYSTEM_PERIP_RST_EN0 hold peripherals in reset.
+    fn reset_by_system(&mut self, value: u32, now: u64) {
+        let asked = |bit: u32| value >> bit & 1 != 0;
+        if asked(2) {
+            self.uart0.reset(now);
+        }
+        if asked(5) {
+            self.uart1.reset(now);
+        }
+        if asked(13) {
+            self.timer_group0.reset(now);
+        }
+        if asked(15) {
+            self.timer_group1.reset(now);
+        }
+        if asked(23) {
+            self.usb.reset(now);
+        }
+        if asked(29) {
+            self.systimer.reset(now);
+        }
+    }
+
+    /// Storage for a page with no model.
+    fn unknown(&mut self, address: u32) -> &mut Registers {
+        let base = address & !0xFFF;
+        let index = match self.unknown.iter().position(|(page, _)| *page == base) {
+            Some(index) => index,
+            None => {
+                self.unknown.push((base, Registers::new(base, 0x1000)));
+                self.unknown.len() - 1
+            }
+        };
+        &mut self.unknown[index].1
+    }
+
+    fn answers(&mut self, now: u64, address: u32, store: bool) -> Result<(), Fault> {
+        if (0x6000_0000..0x600D_0000).contains(&address) {
+            return Ok(());
+        }
+        self.log
+            .push_once(now, address, || HardwareEvent::BusError { address, store });
+        Err(Fault)
+    }
+}
+
+impl Bus for Peripherals {
+    fn load(&mut self, memory: &mut Memory, now: u64, address: u32, _width: Width) -> Result<u32, Fault> {
+        self.answers(now, address, false)?;
+        let value = self.read_word(memory, now, address & !3);
+        // Reading a FIFO moves levels; all other reads leave them alone.
+        if address & 0xFFF == 0 {
+            self.refresh();
+        }
+        Ok(value >> (8 * (address & 3)))
+    }
+
+    fn store(
+        &mut self,
+        memory: &mut Memory,
+        now: u64,
+        address: u32,
+        width: Width,
+        value: u32,
+    ) -> Result<AfterStore, Fault> {
+        self.answers(now, address, true)?;
+        let word = match width {
+            Width::Word => value,
+            // Registers are words: a narrower store leaves the other bytes as they read.
+            Width::Byte | Width::Half => {
+                let shift = 8 * (address & 3);
+                let mask = (u32::MAX >> (32 - 8 * width.bytes())) << shift;
+                let rest = self.read_word(memory, now, address & !3);
+                rest & !mask | value << shift & mask
+            }
+        };
+        let before = (self.matrix.presented(), self.next_event);
+        self.write_word(memory, now, address & !3, word);
+        self.requested_reset = self.requested_reset.or(self.rtc.take_reset());
+        self.refresh();
+        let changed = before != (self.matrix.presented(), self.next_event)
+            || self.requested_reset.is_some()
+            || matches!(address >> 12, 0x6_0002 | 0x6_00C5);
+        Ok(if changed {
+            AfterStore::Yield
+        } else {
+            AfterStore::Continue
+        })
+    }
+
+    fn interrupt(&self) -> Option<u8> {
+        self.matrix.presented()
+    }
+
+    fn gpio_csr_read(&mut self, _now: u64, csr: u16) -> u32 {
+        match csr {
+            0x803 => self.gpio.enabled(),
+            0x804 => self.gpio.levels(),
+            _ => self.gpio.out(),
+        }
+    }
+
+    fn gpio_csr_write(&mut self, _now: u64, csr: u16, value: u32) {
+        match csr {
+            0x803 => self.gpio.set_enabled(value),
+            0x805 => self.gpio.set_out(value),
+            _ => {}
+        }
+    }
+}

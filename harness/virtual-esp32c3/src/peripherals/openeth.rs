@@ -1,0 +1,299 @@
+//! The OpenCores Ethernet MAC, as Espressif's emulator has it in place of the radio. Frames enter and leave without their
+//! check sequence; buffers are the chip's RAM. It knows no network.
+//! (Ethernet IP Core Specification, OpenCores, rev. 1.19.)
+
+use std::collections::VecDeque;
+
+use super::registers::Registers;
+use super::{Context, Peripheral};
+use crate::memory::Memory;
+
+/// Bytes of registers; the descriptors begin at 0x400.
+const REGISTERS: u32 = 0x54;
+const DESCRIPTORS: u32 = 0x400;
+const COUNT: usize = 128;
+/// Frames that wait on the wire for an empty descriptor of a receiver that is on.
+const WIRE: usize = 64;
+/// Bytes of a frame check sequence, which the length of a received frame includes.
+const FCS: u32 = 4;
+const MINIMUM: usize = 60;
+const MAXIMUM: usize = 1518;
+
+const MODER_RXEN: u32 = 1 << 0;
+const MODER_TXEN: u32 = 1 << 1;
+const MODER_BRO: u32 = 1 << 3;
+const MODER_PRO: u32 = 1 << 5;
+const MODER_LOOPBCK: u32 = 1 << 7;
+const MODER_RST: u32 = 1 << 11;
+const MODER_PAD: u32 = 1 << 15;
+const INT_TXB: u32 = 1 << 0;
+const INT_RXB: u32 = 1 << 2;
+const INT_BUSY: u32 = 1 << 4;
+
+/// READY of a transmit descriptor, EMPTY of a receive descriptor.
+const BD_OWNED: u32 = 1 << 15;
+const BD_IRQ: u32 = 1 << 14;
+const BD_WRAP: u32 = 1 << 13;
+const BD_PAD: u32 = 1 << 12;
+
+const MODER: u32 = 0x00;
+const INT_SOURCE: u32 = 0x04;
+const INT_MASK: u32 = 0x08;
+const TX_BD_NUM: u32 = 0x20;
+const MIICOMMAND: u32 = 0x2C;
+const MIIADDRESS: u32 = 0x30;
+const MIIRX_DATA: u32 = 0x38;
+
+#[derive(Debug, Clone)]
+pub(crate) struct OpenEth {
+    registers: Registers,
+    /// Flags with length, and address, of each descriptor.
+    descriptors: Box<[[u32; 2]]>,
+    transmit: usize,
+    receive: usize,
+    outgoing: VecDeque<Vec<u8>>,
+    /// Frames on their way into the chip. A frame that comes while the receiver is on waits a little for a descriptor.
+    incoming: VecDeque<Vec<u8>>,
+}
+
+impl OpenEth {
+    pub(crate) fn new(base: u32) -> Self {
+        let mut mac = Self {
+            registers: Registers::new(base, REGISTERS),
+            descriptors: vec![[0; 2]; COUNT].into(),
+            transmit: 0,
+            receive: 0,
+            outgoing: VecDeque::new(),
+            incoming: VecDeque::new(),
+        };
+        mac.reset(0);
+        mac
+    }
+
+    /// A frame arrives. It is lost if the receiver is off or does not want it.
+    pub(crate) fn receive(&mut self, frame: Vec<u8>, memory: &mut Memory) {
+        if self.registers.get(MODER) & MODER_RXEN == 0 || !self.wants(&frame) {
+            return;
+        }
+        if self.incoming.len() < WIRE {
+            self.incoming.push_back(frame);
+        } else {
+            self.raise(INT_BUSY);
+        }
+        self.deliver(memory);
+    }
+
+    /// Frames that have left the chip.
+    pub(crate) fn outgoing(&mut self) -> &mut VecDeque<Vec<u8>> {
+        &mut self.outgoing
+    }
+
+    fn raise(&mut self, interrupt: u32) {
+        let source = self.registers.get(INT_SOURCE);
+        self.registers.set(INT_SOURCE, source | interrupt);
+    }
+
+    fn wants(&self, frame: &[u8]) -> bool {
+        let Some(destination) = frame.first_chunk::<6>() else {
+            return false;
+        };
+        if frame.len() > MAXIMUM {
+            return false;
+        }
+        let moder = self.registers.get(MODER);
+        let low = self.registers.get(0x40).to_be_bytes();
+        let [.., high, next] = self.registers.get(0x44).to_be_bytes();
+        let own = [high, next, low[0], low[1], low[2], low[3]];
+        if moder & MODER_PRO != 0 || *destination == own {
+            return true;
+        }
+        if *destination == [0xFF; 6] {
+            return moder & MODER_BRO == 0;
+        }
+        // Multicast goes by the hash table of the destination's check sequence.
+        let bit = crc32(destination) >> 26;
+        let hash = self.registers.get(if bit < 32 { 0x48 } else { 0x4C });
+        destination[0] & 1 != 0 && hash >> (bit & 31) & 1 != 0
+    }
+
+    /// Puts waiting frames into empty descriptors.
+    fn deliver(&mut self, memory: &mut Memory) {
+        while self.registers.get(MODER) & MODER_RXEN != 0 && !self.incoming.is_empty() {
+            let Some([flags, pointer]) = self.descriptors.get_mut(self.receive) else {
+                return;
+            };
+            if *flags & BD_OWNED == 0 {
+                // The frame is held on the wire: the network behind it pushes back instead of losing what is in flight.
+                return;
+            }
+            let Some(mut frame) = self.incoming.pop_front() else {
+                return;
+            };
+            frame.resize(frame.len().max(MINIMUM), 0);
+            memory.write_bytes(*pointer, &frame);
+            *flags = *flags & (BD_IRQ | BD_WRAP) | (frame.len() as u32 + FCS) << 16;
+            let flags = *flags;
+            self.receive = self.after(self.receive, flags, self.transmitters());
+            if flags & BD_IRQ != 0 {
+                self.raise(INT_RXB);
+            }
+        }
+    }
+
+    /// Sends what is ready.
+    fn send(&mut self, memory: &mut Memory) {
+        while self.registers.get(MODER) & MODER_TXEN != 0 {
+            let pad = self.registers.get(MODER) & MODER_PAD != 0;
+            let Some([flags, pointer]) = self.descriptors.get_mut(self.transmit) else {
+                return;
+            };
+            if *flags & BD_OWNED == 0 || self.transmit >= self.registers.get(TX_BD_NUM) as usize {
+                return;
+            }
+            *flags &= !(BD_OWNED | 0x1FF);
+            let flags = *flags;
+            let mut frame = vec![0; ((flags >> 16) as usize).min(MAXIMUM)];
+            let read = memory.read_bytes(*pointer, &mut frame);
+            if pad || flags & BD_PAD != 0 {
+                frame.resize(frame.len().max(MINIMUM), 0);
+            }
+            self.transmit = self.after(self.transmit, flags, 0);
+            if flags & BD_IRQ != 0 {
+                self.raise(INT_TXB);
+            }
+            if !read {
+                continue;
+            }
+            if self.registers.get(MODER) & MODER_LOOPBCK != 0 {
+                self.receive(frame, memory);
+            } else {
+                self.outgoing.push_back(frame);
+            }
+        }
+    }
+
+    fn transmitters(&self) -> usize {
+        (self.registers.get(TX_BD_NUM) as usize).min(COUNT)
+    }
+
+    /// The descriptor after `index` in a ring that begins at `first`.
+    fn after(&self, index: usize, flags: u32, first: usize) -> usize {
+        let end = if first == 0 { self.transmitters() } else { COUNT };
+        if flags & BD_WRAP != 0 || index + 1 >= end {
+            first
+        } else {
+            index + 1
+        }
+    }
+
+    /// The transceiver's registers: a DP83848C at address 1 with a link of 100 Mbit/s full duplex.
+    fn phy(&self, address: u32) -> u32 {
+        if address & 0x1F != 1 {
+            return 0xFFFF;
+        }
+        match address >> 8 & 0x1F {
+            0 => 0x3100,
+            1 => 0x786D,
+            2 => 0x2000,
+            3 => 0x5C90,
+            4 => 0x01E1,
+            5 => 0xC1E1,
+            16 => 0x0015,
+            _ => 0,
+        }
+    }
+}
+
+impl Peripheral for OpenEth {
+    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
+        match offset {
+            // The transceiver is never busy.
+            0x3C => 0,
+            0x00..=0x50 => self.registers.get(offset),
+            DESCRIPTORS..0x800 => {
+                let [flags, pointer] = self.descriptors[(offset - DESCRIPTORS) as usize / 8];
+                if offset & 4 == 0 { flags } else { pointer }
+            }
+            _ => context.unmodelled_read(&self.registers, offset),
+        }
+    }
+
+    fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
+        match offset {
+            MODER if value & MODER_RST != 0 => self.reset(context.now),
+            MODER => {
+                let rising = value & !self.registers.get(MODER);
+                self.registers.set(MODER, value);
+                if rising & MODER_RXEN != 0 {
+                    self.receive = self.transmitters();
+                }
+                if rising & MODER_TXEN != 0 {
+                    self.transmit = 0;
+                }
+                if value & MODER_RXEN == 0 {
+                    self.incoming.clear();
+                }
+                self.send(context.memory);
+            }
+            INT_SOURCE => {
+                let source = self.registers.get(INT_SOURCE);
+                self.registers.set(INT_SOURCE, source & !value);
+            }
+            MIICOMMAND => {
+                if value & 2 != 0 {
+                    let data = self.phy(self.registers.get(MIIADDRESS));
+                    self.registers.set(MIIRX_DATA, data);
+                }
+                self.registers.set(offset, 0);
+            }
+            0x38 | 0x3C => {}
+            0x08..=0x50 => self.registers.set(offset, value),
+            DESCRIPTORS..0x800 => {
+                let index = (offset - DESCRIPTORS) as usize / 8;
+                self.descriptors[index][usize::from(offset & 4 != 0)] = value;
+                if offset & 4 == 0 && value & BD_OWNED != 0 {
+                    if index < self.transmitters() {
+                        self.send(context.memory);
+                    } else {
+                        self.deliver(context.memory);
+                    }
+                }
+            }
+            _ => context.unmodelled_write(&mut self.registers, offset, value),
+        }
+    }
+
+    fn reset(&mut self, _now: u64) {
+        self.registers.reset();
+        for (offset, value) in [
+            (MODER, 0xA000),
+            (0x0C, 0x12),
+            (0x10, 0x0C),
+            (0x14, 0x12),
+            (0x18, 0x0040_0600),
+            (0x1C, 0x000F_003F),
+            (TX_BD_NUM, 0x40),
+            (0x28, 0x64),
+        ] {
+            self.registers.set(offset, value);
+        }
+        self.transmit = 0;
+        self.receive = 0;
+        self.incoming.clear();
+    }
+
+    fn interrupts(&self) -> u64 {
+        u64::from(self.registers.get(INT_SOURCE) & self.registers.get(INT_MASK) != 0)
+    }
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for byte in bytes {
+        for bit in 0..8 {
+            let feedback = (crc >> 31) ^ u32::from(byte >> bit & 1);
+            crc = crc << 1 ^ feedback * 0x04C1_1DB7;
+        }
+    }
+    crc
+}

@@ -1,0 +1,174 @@
+//! The SPI controller that software drives the flash with (SPI1). Commands enter through its registers and go to the flash
+//! chip at once; it knows no cache: that reads the same memory by itself.
+//! (ESP32-C3 Technical Reference Manual, chapter "SPI Controller"; SPI_MEM registers of the `esp32c3` description.)
+
+use super::flash_chip::FlashChip;
+use super::registers::Registers;
+use super::{Context, Peripheral};
+
+const CMD_READ: u32 = 1 << 31;
+const CMD_WREN: u32 = 1 << 30;
+const CMD_WRDI: u32 = 1 << 29;
+const CMD_RDID: u32 = 1 << 28;
+const CMD_RDSR: u32 = 1 << 27;
+const CMD_WRSR: u32 = 1 << 26;
+const CMD_PP: u32 = 1 << 25;
+const CMD_SE: u32 = 1 << 24;
+const CMD_BE: u32 = 1 << 23;
+const CMD_CE: u32 = 1 << 22;
+const CMD_DP: u32 = 1 << 21;
+const CMD_RES: u32 = 1 << 20;
+const CMD_HPM: u32 = 1 << 19;
+const CMD_USR: u32 = 1 << 18;
+
+const CTRL_WRSR_2B: u32 = 1 << 22;
+const USER_COMMAND: u32 = 1 << 31;
+const USER_ADDR: u32 = 1 << 30;
+const USER_MISO: u32 = 1 << 28;
+const USER_MOSI: u32 = 1 << 27;
+const USER_MOSI_HIGHPART: u32 = 1 << 25;
+const USER_MISO_HIGHPART: u32 = 1 << 24;
+
+const ADDR: u32 = 0x04;
+const RD_STATUS: u32 = 0x2C;
+const W0: u32 = 0x58;
+const BUFFER: usize = 64;
+
+#[derive(Debug, Clone)]
+pub(crate) struct SpiFlash {
+    registers: Registers,
+    chip: FlashChip,
+}
+
+impl SpiFlash {
+    pub(crate) fn new(base: u32) -> Self {
+        Self {
+            registers: Registers::new(base, 0x400),
+            chip: FlashChip::default(),
+        }
+    }
+
+    /// The flash chip loses power.
+    pub(crate) fn power_cycle(&mut self) {
+        self.chip = FlashChip::default();
+    }
+
+    fn command(&mut self, command: u32, context: &mut Context<'_>) {
+        let address = self.registers.get(ADDR);
+        let location = address & 0xFF_FFFF;
+        let flash = &mut *context.memory;
+        if command & CMD_USR != 0 {
+            self.user(context);
+        } else if command & CMD_READ != 0 {
+            let length = (self.registers.get(0x28) & 0x3FF) as usize / 8 + 1;
+            let bytes = self.chip.transfer(flash, 0x03, location, &[], length.min(BUFFER));
+            self.fill(0, &bytes);
+        } else if command & CMD_WREN != 0 {
+            self.chip.transfer(flash, 0x06, 0, &[], 0);
+        } else if command & CMD_WRDI != 0 {
+            self.chip.transfer(flash, 0x04, 0, &[], 0);
+        } else if command & CMD_RDID != 0 {
+            let id = self.chip.transfer(flash, 0x9F, 0, &[], 3);
+            self.fill(0, &id);
+        } else if command & CMD_RDSR != 0 {
+            let status = self.chip.transfer(flash, 0x05, 0, &[], 1);
+            let value = status.first().copied().unwrap_or(0);
+            self.registers.set(RD_STATUS, u32::from(value));
+        } else if command & CMD_WRSR != 0 {
+            let value = self.registers.get(RD_STATUS).to_le_bytes();
+            let length = 1 + usize::from(self.registers.get(0x08) & CTRL_WRSR_2B != 0);
+            self.chip.transfer(flash, 0x01, 0, &value[..length], 0);
+        } else if command & CMD_PP != 0 {
+            // The address register's top byte is the length; the data are in the buffer.
+            let length = match (address >> 24) as usize {
+                0 => BUFFER,
+                length => length.min(BUFFER),
+            };
+            let bytes = self.buffer(0);
+            self.chip.transfer(flash, 0x02, location, &bytes[..length], 0);
+        } else if command & CMD_SE != 0 {
+            self.chip.transfer(flash, 0x20, location, &[], 0);
+        } else if command & CMD_BE != 0 {
+            self.chip.transfer(flash, 0xD8, location, &[], 0);
+        } else if command & CMD_CE != 0 {
+            self.chip.transfer(flash, 0xC7, 0, &[], 0);
+        } else if command & (CMD_DP | CMD_RES | CMD_HPM) != 0 {
+            // Power states of the flash chip make no difference to what it holds.
+        }
+    }
+
+    /// A transaction of phases that software has put together.
+    fn user(&mut self, context: &mut Context<'_>) {
+        let user = self.registers.get(0x18);
+        let opcode = match user & USER_COMMAND {
+            0 => 0,
+            _ => self.registers.get(0x20) as u8,
+        };
+        let address = match user & USER_ADDR {
+            0 => 0,
+            _ => {
+                // The register holds the address right-aligned; a longer phase has mode bits after it.
+                let bits = (self.registers.get(0x1C) >> 26) + 1;
+                self.registers.get(ADDR) >> bits.saturating_sub(24).min(8) & 0xFF_FFFF
+            }
+        };
+        let length = |bits: u32| ((bits & 0x3FF) as usize + 8) / 8;
+        let high = |bit: u32| if user & bit == 0 { 0 } else { BUFFER / 2 };
+        let mut data = Vec::new();
+        if user & USER_MOSI != 0 {
+            let from = self.buffer(high(USER_MOSI_HIGHPART));
+            let length = length(self.registers.get(0x24));
+            data.extend(from.iter().take(length));
+        }
+        let answer = match user & USER_MISO {
+            0 => 0,
+            _ => length(self.registers.get(0x28)).min(BUFFER),
+        };
+        let bytes = self.chip.transfer(context.memory, opcode, address, &data, answer);
+        self.fill(high(USER_MISO_HIGHPART), &bytes);
+    }
+
+    fn buffer(&self, start: usize) -> [u8; BUFFER] {
+        let mut bytes = [0; BUFFER];
+        for (offset, byte) in bytes.iter_mut().enumerate() {
+            let at = start + offset;
+            let word = self.registers.get(W0 + at as u32 / 4 * 4);
+            *byte = if at < BUFFER { word.to_le_bytes()[at % 4] } else { 0 };
+        }
+        bytes
+    }
+
+    fn fill(&mut self, start: usize, bytes: &[u8]) {
+        for (at, byte) in (start..BUFFER).zip(bytes) {
+            let offset = W0 + at as u32 / 4 * 4;
+            let mut word = self.registers.get(offset).to_le_bytes();
+            word[at % 4] = *byte;
+            self.registers.set(offset, u32::from_le_bytes(word));
+        }
+    }
+}
+
+impl Peripheral for SpiFlash {
+    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
+        match offset {
+            // Every command is over when its store is.
+            0x00 => 0,
+            0x04..=0x3C | 0x58..=0x94 | 0x98..=0xC8 | 0xD4..=0xE0 | 0x3FC => self.registers.get(offset),
+            _ => context.unmodelled_read(&self.registers, offset),
+        }
+    }
+
+    fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
+        match offset {
+            0x00 => self.command(value, context),
+            0x04..=0x3C | 0x58..=0x94 | 0x98..=0xC8 | 0xD4..=0xE0 | 0x3FC => {
+                self.registers.set(offset, value);
+            }
+            _ => context.unmodelled_write(&mut self.registers, offset, value),
+        }
+    }
+
+    fn reset(&mut self, _now: u64) {
+        self.registers.reset();
+    }
+}

@@ -1,0 +1,270 @@
+//! A timer group: one 54-bit timer, the main watchdog, and the counter that measures slow clocks against the crystal. The
+//! hart's clock enters; alarms and reset requests leave.
+//! (ESP32-C3 Technical Reference Manual, chapters "Timer Group" and "Watchdog Timers".)
+
+use super::registers::Registers;
+use super::watchdog::{Action, Watchdog};
+use super::{Context, Peripheral};
+use crate::chip::{CYCLES_PER_MICROSECOND, RTC_SLOW_HZ};
+use crate::log::ResetCause;
+
+/// Cycles of the hart to one of the 80 MHz APB clock and to one of the 40 MHz crystal.
+const CYCLES_PER_APB: u64 = 2;
+const CYCLES_PER_XTAL: u64 = 4;
+const COUNTER: u64 = (1 << 54) - 1;
+
+const T_EN: u32 = 1 << 31;
+const T_INCREASE: u32 = 1 << 30;
+const T_AUTORELOAD: u32 = 1 << 29;
+const T_ALARM_EN: u32 = 1 << 10;
+const T_USE_XTAL: u32 = 1 << 9;
+
+const WDT_EN: u32 = 1 << 31;
+const WDT_USE_XTAL: u32 = 1 << 21;
+const WDT_FLASHBOOT_MOD_EN: u32 = 1 << 14;
+const WDT_KEY: u32 = 0x50D8_3AA1;
+
+const CALI_START: u32 = 1 << 31;
+const CALI_START_CYCLING: u32 = 1 << 12;
+const CALI_RDY: u32 = 1 << 15;
+/// 17.5 MHz fast RC oscillator, divided by 256 (RTC_CALI_CLK_SEL = 1).
+const FAST_DIVIDED_HZ: u64 = 68_359;
+
+const INT_TIMER: u32 = 1 << 0;
+const INT_WDT: u32 = 1 << 1;
+
+#[derive(Debug, Clone)]
+pub(crate) struct TimerGroup {
+    registers: Registers,
+    raw: u32,
+    /// The counter at `since`, from where it counts on while enabled.
+    value: u64,
+    since: u64,
+    watchdog: Watchdog,
+    system_reset: ResetCause,
+    cpu_reset: ResetCause,
+    /// When the measurement under way is done.
+    measured: Option<u64>,
+}
+
+impl TimerGroup {
+    pub(crate) fn new(base: u32, system_reset: ResetCause, cpu_reset: ResetCause) -> Self {
+        Self {
+            registers: Registers::new(base, 0x100),
+            raw: 0,
+            value: 0,
+            since: 0,
+            watchdog: Watchdog::default(),
+            system_reset,
+            cpu_reset,
+            measured: None,
+        }
+    }
+
+    /// Starts the watchdog as the hardware does when the chip starts from flash.
+    pub(crate) fn guard_flash_boot(&mut self, now: u64) {
+        if self.registers.get(0x48) & WDT_FLASHBOOT_MOD_EN != 0 {
+            self.start_watchdog(true, now);
+        }
+    }
+
+    /// Drops what the watchdog asks for to be reset.
+    pub(crate) fn take_reset(&mut self) -> Option<ResetCause> {
+        match self.watchdog.take_action()? {
+            Action::None => None,
+            Action::Interrupt => {
+                self.raw |= INT_WDT;
+                None
+            }
+            Action::Cpu => Some(self.cpu_reset),
+            Action::System | Action::Rtc => Some(self.system_reset),
+        }
+    }
+
+    fn period(&self) -> u64 {
+        let config = self.registers.get(0);
+        let divider = match config >> 13 & 0xFFFF {
+            0 => 0x1_0000,
+            1 => 2,
+            divider => divider,
+        };
+        let clock = if config & T_USE_XTAL == 0 {
+            CYCLES_PER_APB
+        } else {
+            CYCLES_PER_XTAL
+        };
+        clock * u64::from(divider)
+    }
+
+    fn at(&self, now: u64) -> u64 {
+        let config = self.registers.get(0);
+        if config & T_EN == 0 {
+            return self.value;
+        }
+        let counts = (now - self.since) / self.period();
+        let value = if config & T_INCREASE == 0 {
+            self.value.wrapping_sub(counts)
+        } else {
+            self.value.wrapping_add(counts)
+        };
+        value & COUNTER
+    }
+
+    fn set(&mut self, value: u64, now: u64) {
+        self.value = value & COUNTER;
+        self.since = now;
+    }
+
+    fn pair(&self, low: u32) -> u64 {
+        u64::from(self.registers.get(low)) | u64::from(self.registers.get(low + 4) & 0x3F_FFFF) << 32
+    }
+
+    /// The hart's clock when the alarm is due. An alarm that has been passed is due at once.
+    fn due(&self) -> Option<u64> {
+        let config = self.registers.get(0);
+        if config & T_EN == 0 || config & T_ALARM_EN == 0 {
+            return None;
+        }
+        let alarm = self.pair(0x10);
+        let counts = if config & T_INCREASE == 0 {
+            self.value.saturating_sub(alarm)
+        } else {
+            alarm.saturating_sub(self.value)
+        };
+        Some(self.since.saturating_add(counts.saturating_mul(self.period())))
+    }
+
+    fn start_watchdog(&mut self, flash_boot: bool, now: u64) {
+        let config = self.registers.get(0x48);
+        let clock = if config & WDT_USE_XTAL == 0 {
+            CYCLES_PER_APB
+        } else {
+            CYCLES_PER_XTAL
+        };
+        let tick = clock * u64::from((self.registers.get(0x4C) >> 16).max(1));
+        let mut stages = [29, 27, 25, 23].map(|at| Action::from_bits(config >> at & 3));
+        if flash_boot {
+            stages = [Action::System, Action::None, Action::None, Action::None];
+        }
+        let holds = [0x50, 0x54, 0x58, 0x5C].map(|at| u64::from(self.registers.get(at)) * tick);
+        self.watchdog.configure(stages, holds, now);
+    }
+
+    fn update_watchdog(&mut self, now: u64) {
+        if self.registers.get(0x48) & WDT_EN != 0 {
+            self.start_watchdog(false, now);
+        } else {
+            self.watchdog.stop();
+        }
+    }
+
+    fn measure(&mut self, value: u32, context: &mut Context<'_>) {
+        let cycles = u64::from(value >> 16 & 0x7FFF);
+        let hz = match value >> 13 & 3 {
+            0 => RTC_SLOW_HZ,
+            1 => FAST_DIVIDED_HZ,
+            // No 32 kHz crystal is fitted: the measurement never ends and times out.
+            _ => {
+                self.measured = None;
+                self.registers.set(0x80, self.registers.get(0x80) | 1);
+                return;
+            }
+        };
+        self.registers.set(0x80, self.registers.get(0x80) & !1);
+        let micros = cycles * 1_000_000 / hz;
+        self.measured = Some(context.now + micros * CYCLES_PER_MICROSECOND);
+        let counts = cycles * 40_000_000 / hz;
+        self.registers.set(0x6C, (counts as u32) << 7 | 1);
+    }
+}
+
+impl Peripheral for TimerGroup {
+    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
+        match offset {
+            0x68 => {
+                let config = self.registers.get(offset) & !CALI_RDY;
+                let done = self.measured.is_some_and(|at| at <= context.now);
+                config | u32::from(done) * CALI_RDY
+            }
+            0x74 => self.raw,
+            0x78 => self.raw & self.registers.get(0x70),
+            0x00..=0x1C | 0x48..=0x5C | 0x64 | 0x6C | 0x70 | 0x80 | 0xF8 | 0xFC => self.registers.get(offset),
+            0x20 | 0x60 | 0x7C => 0,
+            _ => context.unmodelled_read(&self.registers, offset),
+        }
+    }
+
+    fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
+        let now = context.now;
+        let unlocked = self.registers.get(0x64) == WDT_KEY;
+        match offset {
+            0x00 => {
+                self.set(self.at(now), now);
+                self.registers.set(0, value);
+            }
+            0x0C => {
+                let counter = self.at(now);
+                self.registers.set(0x04, counter as u32);
+                self.registers.set(0x08, (counter >> 32) as u32);
+            }
+            0x20 => self.set(self.pair(0x18), now),
+            0x48..=0x5C if unlocked => {
+                let before = self.registers.get(offset);
+                self.registers.set(offset, value);
+                if before != value {
+                    self.update_watchdog(now);
+                }
+            }
+            0x60 if unlocked => self.watchdog.feed(now),
+            0x48..=0x60 => {}
+            0x68 => {
+                let started = value & !self.registers.get(offset) & CALI_START != 0;
+                self.registers.set(offset, value);
+                if started || value & CALI_START_CYCLING != 0 {
+                    self.measure(value, context);
+                }
+            }
+            0x7C => self.raw &= !value,
+            0x04 | 0x08 | 0x6C | 0x74 | 0x78 => {}
+            0x80 => {
+                let timeout = self.registers.get(offset) & 1;
+                self.registers.set(offset, value & !1 | timeout);
+            }
+            0x10..=0x1C | 0x64 | 0x70 | 0xF8 | 0xFC => self.registers.set(offset, value),
+            _ => context.unmodelled_write(&mut self.registers, offset, value),
+        }
+    }
+
+    fn reset(&mut self, now: u64) {
+        self.registers.reset();
+        self.raw = 0;
+        self.set(0, now);
+        self.watchdog.stop();
+        self.measured = None;
+    }
+
+    fn update(&mut self, now: u64) {
+        if self.due().is_some_and(|due| due <= now) {
+            self.raw |= INT_TIMER;
+            let mut config = self.registers.get(0);
+            let value = if config & T_AUTORELOAD != 0 {
+                self.pair(0x18)
+            } else {
+                self.at(now)
+            };
+            self.set(value, now);
+            // The alarm switches itself off.
+            config &= !T_ALARM_EN;
+            self.registers.set(0, config);
+        }
+        self.watchdog.update(now);
+    }
+
+    fn next_event(&self) -> Option<u64> {
+        [self.due(), self.watchdog.due()].into_iter().flatten().min()
+    }
+
+    fn interrupts(&self) -> u64 {
+        u64::from(self.raw & self.registers.get(0x70))
+    }
+}

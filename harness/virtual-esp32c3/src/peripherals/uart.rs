@@ -1,0 +1,255 @@
+//! A UART: FIFOs of 128 bytes, their thresholds and interrupts, the receiver's time-out, baud rate detection. Bytes enter
+//! from the line and leave to it; it knows no tty.
+//!
+//! The line has no speed: what is written to the transmit FIFO leaves at once as long as the far end takes it, and what the
+//! far end has sent waits on the line until the receive FIFO has room, so that none is lost. The receiver's time-out follows
+//! the baud rate that the software has set.
+//! (ESP32-C3 Technical Reference Manual, chapter "UART Controller".)
+
+use std::collections::VecDeque;
+
+use super::registers::Registers;
+use super::{Context, Peripheral};
+
+/// Bytes in each FIFO.
+const FIFO: usize = 128;
+/// Bytes that the far end takes before it pushes back.
+const LINE: usize = 4096;
+/// Cycles of the hart to one of the UART's source clock, the 40 MHz crystal.
+const CYCLES_PER_CLOCK: u64 = 4;
+
+const RXFIFO_FULL: u32 = 1 << 0;
+const TXFIFO_EMPTY: u32 = 1 << 1;
+const RXFIFO_TOUT: u32 = 1 << 8;
+const TX_BRK_IDLE_DONE: u32 = 1 << 13;
+const TX_DONE: u32 = 1 << 14;
+
+const CONF0_RXFIFO_RST: u32 = 1 << 17;
+const CONF0_TXFIFO_RST: u32 = 1 << 18;
+const CONF0_LOOPBACK: u32 = 1 << 14;
+const CONF0_AUTOBAUD_EN: u32 = 1 << 27;
+const CONF1_RX_TOUT_EN: u32 = 1 << 21;
+
+/// The line's rate as baud rate detection sees it: 115200 baud of a 40 MHz clock, less one as the counters count.
+const DETECTED_PULSE: u32 = 40_000_000 / 115_200 - 1;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Uart {
+    registers: Registers,
+    connected: bool,
+    /// Raw interrupts that stay until they are cleared.
+    latched: u32,
+    receive: VecDeque<u8>,
+    transmit: VecDeque<u8>,
+    /// Sent by the far end, not yet in the FIFO.
+    incoming: VecDeque<u8>,
+    /// Sent to the far end, not yet taken.
+    outgoing: VecDeque<u8>,
+    /// When the receiver times out.
+    timeout: Option<u64>,
+    /// Edges counted by baud rate detection.
+    edges: u32,
+}
+
+impl Uart {
+    /// A UART with its registers at `base`. When nothing is connected, what it sends is gone.
+    pub(crate) fn new(base: u32, connected: bool) -> Self {
+        Self {
+            registers: Registers::new(base, 0x84),
+            connected,
+            latched: 0,
+            receive: VecDeque::new(),
+            transmit: VecDeque::new(),
+            incoming: VecDeque::new(),
+            outgoing: VecDeque::new(),
+            timeout: None,
+            edges: 0,
+        }
+    }
+
+    /// The far end sends.
+    pub(crate) fn receive(&mut self, bytes: &[u8], now: u64) {
+        self.incoming.extend(bytes);
+        self.fill(now);
+    }
+
+    /// Bytes that wait on the line.
+    pub(crate) fn waiting(&self) -> usize {
+        self.incoming.len()
+    }
+
+    /// What the far end takes from.
+    pub(crate) fn outgoing(&mut self) -> &mut VecDeque<u8> {
+        &mut self.outgoing
+    }
+
+    /// Moves on what was held up because the far end took nothing.
+    pub(crate) fn drain(&mut self) {
+        self.send();
+    }
+
+    /// Drops what is on the line, in both directions, as when the chip is held in reset.
+    pub(crate) fn cut(&mut self) {
+        self.incoming.clear();
+    }
+
+    fn raw(&self) -> u32 {
+        let mut raw = self.latched;
+        let conf1 = self.registers.get(0x24);
+        if self.receive.len() >= (conf1 & 0x1FF).max(1) as usize {
+            raw |= RXFIFO_FULL;
+        }
+        if self.transmit.len() < (conf1 >> 9 & 0x1FF) as usize {
+            raw |= TXFIFO_EMPTY;
+        }
+        raw
+    }
+
+    /// Takes from the line what the FIFO has room for.
+    fn fill(&mut self, now: u64) {
+        let mut arrived = false;
+        while self.receive.len() < FIFO {
+            let Some(byte) = self.incoming.pop_front() else {
+                break;
+            };
+            if self.registers.get(0x20) & CONF0_AUTOBAUD_EN != 0 {
+                // Start bit, eight bits, stop bit, from an idle line: every change of level is an edge.
+                let frame = u32::from(byte) << 1 | 1 << 9;
+                let edges = ((frame << 1 | 1) ^ frame) & 0x3FF;
+                self.edges = (self.edges + edges.count_ones()).min(0x3FF);
+            }
+            self.receive.push_back(byte);
+            arrived = true;
+        }
+        if arrived {
+            self.arm_timeout(now);
+        }
+    }
+
+    /// Starts the receiver's time-out anew, if there is anything that it could be about.
+    fn arm_timeout(&mut self, now: u64) {
+        let enabled = self.registers.get(0x24) & CONF1_RX_TOUT_EN != 0;
+        let bits = u64::from(self.registers.get(0x60) >> 16 & 0x3FF);
+        let bit = u64::from((self.registers.get(0x14) & 0xFFF).max(1)) * CYCLES_PER_CLOCK;
+        self.timeout = (enabled && !self.receive.is_empty()).then(|| now + bits * bit);
+    }
+
+    fn send(&mut self) {
+        let had_any = !self.transmit.is_empty();
+        while self.outgoing.len() < LINE
+            && let Some(byte) = self.transmit.pop_front()
+        {
+            if self.registers.get(0x20) & CONF0_LOOPBACK != 0 {
+                self.incoming.push_back(byte);
+            } else if self.connected {
+                self.outgoing.push_back(byte);
+            }
+        }
+        if had_any && self.transmit.is_empty() {
+            self.latched |= TX_DONE | TX_BRK_IDLE_DONE;
+        }
+    }
+}
+
+impl Peripheral for Uart {
+    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
+        match offset {
+            0x00 => {
+                let byte = self.receive.pop_front().unwrap_or(0);
+                self.fill(context.now);
+                if self.receive.is_empty() {
+                    self.timeout = None;
+                }
+                u32::from(byte)
+            }
+            0x04 => self.raw(),
+            0x08 => self.raw() & self.registers.get(0x0C),
+            // Lines at rest are high.
+            0x1C => self.receive.len() as u32 | (self.transmit.len() as u32) << 16 | 0xE000_C000,
+            0x28 | 0x2C | 0x70 | 0x74 => {
+                if self.edges == 0 {
+                    self.registers.get(offset)
+                } else {
+                    DETECTED_PULSE
+                }
+            }
+            0x30 => self.edges,
+            // Receiver and transmitter are idle, since a byte takes no time on the line.
+            0x6C => u32::from(!self.transmit.is_empty()) << 4,
+            // The update of UART_ID.REG_UPDATE is done as soon as it is asked for.
+            0x80 => self.registers.get(offset) & !(1 << 31),
+            0x0C | 0x14..=0x60 | 0x78 | 0x7C => self.registers.get(offset),
+            _ => context.unmodelled_read(&self.registers, offset),
+        }
+    }
+
+    fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
+        match offset {
+            0x00 => {
+                if self.transmit.len() < FIFO {
+                    self.transmit.push_back(value as u8);
+                }
+                self.send();
+                self.fill(context.now);
+            }
+            0x10 => {
+                self.latched &= !value;
+                if value & RXFIFO_TOUT != 0 {
+                    self.arm_timeout(context.now);
+                }
+            }
+            0x20 => {
+                if value & CONF0_RXFIFO_RST != 0 {
+                    self.receive.clear();
+                    self.timeout = None;
+                }
+                if value & CONF0_TXFIFO_RST != 0 {
+                    self.transmit.clear();
+                }
+                let changed = self.registers.get(offset) ^ value;
+                if changed & value & CONF0_AUTOBAUD_EN != 0 {
+                    self.edges = 0;
+                }
+                self.registers.set(offset, value);
+                if changed & CONF0_RXFIFO_RST != 0 {
+                    self.fill(context.now);
+                }
+            }
+            0x24 => {
+                let changed = self.registers.get(offset) ^ value;
+                self.registers.set(offset, value);
+                if changed & CONF1_RX_TOUT_EN != 0 {
+                    self.arm_timeout(context.now);
+                }
+            }
+            // Read-only.
+            0x04 | 0x08 | 0x1C | 0x28..=0x30 | 0x64..=0x74 => {}
+            0x0C | 0x14 | 0x18 | 0x34..=0x60 | 0x78..=0x80 => self.registers.set(offset, value),
+            _ => context.unmodelled_write(&mut self.registers, offset, value),
+        }
+    }
+
+    fn reset(&mut self, _now: u64) {
+        self.registers.reset();
+        self.latched = 0;
+        self.receive.clear();
+        self.transmit.clear();
+        self.timeout = None;
+        self.edges = 0;
+    }
+
+    fn update(&mut self, now: u64) {
+        if self.timeout.is_some_and(|timeout| timeout <= now) {
+            self.timeout = None;
+            self.latched |= RXFIFO_TOUT;
+        }
+    }
+
+    fn next_event(&self) -> Option<u64> {
+        self.timeout
+    }
+
+    fn interrupts(&self) -> u64 {
+        u64::from(self.raw() & self.registers.get(0x0C) != 0)
+    }
+}
