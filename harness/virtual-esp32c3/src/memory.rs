@@ -52,7 +52,7 @@ const ROM_DATA: u32 = 0x3FF0_0000;
 const ROM_DATA_OFFSET: u32 = 0x4_0000;
 /// Base of an MMU entry that maps nothing: beyond any flash.
 const UNMAPPED: usize = usize::MAX / 2;
-/// Bytes of RAM that share one "has decoded code" mark.
+/// Bytes of RAM that share one mark: stores there are looked at closely, since the hart has decoded code there or watches it.
 const GRANULE: usize = 256;
 /// More changed ranges than this are not listed one by one.
 const MANY_RANGES: usize = 64;
@@ -66,11 +66,13 @@ pub struct Memory {
     flash: Arc<[u8]>,
     /// Offset in flash of what each entry maps, or [`UNMAPPED`].
     mmu: [usize; MMU_ENTRIES],
-    sram_code: Box<[bool; SRAM_SIZE as usize / GRANULE]>,
-    rtc_code: [bool; RTC_SIZE as usize / GRANULE],
+    sram_marks: Box<[bool; SRAM_SIZE as usize / GRANULE]>,
+    rtc_marks: [bool; RTC_SIZE as usize / GRANULE],
     /// One bit an MMU entry: the hart has decoded code that it maps.
     flash_code: u128,
     stale: Stale,
+    /// Addresses whose stores a trigger of the hart watches. They bear marks as well.
+    watched: Vec<Range<u32>>,
 }
 
 /// Decoded code that no longer says what memory says.
@@ -89,8 +91,8 @@ pub(crate) struct Stale {
 pub(crate) enum Stored {
     /// The bytes are there.
     Done,
-    /// The bytes are there, and [`Memory::take_stale`] has news.
-    OverCode,
+    /// Nothing is written yet: [`Memory::write_marked`] has to look closer.
+    Marked,
     /// No plain memory there, or none that can be written.
     Elsewhere,
 }
@@ -111,10 +113,11 @@ impl Memory {
             rtc: boxed(0),
             flash,
             mmu: [UNMAPPED; MMU_ENTRIES],
-            sram_code: boxed(false),
-            rtc_code: [false; RTC_SIZE as usize / GRANULE],
+            sram_marks: boxed(false),
+            rtc_marks: [false; RTC_SIZE as usize / GRANULE],
             flash_code: 0,
             stale: Stale::default(),
+            watched: Vec::new(),
         }
     }
 
@@ -130,13 +133,7 @@ impl Memory {
 
     /// Writes plain memory; false, and nothing written, where none answers or it cannot be written (ROM, flash).
     pub fn store(&mut self, address: u32, width: Width, value: u32) -> bool {
-        let bytes = value.to_le_bytes();
-        let stored = match width {
-            Width::Byte => self.write(address, [bytes[0]]),
-            Width::Half => self.write(address, [bytes[0], bytes[1]]),
-            Width::Word => self.write(address, bytes),
-        };
-        stored != Stored::Elsewhere
+        self.write_bytes(address, &value.to_le_bytes()[..width.bytes() as usize])
     }
 
     /// Reads RAM, as a DMA engine does: SRAM and RTC fast RAM through either bus. False, and `into` untouched, if any of it
@@ -159,12 +156,12 @@ impl Memory {
             Some(Ram::Sram(range)) => {
                 let start = range.start;
                 let into = self.sram.get_mut(range);
-                (into, self.sram_code.as_slice(), SRAM_CODE, start)
+                (into, self.sram_marks.as_slice(), SRAM_CODE, start)
             }
             Some(Ram::Rtc(range)) => {
                 let start = range.start;
                 let into = self.rtc.get_mut(range);
-                (into, self.rtc_code.as_slice(), RTC, start)
+                (into, self.rtc_marks.as_slice(), RTC, start)
             }
             None => return false,
         };
@@ -276,17 +273,17 @@ impl Memory {
         Some(bytes)
     }
 
-    /// Writes `N` bytes to RAM, on either bus.
+    /// Writes `N` bytes to RAM, on either bus, unless they bear a mark.
     #[inline(always)]
     pub(crate) fn write<const N: usize>(&mut self, address: u32, bytes: [u8; N]) -> Stored {
         let offset = address.wrapping_sub(SRAM_DATA) as usize;
         if offset <= SRAM1_SIZE as usize - N {
             let offset = offset + SRAM0_SIZE as usize;
+            if self.sram_marks[offset / GRANULE] {
+                return Stored::Marked;
+            }
             if let Some(into) = self.sram[offset..].first_chunk_mut() {
                 *into = bytes;
-            }
-            if self.sram_code[offset / GRANULE] {
-                return self.over_code(SRAM_CODE + offset as u32, N);
             }
             return Stored::Done;
         }
@@ -295,28 +292,47 @@ impl Memory {
 
     #[inline(never)]
     fn write_elsewhere<const N: usize>(&mut self, address: u32, bytes: [u8; N]) -> Stored {
-        let (into, marked, base, offset) = match self.ram(address, N) {
-            Some(Ram::Sram(range)) => {
-                let marked = self.sram_code[range.start / GRANULE];
-                (&mut self.sram[range.clone()], marked, SRAM_CODE, range.start)
-            }
-            Some(Ram::Rtc(range)) => {
-                let marked = self.rtc_code[range.start / GRANULE];
-                (&mut self.rtc[range.clone()], marked, RTC, range.start)
-            }
+        let (into, marked) = match self.ram(address, N) {
+            Some(Ram::Sram(range)) => (&mut self.sram[range.clone()], self.sram_marks[range.start / GRANULE]),
+            Some(Ram::Rtc(range)) => (&mut self.rtc[range.clone()], self.rtc_marks[range.start / GRANULE]),
             None => return Stored::Elsewhere,
         };
-        into.copy_from_slice(&bytes);
         if marked {
-            return self.over_code(base + offset as u32, N);
+            return Stored::Marked;
         }
+        into.copy_from_slice(&bytes);
         Stored::Done
     }
 
+    /// Writes `N` bytes to marked RAM, and notes that decoded code may have changed. False, and nothing written, if a
+    /// trigger watches any of them.
     #[cold]
-    fn over_code(&mut self, address: u32, length: usize) -> Stored {
-        self.stale.add(address..address + length as u32);
-        Stored::OverCode
+    pub(crate) fn write_marked<const N: usize>(&mut self, address: u32, bytes: [u8; N]) -> bool {
+        let end = address.wrapping_add(N as u32);
+        if self
+            .watched
+            .iter()
+            .any(|range| address < range.end && range.start < end)
+        {
+            return false;
+        }
+        self.write_bytes(address, &bytes)
+    }
+
+    /// Sets the addresses whose stores are watched.
+    pub(crate) fn watch(&mut self, ranges: Vec<Range<u32>>) {
+        if ranges != self.watched {
+            self.watched = ranges;
+            self.mark_watched();
+        }
+    }
+
+    fn mark_watched(&mut self) {
+        for range in &self.watched {
+            mark(self.sram_marks.as_mut_slice(), SRAM_DATA - SRAM0_SIZE, range);
+            mark(self.sram_marks.as_mut_slice(), SRAM_CODE, range);
+            mark(&mut self.rtc_marks, RTC, range);
+        }
     }
 
     /// Where in RAM `length` bytes from `address` lie, if they all do.
@@ -350,9 +366,9 @@ impl Memory {
             let sram = address.wrapping_sub(SRAM_CODE) as usize / GRANULE;
             let rtc = address.wrapping_sub(RTC) as usize / GRANULE;
             let entry = address.wrapping_sub(FLASH_CODE) as usize / MMU_PAGE;
-            if let Some(mark) = self.sram_code.get_mut(sram) {
+            if let Some(mark) = self.sram_marks.get_mut(sram) {
                 *mark = true;
-            } else if let Some(mark) = self.rtc_code.get_mut(rtc) {
+            } else if let Some(mark) = self.rtc_marks.get_mut(rtc) {
                 *mark = true;
             } else if entry < MMU_ENTRIES {
                 self.flash_code |= 1 << entry;
@@ -371,8 +387,9 @@ impl Memory {
         let stale = std::mem::take(&mut self.stale);
         self.flash_code &= !stale.entries;
         if stale.all_ram {
-            self.sram_code.fill(false);
-            self.rtc_code.fill(false);
+            self.sram_marks.fill(false);
+            self.rtc_marks.fill(false);
+            self.mark_watched();
         }
         stale
     }
@@ -402,6 +419,17 @@ impl fmt::Debug for Memory {
 enum Ram {
     Sram(Range<usize>),
     Rtc(Range<usize>),
+}
+
+/// Marks what `range` has in common with the memory at `base`.
+fn mark(marks: &mut [bool], base: u32, range: &Range<u32>) {
+    let end = base + (marks.len() * GRANULE) as u32;
+    // As with code, a store that begins up to three bytes earlier reaches in.
+    let (first, last) = (range.start.saturating_sub(3), range.end.saturating_sub(1));
+    if first < end && base <= last {
+        let granule = |address: u32| (address.clamp(base, end - 1) - base) as usize / GRANULE;
+        marks[granule(first)..=granule(last)].fill(true);
+    }
 }
 
 #[inline(always)]

@@ -388,3 +388,62 @@ fn reset_keeps_only_the_clock() {
     assert_eq!((machine.a0(), machine.hart.csr(MSTATUS)), (0, Some(0)));
     assert!(!machine.hart.is_asleep());
 }
+
+/// The watchpoint that firmware puts at the end of a stack: four bytes, machine mode, stores.
+#[test]
+fn a_store_to_a_watched_address_traps_and_is_not_done() {
+    const GUARD: u32 = 0x3FC8_2F00;
+    // sw a1, 0(a2); lw a0, 0(a2)
+    let mut machine = Machine::new(&[SW, LW]);
+    machine.put(VECTOR, &[SW, MRET]);
+    for (csr, value) in [
+        (0x7A0, 1),
+        (0x7A5, 1 << 3),
+        (0x7A1, 1 << 7 | 1 << 6 | 1 << 1),
+        (0x7A2, GUARD | 1),
+    ] {
+        assert!(machine.hart.set_csr(csr, value));
+    }
+    machine.hart.set_register(11, 0xDEAD_BEEF);
+    for (address, hit) in [
+        (GUARD - 4, false),
+        (GUARD + 4, false),
+        (GUARD, true),
+        (GUARD - 3, true),
+        (GUARD + 3, true),
+    ] {
+        machine.hart.set_pc(CODE);
+        machine.hart.set_register(12, address);
+        machine.run(1);
+        let stored = machine.memory.load(address, Width::Word) == Some(0xDEAD_BEEF);
+        assert_eq!((machine.hart.pc() == VECTOR, stored), (hit, !hit), "{address:#010x}");
+        if hit {
+            assert_eq!(machine.trap(), [CODE, 3, address]);
+            assert_eq!(machine.hart.csr(0x7A1), Some(0x2010_00C2), "type, hit and what was set");
+            // In the handler machine-mode triggers are off, so the same store goes through; mret switches them on again.
+            assert_eq!(machine.hart.csr(0x7A5), Some(1 << 7));
+            machine.run(2);
+            assert_eq!(
+                machine.memory.load(address, Width::Word),
+                Some(0xDEAD_BEEF),
+                "{address:#010x}"
+            );
+            machine.run(1);
+            assert_eq!(machine.trap(), [CODE, 3, address], "{address:#010x}: again");
+            machine.hart.set_csr(0x7A5, 1 << 3);
+            machine.put(GUARD - 4, &[0; 3]);
+        }
+    }
+    // Another trigger selected, this one still works; cleared, it does not.
+    machine.hart.set_csr(0x7A0, 0);
+    machine.hart.set_pc(CODE);
+    machine.hart.set_register(12, GUARD);
+    machine.run(1);
+    assert_eq!(machine.hart.pc(), VECTOR);
+    machine.hart.set_csr(0x7A0, 1);
+    machine.hart.set_csr(0x7A1, 0);
+    machine.hart.set_csr(0x7A5, 1 << 3);
+    machine.hart.set_pc(CODE);
+    machine.run(1);
+    assert_eq!(machine.hart.pc(), CODE + 4);
+}

@@ -5,6 +5,7 @@
 //! There is no mie, no mip and no mcycle on this chip: which interrupts are enabled is the interrupt matrix's business.
 
 use super::Cause;
+use super::triggers::Triggers;
 
 /// Privilege of the code that runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,18 +16,9 @@ pub(super) enum Privilege {
 
 const MSTATUS: u16 = 0x300;
 const MTVEC: u16 = 0x305;
-/// Registers of which every bit keeps what is written.
-const PLAIN: [u16; 9] = [
-    0x340, // mscratch
-    0x343, // mtval
-    0x7A0, // tselect
-    0x7A1, // tdata1
-    0x7A2, // tdata2
-    0x7A5, // tcontrol
-    0x7B2, // dscratch0
-    0x7B3, // dscratch1
-    0x7A3, // tdata3
-];
+const MISA: u16 = 0x301;
+const MSCRATCH: u16 = 0x340;
+const MTVAL: u16 = 0x343;
 const MEPC: u16 = 0x341;
 const MCAUSE: u16 = 0x342;
 const PMPCFG0: u16 = 0x3A0;
@@ -64,7 +56,8 @@ pub(super) struct Csrs {
     mepc: u32,
     mcause: u32,
     mtval: u32,
-    plain: [u32; PLAIN.len()],
+    mscratch: u32,
+    pub(super) triggers: Triggers,
     pmpcfg: [u32; 4],
     pmpaddr: [u32; 16],
     mpcer: u32,
@@ -82,7 +75,8 @@ impl Csrs {
             mepc: 0,
             mcause: 0,
             mtval: 0,
-            plain: [0; PLAIN.len()],
+            mscratch: 0,
+            triggers: Triggers::new(),
             pmpcfg: [0; 4],
             pmpaddr: [0; 16],
             mpcer: 0,
@@ -100,21 +94,19 @@ impl Csrs {
             0xF14 => 0,
             MSTATUS => self.mstatus,
             // MXL = 32 bits; C, I, M, U
-            0x301 => 0x4010_1104,
+            MISA => 0x4010_1104,
             MTVEC => self.mtvec,
+            MSCRATCH => self.mscratch,
             MEPC => self.mepc,
             MCAUSE => self.mcause,
-            0x343 => self.mtval,
+            MTVAL => self.mtval,
             PMPCFG0..=PMPCFG3 => self.pmpcfg[usize::from(number - PMPCFG0)],
             PMPADDR0..=PMPADDR15 => self.pmpaddr[usize::from(number - PMPADDR0)],
             USTATUS => self.mstatus & USTATUS_MASK,
             MPCER | UPCER => self.mpcer,
             MPCMR | UPCMR => self.mpcmr,
             MPCCR | UPCCR => self.count_at(now),
-            _ => {
-                let index = PLAIN.iter().position(|&plain| plain == number)?;
-                self.plain[index]
-            }
+            _ => return self.triggers.read(number),
         })
     }
 
@@ -131,12 +123,13 @@ impl Csrs {
             USTATUS => {
                 self.mstatus = self.mstatus & !USTATUS_MASK | value & USTATUS_MASK;
             }
-            0x301 => {}
+            MISA => {}
             // Vectored is the only mode, and the table is aligned to 256 bytes.
             MTVEC => self.mtvec = value & !0xFF | 1,
+            MSCRATCH => self.mscratch = value,
             MEPC => self.mepc = value & !1,
             MCAUSE => self.mcause = value & 0x8000_001F,
-            0x343 => self.mtval = value,
+            MTVAL => self.mtval = value,
             PMPCFG0..=PMPCFG3 => self.write_pmpcfg(usize::from(number - PMPCFG0), value),
             PMPADDR0..=PMPADDR15 => self.write_pmpaddr(usize::from(number - PMPADDR0), value),
             MPCER | UPCER => self.recount(now, |csrs| csrs.mpcer = value & 0x7FF),
@@ -148,12 +141,7 @@ impl Csrs {
                     u64::from(value)
                 };
             }
-            _ => {
-                let Some(index) = PLAIN.iter().position(|&plain| plain == number) else {
-                    return false;
-                };
-                self.plain[index] = value;
-            }
+            _ => return self.triggers.write(number, value),
         }
         true
     }
@@ -191,6 +179,7 @@ impl Csrs {
             self.mstatus |= MPP;
         }
         self.privilege = Privilege::Machine;
+        self.triggers.enter_trap();
         match cause {
             Cause::Interrupt(line) => self.trap_base() + 4 * u32::from(line & 31),
             _ => self.trap_base(),
@@ -199,6 +188,7 @@ impl Csrs {
 
     /// Returns from a trap (`mret`); the address at which the hart goes on.
     pub(super) fn leave_trap(&mut self) -> u32 {
+        self.triggers.leave_trap();
         let enabled = self.mstatus & MPIE != 0;
         self.privilege = if self.mstatus & MPP == MPP {
             Privilege::Machine

@@ -17,6 +17,8 @@ enum Leave {
     Yield,
     /// The slot is empty.
     Decode,
+    /// The instruction at the slot is a store to this address, which a trigger watches. It did not retire.
+    Watchpoint(u32),
     /// The instruction at the slot did not retire.
     Trap(Cause, u32),
     /// An instruction that needs the whole hart; it is at the slot.
@@ -37,13 +39,15 @@ pub(super) fn run<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, unt
         if hart.asleep {
             return Exit::Wfi;
         }
+        memory.watch(hart.csrs.triggers.watched(hart.csrs.privilege));
         if let Some(exit) = run_uninterrupted(hart, memory, bus, until) {
             return exit;
         }
     }
 }
 
-/// Runs until something happens that calls for a look at interrupts or changed code (`None`), or at the world outside.
+/// Runs until something happens that calls for a look at interrupts, triggers or changed code (`None`), or at the world
+/// outside.
 fn run_uninterrupted<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, until: u64) -> Option<Exit> {
     loop {
         if hart.now >= until {
@@ -51,10 +55,7 @@ fn run_uninterrupted<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, 
         }
         let base = hart.pc & !(PAGE - 1);
         let Some(page) = hart.code.page(hart.pc) else {
-            if let Some(exit) = trap(hart, Cause::InstructionAccessFault, hart.pc) {
-                return Some(exit);
-            }
-            continue;
+            return trap(hart, Cause::InstructionAccessFault, hart.pc);
         };
         let mut cursor = Cursor {
             base,
@@ -69,22 +70,18 @@ fn run_uninterrupted<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, 
             Leave::Page => {}
             Leave::Decode => match decode_at(memory, hart.pc, base) {
                 Ok(op) => page[cursor.slot as usize % SLOTS] = op,
-                Err(address) => {
-                    if let Some(exit) = trap(hart, Cause::InstructionAccessFault, address) {
-                        return Some(exit);
-                    }
-                }
+                Err(address) => return trap(hart, Cause::InstructionAccessFault, address),
             },
             Leave::Stale => return None,
             Leave::Yield => return Some(Exit::Yield),
-            Leave::Trap(cause, value) => {
-                if let Some(exit) = trap(hart, cause, value) {
-                    return Some(exit);
-                }
+            Leave::Watchpoint(address) => {
+                hart.csrs.triggers.hit(address);
+                return trap(hart, Cause::Breakpoint, address);
             }
+            Leave::Trap(cause, value) => return trap(hart, cause, value),
             Leave::Privileged(op) => match privileged(hart, bus, op) {
                 After::Next => {}
-                After::CheckInterrupts => return None,
+                After::Look => return None,
                 After::Exit(exit) => return Some(exit),
             },
         }
@@ -190,7 +187,10 @@ fn run_page<B: Bus>(cursor: &mut Cursor, page: &Page, x: &mut Registers, memory:
                 let value = rs2!();
                 match memory.write(address, $to_bytes(value)) {
                     Stored::Done => slot += $length,
-                    Stored::OverCode => {
+                    Stored::Marked => {
+                        if !memory.write_marked(address, $to_bytes(value)) {
+                            break Leave::Watchpoint(address);
+                        }
                         slot += $length;
                         left -= 1;
                         break Leave::Stale;
@@ -367,8 +367,10 @@ fn trap(hart: &mut Hart, cause: Cause, value: u32) -> Option<Exit> {
 
 /// What follows a privileged instruction.
 enum After {
+    /// The next instruction.
     Next,
-    CheckInterrupts,
+    /// A look at interrupts, since they may be enabled now, and at triggers.
+    Look,
     Exit(Exit),
 }
 
@@ -377,7 +379,7 @@ fn privileged<B: Bus>(hart: &mut Hart, bus: &mut B, op: Op) -> After {
     let machine = hart.csrs.privilege == Privilege::Machine;
     let raise = |hart: &mut Hart, cause, value| match trap(hart, cause, value) {
         Some(exit) => After::Exit(exit),
-        None => After::Next,
+        None => After::Look,
     };
     match op.code {
         Code::Csr => {
@@ -389,13 +391,13 @@ fn privileged<B: Bus>(hart: &mut Hart, bus: &mut B, op: Op) -> After {
         Code::Mret if machine => {
             hart.pc = hart.csrs.leave_trap();
             hart.now += 1;
-            After::CheckInterrupts
+            After::Look
         }
         Code::Wfi if hart.csrs.permits_wfi() => {
             hart.pc = hart.pc.wrapping_add(4);
             hart.now += 1;
             hart.asleep = true;
-            After::CheckInterrupts
+            After::Look
         }
         Code::Ecall if machine => raise(hart, Cause::EcallFromMachine, 0),
         Code::Ecall => raise(hart, Cause::EcallFromUser, 0),
@@ -440,7 +442,7 @@ fn csr<B: Bus>(hart: &mut Hart, bus: &mut B, op: Op) -> Option<After> {
     hart.registers[usize::from(op.rd)] = old;
     hart.pc = hart.pc.wrapping_add(4);
     hart.now += 1;
-    Some(if writes { After::CheckInterrupts } else { After::Next })
+    Some(if writes { After::Look } else { After::Next })
 }
 
 /// The instruction word of a CSR operation, for mtval.

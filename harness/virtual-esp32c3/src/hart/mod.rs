@@ -5,12 +5,13 @@
 //! Instructions are decoded once into pages of operations (`decode`, `code`) and executed from there (`execute`). Stores
 //! into decoded code, MMU changes and flash writes take effect at once, with or without `fence.i`.
 //!
-//! Physical memory protection, triggers and mstatus.TW exist as registers; of these only TW is enforced.
+//! Physical memory protection exists as registers but protects nothing. Of the debug triggers, those on stores work.
 
 mod code;
 mod csr;
 mod decode;
 mod execute;
+mod triggers;
 
 use crate::bus::Bus;
 use crate::memory::Memory;
