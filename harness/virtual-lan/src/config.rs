@@ -48,9 +48,7 @@ pub struct Join {
 #[non_exhaustive]
 pub enum LanError {
     /// A join leads off this machine.
-    #[error(
-        "join {address}:{port} leads to {target}, which is not a loopback address; use 127.0.0.1"
-    )]
+    #[error("join {address}:{port} leads to {target}, which is not a loopback address; use 127.0.0.1")]
     NotLoopback {
         /// Address of the join.
         address: Ipv4Addr,
@@ -60,9 +58,7 @@ pub enum LanError {
         target: SocketAddr,
     },
     /// A join names port 0, on either side.
-    #[error(
-        "join {address}:{port} to {target} names port 0; give the port that the server listens on"
-    )]
+    #[error("join {address}:{port} to {target} names port 0; give the port that the server listens on")]
     PortZero {
         /// Address of the join.
         address: Ipv4Addr,
@@ -93,9 +89,7 @@ pub enum LanError {
     #[error("a network prefix of {0} bits leaves no room; use 8 to 30")]
     Prefix(u8),
     /// A name that no DNS query can ask for (RFC 1035 section 2.3.4).
-    #[error(
-        "`{0}` is not a host name: ASCII labels of 1 to 63 characters, 253 in all, no dot at the end"
-    )]
+    #[error("`{0}` is not a host name: ASCII labels of 1 to 63 characters, 253 in all, no dot at the end")]
     Name(String),
     /// A name stands twice in the configuration.
     #[error("the name `{0}` has two addresses; keep one")]
@@ -161,17 +155,10 @@ impl LanConfig {
         if !(8..=30).contains(&self.prefix_len) {
             return Err(LanError::Prefix(self.prefix_len));
         }
-        for (address, role) in [
-            (self.gateway, "the gateway"),
-            (self.lease, "the board's lease"),
-        ] {
+        for (address, role) in [(self.gateway, "the gateway"), (self.lease, "the board's lease")] {
             if !is_unicast(address) || !self.is_station(address) {
                 let problem = "it is no station of the network";
-                return Err(LanError::Address {
-                    address,
-                    role,
-                    problem,
-                });
+                return Err(LanError::Address { address, role, problem });
             }
         }
         if self.lease == self.gateway {
@@ -193,25 +180,12 @@ impl LanConfig {
             self.check_played(*address, "the address of a name")?;
         }
         let mut joined = HashSet::new();
-        for &Join {
-            address,
-            port,
-            target,
-        } in &self.joins
-        {
+        for &Join { address, port, target } in &self.joins {
             if !target.ip().is_loopback() {
-                return Err(LanError::NotLoopback {
-                    address,
-                    port,
-                    target,
-                });
+                return Err(LanError::NotLoopback { address, port, target });
             }
             if port == 0 || target.port() == 0 {
-                return Err(LanError::PortZero {
-                    address,
-                    port,
-                    target,
-                });
+                return Err(LanError::PortZero { address, port, target });
             }
             if !joined.insert((address, port)) {
                 return Err(LanError::JoinedTwice { address, port });
@@ -233,19 +207,12 @@ impl LanConfig {
         } else {
             return Ok(());
         };
-        Err(LanError::Address {
-            address,
-            role,
-            problem,
-        })
+        Err(LanError::Address { address, role, problem })
     }
 }
 
 fn is_unicast(address: Ipv4Addr) -> bool {
-    !(address.is_unspecified()
-        || address.is_broadcast()
-        || address.is_multicast()
-        || address.is_loopback())
+    !(address.is_unspecified() || address.is_broadcast() || address.is_multicast() || address.is_loopback())
 }
 
 fn is_host_name(name: &str) -> bool {
@@ -282,10 +249,7 @@ mod tests {
                 joins: vec![join([10, 13, 37, 10], 443, target)],
                 ..LanConfig::default()
             };
-            assert!(
-                matches!(config.check(), Err(LanError::NotLoopback { .. })),
-                "{target}"
-            );
+            assert!(matches!(config.check(), Err(LanError::NotLoopback { .. })), "{target}");
         }
         // An address behind the gateway may be played: a firmware may have one compiled in.
         let config = LanConfig {
@@ -308,20 +272,14 @@ mod tests {
                 joins: vec![join(address, 443, "127.0.0.1:1")],
                 ..LanConfig::default()
             };
-            assert!(
-                matches!(config.check(), Err(LanError::Address { .. })),
-                "{address:?}"
-            );
+            assert!(matches!(config.check(), Err(LanError::Address { .. })), "{address:?}");
         }
         for lease in [[10, 13, 37, 1], [10, 13, 38, 2], [10, 13, 37, 255]] {
             let config = LanConfig {
                 lease: lease.into(),
                 ..LanConfig::default()
             };
-            assert!(
-                matches!(config.check(), Err(LanError::Address { .. })),
-                "{lease:?}"
-            );
+            assert!(matches!(config.check(), Err(LanError::Address { .. })), "{lease:?}");
         }
         let config = LanConfig {
             prefix_len: 31,
@@ -341,15 +299,9 @@ mod tests {
         };
         named(&["api.github.com", "a_b-c"]).check().unwrap();
         for name in ["", ".", "a..b", "a.b.", "ä.example", "a b", &"x".repeat(64)] {
-            assert!(
-                matches!(named(&[name]).check(), Err(LanError::Name(_))),
-                "{name}"
-            );
+            assert!(matches!(named(&[name]).check(), Err(LanError::Name(_))), "{name}");
         }
-        assert!(matches!(
-            named(&["a.b", "A.B"]).check(),
-            Err(LanError::NamedTwice(_))
-        ));
+        assert!(matches!(named(&["a.b", "A.B"]).check(), Err(LanError::NamedTwice(_))));
     }
 
     #[test]
@@ -359,21 +311,14 @@ mod tests {
             ..LanConfig::default()
         };
         let one = join([10, 13, 37, 10], 443, "127.0.0.1:1");
-        assert!(matches!(
-            joined(&[one, one]).check(),
-            Err(LanError::JoinedTwice { .. })
-        ));
+        assert!(matches!(joined(&[one, one]).check(), Err(LanError::JoinedTwice { .. })));
         assert!(matches!(
             joined(&[Join { port: 0, ..one }]).check(),
             Err(LanError::PortZero { .. })
         ));
         let nowhere = "127.0.0.1:0".parse().unwrap();
         assert!(matches!(
-            joined(&[Join {
-                target: nowhere,
-                ..one
-            }])
-            .check(),
+            joined(&[Join { target: nowhere, ..one }]).check(),
             Err(LanError::PortZero { .. })
         ));
     }

@@ -142,8 +142,7 @@ impl Connection {
         }
 
         let unacknowledged = socket.send_queue();
-        if host.reset && (moved || unacknowledged != self.unacknowledged || self.reset_by.is_none())
-        {
+        if host.reset && (moved || unacknowledged != self.unacknowledged || self.reset_by.is_none()) {
             self.reset_by = Some(now + RESET_PATIENCE);
         }
         self.unacknowledged = unacknowledged;
@@ -153,9 +152,7 @@ impl Connection {
                 State::SynReceived | State::FinWait1 | State::Closing | State::LastAck
             );
         self.owed_since = owes.then(|| self.owed_since.unwrap_or(now));
-        let silent_at = self
-            .owed_since
-            .map(|since| since.max(self.heard) + patience);
+        let silent_at = self.owed_since.map(|since| since.max(self.heard) + patience);
 
         let closed = matches!(state, State::Closed | State::Listen);
         // A reset takes a socket whose handshake was not complete back to listening.
@@ -181,17 +178,14 @@ impl Connection {
 
     /// When the next thing happens by the clock alone.
     pub(crate) fn wakes_at(&self, patience: Duration) -> Option<Instant> {
-        let silent_at = self
-            .owed_since
-            .map(|since| since.max(self.heard) + patience);
+        let silent_at = self.owed_since.map(|since| since.max(self.heard) + patience);
         self.reset_by.into_iter().chain(silent_at).min()
     }
 
     /// The connection has ended and its socket is closed, so that nothing is left to do.
     pub(crate) fn is_over(&self, socket: &Socket<'_>, now: Instant) -> bool {
         // A closed socket remembers its peer until the RST is sent, which takes an ARP exchange when the board was long silent.
-        let settled = matches!(socket.state(), State::Closed | State::Listen)
-            && socket.remote_endpoint().is_none();
+        let settled = matches!(socket.state(), State::Closed | State::Listen) && socket.remote_endpoint().is_none();
         self.has_ended() && (settled || self.reset_by.is_some_and(|by| now >= by))
     }
 
@@ -207,10 +201,7 @@ impl Connection {
             socket.abort();
             self.reset_by = Some(now + RESET_PATIENCE);
         }
-        let (from_board, to_board) = self
-            .host
-            .take()
-            .map_or((0, 0), |host| (host.from_board, host.to_board));
+        let (from_board, to_board) = self.host.take().map_or((0, 0), |host| (host.from_board, host.to_board));
         What::Closed {
             connection: self.id,
             ending,

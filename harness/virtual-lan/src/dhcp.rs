@@ -22,10 +22,7 @@ pub(crate) struct Answer {
 pub(crate) fn answer(config: &LanConfig, message: &[u8]) -> Option<Answer> {
     let packet = DhcpPacket::new_checked(message).ok()?;
     let asked = DhcpRepr::parse(&packet).ok()?;
-    if asked
-        .server_identifier
-        .is_some_and(|server| server != config.gateway)
-    {
+    if asked.server_identifier.is_some_and(|server| server != config.gateway) {
         return None;
     }
     let mac = asked.client_hardware_address.0;
@@ -36,18 +33,9 @@ pub(crate) fn answer(config: &LanConfig, message: &[u8]) -> Option<Answer> {
             // Option 50 while selecting or after a reboot, ciaddr while renewing (RFC 2131 table 4).
             let wanted = asked.requested_ip.unwrap_or(asked.client_ip);
             if wanted == config.lease {
-                (
-                    DhcpMessageType::Ack,
-                    Some(What::LeaseGiven {
-                        mac,
-                        address: wanted,
-                    }),
-                )
+                (DhcpMessageType::Ack, Some(What::LeaseGiven { mac, address: wanted }))
             } else {
-                (
-                    DhcpMessageType::Nak,
-                    Some(What::LeaseRefused { mac, asked: wanted }),
-                )
+                (DhcpMessageType::Nak, Some(What::LeaseRefused { mac, asked: wanted }))
             }
         }
         _ => return None, // a release or a decline: the lease is the board's all the same
@@ -65,11 +53,7 @@ pub(crate) fn answer(config: &LanConfig, message: &[u8]) -> Option<Answer> {
         } else {
             asked.client_ip
         },
-        your_ip: if leases {
-            config.lease
-        } else {
-            Ipv4Addr::UNSPECIFIED
-        },
+        your_ip: if leases { config.lease } else { Ipv4Addr::UNSPECIFIED },
         server_ip: Ipv4Addr::UNSPECIFIED,
         router: (!refused).then_some(config.gateway),
         subnet_mask: (!refused).then(|| config.netmask()),
@@ -81,16 +65,13 @@ pub(crate) fn answer(config: &LanConfig, message: &[u8]) -> Option<Answer> {
         parameter_request_list: None,
         dns_servers: (!refused).then(|| [config.gateway].into_iter().collect()),
         max_size: None,
-        lease_duration: leases
-            .then(|| u32::try_from(config.lease_time.as_secs()).unwrap_or(u32::MAX)),
+        lease_duration: leases.then(|| u32::try_from(config.lease_time.as_secs()).unwrap_or(u32::MAX)),
         renew_duration: None,
         rebind_duration: None,
         additional_options: &[],
     };
     let mut payload = vec![0; reply.buffer_len()];
-    reply
-        .emit(&mut DhcpPacket::new_unchecked(&mut payload[..]))
-        .ok()?;
+    reply.emit(&mut DhcpPacket::new_unchecked(&mut payload[..])).ok()?;
     // RFC 2131 section 4.1: a refusal is broadcast; a client with an address is answered there; the others at the address
     // that they are about to have, unless they cannot receive that yet and set the flag.
     let (mac, address) = if refused {
@@ -146,8 +127,7 @@ mod tests {
         };
         change(&mut repr);
         let mut bytes = vec![0; repr.buffer_len()];
-        repr.emit(&mut DhcpPacket::new_unchecked(&mut bytes[..]))
-            .unwrap();
+        repr.emit(&mut DhcpPacket::new_unchecked(&mut bytes[..])).unwrap();
         bytes
     }
 
@@ -185,10 +165,7 @@ mod tests {
             })
         };
         let unicast = answer(&config, &discover(false)).unwrap();
-        assert_eq!(
-            (unicast.mac, *unicast.to.ip()),
-            (EthernetAddress(MAC), config.lease)
-        );
+        assert_eq!((unicast.mac, *unicast.to.ip()), (EthernetAddress(MAC), config.lease));
         let broadcast = answer(&config, &discover(true)).unwrap();
         assert_eq!(
             (broadcast.mac, *broadcast.to.ip()),
@@ -203,13 +180,7 @@ mod tests {
         let config = LanConfig::default();
         let elsewhere = message(|m| m.server_identifier = Some(Ipv4Addr::new(10, 13, 37, 9)));
         assert!(answer(&config, &elsewhere).is_none());
-        assert!(
-            answer(
-                &config,
-                &message(|m| m.message_type = DhcpMessageType::Release)
-            )
-            .is_none()
-        );
+        assert!(answer(&config, &message(|m| m.message_type = DhcpMessageType::Release)).is_none());
         assert!(answer(&config, b"not DHCP at all").is_none());
     }
 }

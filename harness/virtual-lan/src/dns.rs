@@ -48,10 +48,7 @@ fn question<'a>(query: &'a DnsPacket<&'a [u8]>) -> Option<(DnsQuestion<'a>, Stri
         return None;
     }
     let (_, question) = DnsQuestion::parse(query.payload()).ok()?;
-    let labels: Vec<&[u8]> = query
-        .parse_name(question.name)
-        .collect::<Result<_, _>>()
-        .ok()?;
+    let labels: Vec<&[u8]> = query.parse_name(question.name).collect::<Result<_, _>>().ok()?;
     let length = 1 + labels.iter().map(|label| 1 + label.len()).sum::<usize>();
     if length != question.name.len() || length > 255 {
         return None;
@@ -76,22 +73,11 @@ fn printable(label: &[u8]) -> String {
     })
 }
 
-fn reply(
-    query: &DnsPacket<&[u8]>,
-    code: u16,
-    question: &[u8],
-    address: Option<[u8; 4]>,
-) -> Vec<u8> {
+fn reply(query: &DnsPacket<&[u8]>, code: u16, question: &[u8], address: Option<[u8; 4]>) -> Vec<u8> {
     let opcode = u16::from(u8::from(query.opcode()) & 0xf) << 11;
     let desired = query.flags() & DnsFlags::RECURSION_DESIRED;
-    let flags =
-        DnsFlags::RESPONSE | DnsFlags::AUTHORITATIVE | DnsFlags::RECURSION_AVAILABLE | desired;
-    let counts = [
-        u16::from(!question.is_empty()),
-        u16::from(address.is_some()),
-        0,
-        0,
-    ];
+    let flags = DnsFlags::RESPONSE | DnsFlags::AUTHORITATIVE | DnsFlags::RECURSION_AVAILABLE | desired;
+    let counts = [u16::from(!question.is_empty()), u16::from(address.is_some()), 0, 0];
     let mut message = Vec::new();
     message.extend(query.transaction_id().to_be_bytes());
     message.extend((flags.bits() | opcode | code).to_be_bytes());
@@ -165,8 +151,7 @@ mod tests {
 
     #[test]
     fn a_known_name_without_the_type_is_empty_but_no_error() {
-        let (reply, event) =
-            answer(&config(), &query(b"\x03api\x06github\x03com\x00", 28)).unwrap();
+        let (reply, event) = answer(&config(), &query(b"\x03api\x06github\x03com\x00", 28)).unwrap();
         assert_eq!(reply[3] & 0xf, 0);
         assert_eq!(reply[6..8], [0, 0]);
         assert!(matches!(
@@ -204,11 +189,7 @@ mod tests {
             vec![0, 1, 1, 0, 0, 2, 0, 0, 0, 0, 0, 0], // two questions, none there
         ] {
             let (reply, event) = answer(&config(), &message).unwrap();
-            assert_eq!(
-                (reply.len(), reply[3] & 0xf, event),
-                (12, 1, None),
-                "{message:x?}"
-            );
+            assert_eq!((reply.len(), reply[3] & 0xf, event), (12, 1, None), "{message:x?}");
         }
         let mut response = query(b"\x03api\x00", 1);
         response[2] |= 0x80;
@@ -217,10 +198,6 @@ mod tests {
         let mut update = query(b"\x03api\x00", 1);
         update[2] = 5 << 3;
         let (reply, _) = answer(&config(), &update).unwrap();
-        assert_eq!(
-            reply[2..4],
-            [0xa8 | 0x04, 0x84],
-            "opcode carried over, not implemented"
-        );
+        assert_eq!(reply[2..4], [0xa8 | 0x04, 0x84], "opcode carried over, not implemented");
     }
 }

@@ -176,10 +176,7 @@ impl fmt::Display for What {
                 target,
                 reason,
             } => {
-                write!(
-                    f,
-                    "connection refused: {board} to {to}, joined to {target}: "
-                )?;
+                write!(f, "connection refused: {board} to {to}, joined to {target}: ")?;
                 match reason {
                     RefusedReason::Host(reason) => f.write_str(reason),
                     RefusedReason::Timeout(limit) => write!(f, "no answer in {limit:?}"),

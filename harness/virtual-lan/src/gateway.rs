@@ -58,8 +58,7 @@ struct Opening {
     to: SocketAddrV4,
     target: SocketAddr,
     /// The stream, a refusal, or the lapse of the deadline.
-    connect:
-        Pin<Box<dyn Future<Output = Result<io::Result<TcpStream>, tokio::time::error::Elapsed>>>>,
+    connect: Pin<Box<dyn Future<Output = Result<io::Result<TcpStream>, tokio::time::error::Elapsed>>>>,
 }
 
 impl Gateway {
@@ -72,16 +71,10 @@ impl Gateway {
         stopped: oneshot::Receiver<()>,
     ) {
         let mut wire = Wire::new(to_board, Arc::clone(&record));
-        let mut interface = Interface::new(
-            Config::new(MAC.into()),
-            &mut wire,
-            smoltcp::time::Instant::ZERO,
-        );
+        let mut interface = Interface::new(Config::new(MAC.into()), &mut wire, smoltcp::time::Instant::ZERO);
         interface.update_ip_addrs(|addresses| {
             let own = IpCidr::new(config.gateway.into(), config.prefix_len);
-            addresses
-                .push(own)
-                .expect("an interface has room for one address");
+            addresses.push(own).expect("an interface has room for one address");
         });
         // Answer for every address: what is there and what is not is decided before the stack sees a packet.
         interface.set_any_ip(true);
@@ -146,22 +139,14 @@ impl Gateway {
             Packet::Udp { to, payload, .. } if to.port() == dhcp::SERVER_PORT => {
                 if let Some(answer) = dhcp::answer(&self.config, payload) {
                     let server = SocketAddrV4::new(self.config.gateway, dhcp::SERVER_PORT);
+                    answer.event.into_iter().for_each(|event| self.record.event(event));
                     self.send(server, (answer.mac, answer.to), &answer.payload);
-                    answer
-                        .event
-                        .into_iter()
-                        .for_each(|event| self.record.event(event));
                 }
             }
             // Without a proper source there is nobody to answer to.
             Packet::Udp { from, .. } | Packet::Tcp { from, .. } if !self.is_board(*from.ip()) => {}
             Packet::Other { from, .. } if !self.is_board(from) => {}
-            Packet::Udp {
-                mac,
-                from,
-                to,
-                payload,
-            } if to == SocketAddrV4::new(self.config.gateway, dns::PORT) => {
+            Packet::Udp { mac, from, to, payload } if to == SocketAddrV4::new(self.config.gateway, dns::PORT) => {
                 if let Some((answer, event)) = dns::answer(&self.config, payload) {
                     event.into_iter().for_each(|event| self.record.event(event));
                     self.send(to, (mac, from), &answer);
@@ -175,9 +160,7 @@ impl Gateway {
                 self.wire.admit(frame);
             }
             Packet::Tcp { from, to, kind } => self.receive_segment(from, to, kind, frame),
-            Packet::Other {
-                to, protocol: ICMP, ..
-            } if self.config.is_known(to) => self.wire.admit(frame),
+            Packet::Other { to, protocol: ICMP, .. } if self.config.is_known(to) => self.wire.admit(frame),
             Packet::Other { to, protocol, .. } => {
                 let to = SocketAddrV4::new(to, 0);
                 self.record.event(What::Unreachable {
@@ -188,13 +171,7 @@ impl Gateway {
         }
     }
 
-    fn receive_segment(
-        &mut self,
-        board: SocketAddrV4,
-        to: SocketAddrV4,
-        kind: Segment,
-        frame: Vec<u8>,
-    ) {
+    fn receive_segment(&mut self, board: SocketAddrV4, to: SocketAddrV4, kind: Segment, frame: Vec<u8>) {
         let opening = self
             .opening
             .iter()
@@ -265,11 +242,7 @@ impl Gateway {
                 Poll::Pending => index += 1,
                 Poll::Ready(outcome) => {
                     let Opening {
-                        syn,
-                        board,
-                        to,
-                        target,
-                        ..
+                        syn, board, to, target, ..
                     } = self.opening.swap_remove(index);
                     let reason = match outcome {
                         Ok(Ok(stream)) => {
@@ -344,9 +317,8 @@ impl Gateway {
             }
             moved = true;
         }
-        let over = |connection: &Connection, sockets: &SocketSet<'_>| {
-            connection.is_over(sockets.get(connection.socket), now)
-        };
+        let over =
+            |connection: &Connection, sockets: &SocketSet<'_>| connection.is_over(sockets.get(connection.socket), now);
         let ids: Vec<u64> = self
             .connections
             .iter()
@@ -360,10 +332,7 @@ impl Gateway {
     }
 
     fn remove(&mut self, which: impl Fn(&Connection) -> bool) {
-        for gone in self
-            .connections
-            .extract_if(.., |connection| which(connection))
-        {
+        for gone in self.connections.extract_if(.., |connection| which(connection)) {
             self.sockets.remove(gone.socket);
         }
     }
@@ -371,8 +340,7 @@ impl Gateway {
     /// Lets the stack take the frames admitted and send what is due; whether it did anything.
     fn run_stack(&mut self) -> bool {
         let now = self.stack_now();
-        self.interface.poll(now, &mut self.wire, &mut self.sockets)
-            == PollResult::SocketStateChanged
+        self.interface.poll(now, &mut self.wire, &mut self.sockets) == PollResult::SocketStateChanged
     }
 
     /// Sets the alarm for the next thing that happens by the clock alone; whether that is now.

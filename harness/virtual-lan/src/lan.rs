@@ -33,10 +33,7 @@ impl Lan {
     ///
     /// # Errors
     /// When the configuration contradicts itself or leads off this machine, or when no thread can be had.
-    pub fn start(
-        config: LanConfig,
-        to_board: Box<dyn FnMut(Vec<u8>) + Send>,
-    ) -> Result<Self, LanError> {
+    pub fn start(config: LanConfig, to_board: Box<dyn FnMut(Vec<u8>) + Send>) -> Result<Self, LanError> {
         config.check()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
@@ -72,11 +69,7 @@ impl Lan {
     }
 
     /// The first event, past or future, that is `wanted`; nothing when `limit` passes without one.
-    pub fn wait_for(
-        &self,
-        limit: Duration,
-        wanted: impl FnMut(&LanEvent) -> bool,
-    ) -> Option<LanEvent> {
+    pub fn wait_for(&self, limit: Duration, wanted: impl FnMut(&LanEvent) -> bool) -> Option<LanEvent> {
         self.record.wait_for(limit, wanted)
     }
 

@@ -7,8 +7,8 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use smoltcp::{
     phy::ChecksumCapabilities,
     wire::{
-        ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr,
-        IpProtocol, Ipv4Packet, Ipv4Repr, TcpControl, TcpPacket, TcpRepr, UdpPacket, UdpRepr,
+        ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr, IpProtocol, Ipv4Packet,
+        Ipv4Repr, TcpControl, TcpPacket, TcpRepr, UdpPacket, UdpRepr,
     },
 };
 
@@ -31,11 +31,7 @@ pub(crate) enum Packet<'a> {
         kind: Segment,
     },
     /// ICMP, or a protocol that nobody here speaks.
-    Other {
-        from: Ipv4Addr,
-        to: Ipv4Addr,
-        protocol: u8,
-    },
+    Other { from: Ipv4Addr, to: Ipv4Addr, protocol: u8 },
 }
 
 /// What a TCP segment does to its connection.
@@ -70,8 +66,7 @@ impl<'a> Packet<'a> {
 fn parse_arp(payload: &[u8]) -> Option<Packet<'_>> {
     match ArpRepr::parse(&ArpPacket::new_checked(payload).ok()?).ok()? {
         ArpRepr::EthernetIpv4 {
-            target_protocol_addr,
-            ..
+            target_protocol_addr, ..
         } => Some(Packet::Arp {
             target: target_protocol_addr,
         }),
@@ -208,11 +203,7 @@ mod tests {
     fn frames_for_others_and_cut_frames_are_dropped() {
         assert_eq!(Packet::parse(&datagram(), BOARD), None);
         for length in 0..datagram().len() {
-            assert_eq!(
-                Packet::parse(&datagram()[..length], GATEWAY),
-                None,
-                "{length} bytes"
-            );
+            assert_eq!(Packet::parse(&datagram()[..length], GATEWAY), None, "{length} bytes");
         }
         let mut long = datagram();
         long.resize(LONGEST + 1, 0);

@@ -58,8 +58,7 @@ impl Record {
 
     pub(crate) fn frame(&self, frame: &[u8]) {
         let mut kept = self.kept();
-        kept.frames
-            .push_back((self.started.elapsed(), frame.into()));
+        kept.frames.push_back((self.started.elapsed(), frame.into()));
         kept.frame_bytes += frame.len();
         while kept.frame_bytes > kept.capture_limit {
             let Some((_, oldest)) = kept.frames.pop_front() else {
@@ -73,11 +72,7 @@ impl Record {
         self.kept().events.clone()
     }
 
-    pub(crate) fn wait_for(
-        &self,
-        limit: Duration,
-        mut wanted: impl FnMut(&LanEvent) -> bool,
-    ) -> Option<LanEvent> {
+    pub(crate) fn wait_for(&self, limit: Duration, mut wanted: impl FnMut(&LanEvent) -> bool) -> Option<LanEvent> {
         let deadline = Instant::now() + limit;
         let mut seen = 0;
         let mut kept = self.kept();
@@ -108,11 +103,7 @@ impl Record {
         file.extend(1_u32.to_le_bytes()); // LINKTYPE_ETHERNET
         for (at, frame) in &kept.frames {
             let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-            file.extend(
-                u32::try_from(at.as_secs())
-                    .unwrap_or(u32::MAX)
-                    .to_le_bytes(),
-            );
+            file.extend(u32::try_from(at.as_secs()).unwrap_or(u32::MAX).to_le_bytes());
             file.extend(at.subsec_micros().to_le_bytes());
             file.extend(length.to_le_bytes()); // bytes that follow
             file.extend(length.to_le_bytes()); // bytes on the wire
@@ -141,11 +132,7 @@ mod tests {
             record.frame(&[byte; 40]);
         }
         let file = record.pcap();
-        assert_eq!(
-            file.len(),
-            24 + 2 * (16 + 40),
-            "two frames fit into 100 bytes"
-        );
+        assert_eq!(file.len(), 24 + 2 * (16 + 40), "two frames fit into 100 bytes");
         assert_eq!(file[..4], [0xd4, 0xc3, 0xb2, 0xa1]);
         assert_eq!(file[20..24], [1, 0, 0, 0]);
         assert_eq!(file[32..40], [40, 0, 0, 0, 40, 0, 0, 0]);
@@ -175,8 +162,7 @@ mod tests {
         );
         assert!(
             record
-                .wait_for(Duration::from_millis(5), |event| event.what
-                    == What::RecordFull)
+                .wait_for(Duration::from_millis(5), |event| event.what == What::RecordFull)
                 .is_none()
         );
     }

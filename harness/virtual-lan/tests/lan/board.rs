@@ -1,8 +1,10 @@
 //! A board for the tests: smoltcp with a client's sockets on the far end of a `Lan`.
 
 use std::{
+    fs,
     net::Ipv4Addr,
-    sync::mpsc,
+    path::PathBuf,
+    sync::{Arc, OnceLock, mpsc},
     time::{Duration, Instant},
 };
 
@@ -23,6 +25,8 @@ pub(crate) const MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x42];
 pub(crate) struct Board {
     pub(crate) port: FramePort,
     frames: mpsc::Receiver<Vec<u8>>,
+    /// The network's thread, below /proc.
+    pub(crate) lan_thread: Arc<OnceLock<PathBuf>>,
     interface: Interface,
     pub(crate) sockets: SocketSet<'static>,
     started: Instant,
@@ -33,7 +37,13 @@ impl Board {
     /// A network, and a board on it that has no address yet.
     pub(crate) fn without_address(config: LanConfig) -> (Lan, Self) {
         let (to_board, frames) = mpsc::channel();
-        let lan = Lan::start(config, Box::new(move |frame| drop(to_board.send(frame)))).unwrap();
+        let lan_thread = Arc::new(OnceLock::new());
+        let thread = Arc::clone(&lan_thread);
+        let receive = move |frame| {
+            thread.get_or_init(|| fs::read_link("/proc/thread-self").unwrap());
+            drop(to_board.send(frame));
+        };
+        let lan = Lan::start(config, Box::new(receive)).unwrap();
         let port = lan.port();
         let config = Config::new(EthernetAddress(MAC).into());
         let interface = Interface::new(
@@ -50,6 +60,7 @@ impl Board {
             Self {
                 port,
                 frames,
+                lan_thread,
                 interface,
                 sockets,
                 started: Instant::now(),
@@ -68,16 +79,10 @@ impl Board {
 
     /// Runs the stack until `wanted` has an answer.
     #[track_caller]
-    pub(crate) fn until<T>(
-        &mut self,
-        what: &str,
-        mut wanted: impl FnMut(&mut Self) -> Option<T>,
-    ) -> T {
+    pub(crate) fn until<T>(&mut self, what: &str, mut wanted: impl FnMut(&mut Self) -> Option<T>) -> T {
         let deadline = Instant::now() + LIMIT;
         loop {
-            let now = StackInstant::from_micros(
-                i64::try_from(self.started.elapsed().as_micros()).unwrap(),
-            );
+            let now = StackInstant::from_micros(i64::try_from(self.started.elapsed().as_micros()).unwrap());
             self.interface.poll(
                 now,
                 &mut Card {
@@ -109,8 +114,7 @@ impl Board {
                     port: &self.port,
                     frame: Some(frame),
                 };
-                self.interface
-                    .poll_ingress_single(now, &mut card, &mut self.sockets);
+                self.interface.poll_ingress_single(now, &mut card, &mut self.sockets);
             }
         }
     }
@@ -135,10 +139,7 @@ impl Board {
         self.interface
             .update_ip_addrs(|addresses| addresses.push(IpCidr::Ipv4(lease.address)).unwrap());
         if let Some(router) = lease.router {
-            self.interface
-                .routes_mut()
-                .add_default_ipv4_route(router)
-                .unwrap();
+            self.interface.routes_mut().add_default_ipv4_route(router).unwrap();
         }
     }
 
@@ -150,11 +151,7 @@ impl Board {
             .unwrap();
         let handle = self.sockets.add(socket);
         let addresses = self.until("an answer for a name", |board| {
-            match board
-                .sockets
-                .get_mut::<dns::Socket<'_>>(handle)
-                .get_query_result(query)
-            {
+            match board.sockets.get_mut::<dns::Socket<'_>>(handle).get_query_result(query) {
                 Ok(addresses) => Some(Some(addresses.to_vec())),
                 Err(dns::GetQueryResultError::Pending) => None,
                 Err(dns::GetQueryResultError::Failed) => Some(None),
@@ -168,6 +165,8 @@ impl Board {
     pub(crate) fn dial(&mut self, address: [u8; 4], port: u16) -> SocketHandle {
         let buffer = || tcp::SocketBuffer::new(vec![0; 32 * 1024]);
         let mut socket = tcp::Socket::new(buffer(), buffer());
+        // The stack runs only while a test waits: no acknowledgement may be put off until it does not.
+        socket.set_ack_delay(None);
         self.next_port += 1;
         socket
             .connect(
@@ -213,6 +212,8 @@ impl Board {
                     .recv(|bytes| (bytes.len(), data.extend_from_slice(bytes)))
                 {
                     Ok(()) if board.tcp(handle).can_recv() => {}
+                    // A FIN behind the last byte shows only at the next look, and no further frame brings it.
+                    Ok(()) if !board.tcp(handle).may_recv() => {}
                     Ok(()) => return None,
                     Err(end) => return Some(end),
                 }
@@ -221,13 +222,20 @@ impl Board {
         (data, end)
     }
 
+    /// Closes the board's side of a connection whose other side is closed, and waits until both know.
+    pub(crate) fn finish(&mut self, handle: SocketHandle) {
+        self.tcp(handle).close();
+        self.until("the last acknowledgement", |board| {
+            let socket = board.tcp(handle);
+            (!socket.is_active()).then_some(())
+        });
+    }
+
     pub(crate) fn datagram(&mut self, to: ([u8; 4], u16), payload: &[u8]) {
         let buffer = || udp::PacketBuffer::new(vec![udp::PacketMetadata::EMPTY], vec![0; 512]);
         let mut socket = udp::Socket::new(buffer(), buffer());
         socket.bind(40_000).unwrap();
-        socket
-            .send_slice(payload, (Ipv4Addr::from(to.0), to.1))
-            .unwrap();
+        socket.send_slice(payload, (Ipv4Addr::from(to.0), to.1)).unwrap();
         let handle = self.sockets.add(socket);
         self.until("a datagram to be sent", |board| {
             (board.sockets.get::<udp::Socket<'_>>(handle).send_queue() == 0).then_some(())

@@ -43,22 +43,12 @@ fn a_configured_name_resolves_and_another_does_not() {
         .events()
         .into_iter()
         .filter_map(|event| match event.what {
-            What::NameAsked {
-                name,
-                kind: 1,
-                answer,
-            } => Some((name, answer)),
+            What::NameAsked { name, kind: 1, answer } => Some((name, answer)),
             _ => None,
         })
         .collect();
-    let known = (
-        "API.github.com".to_owned(),
-        NameAnswer::Address(SERVER.into()),
-    );
-    assert_eq!(
-        asked,
-        [known, ("example.org".to_owned(), NameAnswer::Unknown)]
-    );
+    let known = ("API.github.com".to_owned(), NameAnswer::Address(SERVER.into()));
+    assert_eq!(asked, [known, ("example.org".to_owned(), NameAnswer::Unknown)]);
 }
 
 #[test]
@@ -99,17 +89,12 @@ fn what_is_not_joined_is_unreachable_and_recorded() {
         board.until("a reset", |board| {
             (board.tcp(handle).state() == tcp::State::Closed).then_some(())
         });
-        let to = format!("{}:{port}", Ipv4Addr::from(address))
-            .parse()
-            .unwrap();
+        let to = format!("{}:{port}", Ipv4Addr::from(address)).parse().unwrap();
         let wanted = What::Unreachable {
             protocol: Unreachable::Tcp,
             to,
         };
-        assert!(
-            lan.wait_for(LIMIT, |event| event.what == wanted).is_some(),
-            "{wanted}"
-        );
+        assert!(lan.wait_for(LIMIT, |event| event.what == wanted).is_some(), "{wanted}");
     }
     board.datagram(([192, 0, 2, 53], 53), b"a resolver that is not the gateway");
     let to = "192.0.2.53:53".parse().unwrap();
@@ -117,10 +102,7 @@ fn what_is_not_joined_is_unreachable_and_recorded() {
         protocol: Unreachable::Udp,
         to,
     };
-    assert!(
-        lan.wait_for(LIMIT, |event| event.what == wanted).is_some(),
-        "{wanted}"
-    );
+    assert!(lan.wait_for(LIMIT, |event| event.what == wanted).is_some(), "{wanted}");
     // And what is joined is still there.
     let handle = board.connect(SERVER, 443);
     board.send(handle, b"x");

@@ -80,10 +80,7 @@ fn the_servers_fin_arrives_behind_its_data() {
     assert!(data == pattern(100_000));
     assert_eq!(end, RecvError::Finished);
     server.join().unwrap();
-    board.tcp(handle).close();
-    board.until("the board's FIN to be acknowledged", |board| {
-        (!board.tcp(handle).is_active()).then_some(())
-    });
+    board.finish(handle);
     assert_eq!(ending(&lan), (Ending::Finished, 0, 100_000));
 }
 
@@ -97,9 +94,7 @@ fn the_servers_rst_arrives_behind_its_data() {
     });
     let (lan, mut board) = Board::new(joined(target));
     let handle = board.connect(SERVER, 443);
-    board.until("the data", |board| {
-        (board.tcp(handle).recv_queue() == 11).then_some(())
-    });
+    board.until("the data", |board| (board.tcp(handle).recv_queue() == 11).then_some(()));
     go.send(()).unwrap();
     assert_eq!(
         board.read_to_end(handle),
@@ -122,9 +117,7 @@ fn the_servers_rst_arrives_even_behind_its_fin() {
     assert_eq!(board.read_to_end(handle), (vec![], RecvError::Finished));
     assert!(board.tcp(handle).may_send());
     go.send(()).unwrap();
-    board.until("a reset", |board| {
-        (!board.tcp(handle).is_open()).then_some(())
-    });
+    board.until("a reset", |board| (!board.tcp(handle).is_open()).then_some(()));
     assert_eq!(ending(&lan), (Ending::HostReset, 0, 0));
     server.join().unwrap();
 }
@@ -137,9 +130,7 @@ fn data_for_a_server_that_has_gone_is_answered_with_a_rst() {
     server.join().unwrap();
     assert_eq!(board.read_to_end(handle), (vec![], RecvError::Finished));
     board.tcp(handle).send_slice(b"too late").unwrap();
-    board.until("a reset", |board| {
-        (!board.tcp(handle).is_open()).then_some(())
-    });
+    board.until("a reset", |board| (!board.tcp(handle).is_open()).then_some(()));
     assert_eq!(ending(&lan).0, Ending::HostReset);
 }
 
@@ -148,10 +139,7 @@ fn the_boards_rst_arrives_at_the_server() {
     let (target, server) = serve(|mut stream| {
         let mut first = [0; 5];
         stream.read_exact(&mut first).unwrap();
-        (
-            first,
-            stream.read(&mut [0; 16]).map_err(|error| error.kind()),
-        )
+        (first, stream.read(&mut [0; 16]).map_err(|error| error.kind()))
     });
     let (lan, mut board) = Board::new(joined(target));
     let handle = board.connect(SERVER, 443);
@@ -163,10 +151,7 @@ fn the_boards_rst_arrives_at_the_server() {
     board.until("the RST to leave", |board| {
         board.tcp(handle).remote_endpoint().is_none().then_some(())
     });
-    assert_eq!(
-        server.join().unwrap(),
-        (*b"hello", Err(ErrorKind::ConnectionReset))
-    );
+    assert_eq!(server.join().unwrap(), (*b"hello", Err(ErrorKind::ConnectionReset)));
     assert_eq!(ending(&lan), (Ending::BoardReset, 5, 0));
 }
 
@@ -185,6 +170,7 @@ fn a_half_closed_connection_still_answers() {
     let (data, end) = board.read_to_end(handle);
     assert!(data == pattern(200_000));
     assert_eq!(end, RecvError::Finished);
+    board.finish(handle);
     assert_eq!(server.join().unwrap(), b"GET / HTTP/1.0\r\n\r\n");
     assert_eq!(ending(&lan), (Ending::Finished, 18, 200_000));
 }
@@ -213,18 +199,13 @@ fn a_server_that_does_not_read_stops_the_board_and_loses_nothing() {
         }
         (stalled.elapsed().as_millis() > 300).then_some(())
     });
-    assert!(
-        sent < SIZE,
-        "32 MiB went into buffers that ought to be bounded"
-    );
+    assert!(sent < SIZE, "32 MiB went into buffers that ought to be bounded");
     go.send(()).unwrap();
     board.send(handle, &data[sent..]);
     board.tcp(handle).close();
     assert_eq!(board.read_to_end(handle).1, RecvError::Finished);
-    assert!(
-        server.join().unwrap() == data,
-        "the server read something else"
-    );
+    board.finish(handle);
+    assert!(server.join().unwrap() == data, "the server read something else");
     assert_eq!(ending(&lan), (Ending::Finished, SIZE as u64, 0));
 }
 
@@ -243,10 +224,7 @@ fn a_board_that_does_not_read_stops_the_server_and_loses_nothing() {
                 Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
             }
         }
-        assert!(
-            sent < SIZE,
-            "32 MiB went into buffers that ought to be bounded"
-        );
+        assert!(sent < SIZE, "32 MiB went into buffers that ought to be bounded");
         shut.send(()).unwrap();
         stream.set_nonblocking(false).unwrap();
         stream.write_all(&data[sent..]).unwrap();
@@ -257,16 +235,11 @@ fn a_board_that_does_not_read_stops_the_server_and_loses_nothing() {
         let socket = board.tcp(handle);
         (socket.recv_queue() == socket.recv_capacity()).then_some(())
     });
-    is_shut
-        .recv_timeout(LIMIT)
-        .expect("the server never had to wait");
+    is_shut.recv_timeout(LIMIT).expect("the server never had to wait");
     let (data, end) = board.read_to_end(handle);
     server.join().unwrap();
     assert!(data == pattern(SIZE), "the board read something else");
     assert_eq!(end, RecvError::Finished);
-    board.tcp(handle).close();
-    board.until("the board's FIN to be acknowledged", |board| {
-        (!board.tcp(handle).is_active()).then_some(())
-    });
+    board.finish(handle);
     assert_eq!(ending(&lan), (Ending::Finished, 0, SIZE as u64));
 }
