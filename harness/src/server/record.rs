@@ -24,13 +24,18 @@ struct State {
     open: u32,
     received: u64,
     key_log: String,
+    watchers: Vec<Sender<ServerEvent>>,
 }
 
 impl Record {
-    pub(crate) fn new() -> Self {
+    /// An empty record; `watchers` are told each event as it happens.
+    pub(crate) fn new(watchers: Vec<Sender<ServerEvent>>) -> Self {
         Self {
             start: Instant::now(),
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                watchers,
+                ..State::default()
+            }),
             ended: Condvar::new(),
         }
     }
@@ -106,11 +111,14 @@ impl ConnectionRecord {
         let mut state = self.record.lock();
         // Read under the lock, so that times never run backwards in the list.
         let at = self.record.start.elapsed();
-        state.events.push(ServerEvent {
+        let event = ServerEvent {
             at,
             connection: self.number,
             kind,
-        });
+        };
+        // A watcher that has gone misses nothing that it wants.
+        state.watchers.retain(|watcher| watcher.send(event.clone()).is_ok());
+        state.events.push(event);
     }
 
     pub(crate) fn count_received(&mut self, bytes: usize) {

@@ -57,6 +57,19 @@ fn a_connection_is_in_the_record_as_soon_as_the_client_has_one() {
 }
 
 #[test]
+fn a_watcher_sees_every_event_and_then_the_end_of_the_server() {
+    let server = start(github());
+    let from_the_start = server.watch();
+    Client::new().get(&server, REQUEST).unwrap();
+    server.wait_idle(Duration::from_secs(20)).unwrap();
+    let from_the_end = server.watch();
+    let log = server.stop();
+    assert_eq!(from_the_start.iter().collect::<Vec<_>>(), log.events);
+    assert_eq!(from_the_end.iter().collect::<Vec<_>>(), log.events);
+    assert!(!log.events.is_empty());
+}
+
+#[test]
 fn a_silent_client_is_given_up() {
     let mut config = github();
     config.limits.handshake = Duration::from_millis(100);
