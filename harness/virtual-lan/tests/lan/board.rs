@@ -119,6 +119,11 @@ impl Board {
         }
     }
 
+    /// The next frame for the board, past its stack.
+    pub(crate) fn next_frame(&self) -> Vec<u8> {
+        self.frames.recv_timeout(LIMIT).unwrap()
+    }
+
     pub(crate) fn lease(&mut self) -> Lease {
         let handle = self.sockets.add(dhcpv4::Socket::new());
         let lease = self.until("a lease", |board| {

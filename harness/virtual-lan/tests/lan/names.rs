@@ -28,6 +28,33 @@ fn the_board_gets_a_lease() {
 }
 
 #[test]
+fn stations_of_the_network_answer_arp_but_nobody_claims_the_boards_address() {
+    let (lan, board) = Board::without_address(LanConfig::default());
+    let ask = |target: [u8; 4]| {
+        let mut frame = vec![0xff; 6];
+        frame.extend(MAC);
+        frame.extend([0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, 1]);
+        frame.extend(MAC);
+        frame.extend([10, 13, 37, 2]);
+        frame.extend([0; 6]);
+        frame.extend(target);
+        board.port.send(&frame);
+    };
+    // In order, so that the answer for the last shows that the others had their chance.
+    for target in [[10, 13, 37, 2], [192, 0, 2, 1], [10, 13, 37, 255], SERVER] {
+        ask(target);
+    }
+    let answer = board.next_frame();
+    assert_eq!(answer[..6], MAC);
+    assert_eq!(
+        (&answer[20..22], &answer[28..32]),
+        (&[0, 2][..], &SERVER[..]),
+        "an answer for somebody else"
+    );
+    assert_eq!(lan.events(), []);
+}
+
+#[test]
 fn a_configured_name_resolves_and_another_does_not() {
     let names = vec![("api.github.com".into(), SERVER.into())];
     let (lan, mut board) = Board::new(LanConfig {

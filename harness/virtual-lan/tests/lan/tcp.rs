@@ -105,6 +105,47 @@ fn the_servers_rst_arrives_behind_its_data() {
 }
 
 #[test]
+fn a_rst_does_not_overtake_data_that_the_board_has_no_room_for() {
+    // More than the board's window, less than the gateway's buffer.
+    let (target, server) = serve(|mut stream| {
+        stream.write_all(&pattern(50_000)).unwrap();
+        reset(stream);
+    });
+    let (lan, mut board) = Board::new(joined(target));
+    let handle = board.connect(SERVER, 443);
+    server.join().unwrap();
+    board.until("the window to shut", |board| {
+        let socket = board.tcp(handle);
+        (socket.recv_queue() == socket.recv_capacity()).then_some(())
+    });
+    let (data, end) = board.read_to_end(handle);
+    assert_eq!((data.len(), end), (50_000, RecvError::InvalidState));
+    assert!(data == pattern(50_000));
+    assert_eq!(ending(&lan), (Ending::HostReset, 0, 50_000));
+}
+
+#[test]
+fn the_end_of_a_connection_cuts_nothing_off_for_a_slow_server() {
+    const SIZE: usize = 3 << 20;
+    let (go, gone) = mpsc::channel();
+    let (target, server) = serve(move |mut stream| {
+        stream.shutdown(Shutdown::Write).unwrap();
+        gone.recv_timeout(LIMIT).unwrap();
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).map(|_| all)
+    });
+    let (lan, mut board) = Board::new(joined(target));
+    let handle = board.connect(SERVER, 443);
+    assert_eq!(board.read_to_end(handle), (vec![], RecvError::Finished));
+    // The kernel's buffers take it all, so that the connection is over before the server has read a byte.
+    board.send(handle, &pattern(SIZE));
+    board.finish(handle);
+    assert_eq!(ending(&lan), (Ending::Finished, SIZE as u64, 0));
+    go.send(()).unwrap();
+    assert!(server.join().unwrap().expect("the server was reset") == pattern(SIZE));
+}
+
+#[test]
 fn the_servers_rst_arrives_even_behind_its_fin() {
     let (go, gone) = mpsc::channel();
     let (target, server) = serve(move |stream| {
