@@ -304,11 +304,16 @@ impl Memory {
         Stored::Done
     }
 
-    /// Writes `N` bytes to marked RAM, and notes that decoded code may have changed. False, and nothing written, if a
-    /// trigger watches any of them.
+    /// Whether an access lies in RAM.
+    pub(crate) fn is_ram(&self, address: u32, width: Width) -> bool {
+        self.ram(address, width.bytes() as usize).is_some()
+    }
+
+    /// Writes to marked RAM, and notes that decoded code may have changed. False, and nothing written, if a trigger watches
+    /// any of the bytes.
     #[cold]
-    pub(crate) fn write_marked<const N: usize>(&mut self, address: u32, bytes: [u8; N]) -> bool {
-        let end = address.wrapping_add(N as u32);
+    pub(crate) fn write_marked(&mut self, address: u32, bytes: &[u8]) -> bool {
+        let end = address.wrapping_add(bytes.len() as u32);
         if self
             .watched
             .iter()
@@ -316,7 +321,7 @@ impl Memory {
         {
             return false;
         }
-        self.write_bytes(address, &bytes)
+        self.write_bytes(address, bytes)
     }
 
     /// Sets the addresses whose stores are watched.

@@ -1,28 +1,18 @@
 //! The run loop: decoded operations enter, registers and memory change. One match arm an operation.
 
-use super::code::{PAGE, Page, SLOTS};
+use super::code::{PAGE, Page};
 use super::csr::Privilege;
 use super::decode::{self, Code, Op};
 use super::{Cause, Exit, Hart, Registers};
 use crate::bus::{AfterStore, Bus, Width};
 use crate::memory::{Memory, Stored};
 
-/// Why the inner loop left a page.
+/// Why the inner loop left a page. It carries nothing, to leave the host's registers to the loop.
 enum Leave {
     /// The next instruction lies elsewhere, or the time is over.
     Page,
-    /// The instruction at the slot has retired, and decoded code has changed.
-    Stale,
-    /// The instruction at the slot has retired, and the caller is to be asked.
-    Yield,
-    /// The slot is empty.
-    Decode,
-    /// The instruction at the slot is a store to this address, which a trigger watches. It did not retire.
-    Watchpoint(u32),
-    /// The instruction at the slot did not retire.
-    Trap(Cause, u32),
-    /// An instruction that needs the whole hart; it is at the slot.
-    Privileged(Op),
+    /// The instruction at the slot needs more than registers and unmarked memory. It has not been executed.
+    Whole,
 }
 
 pub(super) fn run<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, until: u64) -> Exit {
@@ -61,29 +51,26 @@ fn run_uninterrupted<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, 
             base,
             slot: (hart.pc - base) / 2,
             left: until - hart.now,
-            until,
         };
-        let leave = run_page(&mut cursor, page, &mut hart.registers, memory, bus);
-        hart.pc = cursor.pc();
-        hart.now = cursor.now();
-        match leave {
-            Leave::Page => {}
-            Leave::Decode => match decode_at(memory, hart.pc, base) {
-                Ok(op) => page[cursor.slot as usize % SLOTS] = op,
+        let leave = run_page(&mut cursor, page, &mut hart.registers, memory);
+        hart.pc = base.wrapping_add(cursor.slot << 1);
+        hart.now = until - cursor.left;
+        let Leave::Whole = leave else { continue };
+        let Some(op) = page.get_mut(cursor.slot as usize) else {
+            continue;
+        };
+        if op.code == Code::Empty {
+            match decode_at(memory, hart.pc, base) {
+                Ok(decoded) => *op = decoded,
                 Err(address) => return trap(hart, Cause::InstructionAccessFault, address),
-            },
-            Leave::Stale => return None,
-            Leave::Yield => return Some(Exit::Yield),
-            Leave::Watchpoint(address) => {
-                hart.csrs.triggers.hit(address);
-                return trap(hart, Cause::Breakpoint, address);
             }
-            Leave::Trap(cause, value) => return trap(hart, cause, value),
-            Leave::Privileged(op) => match privileged(hart, bus, op) {
-                After::Next => {}
-                After::Look => return None,
-                After::Exit(exit) => return Some(exit),
-            },
+            continue;
+        }
+        let op = *op;
+        match execute_whole(hart, memory, bus, op) {
+            After::Next => {}
+            After::Look => return None,
+            After::Exit(exit) => return Some(exit),
         }
     }
 }
@@ -96,30 +83,16 @@ struct Cursor {
     slot: u32,
     /// Instructions until the deadline.
     left: u64,
-    until: u64,
 }
 
-impl Cursor {
-    #[inline(always)]
-    fn pc(&self) -> u32 {
-        self.base.wrapping_add(self.slot << 1)
-    }
-
-    #[inline(always)]
-    fn now(&self) -> u64 {
-        self.until - self.left
-    }
-}
-
-/// Executes from one page until control leaves it. The cursor then stands at the next instruction, or at the one that
-/// trapped or is privileged.
+/// Executes from one page until control leaves it, or comes to an instruction that it cannot execute. The cursor then
+/// stands at the next instruction.
 #[inline(never)]
-fn run_page<B: Bus>(cursor: &mut Cursor, page: &Page, x: &mut Registers, memory: &mut Memory, bus: &mut B) -> Leave {
+fn run_page(cursor: &mut Cursor, page: &Page, x: &mut Registers, memory: &mut Memory) -> Leave {
     let Cursor {
         base,
         mut slot,
         mut left,
-        until,
     } = *cursor;
     let leave = loop {
         if left == 0 {
@@ -163,59 +136,24 @@ fn run_page<B: Bus>(cursor: &mut Cursor, page: &Page, x: &mut Registers, memory:
             }};
         }
         macro_rules! load {
-            ($length:literal, $width:expr, $from_bytes:expr, $from_word:expr) => {{
-                let address = rs1!().wrapping_add(op.imm);
-                if let Some(bytes) = memory.read(address) {
-                    x[op.rd as usize] = $from_bytes(bytes);
-                } else {
-                    match device_load(memory, bus, until - left, address, $width) {
-                        Some(word) => x[op.rd as usize] = $from_word(word),
-                        None => break Leave::Trap(Cause::LoadAccessFault, address),
-                    }
-                    if memory.has_stale() {
-                        slot += $length;
-                        left -= 1;
-                        break Leave::Stale;
-                    }
+            ($length:literal, $from_bytes:expr) => {{
+                let Some(bytes) = memory.read(rs1!().wrapping_add(op.imm)) else {
+                    break Leave::Whole;
+                };
+                set!($length, $from_bytes(bytes));
+            }};
+        }
+        macro_rules! store {
+            ($length:literal, $to_bytes:expr) => {{
+                let stored = memory.write(rs1!().wrapping_add(op.imm), $to_bytes(rs2!()));
+                if stored != Stored::Done {
+                    break Leave::Whole;
                 }
                 slot += $length;
             }};
         }
-        macro_rules! store {
-            ($length:literal, $width:expr, $to_bytes:expr) => {{
-                let address = rs1!().wrapping_add(op.imm);
-                let value = rs2!();
-                match memory.write(address, $to_bytes(value)) {
-                    Stored::Done => slot += $length,
-                    Stored::Marked => {
-                        if !memory.write_marked(address, $to_bytes(value)) {
-                            break Leave::Watchpoint(address);
-                        }
-                        slot += $length;
-                        left -= 1;
-                        break Leave::Stale;
-                    }
-                    Stored::Elsewhere => match device_store(memory, bus, until - left, address, $width, value) {
-                        None => break Leave::Trap(Cause::StoreAccessFault, address),
-                        Some(after) => {
-                            slot += $length;
-                            if after == AfterStore::Yield {
-                                left -= 1;
-                                break Leave::Yield;
-                            }
-                            if memory.has_stale() {
-                                left -= 1;
-                                break Leave::Stale;
-                            }
-                        }
-                    },
-                }
-            }};
-        }
 
         match op.code {
-            Code::Empty => break Leave::Decode,
-            Code::Illegal => break Leave::Trap(Cause::IllegalInstruction, op.imm),
             Code::Li => set!(2, op.imm),
             Code::LiS => set!(1, op.imm),
             Code::Addi => set!(2, rs1!().wrapping_add(op.imm)),
@@ -255,21 +193,16 @@ fn run_page<B: Bus>(cursor: &mut Cursor, page: &Page, x: &mut Registers, memory:
             Code::Divu => set!(2, rs1!().checked_div(rs2!()).unwrap_or(u32::MAX)),
             Code::Rem => set!(2, remainder(rs1!() as i32, rs2!() as i32)),
             Code::Remu => set!(2, rs1!().checked_rem(rs2!()).unwrap_or(rs1!())),
-            Code::Lb => load!(2, Width::Byte, |[byte]: [u8; 1]| byte as i8 as u32, |word: u32| {
-                word as i8 as u32
-            }),
-            Code::Lh => load!(2, Width::Half, |half| i16::from_le_bytes(half) as u32, |word: u32| {
-                word as i16 as u32
-            }),
-            Code::Lw => load!(2, Width::Word, u32::from_le_bytes, |word| word),
-            Code::LwS => load!(1, Width::Word, u32::from_le_bytes, |word| word),
-            Code::Lbu => load!(2, Width::Byte, |[byte]: [u8; 1]| u32::from(byte), |word| word & 0xFF),
-            Code::Lhu => load!(2, Width::Half, |half| u32::from(u16::from_le_bytes(half)), |word| word
-                & 0xFFFF),
-            Code::Sb => store!(2, Width::Byte, |value: u32| [value as u8]),
-            Code::Sh => store!(2, Width::Half, |value: u32| (value as u16).to_le_bytes()),
-            Code::Sw => store!(2, Width::Word, u32::to_le_bytes),
-            Code::SwS => store!(1, Width::Word, u32::to_le_bytes),
+            Code::Lb => load!(2, |[byte]: [u8; 1]| byte as i8 as u32),
+            Code::Lh => load!(2, |half| i16::from_le_bytes(half) as u32),
+            Code::Lw => load!(2, u32::from_le_bytes),
+            Code::LwS => load!(1, u32::from_le_bytes),
+            Code::Lbu => load!(2, |[byte]: [u8; 1]| u32::from(byte)),
+            Code::Lhu => load!(2, |half| u32::from(u16::from_le_bytes(half))),
+            Code::Sb => store!(2, |value: u32| [value as u8]),
+            Code::Sh => store!(2, |value: u32| (value as u16).to_le_bytes()),
+            Code::Sw => store!(2, u32::to_le_bytes),
+            Code::SwS => store!(1, u32::to_le_bytes),
             Code::Beq => branch!(2, rs1!() == rs2!()),
             Code::BeqS => branch!(1, rs1!() == 0),
             Code::Bne => branch!(2, rs1!() != rs2!()),
@@ -283,8 +216,15 @@ fn run_page<B: Bus>(cursor: &mut Cursor, page: &Page, x: &mut Registers, memory:
             Code::Jalr => jump!(2, rs1!().wrapping_add(op.imm).wrapping_sub(base) >> 1),
             Code::JalrS => jump!(1, rs1!().wrapping_sub(base) >> 1),
             Code::Fence => slot += 2,
-            Code::Ecall | Code::Ebreak | Code::EbreakS | Code::Mret | Code::Wfi | Code::Csr => {
-                break Leave::Privileged(op);
+            Code::Empty
+            | Code::Illegal
+            | Code::Csr
+            | Code::Ecall
+            | Code::Ebreak
+            | Code::EbreakS
+            | Code::Mret
+            | Code::Wfi => {
+                break Leave::Whole;
             }
         }
         left -= 1;
@@ -306,34 +246,6 @@ fn decode_at(memory: &mut Memory, pc: u32, page: u32) -> Result<Op, u32> {
     };
     memory.mark_code(pc);
     Ok(op)
-}
-
-#[inline(never)]
-fn device_load<B: Bus>(memory: &mut Memory, bus: &mut B, now: u64, address: u32, width: Width) -> Option<u32> {
-    if !address.is_multiple_of(width.bytes()) {
-        return None;
-    }
-    bus.load(memory, now, address, width).ok()
-}
-
-#[inline(never)]
-fn device_store<B: Bus>(
-    memory: &mut Memory,
-    bus: &mut B,
-    now: u64,
-    address: u32,
-    width: Width,
-    value: u32,
-) -> Option<AfterStore> {
-    if !address.is_multiple_of(width.bytes()) {
-        return None;
-    }
-    let value = match width {
-        Width::Byte => value & 0xFF,
-        Width::Half => value & 0xFFFF,
-        Width::Word => value,
-    };
-    bus.store(memory, now, address, width, value).ok()
 }
 
 fn high(product: i64) -> u32 {
@@ -374,20 +286,29 @@ enum After {
     Exit(Exit),
 }
 
-/// Executes an instruction that needs more than registers and memory. The hart's pc is at it.
-fn privileged<B: Bus>(hart: &mut Hart, bus: &mut B, op: Op) -> After {
+/// Executes an instruction that needs more than registers and unmarked memory. The hart's pc is at it.
+fn execute_whole<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, op: Op) -> After {
     let machine = hart.csrs.privilege == Privilege::Machine;
     let raise = |hart: &mut Hart, cause, value| match trap(hart, cause, value) {
         Some(exit) => After::Exit(exit),
         None => After::Look,
     };
+    let address = hart.registers[usize::from(op.rs1)].wrapping_add(op.imm);
     match op.code {
-        Code::Csr => {
-            let Some(after) = csr(hart, bus, op) else {
-                return raise(hart, Cause::IllegalInstruction, csr_word(op));
-            };
-            after
+        Code::Lb | Code::Lh | Code::Lw | Code::LwS | Code::Lbu | Code::Lhu => {
+            match device_load(hart, memory, bus, op, address) {
+                Some(after) => after,
+                None => raise(hart, Cause::LoadAccessFault, address),
+            }
         }
+        Code::Sb | Code::Sh | Code::Sw | Code::SwS => match slow_store(hart, memory, bus, op, address) {
+            Ok(after) => after,
+            Err(cause) => raise(hart, cause, address),
+        },
+        Code::Csr => match csr(hart, bus, op) {
+            Some(after) => after,
+            None => raise(hart, Cause::IllegalInstruction, csr_word(op)),
+        },
         Code::Mret if machine => {
             hart.pc = hart.csrs.leave_trap();
             hart.now += 1;
@@ -405,6 +326,71 @@ fn privileged<B: Bus>(hart: &mut Hart, bus: &mut B, op: Op) -> After {
         Code::Ebreak | Code::EbreakS => raise(hart, Cause::Breakpoint, hart.pc),
         _ => raise(hart, Cause::IllegalInstruction, op.imm),
     }
+}
+
+/// Loads from a register of the chip; `None` is an access fault.
+fn device_load<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, op: Op, address: u32) -> Option<After> {
+    let width = width(op.code);
+    if !address.is_multiple_of(width.bytes()) {
+        return None;
+    }
+    let value = bus.load(memory, hart.now, address, width).ok()?;
+    hart.registers[usize::from(op.rd)] = match op.code {
+        Code::Lb => value as i8 as u32,
+        Code::Lbu => value & 0xFF,
+        Code::Lh => value as i16 as u32,
+        Code::Lhu => value & 0xFFFF,
+        _ => value,
+    };
+    retire(hart, op.code);
+    Some(if memory.has_stale() { After::Look } else { After::Next })
+}
+
+/// Stores to a register of the chip or to marked memory.
+fn slow_store<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, op: Op, address: u32) -> Result<After, Cause> {
+    let width = width(op.code);
+    let value = hart.registers[usize::from(op.rs2)];
+    if memory.is_ram(address, width) {
+        let size = width.bytes();
+        if !memory.write_marked(address, &value.to_le_bytes()[..size as usize]) {
+            hart.csrs.triggers.hit(address, size);
+            return Err(Cause::Breakpoint);
+        }
+        retire(hart, op.code);
+        return Ok(After::Look);
+    }
+    if !address.is_multiple_of(width.bytes()) {
+        return Err(Cause::StoreAccessFault);
+    }
+    let value = match width {
+        Width::Byte => value & 0xFF,
+        Width::Half => value & 0xFFFF,
+        Width::Word => value,
+    };
+    let after = bus
+        .store(memory, hart.now, address, width, value)
+        .map_err(|_| Cause::StoreAccessFault)?;
+    retire(hart, op.code);
+    Ok(match after {
+        AfterStore::Yield => After::Exit(Exit::Yield),
+        AfterStore::Continue if memory.has_stale() => After::Look,
+        AfterStore::Continue => After::Next,
+    })
+}
+
+fn width(code: Code) -> Width {
+    match code {
+        Code::Lb | Code::Lbu | Code::Sb => Width::Byte,
+        Code::Lh | Code::Lhu | Code::Sh => Width::Half,
+        _ => Width::Word,
+    }
+}
+
+/// Goes on after a load or store.
+fn retire(hart: &mut Hart, code: Code) {
+    let length = if matches!(code, Code::LwS | Code::SwS) { 2 } else { 4 };
+    hart.pc = hart.pc.wrapping_add(length);
+    hart.now += 1;
 }
 
 /// Executes a CSR instruction; `None` if it is illegal.

@@ -93,11 +93,11 @@ impl Triggers {
         watching.map(|(&tdata1, &tdata2)| range(tdata1, tdata2)).collect()
     }
 
-    /// Notes which triggers a store to `address` hit.
-    pub(super) fn hit(&mut self, address: u32) {
+    /// Notes which triggers a store of `size` bytes to `address` hit.
+    pub(super) fn hit(&mut self, address: u32, size: u32) {
         for (tdata1, &tdata2) in self.tdata1.iter_mut().zip(&self.tdata2) {
             let range = range(*tdata1, tdata2);
-            if *tdata1 & STORE != 0 && address < range.end && range.start < address.saturating_add(4) {
+            if *tdata1 & STORE != 0 && address < range.end && range.start < address.saturating_add(size) {
                 *tdata1 |= HIT;
             }
         }
