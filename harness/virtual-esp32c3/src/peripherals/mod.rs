@@ -165,7 +165,7 @@ impl Peripherals {
             uart0: Uart::new(0x6000_0000, options.uart_connected),
             uart1: Uart::new(0x6001_0000, false),
             spi1: SpiFlash::new(0x6000_2000),
-            spi0: Settings::new(0x6000_3000, 0x400, &[0x00..=0x50, 0x98..=0xE0, 0x3FC..=0x3FC]),
+            spi0: Settings::new(0x6000_3000, 0x400, &[0x00..=0x54, 0x98..=0xE0, 0x3FC..=0x3FC]),
             gpio: Gpio::new(0x6000_4000),
             fe2: Settings::new(0x6000_5000, 0x1000, &[0xF0..=0xF0]),
             fe: Settings::new(0x6000_6000, 0x1000, &[0x90..=0x90]),

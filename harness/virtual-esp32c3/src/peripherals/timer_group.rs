@@ -49,7 +49,7 @@ pub(crate) struct TimerGroup {
 
 impl TimerGroup {
     pub(crate) fn new(base: u32, system_reset: ResetCause, cpu_reset: ResetCause) -> Self {
-        Self {
+        let mut group = Self {
             registers: Registers::new(base, 0x100),
             raw: 0,
             value: 0,
@@ -58,7 +58,9 @@ impl TimerGroup {
             system_reset,
             cpu_reset,
             measured: None,
-        }
+        };
+        group.reset(0);
+        group
     }
 
     /// Starts the watchdog as the hardware does when the chip starts from flash.
@@ -158,7 +160,8 @@ impl TimerGroup {
         }
     }
 
-    fn measure(&mut self, value: u32, context: &mut Context<'_>) {
+    /// Starts a measurement with these settings. A cycling one is ready from the end of its first round on.
+    fn measure(&mut self, value: u32, now: u64) {
         let cycles = u64::from(value >> 16 & 0x7FFF);
         let hz = match value >> 13 & 3 {
             0 => RTC_SLOW_HZ,
@@ -172,7 +175,7 @@ impl TimerGroup {
         };
         self.registers.set(0x80, self.registers.get(0x80) & !1);
         let micros = cycles * 1_000_000 / hz;
-        self.measured = Some(context.now + micros * CYCLES_PER_MICROSECOND);
+        self.measured = Some(now + micros * CYCLES_PER_MICROSECOND);
         let counts = cycles * 40_000_000 / hz;
         self.registers.set(0x6C, (counts as u32) << 7 | 1);
     }
@@ -221,7 +224,7 @@ impl Peripheral for TimerGroup {
                 let started = value & !self.registers.get(offset) & CALI_START != 0;
                 self.registers.set(offset, value);
                 if started || value & CALI_START_CYCLING != 0 {
-                    self.measure(value, context);
+                    self.measure(value, now);
                 }
             }
             0x7C => self.raw &= !value,
@@ -240,7 +243,8 @@ impl Peripheral for TimerGroup {
         self.raw = 0;
         self.set(0, now);
         self.watchdog.stop();
-        self.measured = None;
+        // The chip measures its slow clock from the start (RTC_CALI_START_CYCLING after reset).
+        self.measure(self.registers.get(0x68), now);
     }
 
     fn update(&mut self, now: u64) {

@@ -1,0 +1,153 @@
+//! What the board's tests share: an image for the flash, espflash at the tty, and a console that waits with a deadline.
+#![allow(dead_code, reason = "each test target uses a part of it")]
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use espflash::connection::{Connection, ResetAfterOperation, ResetBeforeOperation};
+use espflash::flasher::{FlashData, FlashSettings, FlashSize, Flasher};
+use espflash::image_format::ImageFormat;
+use espflash::image_format::idf::IdfBootloaderFormat;
+use espflash::target::{Chip, ProgressCallbacks, XtalFrequency};
+use serialport::{SerialPort, TTYPort, UsbPortInfo};
+
+/// The project's firmware for the virtual board.
+pub fn firmware() -> Vec<u8> {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../fixtures/firmware/pinrig-esp32c3-virtual.elf"
+    );
+    std::fs::read(path).unwrap_or_else(|error| panic!("{path}: {error}; run `cargo firmware build virtual`"))
+}
+
+/// The image as espflash writes it: bootloader, partition table, application.
+pub fn image(elf: &[u8]) -> ImageFormat<'_> {
+    let settings = FlashSettings::new(None, Some(FlashSize::_4Mb), None);
+    let data = FlashData::new(settings, 0, None, Chip::Esp32c3, XtalFrequency::_40Mhz);
+    IdfBootloaderFormat::new(elf, &data, None, None, None, None)
+        .expect("an image")
+        .into()
+}
+
+/// Flash contents with the image in place, without a flasher.
+pub fn flash_contents(elf: &[u8]) -> Arc<[u8]> {
+    let mut flash = vec![0xFF; 4 << 20];
+    for segment in image(elf).flash_segments() {
+        let start = segment.addr as usize;
+        let data = segment.data();
+        flash[start..start + data.len()].copy_from_slice(data);
+    }
+    flash.into()
+}
+
+/// Segments that espflash wrote and those that it skipped.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Flashed {
+    pub written: usize,
+    pub skipped: usize,
+    pub verified: usize,
+}
+
+impl ProgressCallbacks for Flashed {
+    fn init(&mut self, _address: u32, _total: usize) {}
+    fn update(&mut self, _current: usize) {}
+    fn verifying(&mut self) {
+        self.verified += 1;
+    }
+    fn finish(&mut self, skipped: bool) {
+        if skipped {
+            self.skipped += 1;
+        } else {
+            self.written += 1;
+        }
+    }
+}
+
+/// Connects to the ROM's loader in download mode.
+pub fn connect(tty: &Path, stub: bool) -> Flasher {
+    let port = TTYPort::open(&serialport::new(tty.to_string_lossy(), 115_200).timeout(Duration::from_secs(3)))
+        .expect("the tty opens");
+    let usb = UsbPortInfo {
+        vid: 0,
+        pid: 0,
+        serial_number: None,
+        manufacturer: None,
+        product: None,
+    };
+    let connection = Connection::new(
+        port,
+        usb,
+        ResetAfterOperation::NoReset,
+        ResetBeforeOperation::NoReset,
+        115_200,
+    );
+    Flasher::connect(connection, stub, true, true, Some(Chip::Esp32c3), Some(921_600)).expect("espflash connects")
+}
+
+/// The tty, read by a thread from before the board is switched on.
+pub struct Console {
+    port: TTYPort,
+    chunks: Receiver<Vec<u8>>,
+    text: String,
+}
+
+impl Console {
+    pub fn open(tty: &Path) -> Self {
+        let port = TTYPort::open(&serialport::new(tty.to_string_lossy(), 115_200).timeout(Duration::from_millis(100)))
+            .expect("the tty opens");
+        let mut reader = port.try_clone_native().expect("the port clones");
+        let (sender, chunks) = channel();
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            loop {
+                match reader.read(&mut bytes) {
+                    Ok(0) => return,
+                    Ok(length) => {
+                        if sender.send(bytes[..length].to_vec()).is_err() {
+                            return;
+                        }
+                    }
+                    Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+                        // Notices that the test is over.
+                        if sender.send(Vec::new()).is_err() {
+                            return;
+                        }
+                    }
+                    Err(_) => return,
+                }
+            }
+        });
+        Self {
+            port,
+            chunks,
+            text: String::new(),
+        }
+    }
+
+    pub fn send(&mut self, text: &str) {
+        self.port.write_all(text.as_bytes()).expect("the tty takes bytes");
+        self.port.flush().expect("the tty takes bytes");
+    }
+
+    /// Everything up to the first `marker`, which is taken off the console with it.
+    pub fn wait_for(&mut self, marker: &str, limit: Duration) -> String {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(at) = self.text.find(marker) {
+                let rest = self.text.split_off(at + marker.len());
+                return std::mem::replace(&mut self.text, rest);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.chunks.recv_timeout(left) {
+                Ok(bytes) => self.text.push_str(&String::from_utf8_lossy(&bytes)),
+                Err(error @ (RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected)) => panic!(
+                    "no {marker:?} on the console within {limit:?} ({error}); it shows:\n{}",
+                    self.text
+                ),
+            }
+        }
+    }
+}
