@@ -6,14 +6,18 @@
 
 use std::{
     future::Future,
-    net::SocketAddrV4,
+    io,
+    net::{SocketAddr, SocketAddrV4},
     pin::Pin,
     sync::Arc,
     task::Context,
     time::{Duration, Instant},
 };
 
-use rustix::net::{Shutdown, sockopt::set_socket_linger};
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, Shutdown, SocketFlags, SocketType, sockopt::set_socket_linger},
+};
 use smoltcp::{
     iface::SocketHandle,
     socket::tcp::{Socket, State},
@@ -40,6 +44,40 @@ pub(crate) struct Connection {
     unacknowledged: usize,
     /// Gone once the connection has ended; the gateway's socket may stay for the TIME-WAIT state.
     host: Option<Host>,
+}
+
+/// A stream that was connected, and may be reset by now.
+pub(crate) struct Connected {
+    pub(crate) stream: TcpStream,
+    reset: bool,
+}
+
+impl Connected {
+    /// Connects to a socket of this machine. Unlike [`TcpStream::connect`], it does not take a server that accepts and resets at once
+    /// for one that refuses: what the server said in between is still to be carried over.
+    pub(crate) async fn to(target: SocketAddr) -> io::Result<Self> {
+        let family = if target.is_ipv4() {
+            AddressFamily::INET
+        } else {
+            AddressFamily::INET6
+        };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+        match rustix::net::connect(&socket, &target) {
+            Ok(()) | Err(Errno::INPROGRESS) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let stream = TcpStream::from_std(socket.into())?;
+        stream.writable().await?;
+        // A RST that answers the SYN is ECONNREFUSED; ECONNRESET takes a connection (tcp(7)).
+        match stream.take_error()? {
+            Some(error) if error.kind() != io::ErrorKind::ConnectionReset => Err(error),
+            error => Ok(Self {
+                stream,
+                reset: error.is_some(),
+            }),
+        }
+    }
 }
 
 /// The socket of this machine.
@@ -73,12 +111,12 @@ pub(crate) enum Progress {
 }
 
 impl Connection {
-    /// Joins the gateway's `socket`, which has just taken the SYN of `board` to `to`, with `stream`.
+    /// Joins the gateway's `socket`, which is about to take the SYN of `board` to `to`, with a stream to this machine.
     pub(crate) fn new(
         id: u64,
         (board, to): (SocketAddrV4, SocketAddrV4),
         socket: SocketHandle,
-        stream: TcpStream,
+        Connected { stream, reset }: Connected,
         now: Instant,
     ) -> Self {
         let stream = Arc::new(stream);
@@ -90,7 +128,7 @@ impl Connection {
         let host = Host {
             stream,
             failure,
-            reset: false,
+            reset,
             finished: false,
             board_finished: false,
             shut_down: false,
@@ -271,10 +309,10 @@ enum Carried {
 }
 
 /// For the stack: how many bytes went through, and the outcome.
-fn split(result: std::io::Result<usize>) -> (usize, Carried) {
+fn split(result: io::Result<usize>) -> (usize, Carried) {
     match result {
         Ok(count) => (count, Carried::Bytes(count)),
-        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => (0, Carried::Later),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => (0, Carried::Later),
         Err(_) => (0, Carried::Failed),
     }
 }

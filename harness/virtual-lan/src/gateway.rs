@@ -21,14 +21,13 @@ use smoltcp::{
     wire::{EthernetAddress, IpCidr},
 };
 use tokio::{
-    net::TcpStream,
     sync::{mpsc, oneshot},
     time::{Sleep, timeout_at},
 };
 
 use crate::{
     config::LanConfig,
-    connection::{Connection, Progress},
+    connection::{Connected, Connection, Progress},
     dhcp, dns,
     event::{RefusedReason, Unreachable, What},
     packet::{Packet, Segment, udp_frame},
@@ -58,7 +57,7 @@ struct Opening {
     to: SocketAddrV4,
     target: SocketAddr,
     /// The stream, a refusal, or the lapse of the deadline.
-    connect: Pin<Box<dyn Future<Output = Result<io::Result<TcpStream>, tokio::time::error::Elapsed>>>>,
+    connect: Pin<Box<dyn Future<Output = Result<io::Result<Connected>, tokio::time::error::Elapsed>>>>,
 }
 
 impl Gateway {
@@ -223,7 +222,7 @@ impl Gateway {
             return self.wire.admit(syn);
         }
         let deadline = tokio::time::Instant::now() + self.config.connect_timeout;
-        let connect = Box::pin(timeout_at(deadline, TcpStream::connect(target)));
+        let connect = Box::pin(timeout_at(deadline, Connected::to(target)));
         self.opening.push(Opening {
             syn,
             board,
@@ -245,8 +244,8 @@ impl Gateway {
                         syn, board, to, target, ..
                     } = self.opening.swap_remove(index);
                     let reason = match outcome {
-                        Ok(Ok(stream)) => {
-                            self.let_through(syn, (board, to), target, stream);
+                        Ok(Ok(connected)) => {
+                            self.let_through(syn, (board, to), target, connected);
                             continue;
                         }
                         Ok(Err(error)) => RefusedReason::Host(error.to_string()),
@@ -270,11 +269,11 @@ impl Gateway {
         syn: Vec<u8>,
         (board, to): (SocketAddrV4, SocketAddrV4),
         target: SocketAddr,
-        stream: TcpStream,
+        connected: Connected,
     ) {
         // Small writes of either side pass on at once: when to gather them is for the two ends to decide.
-        let _ = stream.set_nodelay(true);
-        let from = stream.local_addr().unwrap_or(target);
+        let _ = connected.stream.set_nodelay(true);
+        let from = connected.stream.local_addr().unwrap_or(target);
         let buffer = || tcp::SocketBuffer::new(vec![0; BUFFER]);
         let mut socket = tcp::Socket::new(buffer(), buffer());
         socket.set_nagle_enabled(false);
@@ -290,7 +289,7 @@ impl Gateway {
             self.opened,
             (board, to),
             handle,
-            stream,
+            connected,
             Instant::now(),
         ));
         self.record.event(What::Opened {

@@ -125,6 +125,18 @@ fn a_rst_does_not_overtake_data_that_the_board_has_no_room_for() {
 }
 
 #[test]
+fn a_server_that_resets_at_once_is_not_taken_for_one_that_refuses() {
+    // Whether the RST is there before the gateway looks is a matter of luck: try it.
+    for _ in 0..100 {
+        let (target, server) = serve(reset);
+        let (lan, mut board) = Board::new(joined(target));
+        board.connect(SERVER, 443);
+        assert_eq!(ending(&lan), (Ending::HostReset, 0, 0));
+        server.join().unwrap();
+    }
+}
+
+#[test]
 fn the_end_of_a_connection_cuts_nothing_off_for_a_slow_server() {
     const SIZE: usize = 3 << 20;
     let (go, gone) = mpsc::channel();
