@@ -13,8 +13,9 @@ use rand_core::{CryptoRng, RngCore};
 
 use crate::stack;
 
-/// Longer than any stretch of computing without an await: a P-256 handshake takes well under a second.
-const WATCHDOG: esp_hal::time::Duration = esp_hal::time::Duration::from_secs(5);
+/// Longer than any stretch of computing without an await: a TLS handshake takes 0.2 seconds, the radio's WPA2 key less
+/// than one.
+const WATCHDOG: esp_hal::time::Duration = esp_hal::time::Duration::from_secs(3);
 const FEED_EVERY: Duration = Duration::from_secs(1);
 
 /// Feeds the main watchdog for as long as the executor gets round.
@@ -78,10 +79,12 @@ fn image_identity() -> String {
     // SAFETY: points at a static of that type in mapped flash; volatile because flash holds other bytes there than those
     // that the compiler knows.
     let descriptor = unsafe { descriptor.read_volatile() };
-    descriptor.app_elf_sha256()[..8].iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
-        text
-    })
+    descriptor.app_elf_sha256()[..8]
+        .iter()
+        .fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("writing to a String cannot fail");
+            text
+        })
 }
 
 /// ESP32-C3 technical reference manual, RTC_CNTL_RESET_CAUSE_PROCPU.

@@ -16,8 +16,10 @@ use esp_hal::usb::usb_serial_jtag::{UsbSerialJtag, UsbSerialJtagRx, UsbSerialJta
 use pinrig_app::line::{LineBuffer, LineError};
 use pinrig_app::platform::Console;
 
-/// The USB host polls at least once a millisecond; one that has not taken 64 bytes by then is not there.
-const USB_PATIENCE: Duration = Duration::from_millis(20);
+/// A USB host asks for data at least once a millisecond: one that has not taken a packet by then is not there.
+const USB_PROBE: Duration = Duration::from_millis(5);
+/// A host that has taken packets before may be busy, or its terminal may be; then it is gone.
+const USB_PATIENCE: Duration = Duration::from_millis(500);
 const USB_PACKET: usize = 64;
 
 /// Both ports.
@@ -43,8 +45,17 @@ impl DualConsole {
             .split();
         let (usb_rx, usb_tx) = UsbSerialJtag::new(usb).into_async().split();
         Self {
-            uart: UartPort { rx: uart_rx, tx: uart_tx, input: Input::default() },
-            usb: UsbPort { rx: usb_rx, tx: usb_tx, input: Input::default(), absent: false },
+            uart: UartPort {
+                rx: uart_rx,
+                tx: uart_tx,
+                input: Input::default(),
+            },
+            usb: UsbPort {
+                rx: usb_rx,
+                tx: usb_tx,
+                input: Input::default(),
+                host: Host::Unknown,
+            },
         }
     }
 }
@@ -98,7 +109,15 @@ struct UsbPort {
     rx: UsbSerialJtagRx<'static, Async>,
     tx: UsbSerialJtagTx<'static, Async>,
     input: Input,
-    absent: bool,
+    host: Host,
+}
+
+/// Whether somebody reads what the USB port sends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Host {
+    Unknown,
+    Present,
+    Absent,
 }
 
 impl UsbPort {
@@ -109,10 +128,16 @@ impl UsbPort {
 
     async fn write(&mut self, bytes: &[u8]) {
         for packet in bytes.chunks(USB_PACKET) {
-            if self.absent && !usb_fifo_is_free() {
+            if self.host == Host::Absent && !usb_fifo_is_free() {
                 return;
             }
-            self.absent = with_timeout(USB_PATIENCE, self.tx.write_all(packet)).await.is_err();
+            let patience = if self.host == Host::Present {
+                USB_PATIENCE
+            } else {
+                USB_PROBE
+            };
+            let taken = with_timeout(patience, self.tx.write_all(packet)).await.is_ok();
+            self.host = if taken { Host::Present } else { Host::Absent };
         }
     }
 }
@@ -146,31 +171,46 @@ impl Input {
 }
 
 fn usb_fifo_is_free() -> bool {
-    USB_DEVICE::regs().ep1_conf().read().serial_in_ep_data_free().bit_is_set()
+    USB_DEVICE::regs()
+        .ep1_conf()
+        .read()
+        .serial_in_ep_data_free()
+        .bit_is_set()
 }
 
 /// The way out for a panic: straight to the registers, on both ports, bounded, with no driver in between.
-pub(crate) struct PanicConsole;
+#[derive(Default)]
+pub(crate) struct PanicConsole {
+    usb_absent: bool,
+}
 
 impl core::fmt::Write for PanicConsole {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
         let uart = UART0::regs();
         let usb = USB_DEVICE::regs();
         for byte in text.bytes() {
+            // The FIFO has 128 places.
             while uart.status().read().txfifo_cnt().bits() >= 120 {}
             // SAFETY: every value of the byte is valid.
             uart.fifo().write(|w| unsafe { w.rxfifo_rd_byte().bits(byte) });
-            // A host takes a packet within a millisecond, 160,000 cycles.
-            let mut patience = 20_000;
-            while !usb_fifo_is_free() && patience > 0 {
-                patience -= 1;
-            }
-            if patience > 0 {
+            if self.wait_for_usb() {
                 // SAFETY: every value of the byte is valid.
                 usb.ep1().write(|w| unsafe { w.rdwr_byte().bits(byte) });
             }
         }
         usb.ep1_conf().modify(|_, w| w.wr_done().set_bit());
         Ok(())
+    }
+}
+
+impl PanicConsole {
+    /// Whether the USB FIFO has room; a host makes room within a millisecond, 160,000 cycles.
+    fn wait_for_usb(&mut self) -> bool {
+        let mut patience = 40_000;
+        while !self.usb_absent && !usb_fifo_is_free() {
+            patience -= 1;
+            self.usb_absent = patience == 0;
+        }
+        !self.usb_absent
     }
 }

@@ -68,5 +68,7 @@ async fn main(spawner: Spawner) {
     #[cfg(feature = "wifi")]
     let network = ChipNetwork::new(spawner, link::Link::new(chip.WIFI));
 
-    Shell::new(console, network, ChipBoard, HardwareRandom::new()).serve().await;
+    Shell::new(console, network, ChipBoard, HardwareRandom::new())
+        .serve()
+        .await;
 }

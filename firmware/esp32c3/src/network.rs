@@ -32,7 +32,13 @@ pub(crate) struct ChipNetwork {
 impl ChipNetwork {
     pub(crate) fn new(spawner: Spawner, link: Link) -> Self {
         let window = |size| vec![0; size].into_boxed_slice();
-        Self { spawner, link, stack: None, receive: window(RECEIVE_WINDOW), send: window(SEND_WINDOW) }
+        Self {
+            spawner,
+            link,
+            stack: None,
+            receive: window(RECEIVE_WINDOW),
+            send: window(SEND_WINDOW),
+        }
     }
 
     fn stack(&mut self) -> Result<Stack<'static>, JoinError> {
@@ -75,7 +81,10 @@ impl Network for ChipNetwork {
 
     async fn resolve(&mut self, host: &str) -> Result<Ipv4Addr, ResolveError> {
         let stack = self.stack.ok_or(ResolveError::Failed)?;
-        let addresses = stack.dns_query(host, DnsQueryType::A).await.map_err(|_| ResolveError::Failed)?;
+        let addresses = stack
+            .dns_query(host, DnsQueryType::A)
+            .await
+            .map_err(|_| ResolveError::Failed)?;
         addresses
             .iter()
             .map(|address| {

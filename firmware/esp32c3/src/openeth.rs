@@ -108,7 +108,14 @@ impl Driver {
         write(TX_BD_NUM, TX_BUFFERS as u32);
         for index in 0..BUFFER_COUNT {
             point_at_buffer(index);
-            set_descriptor(index, if index < TX_BUFFERS { 0 } else { BD_OWNED_BY_MAC | BD_IRQ });
+            set_descriptor(
+                index,
+                if index < TX_BUFFERS {
+                    0
+                } else {
+                    BD_OWNED_BY_MAC | BD_IRQ
+                },
+            );
         }
         write(MAC_ADDR0, u32::from_be_bytes([mac[2], mac[3], mac[4], mac[5]]));
         write(MAC_ADDR1, u32::from_be_bytes([0, 0, mac[0], mac[1]]));
@@ -117,7 +124,11 @@ impl Driver {
         write(INT_MASK, INT_TXB | INT_RXB | INT_BUSY);
         // The rising edges put the MAC at the first receive and the first transmit descriptor.
         write(MODER, MODER_PAD | MODER_CRCEN | MODER_RXEN | MODER_TXEN);
-        Self { mac, next_tx: Cell::new(0), next_rx: Cell::new(TX_BUFFERS) }
+        Self {
+            mac,
+            next_tx: Cell::new(0),
+            next_rx: Cell::new(TX_BUFFERS),
+        }
     }
 
     fn can_send(&self) -> bool {
@@ -143,7 +154,11 @@ impl Driver {
     fn release(&self) {
         let index = self.next_rx.get();
         set_descriptor(index, BD_OWNED_BY_MAC | BD_IRQ);
-        self.next_rx.set(if index + 1 == BUFFER_COUNT { TX_BUFFERS } else { index + 1 });
+        self.next_rx.set(if index + 1 == BUFFER_COUNT {
+            TX_BUFFERS
+        } else {
+            index + 1
+        });
     }
 }
 
@@ -155,7 +170,8 @@ impl embassy_net_driver::Driver for Driver {
         // Registered first: an interrupt between a look and a registration would be missed.
         WAKER.register(context.waker());
         let length = self.received()?;
-        self.can_send().then_some((Received { driver: self, length }, Sending(self)))
+        self.can_send()
+            .then_some((Received { driver: self, length }, Sending(self)))
     }
 
     fn transmit(&mut self, context: &mut Context<'_>) -> Option<Sending<'_>> {
@@ -202,7 +218,10 @@ impl TxToken for Sending<'_> {
         let index = self.0.next_tx.get();
         // SAFETY: the descriptor is not the MAC's (`Driver::can_send`), and tokens are used one after the other.
         let result = fill(unsafe { &mut buffer(index)[..length] });
-        set_descriptor(index, (length as u32) << BD_LENGTH_SHIFT | BD_OWNED_BY_MAC | BD_IRQ | BD_TX_PAD);
+        set_descriptor(
+            index,
+            (length as u32) << BD_LENGTH_SHIFT | BD_OWNED_BY_MAC | BD_IRQ | BD_TX_PAD,
+        );
         self.0.next_tx.set(if index + 1 == TX_BUFFERS { 0 } else { index + 1 });
         result
     }
@@ -216,7 +235,10 @@ fn on_interrupt() {
 
 /// # Safety
 /// The descriptor must not be the MAC's, and no other reference to this buffer may live.
-#[expect(clippy::mut_from_ref, reason = "the memory is the MAC's and ours by turns; the caller knows whose turn it is")]
+#[expect(
+    clippy::mut_from_ref,
+    reason = "the memory is the MAC's and ours by turns; the caller knows whose turn it is"
+)]
 unsafe fn buffer<'a>(index: usize) -> &'a mut [u8; BUFFER_BYTES] {
     // SAFETY: in bounds, and exclusive by this function's contract.
     unsafe { &mut *BUFFERS.0.get().cast::<[u8; BUFFER_BYTES]>().add(index) }

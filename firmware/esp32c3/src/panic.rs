@@ -12,13 +12,19 @@ const DEEPEST: usize = 32;
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     critical_section::with(|_| {
-        let console = &mut PanicConsole;
+        let console = &mut PanicConsole::default();
         // Writing to a PanicConsole cannot fail.
         let _ = write!(console, "\r\n@- panic message=\"");
         let _ = write!(Escaped(console), "{}", info.message());
         let _ = console.write_str("\"");
         if let Some(location) = info.location() {
-            let _ = write!(console, " location=\"{}:{}:{}\"", location.file(), location.line(), location.column());
+            let _ = write!(
+                console,
+                " location=\"{}:{}:{}\"",
+                location.file(),
+                location.line(),
+                location.column()
+            );
         }
         let _ = console.write_str("\r\n@- backtrace");
         for address in backtrace() {

@@ -14,7 +14,10 @@ unsafe extern "C" {
 
 /// Lowest address that the stack may use, and the one just above its highest.
 pub(crate) fn bounds() -> (usize, usize) {
-    ((&raw const __stack_chk_guard) as usize + size_of::<u32>(), (&raw const _stack_start_cpu0) as usize)
+    (
+        (&raw const __stack_chk_guard) as usize + size_of::<u32>(),
+        (&raw const _stack_start_cpu0) as usize,
+    )
 }
 
 /// Paints the unused part of the stack. To be called once, at boot.
