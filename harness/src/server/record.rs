@@ -3,6 +3,7 @@
 //! What enters: events of connections, from the server's thread. What leaves: copies of the record, and the news that
 //! no connection is open any more.
 
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,20 +29,33 @@ struct State {
 }
 
 impl Record {
-    /// An empty record; `watchers` are told each event as it happens.
-    pub(crate) fn new(watchers: Vec<Sender<ServerEvent>>) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             start: Instant::now(),
-            state: Mutex::new(State {
-                watchers,
-                ..State::default()
-            }),
+            state: Mutex::default(),
             ended: Condvar::new(),
         }
     }
 
     pub(crate) fn events(&self) -> Vec<ServerEvent> {
         self.lock().events.clone()
+    }
+
+    /// Every event so far, then each new one as it happens; it ends with [`Record::dismiss_watchers`].
+    pub(crate) fn watch(&self) -> Receiver<ServerEvent> {
+        let (sender, receiver) = channel();
+        let mut state = self.lock();
+        for event in &state.events {
+            // The receiver is in this function's hands.
+            let _ = sender.send(event.clone());
+        }
+        state.watchers.push(sender);
+        receiver
+    }
+
+    /// No event will follow.
+    pub(crate) fn dismiss_watchers(&self) {
+        self.lock().watchers.clear();
     }
 
     pub(crate) fn key_log(&self) -> String {

@@ -94,6 +94,12 @@ impl RunningServer {
         self.record.events()
     }
 
+    /// What it has seen so far, then what it sees, as it happens. It ends when the server does.
+    #[must_use]
+    pub fn watch(&self) -> mpsc::Receiver<ServerEvent> {
+        self.record.watch()
+    }
+
     /// Application bytes that clients have sent so far, after decryption: zero is the evidence of a refusal.
     #[must_use]
     pub fn application_bytes_received(&self) -> u64 {
@@ -147,6 +153,7 @@ impl RunningServer {
         if let Some(thread) = self.thread.take() {
             // A panic there is a bug that its own message has reported; the record up to it is still good.
             let _ = thread.join();
+            self.record.dismiss_watchers();
         }
     }
 }
