@@ -47,6 +47,9 @@ pub(crate) struct Uart {
     outgoing: VecDeque<u8>,
     /// When the receiver times out.
     timeout: Option<u64>,
+    /// When the threshold is looked at again after its interrupt was cleared. Not at once: the ROM clears and enables it with
+    /// bytes in the FIFO, and is ready for them only some instructions later.
+    recheck: Option<u64>,
     /// Edges counted by baud rate detection.
     edges: u32,
 }
@@ -63,6 +66,7 @@ impl Uart {
             incoming: VecDeque::new(),
             outgoing: VecDeque::new(),
             timeout: None,
+            recheck: None,
             edges: 0,
         }
     }
@@ -96,9 +100,6 @@ impl Uart {
     fn raw(&self) -> u32 {
         let mut raw = self.latched;
         let conf1 = self.registers.get(0x24);
-        if self.receive.len() >= (conf1 & 0x1FF).max(1) as usize {
-            raw |= RXFIFO_FULL;
-        }
         if self.transmit.len() < (conf1 >> 9 & 0x1FF) as usize {
             raw |= TXFIFO_EMPTY;
         }
@@ -122,16 +123,28 @@ impl Uart {
             arrived = true;
         }
         if arrived {
+            self.latch_full();
             self.arm_timeout(now);
         }
+    }
+
+    fn latch_full(&mut self) {
+        if self.receive.len() >= (self.registers.get(0x24) & 0x1FF).max(1) as usize {
+            self.latched |= RXFIFO_FULL;
+        }
+    }
+
+    /// Cycles of the hart to a bit on the line, at the baud rate that is set.
+    fn bit_time(&self) -> u64 {
+        u64::from((self.registers.get(0x14) & 0xFFF).max(1)) * CYCLES_PER_CLOCK
     }
 
     /// Starts the receiver's time-out anew, if there is anything that it could be about.
     fn arm_timeout(&mut self, now: u64) {
         let enabled = self.registers.get(0x24) & CONF1_RX_TOUT_EN != 0;
         let bits = u64::from(self.registers.get(0x60) >> 16 & 0x3FF);
-        let bit = u64::from((self.registers.get(0x14) & 0xFFF).max(1)) * CYCLES_PER_CLOCK;
-        self.timeout = (enabled && !self.receive.is_empty()).then(|| now + bits * bit);
+        self.timeout =
+            (enabled && !self.receive.is_empty()).then(|| now + bits * self.bit_time());
     }
 
     fn send(&mut self) {
@@ -194,6 +207,9 @@ impl Peripheral for Uart {
             }
             0x10 => {
                 self.latched &= !value;
+                if value & RXFIFO_FULL != 0 {
+                    self.recheck = Some(context.now + self.bit_time());
+                }
                 if value & RXFIFO_TOUT != 0 {
                     self.arm_timeout(context.now);
                 }
@@ -235,6 +251,7 @@ impl Peripheral for Uart {
         self.receive.clear();
         self.transmit.clear();
         self.timeout = None;
+        self.recheck = None;
         self.edges = 0;
     }
 
@@ -243,10 +260,14 @@ impl Peripheral for Uart {
             self.timeout = None;
             self.latched |= RXFIFO_TOUT;
         }
+        if self.recheck.is_some_and(|recheck| recheck <= now) {
+            self.recheck = None;
+            self.latch_full();
+        }
     }
 
     fn next_event(&self) -> Option<u64> {
-        self.timeout
+        [self.timeout, self.recheck].into_iter().flatten().min()
     }
 
     fn interrupts(&self) -> u64 {
