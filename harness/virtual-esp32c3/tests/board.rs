@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use support::{Console, Flashed, connect, firmware, flash_contents, image};
-use virtual_esp32c3::{BoardConfig, HardwareEvent, ResetCause, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, ConsolePort, HardwareEvent, ResetCause, VirtualBoard};
 
 const BOOT: Duration = Duration::from_secs(20);
 
@@ -82,4 +82,76 @@ fn espflash_writes_verifies_and_skips() {
     let mut console = Console::open(board.tty());
     board.power_cycle(true);
     console.wait_for("@- ready ", BOOT);
+}
+
+#[test]
+fn a_hang_ends_with_the_watchdogs_reset() {
+    let board = board(BoardConfig {
+        flash: flash_contents(&firmware()),
+        ..BoardConfig::default()
+    });
+    let mut console = Console::open(board.tty());
+    board.power_cycle(true);
+    console.wait_for("@- ready ", BOOT);
+    console.send("\n#h test hang\n");
+    console.wait_for("rst:0x7 (TG0WDT_SYS_RST)", BOOT);
+    let ready = console.wait_for("@- ready ", BOOT);
+    assert!(ready.contains("2nd stage bootloader"), "{ready}");
+}
+
+#[test]
+fn the_usb_port_carries_the_console_when_it_is_the_tty() {
+    let board = board(BoardConfig {
+        flash: flash_contents(&firmware()),
+        console: ConsolePort::UsbSerialJtag,
+        ..BoardConfig::default()
+    });
+    let mut console = Console::open(board.tty());
+    board.power_cycle(true);
+    console.wait_for("@- ready ", BOOT);
+    console.wait_for("\r\n", BOOT);
+    console.send("\n#u hello\n");
+    console.wait_for("@u ok hello ", BOOT);
+}
+
+#[test]
+fn the_rom_loader_writes_without_a_stub() {
+    let elf = firmware();
+    let board = board(BoardConfig::default());
+    board.power_cycle(false);
+    let mut flashed = Flashed::default();
+    connect(board.tty(), false)
+        .load_image_to_flash(&mut flashed, image(&elf))
+        .expect("the image is written");
+    assert_eq!(flashed.written, 3, "{flashed:?}");
+    let expected = flash_contents(&elf);
+    assert!(board.flash()[..] == expected[..], "flash differs from the image");
+}
+
+#[test]
+fn a_board_leaves_nothing_behind() {
+    let first = board(BoardConfig::default());
+    let tty = first.tty().to_owned();
+    first.power_cycle(true);
+    drop(first);
+    assert!(!tty.exists(), "{} is still there", tty.display());
+}
+
+#[test]
+fn many_boards_run_from_one_flash() {
+    let flash = flash_contents(&firmware());
+    let boards: Vec<_> = (0..8)
+        .map(|_| {
+            let board = board(BoardConfig {
+                flash: flash.clone(),
+                ..BoardConfig::default()
+            });
+            let console = Console::open(board.tty());
+            board.power_cycle(true);
+            (board, console)
+        })
+        .collect();
+    for (_board, mut console) in boards {
+        console.wait_for("@- ready ", BOOT);
+    }
 }

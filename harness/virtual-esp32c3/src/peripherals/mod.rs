@@ -474,3 +474,182 @@ impl Bus for Peripherals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Bus, PeripheralOptions, Peripherals, Width};
+    use crate::bus::AfterStore;
+    use crate::log::{HardwareEvent, ResetCause};
+    use crate::memory::Memory;
+
+    /// The bus at a time that the test moves.
+    struct Rig {
+        bus: Peripherals,
+        memory: Memory,
+        now: u64,
+    }
+
+    impl Rig {
+        fn new() -> Self {
+            let mut bus = Peripherals::new(&PeripheralOptions {
+                mac: [2, 0, 0, 0, 0, 1],
+                revision: (0, 3),
+                seed: 7,
+                uart_connected: true,
+                usb_connected: false,
+            });
+            let mut memory = Memory::new(vec![0; 16].into(), 1 << 20);
+            bus.reset(ResetCause::PowerOn, &mut memory, 0);
+            Self { bus, memory, now: 0 }
+        }
+
+        fn read(&mut self, address: u32) -> u32 {
+            self.bus.load(&mut self.memory, self.now, address, Width::Word).unwrap()
+        }
+
+        fn write(&mut self, address: u32, value: u32) -> AfterStore {
+            self.bus
+                .store(&mut self.memory, self.now, address, Width::Word, value)
+                .unwrap()
+        }
+
+        fn pass(&mut self, cycles: u64) {
+            self.now += cycles;
+            self.bus.update(self.now);
+        }
+    }
+
+    const RAM: u32 = 0x3FC9_0000;
+    const OPENETH: u32 = 0x600C_D000;
+
+    #[test]
+    fn an_ethernet_frame_comes_back_in_loopback_and_interrupts() {
+        let mut rig = Rig::new();
+        let frame: Vec<u8> = (0..100).collect();
+        let mut frame = frame;
+        frame[..6].fill(0xFF);
+        rig.memory.write_bytes(RAM, &frame);
+        rig.write(OPENETH, 1 << 11);
+        rig.write(OPENETH, 0xA000);
+        rig.write(OPENETH + 0x20, 1);
+        rig.write(OPENETH + 0x404, RAM);
+        rig.write(OPENETH + 0x40C, RAM + 0x800);
+        rig.write(OPENETH + 0x408, 0xE000);
+        rig.write(OPENETH + 0x08, 0x7F);
+        // Source 0 to line 9, at priority 5.
+        rig.write(0x600C_2000, 9);
+        rig.write(0x600C_2114 + 4 * 9, 5);
+        rig.write(0x600C_2104, 1 << 9);
+        rig.write(OPENETH, 0xA000 | 1 << 7 | 3);
+        assert_eq!(rig.bus.interrupt(), None);
+        assert_eq!(rig.write(OPENETH + 0x400, 100 << 16 | 0xE000), AfterStore::Yield);
+        assert_eq!(rig.bus.interrupt(), Some(9));
+        assert_eq!(rig.read(OPENETH + 4), 0b101);
+        assert_eq!(rig.read(OPENETH + 0x400) & 0x8000, 0);
+        assert_eq!(rig.read(OPENETH + 0x408), 104 << 16 | 0x6000);
+        let mut back = [0; 100];
+        assert!(rig.memory.read_bytes(RAM + 0x800, &mut back));
+        assert_eq!(back[..], frame[..]);
+        rig.write(OPENETH + 4, 0b101);
+        assert_eq!(rig.bus.interrupt(), None);
+    }
+
+    #[test]
+    fn a_register_without_a_model_is_reported_once() {
+        let mut rig = Rig::new();
+        rig.bus.log.take();
+        rig.write(0x6001_3004, 0x55);
+        assert_eq!(rig.read(0x6001_3004), 0x55);
+        let log = rig.bus.log.take();
+        assert_eq!(log.len(), 1, "{log:?}");
+        assert_eq!(
+            log[0].event.to_string(),
+            "write of 0x00000055 to I2C0.CTR (0x60013004), which is not modelled"
+        );
+        assert!(rig.bus.load(&mut rig.memory, 0, 0x7000_0000, Width::Word).is_err());
+        assert!(matches!(
+            rig.bus.log.take()[..],
+            [crate::log::LogEntry {
+                event: HardwareEvent::BusError {
+                    address: 0x7000_0000,
+                    store: false
+                },
+                ..
+            }]
+        ));
+    }
+
+    #[test]
+    fn a_system_timer_alarm_is_due_at_its_count() {
+        let mut rig = Rig::new();
+        rig.write(0x6002_3020, 1600);
+        rig.write(0x6002_3050, 0);
+        rig.write(0x6002_3064, 1);
+        rig.write(0x6002_3000, 1 << 30 | 1 << 24);
+        assert_eq!(rig.bus.next_event(), 16_000);
+        rig.pass(15_999);
+        assert_eq!(rig.read(0x6002_3070), 0);
+        rig.pass(1);
+        assert_eq!(rig.read(0x6002_3070), 1);
+    }
+
+    #[test]
+    fn rtc_stores_outlive_a_software_reset_and_not_a_power_cycle() {
+        let mut rig = Rig::new();
+        rig.write(0x6000_8050, 0xCAFE);
+        rig.write(0x6000_8000, 1 << 31);
+        assert_eq!(rig.bus.take_reset(), Some(ResetCause::SoftwareSystem));
+        rig.bus.reset(ResetCause::SoftwareSystem, &mut rig.memory, 0);
+        assert_eq!(rig.read(0x6000_8038) & 0x3F, 3);
+        assert_eq!(rig.read(0x6000_8050), 0xCAFE);
+        rig.bus.reset(ResetCause::PowerOn, &mut rig.memory, 0);
+        assert_eq!(rig.read(0x6000_8050), 0);
+    }
+
+    #[test]
+    fn the_rtc_watchdog_and_the_super_watchdog_say_who_they_are() {
+        let mut rig = Rig::new();
+        // The main watchdog of flash boot off, the RTC watchdog to reset the system after 136 slow clocks: a millisecond.
+        rig.write(0x6001_F048, 0);
+        rig.write(0x6000_80A8, 0x50D8_3AA1);
+        rig.write(0x6000_8094, 68);
+        rig.write(0x6000_8090, 1 << 31 | 3 << 28);
+        rig.pass(159_000);
+        assert_eq!(rig.bus.take_reset(), None);
+        rig.pass(2_000);
+        assert_eq!(rig.bus.take_reset(), Some(ResetCause::RtcWatchdogSystem));
+        rig.write(0x6000_8090, 0);
+        rig.pass(160_000_000);
+        assert_eq!(rig.bus.take_reset(), Some(ResetCause::SuperWatchdog));
+    }
+
+    #[test]
+    fn a_uart_pushes_back_and_loses_nothing() {
+        let mut rig = Rig::new();
+        let sent: Vec<u8> = (0..=255).cycle().take(1000).collect();
+        rig.bus.uart0.receive(&sent, 0);
+        assert_eq!(rig.read(0x6000_001C) & 0x3FF, 128);
+        let taken: Vec<u8> = (0..1000).map(|_| rig.read(0x6000_0000) as u8).collect();
+        assert_eq!(taken, sent);
+        assert_eq!(rig.read(0x6000_001C) & 0x3FF, 0);
+        for byte in 0..5000 {
+            rig.write(0x6000_0000, byte & 0xFF);
+        }
+        assert_eq!(rig.read(0x6000_001C) >> 16 & 0x3FF, 128);
+        assert_ne!(rig.read(0x6000_006C), 0, "the transmitter is busy");
+        rig.bus.uart0.outgoing().clear();
+        rig.bus.uart0.drain();
+        assert_eq!(rig.read(0x6000_001C) >> 16 & 0x3FF, 0);
+        assert_ne!(rig.read(0x6000_0004) & 1 << 14, 0, "TX_DONE");
+    }
+
+    #[test]
+    fn an_unconnected_usb_port_stays_busy() {
+        let mut rig = Rig::new();
+        assert_eq!(rig.read(0x6004_3004), 2);
+        rig.write(0x6004_3000, 65);
+        rig.write(0x6004_3004, 1);
+        rig.pass(160_000_000);
+        assert_eq!(rig.read(0x6004_3004), 0);
+    }
+}

@@ -143,8 +143,7 @@ impl Uart {
     fn arm_timeout(&mut self, now: u64) {
         let enabled = self.registers.get(0x24) & CONF1_RX_TOUT_EN != 0;
         let bits = u64::from(self.registers.get(0x60) >> 16 & 0x3FF);
-        self.timeout =
-            (enabled && !self.receive.is_empty()).then(|| now + bits * self.bit_time());
+        self.timeout = (enabled && !self.receive.is_empty()).then(|| now + bits * self.bit_time());
     }
 
     fn send(&mut self) {
