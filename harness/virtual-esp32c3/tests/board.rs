@@ -120,10 +120,12 @@ fn the_rom_loader_writes_without_a_stub() {
     let board = board(BoardConfig::default());
     board.power_cycle(false);
     let mut flashed = Flashed::default();
-    connect(board.tty(), false)
-        .load_image_to_flash(&mut flashed, image(&elf))
-        .expect("the image is written");
-    assert_eq!(flashed.written, 3, "{flashed:?}");
+    let result = connect(board.tty(), false).load_image_to_flash(&mut flashed, image(&elf));
+    // espflash ends with FLASH_END, which this ROM answers with an error; esptool, for a reason, does not send it.
+    if let Err(error) = result {
+        assert!(format!("{error:?}").contains("FlashEnd"), "{error:?}");
+    }
+    assert_eq!((flashed.written, flashed.verified), (3, 3), "{flashed:?}");
     let expected = flash_contents(&elf);
     assert!(board.flash()[..] == expected[..], "flash differs from the image");
 }

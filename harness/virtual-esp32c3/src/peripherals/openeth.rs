@@ -292,7 +292,7 @@ fn crc32(bytes: &[u8]) -> u32 {
     for byte in bytes {
         for bit in 0..8 {
             let feedback = (crc >> 31) ^ u32::from(byte >> bit & 1);
-            crc = crc << 1 ^ feedback * 0x04C1_1DB7;
+            crc = (crc << 1) ^ (feedback * 0x04C1_1DB7);
         }
     }
     crc

@@ -181,7 +181,7 @@ impl Gpio {
 
     /// Samples the strapping pins.
     pub(crate) fn strap(&mut self) {
-        self.strapping = STRAPPING_GPIO8 | u32::from(self.boot) * STRAPPING_GPIO9;
+        self.strapping = STRAPPING_GPIO8 | (u32::from(self.boot) * STRAPPING_GPIO9);
     }
 
     /// Whether the strapping says to start from flash.

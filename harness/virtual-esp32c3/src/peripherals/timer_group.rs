@@ -187,7 +187,7 @@ impl Peripheral for TimerGroup {
             0x68 => {
                 let config = self.registers.get(offset) & !CALI_RDY;
                 let done = self.measured.is_some_and(|at| at <= context.now);
-                config | u32::from(done) * CALI_RDY
+                config | (u32::from(done) * CALI_RDY)
             }
             0x74 => self.raw,
             0x78 => self.raw & self.registers.get(0x70),

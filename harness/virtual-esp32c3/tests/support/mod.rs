@@ -1,5 +1,5 @@
 //! What the board's tests share: an image for the flash, espflash at the tty, and a console that waits with a deadline.
-#![allow(dead_code, reason = "each test target uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test target uses a part of it")]
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -12,7 +12,7 @@ use espflash::flasher::{FlashData, FlashSettings, FlashSize, Flasher};
 use espflash::image_format::ImageFormat;
 use espflash::image_format::idf::IdfBootloaderFormat;
 use espflash::target::{Chip, ProgressCallbacks, XtalFrequency};
-use serialport::{SerialPort, TTYPort, UsbPortInfo};
+use serialport::{TTYPort, UsbPortInfo};
 
 /// The project's firmware for the virtual board.
 pub fn firmware() -> Vec<u8> {
