@@ -107,7 +107,7 @@ impl Report {
         };
         let mut answer = answer
             .field("outcome", self.outcome.name())
-            .field("pin", check(self.evidence.pin_matches))
+            .field("pin", check(self.evidence.proved_pin()))
             .field("guard", guard);
         if self.evidence.name_matches.is_some() {
             answer = answer.field("name", check(self.evidence.name_matches));

@@ -74,6 +74,15 @@ pub enum Refusal {
     BadSignature,
 }
 
+impl Evidence {
+    /// Whether the server has the pinned certificate. Anyone can show it, so it counts as a match only with a proof of its
+    /// key; another certificate is a mismatch either way.
+    #[must_use]
+    pub fn proved_pin(&self) -> Option<bool> {
+        self.pin_matches.filter(|matches| !matches || self.key_proved)
+    }
+}
+
 impl Refusal {
     /// The `reason=` of the answer.
     #[must_use]

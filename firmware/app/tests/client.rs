@@ -97,7 +97,7 @@ fn names_are_checked_where_asked() {
         .run(&[&pin, "set check-name on"])
         .answers("outcome=success pin=match guard=passed name=match");
     let seen = server.run(&[&pin, "set check-name on", "set host evil.example"]);
-    seen.answers("outcome=refused pin=match guard=unchecked name=mismatch reason=name-mismatch");
+    seen.answers("outcome=refused pin=unchecked guard=unchecked name=mismatch reason=name-mismatch");
     assert_eq!(seen.request, "");
     server
         .run(&[&pin, "set host evil.example"])
@@ -109,7 +109,7 @@ fn another_key_behind_the_pinned_certificate_is_refused() {
     let mut server = Server::with_reply(&reply("200 OK", "", BODY));
     server.key = key();
     let seen = server.run(&[&server.sha1_pin()]);
-    seen.answers("outcome=refused pin=match guard=refused reason=bad-signature");
+    seen.answers("outcome=refused pin=unchecked guard=refused reason=bad-signature");
     assert_eq!(seen.transcript().last(), Some(&"connection failed"));
     assert_eq!(seen.request, "");
 }
