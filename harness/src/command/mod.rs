@@ -1,0 +1,112 @@
+//! The command line: one module a subcommand. Each gives an exit code, or an error that is printed here.
+//!
+//! Exit codes: 0 everything passed; 1 the firmware did the wrong thing; 2 the command line, a scenario or an image is
+//! wrong; 3 crash; 4 hang; 5 flashing failed; 6 the bench broke; 7 the board did not come onto its network. Where several scenarios
+//! fail, the most severe kind (the highest number) decides.
+
+mod fingerprint;
+mod list;
+mod run;
+mod serve;
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use pinrig::scenario::{self, Scenario, ScenarioError};
+
+/// A mistake on the command line or in a file that it names.
+const USAGE: u8 = 2;
+
+#[derive(Debug, Parser)]
+#[command(version, about = "Tests a board that speaks HTTPS against right and wrong servers.")]
+#[command(after_help = "Without a command, every scenario runs on the virtual board.\n\n\
+    Exit codes: 0 passed, 1 wrong behaviour, 2 usage, 3 crash, 4 hang, 5 flashing, 6 bench, 7 network.")]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    options: run::Options,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Flash the firmware and run scenarios, all or those named; with names, the transcript is printed live
+    Run(run::Names),
+    /// List the scenarios and what each shows
+    List,
+    /// Stand up the server of one scenario for any other client
+    Serve(serve::Serve),
+    /// Print the fingerprints of a server's or a file's certificate, as browsers show them
+    Fingerprint(fingerprint::Target),
+}
+
+/// Options that every command understands.
+#[derive(Args, Debug)]
+struct Place {
+    /// The folder that holds scenarios/, github/ and firmware/; without it, the nearest `fixtures` upward from here
+    #[arg(long, global = true, value_name = "DIR", env = "PINRIG_FIXTURES")]
+    fixtures: Option<PathBuf>,
+    /// Print JSON, one object a line, instead of text
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+/// Runs the command that the command line asks for.
+pub(crate) fn main() -> ExitCode {
+    let line = CommandLine::parse();
+    let result = match line.command {
+        None => run::run(&line.place, &line.options, &[]),
+        Some(Command::Run(names)) => run::run(&line.place, &line.options, &names.names),
+        Some(Command::List) => list::list(&line.place),
+        Some(Command::Serve(serve)) => serve::serve(&line.place, &serve),
+        Some(Command::Fingerprint(target)) => fingerprint::fingerprint(&line.place, &target),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        // Whoever reads our output has gone away, as `head` does: nothing is wrong.
+        Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to tell it to if this fails.
+            let _ = writeln!(anstream::stderr(), "error: {error}");
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+type CommandResult = Result<u8, Box<dyn Error>>;
+
+impl Place {
+    /// The folder with the fixtures.
+    fn fixtures(&self) -> Result<PathBuf, Box<dyn Error>> {
+        if let Some(folder) = &self.fixtures {
+            return Ok(folder.clone());
+        }
+        let here = std::env::current_dir()?;
+        here.ancestors()
+            .map(|folder| folder.join("fixtures"))
+            .find(|folder| folder.join("scenarios").is_dir())
+            .ok_or_else(|| {
+                format!(
+                    "no `fixtures/scenarios` in {} or above; name the folder with --fixtures",
+                    here.display()
+                )
+                .into()
+            })
+    }
+}
+
+/// Every scenario of the project.
+fn scenarios(fixtures: &Path) -> Result<Vec<Scenario>, ScenarioError> {
+    scenario::load_all(fixtures)
+}
+
+fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

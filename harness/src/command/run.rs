@@ -1,0 +1,131 @@
+//! `pinrig run`, which is also what `pinrig` alone does.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+use std::{io, thread};
+
+use clap::Args;
+use pinrig::board::{Bench, VirtualBench};
+use pinrig::image::Image;
+use pinrig::report::json::JsonReport;
+use pinrig::report::terminal::TerminalReport;
+use pinrig::run::{Event, Limits, Outcome, Runner};
+use pinrig::scenario;
+use pinrig::verdict::{Blame, Verdict};
+
+use super::{CommandResult, Place};
+
+/// The image that the project holds, below the fixtures.
+const IMAGE: &str = "firmware/pinrig-esp32c3-virtual.elf";
+
+#[derive(Args, Debug)]
+pub(super) struct Names {
+    /// Scenarios or folders of scenarios: `pin/matches`, `pin`
+    #[arg(value_name = "NAME")]
+    pub(super) names: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Options {
+    /// The firmware's ELF file; without it, the image that the project holds
+    #[arg(long, global = true, value_name = "FILE", env = "PINRIG_FIRMWARE")]
+    firmware: Option<PathBuf>,
+    /// How many boards run at once; without it, one for each processor, or one where the transcript is printed
+    #[arg(long, global = true, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+    /// Where the evidence of failures goes
+    #[arg(long, global = true, value_name = "DIR", default_value = "target/pinrig")]
+    out: PathBuf,
+    /// Keep the evidence of passes too
+    #[arg(long, global = true)]
+    keep: bool,
+}
+
+pub(super) fn run(place: &Place, options: &Options, names: &[String]) -> CommandResult {
+    let fixtures = place.fixtures()?;
+    let all = super::scenarios(&fixtures)?;
+    let scenarios = scenario::select(&all, names)?;
+    let image = Image::load(&options.firmware.clone().unwrap_or_else(|| fixtures.join(IMAGE)))?;
+    let live = !names.is_empty() && !place.json;
+    let jobs = options.jobs.unwrap_or_else(|| {
+        if live {
+            NonZeroUsize::MIN
+        } else {
+            thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+        }
+    });
+    let bench = VirtualBench::new();
+    let report = if place.json {
+        Report::Json(JsonReport::new(io::stdout()))
+    } else {
+        Report::Terminal(TerminalReport::new(live))
+    };
+    run_on(&bench, &image, &scenarios, jobs, options, &report)
+}
+
+fn run_on(
+    bench: &dyn Bench,
+    image: &Image,
+    scenarios: &[scenario::Scenario],
+    jobs: NonZeroUsize,
+    options: &Options,
+    report: &Report,
+) -> CommandResult {
+    let began = Instant::now();
+    // The observer cannot return an error: the first one is kept and ends the command when the run has ended.
+    let output = Mutex::new(Ok(()));
+    let observer = |event: Event<'_>| {
+        let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
+        if output.is_ok() {
+            *output = report.event(&event);
+        }
+    };
+    let runner = Runner {
+        bench,
+        image,
+        limits: Limits::default(),
+        out: &options.out,
+        keep: options.keep,
+        observer: &observer,
+    };
+    if let Err(error) = runner.flash() {
+        use io::Write as _;
+        writeln!(anstream::stderr(), "error: {error}")?;
+        return Ok(Blame::Flash.exit_code());
+    }
+    let outcomes = runner.run_all(scenarios, jobs);
+    output.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+    let code = exit_code(&outcomes);
+    match report {
+        Report::Json(report) => report.summary(&outcomes, code)?,
+        Report::Terminal(report) => report.summary(&outcomes, began.elapsed())?,
+    }
+    Ok(code)
+}
+
+enum Report {
+    Json(JsonReport<io::Stdout>),
+    Terminal(TerminalReport),
+}
+
+impl Report {
+    fn event(&self, event: &Event<'_>) -> io::Result<()> {
+        match self {
+            Self::Json(report) => report.event(event),
+            Self::Terminal(report) => report.event(event),
+        }
+    }
+}
+
+fn exit_code(outcomes: &[Outcome]) -> u8 {
+    outcomes
+        .iter()
+        .filter_map(|outcome| match &outcome.verdict {
+            Verdict::Passed => None,
+            Verdict::Failed(failure) => Some(failure.blame.exit_code()),
+        })
+        .max()
+        .unwrap_or(0)
+}
