@@ -51,7 +51,10 @@ impl Fields {
     /// The value of `key`.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -341,13 +344,18 @@ mod tests {
         assert_eq!(line.fields.get("body"), Some("12"));
         assert_eq!(line.fields.get("outcome"), Some("refused"));
         for broken in ["", "@", "@a", "ready", "@- panic message=\"open", "@- x y=\"\\x4\""] {
-            assert_eq!(MachineLine::parse(broken).filter(|m| !m.fields.0.is_empty()), None, "{broken}");
+            assert_eq!(
+                MachineLine::parse(broken).filter(|m| !m.fields.0.is_empty()),
+                None,
+                "{broken}"
+            );
         }
     }
 
     #[test]
     fn an_answer_needs_the_commands_own_tag() {
-        let mut device = device(|_| "@- ok run outcome=success\r\n@1 ok run outcome=success\r\n@TAG ok run outcome=refused\r\n");
+        let mut device =
+            device(|_| "@- ok run outcome=success\r\n@1 ok run outcome=success\r\n@TAG ok run outcome=refused\r\n");
         let mut lines = Vec::new();
         let answer = device
             .command("run", &soon(), |said| {
@@ -356,7 +364,9 @@ mod tests {
                 }
             })
             .unwrap();
-        let Answer::Ok(fields) = answer else { panic!("{answer:?}") };
+        let Answer::Ok(fields) = answer else {
+            panic!("{answer:?}")
+        };
         assert_eq!(fields.get("outcome"), Some("refused"));
         assert_eq!(lines.len(), 2, "the imitations are part of the transcript: {lines:?}");
     }
@@ -376,7 +386,10 @@ mod tests {
 
     #[test]
     fn a_panic_and_a_reset_are_crashes() {
-        for evidence in ["@- panic message=\"x\"\r\n", "rst:0x7 (TG0WDT_SYS_RST),boot:0xc (SPI_FAST_FLASH_BOOT)\r\n"] {
+        for evidence in [
+            "@- panic message=\"x\"\r\n",
+            "rst:0x7 (TG0WDT_SYS_RST),boot:0xc (SPI_FAST_FLASH_BOOT)\r\n",
+        ] {
             let mut device = device(move |_| evidence);
             let error = device.command("run", &soon(), |_| {}).unwrap_err();
             assert!(matches!(error, DeviceError::Crashed { .. }), "{error}");

@@ -107,6 +107,9 @@ mod tests {
         let host = fs::read(std::env::current_exe().unwrap()).unwrap();
         assert!(refused(&host).contains("64-bit"));
         let missing = Image::load(&folder.path().join("none.elf")).unwrap_err().to_string();
-        assert!(missing.contains("none.elf") && missing.contains("cargo firmware"), "{missing}");
+        assert!(
+            missing.contains("none.elf") && missing.contains("cargo firmware"),
+            "{missing}"
+        );
     }
 }

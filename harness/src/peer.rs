@@ -66,7 +66,10 @@ pub fn public_key_pin(leaf: &CertificateDer<'_>) -> Result<String, PeerError> {
     use base64::Engine as _;
     let certificate = webpki::EndEntityCert::try_from(leaf).map_err(PeerError::Certificate)?;
     let digest = Sha256::digest(certificate.subject_public_key_info());
-    Ok(format!("sha256//{}", base64::engine::general_purpose::STANDARD.encode(digest)))
+    Ok(format!(
+        "sha256//{}",
+        base64::engine::general_purpose::STANDARD.encode(digest)
+    ))
 }
 
 /// Accepts every certificate: the caller only looks.
@@ -104,6 +107,8 @@ impl ServerCertVerifier for Looker {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        ring::default_provider().signature_verification_algorithms.supported_schemes()
+        ring::default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

@@ -21,7 +21,7 @@ use crate::device::{Answer, Device, DeviceError, Said};
 use crate::image::Image;
 use crate::scenario::{Expectation, Scenario};
 use crate::service::{Running, ServiceLog};
-use crate::transcript::{DeviceLine, Redactor, Transcript};
+use crate::transcript::{DeviceLine, Redactor, Transcript, without_tag};
 use crate::verdict::{self, Blame, DeviceEvidence, Evidence, Failure, Verdict};
 
 /// The port that the device connects to: the scenario's server stands behind it, wherever it really listens.
@@ -76,7 +76,7 @@ pub enum Event<'a> {
     Started(&'a Scenario),
     /// The board printed something before the firmware was ready.
     Boot(&'a Scenario, &'a Line),
-    /// The device's lane grew.
+    /// The device's lane grew by this line, shown as it was said, before the redactor saw it.
     Device(&'a Scenario, &'a DeviceLine),
     /// A scenario ended.
     Finished(&'a Outcome),
@@ -123,7 +123,9 @@ pub struct Runner<'a> {
 
 impl std::fmt::Debug for Runner<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Runner").field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("Runner")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }
 
@@ -249,13 +251,20 @@ impl Sitting<'_> {
             link,
             mut reset,
             recorder,
-        } = self.runner.bench.board(&route).map_err(|error| rig(error.to_string()))?;
+        } = self
+            .runner
+            .bench
+            .board(&route)
+            .map_err(|error| rig(error.to_string()))?;
         let mut device = Device::new(console);
         let result = reset
             .reset(BootMode::Flash)
             .map_err(|error| rig(error.to_string()))
             .and_then(|()| self.talk(&mut device, &link.network, link.connect_to));
-        if let Err(Failure { blame: Blame::Crash, .. }) = result {
+        if let Err(Failure {
+            blame: Blame::Crash, ..
+        }) = result
+        {
             // The panic's backtrace and the next boot follow: they belong to the evidence.
             let crash = Deadline::after("the rest of a crash", Duration::from_secs(2));
             let mut rest = Vec::new();
@@ -266,7 +275,12 @@ impl Sitting<'_> {
         }
         self.files.push(RecordedFile {
             name: "console.raw",
-            contents: device.console().chunks().into_iter().flat_map(|chunk| chunk.bytes).collect(),
+            contents: device
+                .console()
+                .chunks()
+                .into_iter()
+                .flat_map(|chunk| chunk.bytes)
+                .collect(),
         });
         self.files.push(RecordedFile {
             name: "console.log",
@@ -301,7 +315,10 @@ impl Sitting<'_> {
         bench_settings.extend(connect_to.map(|address| format!("set connect-to {address}")));
         for setting in bench_settings {
             let deadline = Deadline::after("the answer to a setting of the bench", limits.setting);
-            match device.command(&setting, &deadline, |_| {}).map_err(|error| blamed(&error))? {
+            match device
+                .command(&setting, &deadline, |_| {})
+                .map_err(|error| blamed(&error))?
+            {
                 Answer::Ok(_) => {}
                 Answer::Error(fields) => {
                     return Err(rig(format!(
@@ -374,11 +391,18 @@ impl Sitting<'_> {
         self.grow(DeviceLine::Sent(command.to_owned()));
         device
             .command(command, deadline, |said| {
-                let line = match said {
-                    Said::Line(line) => DeviceLine::Said(redactor.said(&line.text)),
-                    Said::Answer(line) => DeviceLine::Answer(redactor.answer(&line.text)),
+                let (shown, kept) = match said {
+                    Said::Line(line) => (
+                        DeviceLine::Said(line.text.clone()),
+                        DeviceLine::Said(redactor.said(&line.text)),
+                    ),
+                    Said::Answer(line) => (
+                        DeviceLine::Answer(without_tag(&line.text).to_owned()),
+                        DeviceLine::Answer(redactor.answer(&line.text)),
+                    ),
                 };
-                self.grow(line);
+                (self.runner.observer)(Event::Device(self.scenario, &shown));
+                self.transcript.device.push(kept);
             })
             .map_err(|error| blamed(&error))
     }

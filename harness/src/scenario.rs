@@ -197,19 +197,20 @@ pub enum ScenarioError {
     Empty(PathBuf),
 }
 
-/// Reads every scenario below `folder`, sorted by name.
+/// Reads every scenario below `scenarios` in the folder `fixtures`, sorted by name.
 ///
 /// # Errors
 /// The first folder or file that cannot be read or is not a valid scenario.
-pub fn load_all(folder: &Path) -> Result<Vec<Scenario>, ScenarioError> {
+pub fn load_all(fixtures: &Path) -> Result<Vec<Scenario>, ScenarioError> {
+    let folder = fixtures.join("scenarios");
     let mut files = Vec::new();
-    collect(folder, &mut files)?;
+    collect(&folder, &mut files)?;
     if files.is_empty() {
-        return Err(ScenarioError::Empty(folder.to_owned()));
+        return Err(ScenarioError::Empty(folder));
     }
     let mut scenarios = files
         .iter()
-        .map(|file| load(folder, file))
+        .map(|file| load(&folder, file))
         .collect::<Result<Vec<_>, _>>()?;
     scenarios.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(scenarios)
@@ -446,7 +447,10 @@ impl RawPin {
             }
             (None, Some(text)) => {
                 if self.digest.is_some() || self.flip_bit.is_some() {
-                    return Err(Problem::at(&text, "`digest` and `flip-bit` go with `of`, not with `text`"));
+                    return Err(Problem::at(
+                        &text,
+                        "`digest` and `flip-bit` go with `of`, not with `text`",
+                    ));
                 }
                 if text.get_ref().contains(['\r', '\n']) {
                     return Err(Problem::at(&text, "a line break would end the console command"));
@@ -535,7 +539,10 @@ build = "success"
         assert_eq!(scenario.device.on_mismatch, OnMismatch::Abort);
         assert_eq!(
             scenario.expect,
-            Expectation::Accepted { build: Build::Success, pin: Pin::Match }
+            Expectation::Accepted {
+                build: Build::Success,
+                pin: Pin::Match
+            }
         );
         assert_eq!(scenario.device.pin.split(':').count(), 20, "{}", scenario.device.pin);
     }
@@ -551,7 +558,8 @@ build = "success"
         assert_eq!(line, 4);
         assert!(message.contains("gihtub") && message.contains("github"), "{message}");
 
-        let (line, message) = error(&GOOD.replace("of = \"github\"", "of = \"github\", flip-bit = { byte = 20, bit = 0 }"));
+        let (line, message) =
+            error(&GOOD.replace("of = \"github\"", "of = \"github\", flip-bit = { byte = 20, bit = 0 }"));
         assert_eq!(line, 6);
         assert!(message.contains("bytes 0 to 19"), "{message}");
 
@@ -574,7 +582,10 @@ build = "success"
 
     #[test]
     fn names_and_folders_select() {
-        let scenario = |name: &str| Scenario { name: name.into(), ..parse("x", GOOD).map_err(|p| p.message).unwrap() };
+        let scenario = |name: &str| Scenario {
+            name: name.into(),
+            ..parse("x", GOOD).map_err(|p| p.message).unwrap()
+        };
         let all = [scenario("pin/matches"), scenario("pin/wrong"), scenario("pinned/other")];
         let names = |patterns: &[&str]| {
             let patterns: Vec<String> = patterns.iter().map(|&p| p.to_owned()).collect();

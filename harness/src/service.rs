@@ -89,7 +89,11 @@ pub fn configuration(tls: &crate::scenario::TlsService, bind: SocketAddr) -> Ser
     let mut config = ServerConfig::new(identity, tls.reply.clone());
     config.bind = bind;
     if !tls.omit.is_empty() {
-        config.handshake = Handshake::Rogue(tls.omit.iter().fold(RogueHandshake::honest(), |plan, step| plan.omit(*step)));
+        config.handshake = Handshake::Rogue(
+            tls.omit
+                .iter()
+                .fold(RogueHandshake::honest(), |plan, step| plan.omit(*step)),
+        );
     }
     config
 }

@@ -158,7 +158,9 @@ pub fn judge(expectation: &Expectation, evidence: &Evidence) -> Verdict {
                         fields.get("code").unwrap_or("(none)")
                     )
                 }),
-                None => checks.that(false, || "the console should have refused the pin; it took it".to_owned()),
+                None => checks.that(false, || {
+                    "the console should have refused the pin; it took it".to_owned()
+                }),
             }
             checks.that(server == ServerEvidence::default(), || {
                 format!("the server should have seen nothing; it saw {server}")
@@ -287,7 +289,12 @@ mod tests {
         silent.device.result = None;
         let mut unsaid = refused_evidence();
         unsaid.device.said.clear();
-        for (name, evidence) in [("leaked", leaked), ("unseen", unseen), ("silent", silent), ("unsaid", unsaid)] {
+        for (name, evidence) in [
+            ("leaked", leaked),
+            ("unseen", unseen),
+            ("silent", silent),
+            ("unsaid", unsaid),
+        ] {
             assert!(matches!(judge(&REFUSED, &evidence), Verdict::Failed(_)), "{name}");
         }
     }
@@ -296,34 +303,66 @@ mod tests {
     fn no_evidence_is_never_a_pass() {
         let nothing = Evidence::default();
         for expectation in [
-            Expectation::Accepted { build: Build::Success, pin: Pin::Match },
+            Expectation::Accepted {
+                build: Build::Success,
+                pin: Pin::Match,
+            },
             REFUSED,
-            Expectation::Unreachable { reason: "tcp-refused".into() },
-            Expectation::PinRejected { code: "odd-digits".into() },
+            Expectation::Unreachable {
+                reason: "tcp-refused".into(),
+            },
+            Expectation::PinRejected {
+                code: "odd-digits".into(),
+            },
         ] {
-            assert!(matches!(judge(&expectation, &nothing), Verdict::Failed(_)), "{expectation:?}");
+            assert!(
+                matches!(judge(&expectation, &nothing), Verdict::Failed(_)),
+                "{expectation:?}"
+            );
         }
     }
 
     #[test]
     fn two_voices_that_differ_are_found() {
-        let expectation = Expectation::Accepted { build: Build::Success, pin: Pin::Match };
+        let expectation = Expectation::Accepted {
+            build: Build::Success,
+            pin: Pin::Match,
+        };
         let evidence = Evidence {
             device: device(
                 "outcome=success pin=match",
-                &["certificate doesn't match", "esp8266/Arduino CI successfull!", "closing connection"],
+                &[
+                    "certificate doesn't match",
+                    "esp8266/Arduino CI successfull!",
+                    "closing connection",
+                ],
             ),
-            server: ServerEvidence { connections: 1, handshakes: 1, requests: 1, application_bytes: 90 },
+            server: ServerEvidence {
+                connections: 1,
+                handshakes: 1,
+                requests: 1,
+                application_bytes: 90,
+            },
         };
-        let Verdict::Failed(failure) = judge(&expectation, &evidence) else { panic!("must fail") };
+        let Verdict::Failed(failure) = judge(&expectation, &evidence) else {
+            panic!("must fail")
+        };
         assert_eq!(failure.findings.len(), 2, "{:?}", failure.findings);
     }
 
     #[test]
     fn a_board_without_network_is_not_an_assertion() {
-        let expectation = Expectation::Accepted { build: Build::Success, pin: Pin::Match };
-        let evidence = Evidence { device: device("outcome=network-failed", &[]), ..Evidence::default() };
-        let Verdict::Failed(failure) = judge(&expectation, &evidence) else { panic!("must fail") };
+        let expectation = Expectation::Accepted {
+            build: Build::Success,
+            pin: Pin::Match,
+        };
+        let evidence = Evidence {
+            device: device("outcome=network-failed", &[]),
+            ..Evidence::default()
+        };
+        let Verdict::Failed(failure) = judge(&expectation, &evidence) else {
+            panic!("must fail")
+        };
         assert_eq!(failure.blame, Blame::Network);
     }
 }

@@ -34,7 +34,9 @@ pub struct Console {
 
 impl fmt::Debug for Console {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Console").field("tty", &self.tty).finish_non_exhaustive()
+        f.debug_struct("Console")
+            .field("tty", &self.tty)
+            .finish_non_exhaustive()
     }
 }
 
@@ -350,13 +352,18 @@ mod tests {
         let (mut board, port) = TTYPort::pair().unwrap();
         let mut console = Console::on(Path::new("/dev/pts/test"), port).unwrap();
         board.write_all(b"waiting for ever\r\n").unwrap();
-        let line = console.next_line(&Deadline::after("first line", Duration::from_secs(10))).unwrap();
+        let line = console
+            .next_line(&Deadline::after("first line", Duration::from_secs(10)))
+            .unwrap();
         assert_eq!(line.text, "waiting for ever");
         let error = console
             .next_line(&Deadline::after("the ready line", Duration::from_millis(20)))
             .unwrap_err()
             .to_string();
-        assert!(error.contains("the ready line") && error.contains("waiting for ever"), "{error}");
+        assert!(
+            error.contains("the ready line") && error.contains("waiting for ever"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -6,14 +6,14 @@
 
 pub mod console;
 pub mod flash;
-//VB pub mod virtual_bench;
+pub mod virtual_bench;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub use console::Console;
-//VB pub use virtual_bench::VirtualBench;
+pub use virtual_bench::VirtualBench;
 
 use crate::image::Image;
 use flash::{FlashProgress, FlashReport};
@@ -79,7 +79,9 @@ pub struct Board {
 
 impl fmt::Debug for Board {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Board").field("link", &self.link).finish_non_exhaustive()
+        f.debug_struct("Board")
+            .field("link", &self.link)
+            .finish_non_exhaustive()
     }
 }
 

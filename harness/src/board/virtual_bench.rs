@@ -16,8 +16,8 @@ use crate::image::Image;
 
 /// The name of the network, which is wired and has none; the transcript shows it.
 const NETWORK: &str = "pinrig";
-/// Where the scenario's name leads on the virtual network.
-const SERVER: Ipv4Addr = Ipv4Addr::new(10, 13, 37, 10);
+/// Where the scenario's name leads: an address of TEST-NET-1 (RFC 5737), beyond the gateway, as the real server is.
+const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
 
 /// Boards in software.
 #[derive(Default)]
@@ -121,6 +121,8 @@ struct VirtualRecorder {
 
 impl Recorder for VirtualRecorder {
     fn files(&self) -> Vec<RecordedFile> {
+        let hardware = self.board.log().into_iter();
+        let hardware = hardware.map(|entry| format!("{:>12} us {}", entry.microseconds, entry.event));
         let lines = |lines: Vec<String>| (lines.join("\n") + "\n").into_bytes();
         vec![
             RecordedFile {
@@ -133,7 +135,7 @@ impl Recorder for VirtualRecorder {
             },
             RecordedFile {
                 name: "hardware.log",
-                contents: lines(self.board.log().iter().map(ToString::to_string).collect()),
+                contents: lines(hardware.collect()),
             },
         ]
     }

@@ -58,7 +58,10 @@ impl TerminalReport {
                 bar.set_message("connecting");
                 self.state().flashing = Some(bar);
                 let name = image.path().file_name().unwrap_or_default().to_string_lossy();
-                self.print(&format!("{TITLE}flashing{TITLE:#} {name} {DIM}({}){DIM:#} onto {board}", image.identity()))
+                self.print(&format!(
+                    "{TITLE}flashing{TITLE:#} {name} {DIM}({}){DIM:#} onto {board}",
+                    image.identity()
+                ))
             }
             Event::FlashProgress { address, done, total } => {
                 if let Some(bar) = &self.state().flashing {
@@ -83,11 +86,16 @@ impl TerminalReport {
                 ))
             }
             Event::Started(scenario) => {
-                let bar = self.bars.add(ProgressBar::new_spinner().with_message(scenario.name.clone()));
+                let bar = self
+                    .bars
+                    .add(ProgressBar::new_spinner().with_message(scenario.name.clone()));
                 bar.enable_steady_tick(Duration::from_millis(100));
                 self.state().running.push((scenario.name.clone(), bar));
                 if self.live {
-                    self.print(&format!("\n{TITLE}{}{TITLE:#}\n{DIM}{}{DIM:#}", scenario.name, scenario.about))?;
+                    self.print(&format!(
+                        "\n{TITLE}{}{TITLE:#}\n{DIM}{}{DIM:#}",
+                        scenario.name, scenario.about
+                    ))?;
                 }
                 Ok(())
             }
@@ -254,7 +262,10 @@ fn device_said(outcome: &Outcome) -> String {
     let Some(fields) = last.map(|line| line.fields) else {
         return "nothing".to_owned();
     };
-    let word = fields.get("outcome").or_else(|| fields.get("code")).unwrap_or("no result");
+    let word = fields
+        .get("outcome")
+        .or_else(|| fields.get("code"))
+        .unwrap_or("no result");
     match fields.get("reason") {
         Some(reason) => format!("{word}: {reason}"),
         None => word.to_owned(),
