@@ -1,0 +1,169 @@
+//! The `pinrig` command as a user calls it.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+#[test]
+fn list_names_every_scenario_and_what_it_shows() {
+    let output = pinrig(&["list"]);
+    let text = stdout(&output);
+    assert!(
+        text.contains("pin/matches") && text.contains("says that the build succeeded"),
+        "{text}"
+    );
+    assert!(
+        !text.contains('\x1b'),
+        "no colour where standard output is not a terminal"
+    );
+}
+
+#[test]
+fn one_scenario_prints_its_transcript_live() {
+    let output = pinrig(&["run", "pin/matches"]);
+    let text = stdout(&output);
+    assert!(output.status.success(), "{text}");
+    let said = [
+        "connecting to api.github.com",
+        "certificate matches",
+        "requesting URL: /repos/esp8266/Arduino/commits/master/status",
+        "request sent",
+        "headers received",
+        "esp8266/Arduino CI successfull!",
+        "reply was:",
+        "==========",
+        "closing connection",
+    ];
+    let mut rest = text.as_str();
+    for line in said {
+        let at = rest
+            .find(line)
+            .unwrap_or_else(|| panic!("`{line}` missing, or not in its place, in:\n{text}"));
+        rest = &rest[at + line.len()..];
+    }
+}
+
+#[test]
+fn machines_get_one_object_a_line_and_a_summary() {
+    let output = pinrig(&["run", "--json", "pin/one-bit-off"]);
+    let lines: Vec<Value> = stdout(&output)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect();
+    let finished = lines
+        .iter()
+        .find(|line| line["event"] == "finished")
+        .expect("an outcome");
+    assert_eq!(finished["verdict"], "passed");
+    assert!(
+        finished["device"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|line| line == "  certificate doesn't match"),
+        "{finished:#}"
+    );
+    let summary = lines.last().unwrap();
+    assert_eq!(
+        (&summary["event"], &summary["passed"], &summary["exit_code"]),
+        (&"summary".into(), &1.into(), &0.into())
+    );
+}
+
+#[test]
+fn a_client_without_the_guard_is_caught() {
+    let image = support::fixtures().join("firmware/pinrig-esp32c3-virtual-unguarded.elf");
+    let out = tempfile::tempdir().unwrap();
+    let output = pinrig(&[
+        "run",
+        "auth/no-certificate",
+        "--firmware",
+        image.to_str().unwrap(),
+        "--out",
+        out.path().to_str().unwrap(),
+    ]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("the server should have seen no application byte"),
+        "{text}"
+    );
+    // The evidence outlives the failure.
+    let bundle = out.path().join("auth-no-certificate");
+    for name in [
+        "console.raw",
+        "server.json",
+        "network.pcap",
+        "transcript.txt",
+        "verdict.json",
+    ] {
+        let size = fs::metadata(bundle.join(name))
+            .unwrap_or_else(|error| panic!("{name}: {error}"))
+            .len();
+        assert!(size > 0, "{name} is empty");
+    }
+}
+
+#[test]
+fn a_mistake_in_a_scenario_is_shown_with_file_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&support::fixtures().join("github"), &folder.path().join("github"));
+    fs::create_dir(folder.path().join("scenarios")).unwrap();
+    let good = fs::read_to_string(support::fixtures().join("scenarios/pin/matches.toml")).unwrap();
+    fs::write(
+        folder.path().join("scenarios/broken.toml"),
+        good.replace("reply = \"success\"", "reply = \"sucess\""),
+    )
+    .unwrap();
+    let output = pinrig(&["list", "--fixtures", folder.path().to_str().unwrap()]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("broken.toml:5:") && text.contains("sucess"), "{text}");
+}
+
+#[test]
+fn what_is_not_an_image_or_a_scenario_is_refused_before_anything_starts() {
+    for (arguments, message) in [
+        (&["run", "pin/mathces"][..], "did you mean `pin/matches`"),
+        (&["run", "--firmware", "Cargo.toml"][..], "not an ELF"),
+        (&["run", "--firmware", "none.elf"][..], "none.elf"),
+        (&["fingerprint", "nowhere"][..], "neither a file nor HOST:PORT"),
+        (&["fingerprint", "Cargo.toml"][..], "no certificate"),
+    ] {
+        let output = pinrig(arguments);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+        assert!(text.contains(message), "{arguments:?}: {text}");
+    }
+}
+
+fn pinrig(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_pinrig"))
+        .args(arguments)
+        .current_dir(support::root())
+        .env_remove("PINRIG_FIXTURES")
+        .output()
+        .expect("the command was built")
+}
+
+fn stdout(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        !text.is_empty(),
+        "nothing on standard output: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    text
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    }
+}

@@ -1,0 +1,79 @@
+//! Rules of the repository that no compiler checks.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use pinrig::scenario;
+
+/// A snapshot without a scenario would be kept for ever; a scenario without one is never compared.
+#[test]
+fn every_scenario_has_a_snapshot_and_every_snapshot_a_scenario() {
+    let scenarios: BTreeSet<String> = scenario::load_all(&support::fixtures())
+        .unwrap()
+        .into_iter()
+        .map(|scenario| scenario.name.replace('/', "__"))
+        .collect();
+    let snapshots: BTreeSet<String> = files(&support::root().join("tests/snapshots"), "snap")
+        .iter()
+        .filter_map(|path| path.file_stem())
+        .map(|stem| stem.to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(scenarios, snapshots);
+}
+
+/// The image in the tree is what the sources build, or a fresh machine would test something else.
+#[test]
+fn the_images_in_the_tree_are_built_from_the_sources_in_the_tree() {
+    pinrig_builder::Provenance::load(support::root())
+        .and_then(|provenance| provenance.verify(support::root()))
+        .unwrap_or_else(|problem| panic!("{problem}"));
+}
+
+/// A module says what enters it and what leaves it before anything else.
+#[test]
+fn every_source_file_opens_with_its_documentation() {
+    let bare: Vec<PathBuf> = files(support::root(), "rs")
+        .into_iter()
+        .filter(|path| {
+            let text = fs::read_to_string(path).unwrap();
+            let first = text.lines().find(|line| !line.starts_with("#!") && !line.is_empty());
+            !first.is_some_and(|line| line.starts_with("//!"))
+        })
+        .collect();
+    assert_eq!(bare, Vec::<PathBuf>::new(), "these files do not open with `//!`");
+}
+
+/// Whoever opens the bundle of a failure must be able to trust that no key of a person is in it: none is in the tree.
+#[test]
+fn no_private_key_is_in_the_tree() {
+    // In two parts, so that this file does not find itself.
+    let marker = ["PRIVATE", "KEY-----"].join(" ");
+    let found: Vec<PathBuf> = ["rs", "toml", "json", "md", "pem", "key", "snap", "txt"]
+        .iter()
+        .flat_map(|ending| files(support::root(), ending))
+        .filter(|path| fs::read_to_string(path).unwrap_or_default().contains(&marker))
+        .collect();
+    assert_eq!(found, Vec::<PathBuf>::new());
+}
+
+/// The files below `folder` with this ending, without what is built or not ours.
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap_or_default();
+        if path.is_dir() {
+            if ![OsStr::new("target"), OsStr::new(".git")].contains(&name) {
+                found.extend(files(&path, ending));
+            }
+        } else if path.extension() == Some(OsStr::new(ending)) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
