@@ -2,6 +2,8 @@
 //!
 //! Where a client is not installed its test says so and ends; with `PINRIG_REQUIRE_CLIENTS` set, it fails.
 
+#![expect(clippy::unwrap_used, reason = "a test panics where it cannot go on")]
+
 mod support;
 
 use std::io::{BufRead, BufReader};

@@ -1,5 +1,7 @@
 //! The `pinrig` command as a user calls it.
 
+#![expect(clippy::unwrap_used, reason = "a test panics where it cannot go on")]
+
 mod support;
 
 use std::fs;

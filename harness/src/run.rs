@@ -177,8 +177,12 @@ impl Runner<'_> {
             transcript: Transcript::default(),
             evidence: DeviceEvidence::default(),
             files: Vec::new(),
+            remarks: Vec::new(),
         };
-        let verdict = sitting.run().unwrap_or_else(Verdict::Failed);
+        let mut verdict = sitting.run().unwrap_or_else(Verdict::Failed);
+        if let Verdict::Failed(failure) = &mut verdict {
+            failure.findings.append(&mut sitting.remarks);
+        }
         let mut outcome = Outcome {
             scenario: scenario.clone(),
             verdict,
@@ -210,6 +214,8 @@ struct Sitting<'a> {
     transcript: Transcript,
     evidence: DeviceEvidence,
     files: Vec<RecordedFile>,
+    /// What the board's network or hardware did not allow: it may explain a failure.
+    remarks: Vec<String>,
 }
 
 impl Sitting<'_> {
@@ -287,10 +293,8 @@ impl Sitting<'_> {
             contents: bundle::timed_console(&device.console().chunks()).into_bytes(),
         });
         self.files.extend(recorder.files());
-        result.map_err(|mut failure| {
-            failure.findings.extend(recorder.remarks());
-            failure
-        })
+        self.remarks = recorder.remarks();
+        result
     }
 
     fn talk(&mut self, device: &mut Device, network: &str, connect_to: Option<SocketAddr>) -> Result<(), Failure> {

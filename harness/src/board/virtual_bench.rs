@@ -7,8 +7,8 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use virtual_esp32c3::{BoardConfig, VirtualBoard};
-use virtual_lan::{Join, Lan, LanConfig};
+use virtual_esp32c3::{BoardConfig, HardwareEvent, VirtualBoard};
+use virtual_lan::{Join, Lan, LanConfig, What};
 
 use super::flash::{self, FlashProgress, FlashReport};
 use super::{Bench, Board, BoardError, BootMode, Console, LinkSettings, RecordedFile, Recorder, Reset, Route};
@@ -48,7 +48,7 @@ impl Bench for VirtualBench {
         let mut flashed = self.flashed.lock().unwrap_or_else(PoisonError::into_inner);
         let mut config = BoardConfig::default();
         if let Some(contents) = flashed.take() {
-            config.flash = contents.into();
+            config.flash = contents;
         }
         let board = VirtualBoard::start(config, None).map_err(|error| BoardError::Virtual(error.to_string()))?;
         let mut lines = VirtualLines(Arc::new(board));
@@ -62,7 +62,7 @@ impl Bench for VirtualBench {
         let flash = self.flashed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let flash = flash.ok_or(BoardError::NotPrepared)?;
         let config = BoardConfig {
-            flash: flash.into(),
+            flash,
             ..BoardConfig::default()
         };
         let network = LanConfig {
@@ -141,6 +141,16 @@ impl Recorder for VirtualRecorder {
     }
 
     fn remarks(&self) -> Vec<String> {
-        Vec::new()
+        let strayed = self.lan.events().into_iter().filter_map(|event| match event.what {
+            What::Unreachable { .. } => Some(format!("the device tried to reach something else: {event}")),
+            _ => None,
+        });
+        let hardware = self.board.log().into_iter().filter_map(|entry| match entry.event {
+            HardwareEvent::BusError { .. } | HardwareEvent::Stuck { .. } => {
+                Some(format!("hardware, at {} us: {}", entry.microseconds, entry.event))
+            }
+            HardwareEvent::Reset(_) | HardwareEvent::Unmodelled { .. } => None,
+        });
+        strayed.chain(hardware).collect()
     }
 }
