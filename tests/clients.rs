@@ -6,7 +6,7 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
@@ -142,6 +142,6 @@ fn installed(program: &str, argument: &str) -> Option<()> {
         std::env::var_os("PINRIG_REQUIRE_CLIENTS").is_none(),
         "`{program}` is not installed, and PINRIG_REQUIRE_CLIENTS is set"
     );
-    eprintln!("skipped: `{program}` is not installed");
+    writeln!(std::io::stderr(), "skipped: `{program}` is not installed").unwrap();
     None
 }
