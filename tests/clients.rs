@@ -3,10 +3,11 @@
 //! Where a client is not installed its test says so and ends; with `PINRIG_REQUIRE_CLIENTS` set, it fails.
 
 #![expect(clippy::unwrap_used, reason = "a test panics where it cannot go on")]
+#![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 mod support;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
@@ -142,6 +143,6 @@ fn installed(program: &str, argument: &str) -> Option<()> {
         std::env::var_os("PINRIG_REQUIRE_CLIENTS").is_none(),
         "`{program}` is not installed, and PINRIG_REQUIRE_CLIENTS is set"
     );
-    writeln!(std::io::stderr(), "skipped: `{program}` is not installed").unwrap();
+    eprintln!("skipped: `{program}` is not installed");
     None
 }

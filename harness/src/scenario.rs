@@ -292,6 +292,7 @@ fn parse(name: &str, text: &str) -> Result<Scenario, Problem> {
 }
 
 /// What is wrong, and at which bytes of the file.
+#[derive(Debug)]
 struct Problem {
     span: Option<Range<usize>>,
     message: String,
@@ -526,7 +527,7 @@ build = "success"
 "#;
 
     fn error(text: &str) -> (usize, String) {
-        let problem = parse("x", text).err().expect("must be refused");
+        let problem = parse("x", text).expect_err("must be refused");
         let (line, _) = position(text, problem.span.map_or(0, |span| span.start));
         (line, problem.message)
     }
