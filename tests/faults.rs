@@ -1,0 +1,177 @@
+//! What the firmware does when it breaks, and that the harness notices: a panic, a hang, a reboot, on a virtual board.
+
+#![expect(clippy::unwrap_used, reason = "a test panics where it cannot go on")]
+
+mod support;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use pinrig::board::{Bench, Board, BootMode, Route, VirtualBench};
+use pinrig::deadline::Deadline;
+use pinrig::device::{Answer, Device, DeviceError, MachineLine, Said};
+use pinrig::image::Image;
+
+#[test]
+fn a_panic_is_a_crash_with_its_place_and_a_backtrace() {
+    let mut rig = Rig::start();
+    let error = rig.device.command("test panic", &soon(), |_| {}).unwrap_err();
+    let DeviceError::Crashed { evidence, .. } = &error else {
+        panic!("{error}")
+    };
+    let panic = MachineLine::parse(evidence).unwrap();
+    assert_eq!(panic.kind, "panic");
+    assert!(
+        panic.fields.get("location").is_some_and(|place| place.contains(".rs:")),
+        "{evidence}"
+    );
+
+    let rest = rig.lines_until("ready");
+    let backtrace = rest
+        .iter()
+        .find(|line| line.starts_with("@- backtrace 0x42"))
+        .expect("a backtrace");
+    assert!(backtrace.split(' ').count() >= 4, "at least two frames: {backtrace}");
+    assert!(rest.last().unwrap().contains("reset=software"), "{rest:#?}");
+    assert!(
+        rest.iter().any(|line| line.starts_with("rst:0x3 ")),
+        "the ROM says so too: {rest:#?}"
+    );
+}
+
+#[test]
+fn a_hang_ends_with_the_watchdogs_reset() {
+    let mut rig = Rig::start();
+    rig.ok("test hang");
+    let rest = rig.lines_until("ready");
+    assert!(rest.last().unwrap().contains("reset=tg0-watchdog"), "{rest:#?}");
+    assert!(
+        rest.iter().any(|line| line.starts_with("rst:0x7 ")),
+        "the ROM says so too: {rest:#?}"
+    );
+}
+
+#[test]
+fn a_reboot_forgets_every_setting() {
+    let mut rig = Rig::start();
+    rig.ok("set host www.example.org");
+    assert!(rig.ok("show").contains("host=www.example.org"));
+    rig.ok("reboot");
+    rig.lines_until("ready");
+    assert!(rig.ok("show").contains("host=api.github.com"));
+}
+
+#[test]
+fn malformed_input_gets_an_error_and_changes_nothing() {
+    let mut rig = Rig::start();
+    let before = rig.ok("show");
+    let long = format!("set path /{}", "a".repeat(600));
+    for line in [
+        "set pin 12:34",
+        "set port 65536",
+        "set host",
+        "sett host a",
+        "set rule new",
+        "run now",
+        &long,
+        "\x1b[2J\u{7f}",
+    ] {
+        // A line that is too long to be read has lost its tag: its error comes without one.
+        let mut untagged = false;
+        let answer = rig
+            .device
+            .command(line, &Deadline::after("an error", Duration::from_secs(1)), |said| {
+                untagged |= matches!(said, Said::Line(line) if line.text.starts_with("@- error "));
+            });
+        let refused =
+            matches!(answer, Ok(Answer::Error(_))) || (untagged && matches!(answer, Err(DeviceError::Silent(_))));
+        assert!(refused, "{line:?}: {answer:?}");
+    }
+    assert_eq!(rig.ok("show"), before);
+}
+
+#[test]
+fn a_password_is_never_printed() {
+    let mut rig = Rig::start();
+    let mut said = rig.ok("set password correct-horse-battery");
+    said += &rig.ok("show");
+    assert!(said.contains("password=set"), "{said}");
+    let raw: Vec<u8> = rig
+        .device
+        .console()
+        .chunks()
+        .into_iter()
+        .flat_map(|chunk| chunk.bytes)
+        .collect();
+    assert!(!String::from_utf8_lossy(&raw).contains("horse"));
+}
+
+/// A virtual board whose firmware is ready.
+struct Rig {
+    device: Device,
+    // Its lines and network live as long as the test.
+    _board: (Box<dyn pinrig::board::Reset>, Box<dyn pinrig::board::Recorder>),
+}
+
+impl Rig {
+    fn start() -> Self {
+        let bench = VirtualBench::new();
+        let image = Image::load(&support::firmware()).unwrap();
+        bench.prepare(&image, &mut Quiet).unwrap();
+        let route = Route {
+            host: "api.github.com".into(),
+            port: 443,
+            server: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)),
+        };
+        let Board {
+            console,
+            mut reset,
+            recorder,
+            ..
+        } = bench.board(&route).unwrap();
+        reset.reset(BootMode::Flash).unwrap();
+        let mut device = Device::new(console);
+        let identity = device.wait_ready(&soon(), |_| {}).unwrap();
+        assert_eq!(identity.image, image.identity());
+        Self {
+            device,
+            _board: (reset, recorder),
+        }
+    }
+
+    /// Sends a command that must be done, and gives its answer.
+    fn ok(&mut self, command: &str) -> String {
+        let mut text = String::new();
+        let answer = self
+            .device
+            .command(command, &soon(), |said| {
+                if let Said::Answer(line) = said {
+                    text.clone_from(&line.text);
+                }
+            })
+            .unwrap();
+        assert!(matches!(answer, Answer::Ok(_)), "{command}: {text}");
+        // Without the tag, which differs from command to command.
+        pinrig::transcript::without_tag(&text).to_owned()
+    }
+
+    /// The lines up to the machine line of this kind.
+    fn lines_until(&mut self, kind: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        self.device
+            .wait_ready(&soon(), |line| lines.push(line.text.clone()))
+            .unwrap();
+        assert!(lines.last().unwrap().contains(kind), "{lines:#?}");
+        lines
+    }
+}
+
+struct Quiet;
+
+impl pinrig::board::flash::FlashProgress for Quiet {
+    fn progress(&mut self, _: u32, _: usize, _: usize) {}
+}
+
+fn soon() -> Deadline {
+    Deadline::after("the firmware", Duration::from_secs(30))
+}
