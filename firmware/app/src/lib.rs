@@ -6,7 +6,7 @@
 //!
 //! The modules in the order in which data flows through them:
 //!
-//! 1. [`line`] bytes to lines; [`command`] lines to requests; [`settings`] what has been set.
+//! 1. [`mod@line`] bytes to lines; [`command`] lines to requests; [`settings`] what has been set.
 //! 2. [`shell`] carries requests out and writes [`answer`]s.
 //! 3. [`client`] is one run: network, TCP, TLS, request, reply, verdict.
 //! 4. [`records`], [`guard`], [`certificate`] and [`fingerprint`] stand between the TLS library and the network: they

@@ -47,7 +47,7 @@ pub trait Bench: Sync {
     /// When the board cannot be reached or flashed.
     fn prepare(&self, image: &Image, progress: &mut dyn FlashProgress) -> Result<FlashReport, BoardError>;
 
-    /// A board with the prepared image, held in reset until [`Board::boot`].
+    /// A board with the prepared image, held in reset until [`Board::reset`] releases it.
     ///
     /// # Errors
     /// When no board can be had.
