@@ -22,7 +22,7 @@ use crate::image::Image;
 use crate::scenario::{Expectation, Scenario};
 use crate::service::{Running, ServiceLog};
 use crate::transcript::{DeviceLine, Redactor, Transcript, without_tag};
-use crate::verdict::{self, Blame, DeviceEvidence, Evidence, Failure, Verdict};
+use crate::verdict::{self, Blame, DeviceEvidence, Evidence, Failure, ServerEvidence, Verdict};
 
 /// The port that the device connects to: the scenario's server stands behind it, wherever it really listens.
 const HTTPS: u16 = 443;
@@ -91,6 +91,8 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// What both sides said.
     pub transcript: Transcript,
+    /// What the server saw, in numbers.
+    pub server: ServerEvidence,
     /// How long it took.
     pub took: Duration,
     /// Where the evidence was kept: always for a failure.
@@ -176,6 +178,7 @@ impl Runner<'_> {
             scenario,
             transcript: Transcript::default(),
             evidence: DeviceEvidence::default(),
+            server: ServerEvidence::default(),
             files: Vec::new(),
             remarks: Vec::new(),
         };
@@ -187,6 +190,7 @@ impl Runner<'_> {
             scenario: scenario.clone(),
             verdict,
             transcript: sitting.transcript,
+            server: sitting.server,
             took: began.elapsed(),
             bundle: None,
         };
@@ -213,6 +217,7 @@ struct Sitting<'a> {
     scenario: &'a Scenario,
     transcript: Transcript,
     evidence: DeviceEvidence,
+    server: ServerEvidence,
     files: Vec<RecordedFile>,
     /// What the board's network or hardware did not allow: it may explain a failure.
     remarks: Vec<String>,
@@ -227,6 +232,7 @@ impl Sitting<'_> {
         let log = service.finish(&closed);
         self.files.extend(log.files());
         self.transcript.server = log.lines();
+        self.server = log.evidence();
         driven?;
         self.judge(&log)
     }
@@ -240,7 +246,7 @@ impl Sitting<'_> {
         }
         let evidence = Evidence {
             device: self.evidence.clone(),
-            server: log.evidence(),
+            server: self.server,
         };
         Ok(verdict::judge(&self.scenario.expect, &evidence))
     }

@@ -96,7 +96,7 @@ pub struct DeviceEvidence {
 }
 
 /// What the server saw.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct ServerEvidence {
     /// TCP connections.
     pub connections: usize,

@@ -83,6 +83,7 @@ pub fn outcome(outcome: &Outcome) -> Value {
         "seconds": outcome.took.as_secs_f64(),
         "device": outcome.transcript.device.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "server": outcome.transcript.server,
+        "server_saw": outcome.server,
         "bundle": outcome.bundle.as_ref().map(|folder| folder.display().to_string()),
     })
 }

@@ -54,8 +54,8 @@ impl TerminalReport {
     pub fn event(&self, event: &Event<'_>) -> io::Result<()> {
         match event {
             Event::Flashing { board, image } => {
-                let bar = self.bars.add(ProgressBar::new(0).with_style(flash_style()));
-                bar.set_message("connecting");
+                let bar = self.bars.add(ProgressBar::new_spinner());
+                bar.set_message("connecting to the chip's loader");
                 self.state().flashing = Some(bar);
                 let name = image.path().file_name().unwrap_or_default().to_string_lossy();
                 self.print(&format!(
@@ -65,6 +65,7 @@ impl TerminalReport {
             }
             Event::FlashProgress { address, done, total } => {
                 if let Some(bar) = &self.state().flashing {
+                    bar.set_style(flash_style());
                     bar.set_length(*total as u64);
                     bar.set_position(*done as u64);
                     bar.set_message(format!("{address:#08x}"));
@@ -272,10 +273,19 @@ fn device_said(outcome: &Outcome) -> String {
     }
 }
 
+/// How far the device went, as the server knows it: the witness that a refusal needs.
 fn server_saw(outcome: &Outcome) -> String {
-    match outcome.transcript.server.len() {
-        0 => "nothing".to_owned(),
-        count => format!("{count} events"),
+    let saw = outcome.server;
+    let far = match (saw.connections, saw.handshakes, saw.requests) {
+        (0, ..) => return "nothing".to_owned(),
+        (_, _, 1) => "1 request".to_owned(),
+        (_, _, requests @ 2..) => format!("{requests} requests"),
+        (_, 1.., 0) => "a handshake".to_owned(),
+        (_, 0, 0) => "a connection".to_owned(),
+    };
+    match saw.application_bytes {
+        0 => format!("{far}, no data"),
+        bytes => format!("{far}, {bytes} bytes"),
     }
 }
 
