@@ -8,6 +8,7 @@ mod fingerprint;
 mod list;
 mod run;
 mod serve;
+mod virtual_board;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -41,6 +42,8 @@ enum Command {
     List,
     /// Stand up the server of one scenario for any other client
     Serve(serve::Serve),
+    /// Start a virtual ESP32-C3 for other tools, and print where it is
+    Virtual(virtual_board::Virtual),
     /// Print the fingerprints of a server's or a file's certificate, as browsers show them
     Fingerprint(fingerprint::Target),
 }
@@ -64,6 +67,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Run(names)) => run::run(&line.place, &line.options, &names.names),
         Some(Command::List) => list::list(&line.place),
         Some(Command::Serve(serve)) => serve::serve(&line.place, &serve),
+        Some(Command::Virtual(options)) => virtual_board::virtual_board(&line.place, &options),
         Some(Command::Fingerprint(target)) => fingerprint::fingerprint(&line.place, &target),
     };
     match result {

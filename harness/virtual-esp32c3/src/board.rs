@@ -93,10 +93,17 @@ pub struct FrameSender {
     control: Control,
 }
 
+/// The board's EN and GPIO9, for whoever pulls them.
+#[derive(Debug, Clone)]
+pub struct BoardLines {
+    control: Control,
+}
+
 /// What the board's thread tells the outside.
 #[derive(Debug, Default)]
 struct Shared {
     log: Vec<LogEntry>,
+    log_watchers: Vec<Sender<LogEntry>>,
     stats: BoardStats,
 }
 
@@ -177,7 +184,15 @@ impl VirtualBoard {
     /// Sets the EN line (low holds the chip in reset) and the level of GPIO9 (low when EN rises: download mode). Changes take
     /// effect in order, also when they follow at once.
     pub fn set_lines(&self, enable: bool, boot: bool) {
-        self.control.send(Command::Lines { enable, boot });
+        self.lines().set(enable, boot);
+    }
+
+    /// The lines by themselves, for a circuit that pulls them from another thread.
+    #[must_use]
+    pub fn lines(&self) -> BoardLines {
+        BoardLines {
+            control: self.control.clone(),
+        }
     }
 
     /// Pulls EN low and lets it rise again: a start from flash if `boot` is high, download mode otherwise.
@@ -211,6 +226,19 @@ impl VirtualBoard {
         self.shared().log.clone()
     }
 
+    /// Hardware events from the first one on, and then each as it happens; the stream ends with the board.
+    #[must_use]
+    pub fn watch_log(&self) -> Receiver<LogEntry> {
+        let (sender, entries) = channel();
+        let mut shared = self.shared();
+        for entry in &shared.log {
+            // The other end is right here.
+            let _received = sender.send(entry.clone());
+        }
+        shared.log_watchers.push(sender);
+        entries
+    }
+
     /// How much the board has done until a moment ago.
     #[must_use]
     pub fn stats(&self) -> BoardStats {
@@ -229,12 +257,20 @@ impl FrameSender {
     }
 }
 
+impl BoardLines {
+    /// As [`VirtualBoard::set_lines`]. Nothing happens once the board has ended.
+    pub fn set(&self, enable: bool, boot: bool) {
+        self.control.send(Command::Lines { enable, boot });
+    }
+}
+
 impl Drop for VirtualBoard {
     fn drop(&mut self) {
         self.control.send(Command::Stop);
         if let Some(thread) = self.thread.take() {
             let _panicked = thread.join();
         }
+        self.shared().log_watchers.clear();
     }
 }
 
@@ -359,6 +395,11 @@ impl Runner {
     fn publish(&mut self) {
         let log = self.chip.take_log();
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        for entry in &log {
+            shared
+                .log_watchers
+                .retain(|watcher| watcher.send(entry.clone()).is_ok());
+        }
         shared.log.extend(log);
         shared.stats = BoardStats {
             instructions: self.chip.now() - self.chip.idle(),

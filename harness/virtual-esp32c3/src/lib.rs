@@ -5,7 +5,7 @@
 //! network beyond the frames that enter and leave.
 //!
 //! [`VirtualBoard`] is the board: a thread that runs a [`Chip`](chip::Chip) behind a pty. The chip itself is deterministic: bytes, frames,
-//! strapping and time enter as arguments.
+//! strapping and time enter as arguments. [`SerialServer`] is the USB-UART bridge of a development board, over TCP.
 
 pub mod bus;
 pub mod memory;
@@ -14,7 +14,10 @@ pub mod rom;
 pub mod log;
 mod peripherals;
 pub mod chip;
+mod auto_reset;
 mod board;
+mod serial_server;
 
-pub use board::{BoardConfig, BoardError, BoardStats, ConsolePort, FrameSender, FrameSink, VirtualBoard};
+pub use board::{BoardConfig, BoardError, BoardLines, BoardStats, ConsolePort, FrameSender, FrameSink, VirtualBoard};
 pub use log::{HardwareEvent, LogEntry, ResetCause};
+pub use serial_server::{SerialServer, SerialServerError};

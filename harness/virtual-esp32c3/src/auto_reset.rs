@@ -1,0 +1,173 @@
+//! The two transistors between a USB-UART bridge and the chip, by which a host resets a development board. The host's DTR and
+//! RTS enter with the time; the levels of EN and GPIO9 leave. It knows neither chip nor host.
+//!
+//! RTS alone pulls EN low, DTR alone pulls GPIO9 low, both together pull nothing (ESP32-C3-DevKitM-1 schematic, "Auto
+//! program"). EN falls at once and rises late: a capacitor charges through the pull-up.
+
+use std::time::{Duration, Instant};
+
+/// How long EN takes to rise. A host that sets one line at a time lets go of EN before it pulls GPIO9 low, and over a
+/// network the two are a round trip apart: pyserial looks for the answer every 50 ms. This is the capacitor that makes
+/// such hosts work, and esptool gives GPIO9 free at the earliest 150 ms after EN.
+pub(crate) const RISE: Duration = Duration::from_millis(100);
+
+/// The circuit, with both lines of the host idle at first.
+#[derive(Debug, Default)]
+pub(crate) struct AutoReset {
+    dtr: bool,
+    rts: bool,
+    low: bool,
+    rises: Option<Instant>,
+}
+
+/// What the chip sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Levels {
+    /// Level of EN; the chip is in reset while it is low.
+    pub(crate) enable: bool,
+    /// Level of GPIO9; low when EN rises: download mode.
+    pub(crate) boot: bool,
+}
+
+impl AutoReset {
+    /// The host sets DTR.
+    pub(crate) fn set_dtr(&mut self, dtr: bool, now: Instant) -> Levels {
+        self.set(dtr, self.rts, now)
+    }
+
+    /// The host sets RTS.
+    pub(crate) fn set_rts(&mut self, rts: bool, now: Instant) -> Levels {
+        self.set(self.dtr, rts, now)
+    }
+
+    /// The host goes away, and both lines with it.
+    pub(crate) fn release(&mut self, now: Instant) -> Levels {
+        self.set(false, false, now)
+    }
+
+    /// When [`AutoReset::update`] has something to say.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.rises
+    }
+
+    /// The levels when EN has risen by now, once.
+    pub(crate) fn update(&mut self, now: Instant) -> Option<Levels> {
+        self.rises.filter(|rises| *rises <= now)?;
+        self.rises = None;
+        self.low = false;
+        Some(self.levels())
+    }
+
+    fn set(&mut self, dtr: bool, rts: bool, now: Instant) -> Levels {
+        (self.dtr, self.rts) = (dtr, rts);
+        if rts && !dtr {
+            self.low = true;
+            self.rises = None;
+        } else if self.low && self.rises.is_none() {
+            self.rises = Some(now + RISE);
+        }
+        self.levels()
+    }
+
+    fn levels(&self) -> Levels {
+        Levels {
+            enable: !self.low,
+            boot: !self.dtr || self.rts,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STEP: Duration = Duration::from_millis(50);
+
+    #[test]
+    fn the_bootloader_sequence_leads_to_download_mode_one_line_at_a_time() {
+        let start = Instant::now();
+        let mut circuit = AutoReset::default();
+        circuit.set_dtr(false, start);
+        assert_eq!(
+            circuit.set_rts(true, start),
+            Levels {
+                enable: false,
+                boot: true
+            }
+        );
+        let let_go = start + 2 * STEP;
+        // Both: EN is let go, but has not risen yet.
+        assert_eq!(
+            circuit.set_dtr(true, let_go),
+            Levels {
+                enable: false,
+                boot: true
+            }
+        );
+        assert_eq!(circuit.update(let_go + STEP), None);
+        assert_eq!(
+            circuit.set_rts(false, let_go + STEP),
+            Levels {
+                enable: false,
+                boot: false
+            }
+        );
+        assert_eq!(circuit.due(), Some(let_go + RISE));
+        assert_eq!(
+            circuit.update(let_go + RISE),
+            Some(Levels {
+                enable: true,
+                boot: false
+            })
+        );
+        assert_eq!(
+            circuit.set_dtr(false, let_go + 4 * STEP),
+            Levels {
+                enable: true,
+                boot: true
+            }
+        );
+        assert_eq!(circuit.due(), None);
+    }
+
+    #[test]
+    fn rts_alone_starts_from_flash() {
+        let start = Instant::now();
+        let mut circuit = AutoReset::default();
+        assert!(!circuit.set_rts(true, start).enable);
+        assert_eq!(circuit.due(), None, "held for as long as the host likes");
+        circuit.set_rts(false, start + STEP);
+        assert_eq!(
+            circuit.update(start + STEP + RISE),
+            Some(Levels {
+                enable: true,
+                boot: true
+            })
+        );
+    }
+
+    #[test]
+    fn a_port_that_is_opened_or_closed_resets_nothing() {
+        let start = Instant::now();
+        let mut circuit = AutoReset::default();
+        assert!(circuit.set_dtr(true, start).enable);
+        assert!(circuit.set_rts(true, start).enable);
+        assert!(circuit.release(start).enable);
+        assert_eq!(circuit.due(), None);
+    }
+
+    #[test]
+    fn a_host_that_vanishes_during_reset_leaves_a_running_board() {
+        let start = Instant::now();
+        let mut circuit = AutoReset::default();
+        circuit.set_rts(true, start);
+        circuit.release(start);
+        assert_eq!(
+            circuit.update(start + RISE),
+            Some(Levels {
+                enable: true,
+                boot: true
+            })
+        );
+    }
+}
