@@ -2,9 +2,7 @@
 //! what changed in memory empties slots again.
 
 use super::decode::Op;
-use crate::memory::{
-    FLASH_CODE, FLASH_WINDOW, MMU_ENTRIES, MMU_PAGE, ROM, ROM_SIZE, RTC, RTC_SIZE, SRAM_CODE, SRAM_SIZE, Stale,
-};
+use crate::memory::{FLASH_CODE, FLASH_WINDOW, MMU_PAGE, ROM, ROM_SIZE, RTC, RTC_SIZE, SRAM_CODE, SRAM_SIZE, Stale};
 
 /// Bytes of code in one page.
 pub(super) const PAGE: u32 = 4096;
@@ -66,7 +64,11 @@ impl DecodedCode {
             }
         }
         const PAGES_OF_ENTRY: usize = MMU_PAGE / PAGE as usize;
-        for entry in (0..MMU_ENTRIES).filter(|entry| stale.entries >> entry & 1 == 1) {
+        // Most calls have no entry at all: walk the set bits, not the table.
+        let mut entries = stale.entries;
+        while entries != 0 {
+            let entry = entries.trailing_zeros() as usize;
+            entries &= entries - 1;
             let first = FLASH_PAGES + entry * PAGES_OF_ENTRY;
             self.pages[first..first + PAGES_OF_ENTRY].fill(None);
             // The page before may end in the first half of an instruction that ends here.
