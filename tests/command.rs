@@ -128,6 +128,21 @@ fn a_mistake_in_a_scenario_is_shown_with_file_and_line() {
 }
 
 #[test]
+fn fingerprints_of_a_file_are_the_same_as_pem_and_as_der() {
+    let folder = tempfile::tempdir().unwrap();
+    let issued = pinrig_certs::Recipe::Github.issue();
+    let (pem, der) = (folder.path().join("leaf.pem"), folder.path().join("leaf.der"));
+    fs::write(&pem, issued.to_pem()).unwrap();
+    fs::write(&der, issued.leaf()).unwrap();
+    for file in [pem, der] {
+        let text = stdout(&pinrig(&["fingerprint", file.to_str().unwrap()]));
+        for expected in [issued.sha1().to_string(), issued.sha256().to_string()] {
+            assert!(text.contains(&expected), "{}: {text}", file.display());
+        }
+    }
+}
+
+#[test]
 fn what_is_not_an_image_or_a_scenario_is_refused_before_anything_starts() {
     for (arguments, message) in [
         (&["run", "pin/mathces"][..], "did you mean `pin/matches`"),
