@@ -305,9 +305,11 @@ impl Runner {
             let pause = self.chip.run(self.chip.now() + SLICE);
             self.publish();
             self.send_frames();
-            self.write_tty();
+            let written = self.write_tty();
             let wait = match pause {
                 Pause::Deadline => Some(Duration::ZERO),
+                // Room in the transmit FIFO raises an interrupt, for which the hart may have gone to sleep.
+                Pause::Asleep(_) if written => Some(Duration::ZERO),
                 Pause::Held => None,
                 Pause::Asleep(until) => self.idle_time(until),
             };
@@ -365,8 +367,9 @@ impl Runner {
         }
     }
 
-    /// Hands the tty what it takes of what the chip has sent.
-    fn write_tty(&mut self) {
+    /// Hands the tty what it takes of what the chip has sent, and tells whether that was anything.
+    fn write_tty(&mut self) -> bool {
+        let mut written = false;
         loop {
             if self.outgoing.is_empty() {
                 self.outgoing.append(self.chip.sent());
@@ -374,12 +377,15 @@ impl Runner {
             }
             let (bytes, _) = self.outgoing.as_slices();
             if bytes.is_empty() {
-                return;
+                return written;
             }
             match rustix::io::write(&self.tty, bytes) {
-                Ok(length) => drop(self.outgoing.drain(..length)),
+                Ok(length) => {
+                    drop(self.outgoing.drain(..length));
+                    written = true;
+                }
                 Err(Errno::INTR) => {}
-                Err(_) => return,
+                Err(_) => return written,
             }
         }
     }
