@@ -7,8 +7,10 @@
 
 pub(crate) mod elf;
 mod forms;
+mod random;
 
 use forms::{Control, MEMORY, PLAIN, REGISTER_REGISTER};
+use random::Random;
 
 /// Where the code lies: SRAM1 on the instruction bus.
 pub(crate) const CODE: u32 = 0x4038_0000;
@@ -249,21 +251,7 @@ fn bytes(word: u32) -> impl Iterator<Item = u8> {
     word.to_le_bytes().into_iter().take(if is_long(word) { 4 } else { 2 })
 }
 
-/// SplitMix64 (Steele, Lea and Flood, 2014): the same numbers for the same seed.
-pub(crate) struct Random(pub(crate) u64);
-
 impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ mixed >> 31
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
     fn operand(&mut self) -> u32 {
         let corner = CORNERS.get(self.below(2 * CORNERS.len()));
         corner.copied().unwrap_or_else(|| self.next() as u32)
