@@ -1,0 +1,346 @@
+//! Espressif's own flasher against `pinrig virtual`: to esptool the virtual board is a board like any other.
+//!
+//! esptool is installed from PyPI into the target folder. Where that cannot be done, its tests say so and end; with
+//! `PINRIG_REQUIRE_CLIENTS` set, they fail.
+
+#![expect(clippy::unwrap_used, reason = "a test panics where it cannot go on")]
+#![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use espflash::flasher::{FlashData, FlashSettings};
+use espflash::image_format::ImageFormat;
+use espflash::image_format::idf::IdfBootloaderFormat;
+use espflash::target::{Chip, XtalFrequency};
+use serde_json::Value;
+
+const VERSION: &str = "5.6.0";
+/// A whole boot takes a second; a machine that is busy with other tests, longer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const STUB: &[&str] = &[];
+const NO_STUB: &[&str] = &["--no-stub"];
+
+#[test]
+fn it_identifies_the_chip_and_its_flash() {
+    let Some(esptool) = installed() else { return };
+    let board = Board::start(&["--boot", "download", "--mac", "02:12:34:56:78:9a", "--flash-size", "8"]);
+    for loader in [NO_STUB, STUB] {
+        let chip = board.esptool(esptool, loader, &["chip-id"]);
+        assert!(chip.contains("ESP32-C3 (QFN32) (revision v0.3)"), "{loader:?}: {chip}");
+        let mac = board.esptool(esptool, loader, &["read-mac"]);
+        assert!(mac.contains("02:12:34:56:78:9a"), "{loader:?}: {mac}");
+        let flash = board.esptool(esptool, loader, &["flash-id"]);
+        assert!(flash.contains("Detected flash size: 8MB"), "{loader:?}: {flash}");
+    }
+}
+
+#[test]
+fn its_stub_writes_verifies_reads_and_erases() {
+    writes_verifies_reads_and_erases(STUB);
+}
+
+#[test]
+fn the_mask_rom_alone_writes_verifies_reads_and_erases() {
+    writes_verifies_reads_and_erases(NO_STUB);
+}
+
+fn writes_verifies_reads_and_erases(loader: &[&str]) {
+    const START: usize = 0x1_0000;
+    const SECTOR: usize = 0x1000;
+    let Some(esptool) = installed() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("flash.bin");
+    let link = folder.path().join("tty");
+    let (first, second) = (folder.path().join("first.bin"), folder.path().join("second.bin"));
+    let read = folder.path().join("read.bin");
+    fs::write(&first, bytes(1, 5 * SECTOR)).unwrap();
+    fs::write(&second, bytes(2, 5 * SECTOR)).unwrap();
+    let path = |path: &Path| path.to_str().unwrap().to_owned();
+    let options = [
+        "--boot",
+        "download",
+        "--flash",
+        &path(&kept),
+        "--tty-link",
+        &path(&link),
+    ];
+
+    let board = Board::start(&options);
+    assert_eq!(
+        fs::read_link(&link).unwrap().to_str(),
+        board.opening["tty"].as_str(),
+        "the link leads to the tty"
+    );
+    let run = |command: &[&str]| board.esptool(esptool, loader, command);
+    for (file, option) in [(&first, "--compress"), (&second, "--no-compress")] {
+        let written = run(&["write-flash", option, "0x10000", &path(file)]);
+        assert!(written.contains("Hash of data verified"), "{written}");
+        let verified = run(&["verify-flash", "0x10000", &path(file)]);
+        assert!(verified.contains("successful"), "{verified}");
+        run(&["read-flash", "0x10000", "0x1200", &path(&read)]);
+        let expected = fs::read(file).unwrap();
+        assert!(
+            fs::read(&read).unwrap() == expected[..0x1200],
+            "{option}: what is read is not what was written"
+        );
+    }
+    run(&["erase-region", "0x11000", "0x1000"]);
+    let flash = board.stop(&kept);
+    let mut expected = vec![0xFF; 4 << 20];
+    expected[START..START + 5 * SECTOR].copy_from_slice(&fs::read(&second).unwrap());
+    expected[START + SECTOR..START + 2 * SECTOR].fill(0xFF);
+    let differs = flash.iter().zip(&expected).position(|(is, should)| is != should);
+    assert_eq!(
+        (flash.len(), differs),
+        (expected.len(), None),
+        "the flash as it was kept"
+    );
+    assert!(!link.is_symlink(), "the link is left behind");
+
+    // The next board has what the last one left. The mask ROM has no command that erases all.
+    let board = Board::start(&options);
+    board.esptool(esptool, STUB, &["erase-flash"]);
+    let flash = board.stop(&kept);
+    assert_eq!(flash.iter().position(|byte| *byte != 0xFF), None, "what is not erased");
+}
+
+#[test]
+fn over_rfc_2217_it_resets_flashes_and_starts_the_firmware() {
+    let Some(esptool) = installed() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    // Not from flash: an erased board restarts for ever and, having no baud rate, prints more than esptool can read.
+    let mut board = Board::start(&["--rfc2217", "--boot", "download"]);
+    let url = board.opening["rfc2217"].as_str().unwrap().to_owned();
+    let elf = fs::read(support::fixtures().join("firmware/pinrig-esp32c3-virtual.elf")).unwrap();
+    let mut arguments = vec!["write-flash".to_owned()];
+    for (address, data) in parts(&elf) {
+        let file = folder.path().join(format!("{address:x}.bin"));
+        fs::write(&file, data).unwrap();
+        arguments.extend([format!("{address:#x}"), file.to_str().unwrap().to_owned()]);
+    }
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let written = run_esptool(esptool, &url, ["default-reset", "hard-reset"], STUB, &arguments);
+    assert_eq!(written.matches("Hash of data verified").count(), 3, "{written}");
+
+    // A client that does not speak the protocol gets the bytes all the same.
+    let mut console = Console::connect(url.trim_start_matches("rfc2217://"));
+    let answer = console.ask_until("\n#t hello\n", "@t ok hello ");
+    assert!(answer.contains("firmware=pinrig-esp32c3"), "{answer}");
+    board.say("reset");
+    console.wait_for("rst:0x1 (POWERON),boot:0xc (SPI_FAST_FLASH_BOOT)");
+    console.wait_for("@- ready firmware=pinrig-esp32c3");
+}
+
+/// A `pinrig virtual`, killed on drop.
+struct Board {
+    child: Child,
+    // Held open, or the board would lose its standard output.
+    _stdout: BufReader<ChildStdout>,
+    opening: Value,
+}
+
+impl Board {
+    fn start(options: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_pinrig"))
+            .args(["virtual", "--json"])
+            .args(options)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let opening = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        Self {
+            child,
+            _stdout: stdout,
+            opening,
+        }
+    }
+
+    /// Runs esptool at the tty, which has no reset lines.
+    fn esptool(&self, esptool: &Path, loader: &[&str], command: &[&str]) -> String {
+        let tty = self.opening["tty"].as_str().unwrap();
+        run_esptool(esptool, tty, ["no-reset", "no-reset"], loader, command)
+    }
+
+    fn say(&mut self, line: &str) {
+        let mut stdin = self.child.stdin.as_ref().unwrap();
+        writeln!(stdin, "{line}").unwrap();
+    }
+
+    /// Ends the board as a service manager does; what it keeps of its flash.
+    fn stop(mut self, kept: &Path) -> Vec<u8> {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success(), "a signal is its proper end");
+        fs::read(kept).unwrap()
+    }
+}
+
+impl Drop for Board {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What esptool prints; it must succeed.
+fn run_esptool(esptool: &Path, port: &str, resets: [&str; 2], loader: &[&str], command: &[&str]) -> String {
+    let output = Command::new(esptool)
+        .args([
+            "--chip", "esp32c3", "--port", port, "--before", resets[0], "--after", resets[1],
+        ])
+        .args(loader)
+        .args(command)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "esptool {loader:?} {command:?}:\n{text}{errors}"
+    );
+    text
+}
+
+/// The board's console over TCP.
+struct Console {
+    stream: TcpStream,
+    text: String,
+}
+
+impl Console {
+    fn connect(address: &str) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        Self {
+            stream,
+            text: String::new(),
+        }
+    }
+
+    /// Sends `request` until there is a line with `marker`, since the board may still be booting; that line.
+    fn ask_until(&mut self, request: &str, marker: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.stream.write_all(request.as_bytes()).unwrap();
+            while self.receive() {
+                if let Some(line) = self.text.lines().find(|line| line.contains(marker)) {
+                    return line.to_owned();
+                }
+            }
+            assert!(Instant::now() < deadline, "no answer in {PATIENCE:?}: {}", self.text);
+        }
+    }
+
+    /// Waits until the console has shown `marker`, and drops what was up to it.
+    fn wait_for(&mut self, marker: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(at) = self.text.find(marker) {
+                self.text.drain(..at + marker.len());
+                return;
+            }
+            self.receive();
+            assert!(
+                Instant::now() < deadline,
+                "no {marker:?} in {PATIENCE:?}: {}",
+                self.text
+            );
+        }
+    }
+
+    /// Whether anything came within the read timeout.
+    fn receive(&mut self) -> bool {
+        let mut bytes = [0; 4096];
+        match self.stream.read(&mut bytes) {
+            Ok(0) => panic!("the serial server hung up; the console showed: {}", self.text),
+            Ok(length) => {
+                self.text.push_str(&String::from_utf8_lossy(&bytes[..length]));
+                true
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Bootloader, partition table and application, as any flasher writes them.
+fn parts(elf: &[u8]) -> Vec<(u32, Vec<u8>)> {
+    let data = FlashData::new(FlashSettings::default(), 0, None, Chip::Esp32c3, XtalFrequency::_40Mhz);
+    let image = IdfBootloaderFormat::new(elf, &data, None, None, None, None).unwrap();
+    let segments = ImageFormat::from(image).flash_segments();
+    segments.iter().map(|part| (part.addr, part.data().to_vec())).collect()
+}
+
+/// Bytes that no compression makes smaller.
+fn bytes(seed: u32, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9);
+    let mut next = || {
+        // xorshift32 (Marsaglia, "Xorshift RNGs").
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as u8
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+/// esptool in a virtual environment below the target folder, installed once.
+fn installed() -> Option<&'static Path> {
+    static ESPTOOL: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    match ESPTOOL.get_or_init(install) {
+        Ok(path) => Some(path),
+        Err(reason) => {
+            assert!(
+                std::env::var_os("PINRIG_REQUIRE_CLIENTS").is_none(),
+                "{reason}, and PINRIG_REQUIRE_CLIENTS is set"
+            );
+            eprintln!("skipped: {reason}");
+            None
+        }
+    }
+}
+
+fn install() -> Result<PathBuf, String> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("esptool-{VERSION}"));
+    let esptool = folder.join("bin/esptool");
+    let run = |program: &Path, arguments: &[&str]| -> Result<(), String> {
+        let shown = format!("{} {}", program.display(), arguments.join(" "));
+        let output = Command::new(program).args(arguments).stdin(Stdio::null()).output();
+        let output = output.map_err(|error| format!("`{shown}` cannot be run: {error}"))?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let last = errors.trim_end().lines().next_back().unwrap_or_default();
+        output
+            .status
+            .success()
+            .then_some(())
+            .ok_or_else(|| format!("`{shown}` failed: {last}"))
+    };
+    if run(&esptool, &["version"]).is_ok() {
+        return Ok(esptool);
+    }
+    run(
+        Path::new("python3"),
+        &["-m", "venv", "--clear", &folder.to_string_lossy()],
+    )?;
+    let package = format!("esptool=={VERSION}");
+    run(
+        &folder.join("bin/pip"),
+        &["install", "--quiet", "--disable-pip-version-check", &package],
+    )?;
+    run(&esptool, &["version"])?;
+    Ok(esptool)
+}
