@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::time::Duration;
@@ -82,10 +82,7 @@ impl Prints {
 }
 
 fn from_file(path: &Path) -> Result<CertificateDer<'static>, Box<dyn Error>> {
-    let mut bytes = Vec::new();
-    fs::File::open(path)
-        .and_then(|mut file| file.read_to_end(&mut bytes))
-        .map_err(|error| format!("{}: {error}", path.display()))?;
+    let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     if bytes.first() == Some(&0x30) {
         return Ok(CertificateDer::from(bytes));
     }
