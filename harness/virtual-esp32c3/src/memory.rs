@@ -15,6 +15,7 @@
 //! Misaligned loads and stores work in all of them, as on the chip, whose exception table has no misaligned causes
 //! (ESP32-C3 Technical Reference Manual, chapter 1, "Exception Causes").
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -57,13 +58,19 @@ const GRANULE: usize = 256;
 /// More changed ranges than this are not listed one by one.
 const MANY_RANGES: usize = 64;
 
+/// Bytes of flash that are copied when one of them changes. As large as [`MMU_PAGE`], so that a mapped page is one block.
+const FLASH_BLOCK: usize = MMU_PAGE;
+
 /// The chip's memories. Contents of RAM are zero at power-on, flash is erased (0xFF).
 #[derive(Clone)]
 pub struct Memory {
     rom: Arc<[u8]>,
     sram: Box<[u8; SRAM_SIZE as usize]>,
     rtc: Box<[u8; RTC_SIZE as usize]>,
+    /// Shared by all memories that were made from it, and never changed.
     flash: Arc<[u8]>,
+    /// By [`FLASH_BLOCK`]: what takes the place of `flash` since it was changed. Clones share a block until one changes it.
+    changed: Vec<Option<Arc<[u8]>>>,
     /// Offset in flash of what each entry maps, or [`UNMAPPED`].
     mmu: [usize; MMU_ENTRIES],
     sram_marks: Box<[bool; SRAM_SIZE as usize / GRANULE]>,
@@ -104,13 +111,14 @@ impl Memory {
         Self::with_flash(rom, vec![0xFF; flash_size].into())
     }
 
-    /// Memory with the given ROM and flash contents. The flash is shared until one of its holders changes it.
+    /// Memory with the given ROM and flash contents. The contents are shared; where they are changed, 64 KB are copied.
     #[must_use]
     pub fn with_flash(rom: Arc<[u8]>, flash: Arc<[u8]>) -> Self {
         Self {
             rom,
             sram: boxed(0),
             rtc: boxed(0),
+            changed: vec![None; flash.len().div_ceil(FLASH_BLOCK)],
             flash,
             mmu: [UNMAPPED; MMU_ENTRIES],
             sram_marks: boxed(false),
@@ -189,16 +197,37 @@ impl Memory {
         }
     }
 
-    /// The flash chip's contents.
+    /// Size of the flash chip in bytes.
     #[must_use]
-    pub fn flash(&self) -> &[u8] {
-        &self.flash
+    pub fn flash_size(&self) -> usize {
+        self.flash.len()
     }
 
-    /// The flash chip's contents to keep or to start another board from, without a copy.
+    /// A part of the flash chip's contents, cut to its size. It is copied only if it crosses a boundary of 64 KB.
+    #[must_use]
+    pub fn flash_part(&self, range: Range<usize>) -> Cow<'_, [u8]> {
+        let end = range.end.min(self.flash.len());
+        let start = range.start.min(end);
+        if start == end {
+            return Cow::default();
+        }
+        if start / FLASH_BLOCK == (end - 1) / FLASH_BLOCK {
+            return Cow::Borrowed(self.flash_within_block(start..end));
+        }
+        let mut part = Vec::with_capacity(end - start);
+        for range in blocks(start..end) {
+            part.extend_from_slice(self.flash_within_block(range));
+        }
+        Cow::Owned(part)
+    }
+
+    /// The flash chip's contents to keep or to start another board from. Without a copy if they never changed.
     #[must_use]
     pub fn flash_image(&self) -> Arc<[u8]> {
-        Arc::clone(&self.flash)
+        if self.changed.iter().all(Option::is_none) {
+            return Arc::clone(&self.flash);
+        }
+        self.flash_part(0..self.flash.len()).into()
     }
 
     /// Programs or erases: hands `range` of the flash (cut to its size) to `change`. The MMU's view follows at once.
@@ -208,14 +237,39 @@ impl Memory {
         if start == end {
             return;
         }
-        if let Some(part) = Arc::make_mut(&mut self.flash).get_mut(start..end) {
-            change(part);
+        if start / FLASH_BLOCK == (end - 1) / FLASH_BLOCK {
+            change(self.flash_within_block_mut(start..end));
+        } else {
+            let mut part = self.flash_part(start..end).into_owned();
+            change(&mut part);
+            for range in blocks(start..end) {
+                let from = &part[range.start - start..range.end - start];
+                self.flash_within_block_mut(range).copy_from_slice(from);
+            }
         }
         for (entry, &base) in self.mmu.iter().enumerate() {
             if base < end && start < base.saturating_add(MMU_PAGE) {
                 self.stale.entries |= self.flash_code & (1 << entry);
             }
         }
+    }
+
+    fn flash_within_block(&self, range: Range<usize>) -> &[u8] {
+        match &self.changed[range.start / FLASH_BLOCK] {
+            Some(block) => {
+                let base = range.start / FLASH_BLOCK * FLASH_BLOCK;
+                &block[range.start - base..range.end - base]
+            }
+            None => &self.flash[range],
+        }
+    }
+
+    fn flash_within_block_mut(&mut self, range: Range<usize>) -> &mut [u8] {
+        let index = range.start / FLASH_BLOCK;
+        let base = index * FLASH_BLOCK;
+        let end = self.flash.len().min(base + FLASH_BLOCK);
+        let block = self.changed[index].get_or_insert_with(|| Arc::from(&self.flash[base..end]));
+        &mut Arc::make_mut(block)[range.start - base..range.end - base]
     }
 
     /// Loses what a power cycle loses: RAM and MMU table. Flash stays.
@@ -237,7 +291,7 @@ impl Memory {
         }
         let offset = address.wrapping_sub(FLASH_DATA) as usize;
         if offset < FLASH_WINDOW as usize && offset % MMU_PAGE <= MMU_PAGE - N {
-            return chunk(&self.flash, self.mmu[offset / MMU_PAGE] + offset % MMU_PAGE);
+            return self.read_mapped(self.mmu[offset / MMU_PAGE], offset % MMU_PAGE);
         }
         self.read_elsewhere(address)
     }
@@ -263,12 +317,21 @@ impl Memory {
         }
     }
 
+    /// Reads flash at `offset` in the page that begins at `base`, in which it lies wholly.
+    #[inline(always)]
+    fn read_mapped<const N: usize>(&self, base: usize, offset: usize) -> Option<[u8; N]> {
+        match self.changed.get(base / FLASH_BLOCK)? {
+            None => chunk(&self.flash, base + offset),
+            Some(block) => chunk(block, offset),
+        }
+    }
+
     /// Byte by byte, since a misaligned access may begin in one MMU page and end in the next.
     fn read_flash<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         let mut bytes = [0; N];
         for (offset, byte) in (offset..).zip(&mut bytes) {
             let base = *self.mmu.get(offset / MMU_PAGE)?;
-            *byte = *self.flash.get(base + offset % MMU_PAGE)?;
+            [*byte] = self.read_mapped(base, offset % MMU_PAGE)?;
         }
         Some(bytes)
     }
@@ -435,6 +498,13 @@ fn mark(marks: &mut [bool], base: u32, range: &Range<u32>) {
         let granule = |address: u32| (address.clamp(base, end - 1) - base) as usize / GRANULE;
         marks[granule(first)..=granule(last)].fill(true);
     }
+}
+
+/// Cuts a range of flash at the boundaries of its blocks.
+fn blocks(range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let first = range.start / FLASH_BLOCK;
+    (first..range.end.div_ceil(FLASH_BLOCK))
+        .map(move |block| range.start.max(block * FLASH_BLOCK)..range.end.min((block + 1) * FLASH_BLOCK))
 }
 
 #[inline(always)]

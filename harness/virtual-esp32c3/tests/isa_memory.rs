@@ -84,7 +84,7 @@ fn a_short_rom_or_flash_does_not_answer_beyond_its_end() {
     assert_eq!(memory.load(0x3C00_0000, Width::Byte), None);
     memory.map(128, Some(0));
     memory.flash_modify(4..100, |bytes| bytes.fill(0));
-    assert_eq!(memory.flash(), [0xFF, 0xFF, 0xFF, 0xFF, 0, 0]);
+    assert_eq!(memory.flash_part(0..100)[..], [0xFF, 0xFF, 0xFF, 0xFF, 0, 0]);
 }
 
 #[test]
@@ -131,7 +131,34 @@ fn flash_contents_are_shared_until_changed() {
     let mut other = Memory::with_flash(Arc::from([]), Arc::clone(&before));
     memory.flash_modify(0..1, |bytes| bytes[0] = 1);
     other.flash_modify(0..1, |bytes| bytes[0] = 2);
-    assert_eq!((before[0], memory.flash()[0], other.flash()[0]), (0xFF, 1, 2));
+    let byte = |memory: &Memory| memory.flash_part(0..1)[0];
+    assert_eq!((before[0], byte(&memory), byte(&other)), (0xFF, 1, 2));
+}
+
+#[test]
+fn clones_share_flash_by_blocks_and_keep_to_themselves() {
+    let contents: Vec<u8> = (0..0x3_8000u32).map(|at| (at / 7) as u8).collect();
+    let mut first = Memory::with_flash(Arc::from([]), contents.clone().into());
+    first.map(0, Some(1));
+    // Across two boundaries, from the first block into the third.
+    first.flash_modify(0xFFFC..0x2_0004, |bytes| {
+        assert_eq!(bytes, &contents[0xFFFC..0x2_0004]);
+        bytes.fill(0x11);
+    });
+    let mut second = first.clone();
+    second.flash_modify(0x1_0000..0x1_0004, |bytes| bytes.fill(0x22));
+    first.flash_modify(0x3_7FFF..0x4_0000, |bytes| bytes.fill(0x33));
+
+    let mut expected = contents;
+    expected[0xFFFC..0x2_0004].fill(0x11);
+    let (mut of_first, mut of_second) = (expected.clone(), expected);
+    of_first[0x3_7FFF] = 0x33;
+    of_second[0x1_0000..0x1_0004].fill(0x22);
+    assert!(first.flash_image()[..] == of_first);
+    assert!(second.flash_image()[..] == of_second);
+    assert_eq!(first.flash_part(0x3_7FFE..usize::MAX)[..], of_first[0x3_7FFE..]);
+    assert_eq!(first.load(0x3C00_0000, Width::Word), Some(0x1111_1111));
+    assert_eq!(second.load(0x3C00_0000, Width::Word), Some(0x2222_2222));
 }
 
 #[test]
@@ -145,7 +172,7 @@ fn power_cycle_clears_ram_and_mmu_but_not_flash() {
     assert_eq!(memory.load(DATA, Width::Word), Some(0));
     assert_eq!(memory.load(0x5000_0000, Width::Word), Some(0));
     assert_eq!(memory.load(0x3C00_0000, Width::Word), None);
-    assert_eq!(memory.flash()[0], 1);
+    assert_eq!(memory.flash_part(0..1)[0], 1);
 }
 
 /// A loop of two rounds: the first executes an instruction, then overwrites it through the data bus.
@@ -304,4 +331,20 @@ fn code_goes_on_from_page_to_page() {
     let mut machine = Machine::new(&code);
     machine.run(3000);
     assert_eq!((machine.a0(), machine.hart.pc()), (3000, CODE + 12_000));
+}
+
+#[test]
+fn clones_go_their_own_ways_from_shared_code() {
+    let mut first = Machine::new(&[ADDI_A0_1, ADDI_A0_1, ADDI_A0_1, NOP]);
+    first.run(3);
+    let mut second = first.clone();
+    // One changes code that both have decoded, the other decodes what neither has.
+    second.put(CODE + 4, &[ADDI_A0_16]);
+    for machine in [&mut first, &mut second] {
+        machine.hart.set_pc(CODE);
+        machine.hart.set_register(10, 0);
+    }
+    first.run(4);
+    second.run(3);
+    assert_eq!((first.a0(), second.a0()), (3, 18));
 }

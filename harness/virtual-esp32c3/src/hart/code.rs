@@ -1,6 +1,8 @@
 //! The decoded code that the hart keeps: pages of [`Op`]s, one slot for every even address. Addresses enter, pages leave;
 //! what changed in memory empties slots again.
 
+use std::sync::Arc;
+
 use super::decode::Op;
 use crate::memory::{FLASH_CODE, FLASH_WINDOW, MMU_PAGE, ROM, ROM_SIZE, RTC, RTC_SIZE, SRAM_CODE, SRAM_SIZE, Stale};
 
@@ -24,10 +26,10 @@ const RTC_PAGES: usize = SRAM_PAGES + (SRAM_SIZE / PAGE) as usize;
 const FLASH_PAGES: usize = RTC_PAGES + (RTC_SIZE / PAGE) as usize;
 const PAGES: usize = FLASH_PAGES + (FLASH_WINDOW / PAGE) as usize;
 
-/// All decoded code.
+/// All decoded code. Clones share pages until one of them decodes or forgets something in a page.
 #[derive(Debug, Clone)]
 pub(super) struct DecodedCode {
-    pages: Vec<Option<Box<Page>>>,
+    pages: Vec<Option<Arc<Page>>>,
 }
 
 impl DecodedCode {
@@ -39,12 +41,17 @@ impl DecodedCode {
 
     /// The page that holds `pc`; `None` where nothing can be executed.
     #[inline]
-    pub(super) fn page(&mut self, pc: u32) -> Option<&mut Page> {
-        let slot = self.pages.get_mut(index(pc)?)?;
-        if slot.is_none() {
-            *slot = Some(empty_page());
+    pub(super) fn page(&mut self, pc: u32) -> Option<&Page> {
+        let page = self.pages.get_mut(index(pc)?)?;
+        Some(page.get_or_insert_with(empty_page))
+    }
+
+    /// Keeps the instruction at `pc`.
+    #[cold]
+    pub(super) fn keep(&mut self, pc: u32, op: Op) {
+        if let Some(page) = index(pc).and_then(|index| self.pages.get_mut(index)) {
+            Arc::make_mut(page.get_or_insert_with(empty_page))[slot(pc)] = op;
         }
-        slot.as_deref_mut()
     }
 
     /// Forgets what no longer agrees with memory.
@@ -58,7 +65,7 @@ impl DecodedCode {
             let mut address = range.start.wrapping_sub(3) & !1;
             while address < range.end {
                 if let Some(page) = index(address).and_then(|index| self.pages.get_mut(index)?.as_mut()) {
-                    page[(address % PAGE / 2) as usize] = Op::EMPTY;
+                    forget(page, slot(address));
                 }
                 address += 2;
             }
@@ -75,7 +82,7 @@ impl DecodedCode {
             if entry > 0
                 && let Some(before) = &mut self.pages[first - 1]
             {
-                before[SLOTS - 1] = Op::EMPTY;
+                forget(before, SLOTS - 1);
             }
         }
     }
@@ -89,10 +96,19 @@ fn index(pc: u32) -> Option<usize> {
     })
 }
 
-#[cold]
-fn empty_page() -> Box<Page> {
-    match vec![Op::EMPTY; SLOTS].into_boxed_slice().try_into() {
-        Ok(page) => page,
-        Err(_) => unreachable!("the vector was made with that many slots"),
+/// The slot of an address in its page.
+fn slot(pc: u32) -> usize {
+    (pc % PAGE / 2) as usize
+}
+
+/// Empties a slot; what is empty already stays shared.
+fn forget(page: &mut Arc<Page>, slot: usize) {
+    if page[slot] != Op::EMPTY {
+        Arc::make_mut(page)[slot] = Op::EMPTY;
     }
+}
+
+#[cold]
+fn empty_page() -> Arc<Page> {
+    Arc::new([Op::EMPTY; SLOTS])
 }

@@ -56,17 +56,16 @@ fn run_uninterrupted<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, 
         hart.pc = base.wrapping_add(cursor.slot << 1);
         hart.now = until - cursor.left;
         let Leave::Whole = leave else { continue };
-        let Some(op) = page.get_mut(cursor.slot as usize) else {
+        let Some(&op) = page.get(cursor.slot as usize) else {
             continue;
         };
         if op.code == Code::Empty {
             match decode_at(memory, hart.pc, base) {
-                Ok(decoded) => *op = decoded,
+                Ok(op) => hart.code.keep(hart.pc, op),
                 Err(address) => return trap(hart, Cause::InstructionAccessFault, address),
             }
             continue;
         }
-        let op = *op;
         match execute_whole(hart, memory, bus, op) {
             After::Next => {}
             After::Look => return None,

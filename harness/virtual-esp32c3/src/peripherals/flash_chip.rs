@@ -26,7 +26,7 @@ impl FlashChip {
         data: &[u8],
         length: usize,
     ) -> Vec<u8> {
-        let size = memory.flash().len();
+        let size = memory.flash_size();
         let address = address as usize % size.max(1);
         let reset_enabled = std::mem::take(&mut self.reset_enabled);
         match opcode {
@@ -61,8 +61,13 @@ impl FlashChip {
             }
             0x5A => return (0..length).map(|at| parameter(address + at, size)).collect(),
             0x03 | 0x0B | 0x3B | 0x6B | 0xBB | 0xEB => {
-                let flash = memory.flash();
-                return (0..length).map(|at| flash[(address + at) % size]).collect();
+                let mut read = Vec::with_capacity(length);
+                while read.len() < length {
+                    // Beyond the end it begins again.
+                    let at = (address + read.len()) % size;
+                    read.extend_from_slice(&memory.flash_part(at..at + length - read.len()));
+                }
+                return read;
             }
             0x02 | 0x32 if self.take_write_enable() => program(memory, address, data),
             0x20 if self.take_write_enable() => erase(memory, address, 0x1000),
@@ -100,11 +105,7 @@ fn erase(memory: &mut Memory, address: usize, size: usize) {
     let start = address / size * size;
     // A block that is erased already need not be copied from the image that boards share.
     let range = start..start + size;
-    if memory
-        .flash()
-        .get(range.clone())
-        .is_some_and(|block| block.iter().all(|byte| *byte == 0xFF))
-    {
+    if memory.flash_part(range.clone()).iter().all(|byte| *byte == 0xFF) {
         return;
     }
     memory.flash_modify(range, |block| block.fill(0xFF));

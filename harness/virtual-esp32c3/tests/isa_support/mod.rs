@@ -25,7 +25,7 @@ pub(crate) const CLOCK: u32 = 0x6000_0010;
 pub(crate) const REMAP: u32 = 0x6000_0014;
 
 /// The bus of the tests.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct TestBus {
     pub(crate) value: u32,
     pub(crate) line: Option<u8>,
@@ -80,7 +80,7 @@ impl Bus for TestBus {
 }
 
 /// A hart, its memory and its bus.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Machine {
     pub(crate) hart: Hart,
     pub(crate) memory: Memory,
