@@ -107,6 +107,18 @@ impl Chip {
         }
     }
 
+    /// The far end of a pin (0..=21) drives it to a level, or with `None` lets go of it. On a pad with several drivers low
+    /// wins. The pins keep what drives them through resets; the boot button of [`Chip::set_lines`] is on GPIO9.
+    pub fn set_pin(&mut self, pin: u8, level: Option<bool>) {
+        self.peripherals.drive_pin(pin, level);
+    }
+
+    /// Levels at the pins, GPIO0 in bit 0, as a meter would show them.
+    #[must_use]
+    pub fn pins(&self) -> u32 {
+        self.peripherals.gpio.pads()
+    }
+
     /// Runs until the chip's clock stands at `until`, or until it has nothing to do.
     pub fn run(&mut self, until: u64) -> Pause {
         loop {

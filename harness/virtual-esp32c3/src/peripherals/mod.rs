@@ -14,20 +14,26 @@ mod timer_group;
 mod systimer;
 mod interrupt_matrix;
 mod sha;
-mod simple;
+mod gpio;
+mod settings;
+mod analog;
+mod apb;
 mod openeth;
 
 use crate::bus::{AfterStore, Bus, Fault, Width};
 use crate::log::{HardwareEvent, Log, ResetCause};
 use crate::memory::Memory;
+use analog::AnalogBus;
+use apb::ApbControl;
 use cache::{Cache, MmuTable};
 use efuse::Efuse;
+use gpio::Gpio;
 use interrupt_matrix::InterruptMatrix;
 use openeth::OpenEth;
 use registers::Registers;
 use rtc_cntl::RtcControl;
+use settings::Settings;
 use sha::Sha;
-use simple::{AnalogBus, ApbControl, Gpio, Settings};
 use spi_flash::SpiFlash;
 use systimer::SystemTimer;
 use timer_group::TimerGroup;
@@ -85,6 +91,7 @@ pub(crate) trait Peripheral {
 
 /// Peripherals that interrupt, with the number of their first source and the mask of their sources.
 const SOURCE_OPENETH: u32 = 0;
+const SOURCE_GPIO: u32 = 16;
 const SOURCE_UART0: u32 = 21;
 const SOURCE_UART1: u32 = 22;
 const SOURCE_USB: u32 = 26;
@@ -111,7 +118,6 @@ pub(crate) struct Peripherals {
     fe: Settings,
     pub(crate) rtc: RtcControl,
     efuse: Efuse,
-    io_mux: Settings,
     analog: AnalogBus,
     nrx: Settings,
     bb: Settings,
@@ -150,7 +156,7 @@ pub(crate) struct PeripheralOptions {
 /// Calls a method on every peripheral.
 macro_rules! each {
     ($self:ident, $name:ident => $call:expr) => {{
-        each!(@ $self, $name, $call, uart0 uart1 spi1 spi0 gpio fe2 fe efuse io_mux analog nrx bb timer_group0
+        each!(@ $self, $name, $call, uart0 uart1 spi1 spi0 gpio fe2 fe efuse analog nrx bb timer_group0
             timer_group1 systimer apb sha saradc usb system sensitive matrix cache mmu openeth assist_debug);
     }};
     (@ $self:ident, $name:ident, $call:expr, $($field:ident)*) => {
@@ -166,12 +172,11 @@ impl Peripherals {
             uart1: Uart::new(0x6001_0000, false),
             spi1: SpiFlash::new(0x6000_2000),
             spi0: Settings::new(0x6000_3000, 0x400, &[0x00..=0x54, 0x98..=0xE0, 0x3FC..=0x3FC]),
-            gpio: Gpio::new(0x6000_4000),
+            gpio: Gpio::new(0x6000_4000, 0x6000_9000),
             fe2: Settings::new(0x6000_5000, 0x1000, &[0xF0..=0xF0]),
             fe: Settings::new(0x6000_6000, 0x1000, &[0x90..=0x90]),
             rtc: RtcControl::new(0x6000_8000),
             efuse: Efuse::new(0x6000_8800, options.mac, options.revision),
-            io_mux: Settings::new(0x6000_9000, 0x100, &[0x00..=0xFC]),
             analog: AnalogBus::new(0x6000_E000),
             nrx: Settings::new(0x6001_C000, 0x1000, &[0xCD4..=0xCD4]),
             bb: Settings::new(0x6001_D000, 0x1000, &[0x54..=0x54]),
@@ -210,6 +215,7 @@ impl Peripherals {
             .or(self.rtc.take_reset())
             .or(self.timer_group0.take_reset())
             .or(self.timer_group1.take_reset());
+        self.wire_uarts(now);
         self.refresh();
     }
 
@@ -261,6 +267,29 @@ impl Peripherals {
         self.refresh();
     }
 
+    /// The far end of a pin drives it, or lets go of it.
+    pub(crate) fn drive_pin(&mut self, pin: u8, level: Option<bool>) {
+        self.gpio.drive(u32::from(pin), level);
+        self.refresh();
+    }
+
+    /// Brings what the UARTs have sent to those that listen at the same pad.
+    fn wire_uarts(&mut self, now: u64) {
+        for (from, bytes) in [
+            (gpio::SIGNAL_U0, self.uart0.take_emitted()),
+            (gpio::SIGNAL_U1, self.uart1.take_emitted()),
+        ] {
+            if bytes.is_empty() {
+                continue;
+            }
+            for (to, uart) in [(gpio::SIGNAL_U0, &mut self.uart0), (gpio::SIGNAL_U1, &mut self.uart1)] {
+                if self.gpio.connects(from, to) {
+                    uart.receive(&bytes, now);
+                }
+            }
+        }
+    }
+
     /// Takes the sources' levels over and notes the next event.
     fn refresh(&mut self) {
         let from_cpu = (0..4).fold(0, |levels, n| {
@@ -269,6 +298,7 @@ impl Peripherals {
         let levels = self.openeth.interrupts() << SOURCE_OPENETH
             | self.uart0.interrupts() << SOURCE_UART0
             | self.uart1.interrupts() << SOURCE_UART1
+            | self.gpio.interrupts() << SOURCE_GPIO
             | self.usb.interrupts() << SOURCE_USB
             | self.rtc.interrupts() << SOURCE_RTC
             | self.timer_group0.interrupts() << SOURCE_TIMER_GROUP0
@@ -291,7 +321,7 @@ impl Peripherals {
             0x6_0006 => &mut self.fe,
             0x6_0008 if offset >= 0x800 => return Some((&mut self.efuse, offset - 0x800)),
             0x6_0008 => &mut self.rtc,
-            0x6_0009 => &mut self.io_mux,
+            0x6_0009 => return Some((&mut self.gpio, gpio::IO_MUX + offset)),
             0x6_000E => &mut self.analog,
             0x6_0010 => &mut self.uart1,
             0x6_001C => &mut self.nrx,
@@ -443,6 +473,7 @@ impl Bus for Peripherals {
         let before = (self.matrix.presented(), self.next_event);
         self.write_word(memory, now, address & !3, word);
         self.requested_reset = self.requested_reset.or(self.rtc.take_reset());
+        self.wire_uarts(now);
         self.refresh();
         let changed = before != (self.matrix.presented(), self.next_event)
             || self.requested_reset.is_some()
@@ -460,18 +491,19 @@ impl Bus for Peripherals {
 
     fn gpio_csr_read(&mut self, _now: u64, csr: u16) -> u32 {
         match csr {
-            0x803 => self.gpio.enabled(),
-            0x804 => self.gpio.levels(),
-            _ => self.gpio.out(),
+            0x803 => self.gpio.cpu_enable(),
+            0x804 => self.gpio.cpu_in(),
+            _ => self.gpio.cpu_out(),
         }
     }
 
     fn gpio_csr_write(&mut self, _now: u64, csr: u16, value: u32) {
         match csr {
-            0x803 => self.gpio.set_enabled(value),
-            0x805 => self.gpio.set_out(value),
+            0x803 => self.gpio.set_cpu_enable(value),
+            0x805 => self.gpio.set_cpu_out(value),
             _ => {}
         }
+        self.refresh();
     }
 }
 

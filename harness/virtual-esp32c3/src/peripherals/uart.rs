@@ -45,6 +45,8 @@ pub(crate) struct Uart {
     incoming: VecDeque<u8>,
     /// Sent to the far end, not yet taken.
     outgoing: VecDeque<u8>,
+    /// Sent since it was last asked for, for whoever listens at the same pad.
+    emitted: Vec<u8>,
     /// When the receiver times out.
     timeout: Option<u64>,
     /// When the threshold is looked at again after its interrupt was cleared. Not at once: the ROM clears and enables it with
@@ -65,6 +67,7 @@ impl Uart {
             transmit: VecDeque::new(),
             incoming: VecDeque::new(),
             outgoing: VecDeque::new(),
+            emitted: Vec::new(),
             timeout: None,
             recheck: None,
             edges: 0,
@@ -85,6 +88,11 @@ impl Uart {
     /// What the far end takes from.
     pub(crate) fn outgoing(&mut self) -> &mut VecDeque<u8> {
         &mut self.outgoing
+    }
+
+    /// What has been sent since this was last called.
+    pub(crate) fn take_emitted(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.emitted)
     }
 
     /// Moves on what was held up because the far end took nothing.
@@ -153,8 +161,11 @@ impl Uart {
         {
             if self.registers.get(0x20) & CONF0_LOOPBACK != 0 {
                 self.incoming.push_back(byte);
-            } else if self.connected {
-                self.outgoing.push_back(byte);
+            } else {
+                self.emitted.push(byte);
+                if self.connected {
+                    self.outgoing.push_back(byte);
+                }
             }
         }
         if had_any && self.transmit.is_empty() {

@@ -1,0 +1,55 @@
+//! The bus to the analog parts (regi2c): commands enter, a byte of one of the parts leaves. The parts themselves do nothing.
+
+use super::registers::Registers;
+use super::{Context, Peripheral};
+
+/// The bus to the analog parts (regi2c): each command reads or writes a byte of one of them.
+#[derive(Debug, Clone)]
+pub(crate) struct AnalogBus {
+    registers: Registers,
+    bytes: std::collections::HashMap<u16, u8>,
+}
+
+impl AnalogBus {
+    pub(crate) fn new(base: u32) -> Self {
+        Self {
+            registers: Registers::new(base, 0x100),
+            bytes: std::collections::HashMap::new(),
+        }
+    }
+}
+
+impl Peripheral for AnalogBus {
+    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
+        const BBPLL_CAL_DONE: u32 = 1 << 24;
+        match offset {
+            0x00 | 0x04 => {
+                let command = self.registers.get(offset);
+                let byte = self.bytes.get(&(command as u16)).copied().unwrap_or(0);
+                command & 0xFFFF | u32::from(byte) << 16
+            }
+            0x40 => self.registers.get(offset) | BBPLL_CAL_DONE,
+            0x44 | 0x48 => self.registers.get(offset),
+            _ => context.unmodelled_read(&self.registers, offset),
+        }
+    }
+
+    fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
+        const WRITE: u32 = 1 << 24;
+        match offset {
+            0x00 | 0x04 => {
+                self.registers.set(offset, value);
+                if value & WRITE != 0 {
+                    self.bytes.insert(value as u16, (value >> 16) as u8);
+                }
+            }
+            0x40..=0x48 => self.registers.set(offset, value),
+            _ => context.unmodelled_write(&mut self.registers, offset, value),
+        }
+    }
+
+    fn reset(&mut self, _now: u64) {
+        self.registers.reset();
+        self.bytes.clear();
+    }
+}

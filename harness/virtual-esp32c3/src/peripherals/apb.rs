@@ -1,0 +1,55 @@
+//! APB control, with the random number generator's data register. A seed enters, settings and random words leave; it never
+//! asks the host for randomness.
+
+use super::registers::Registers;
+use super::{Context, Peripheral};
+
+/// APB control, with the random number generator's data register and the mark by which firmware knows an emulator.
+#[derive(Debug, Clone)]
+pub(crate) struct ApbControl {
+    registers: Registers,
+    random: u64,
+}
+
+impl ApbControl {
+    /// Random numbers come from `seed` alone.
+    pub(crate) fn new(base: u32, seed: u64) -> Self {
+        Self {
+            registers: Registers::new(base, 0x400),
+            random: seed,
+        }
+    }
+
+    /// The next number of Steele, Lea and Flood's SplitMix64.
+    fn random(&mut self) -> u32 {
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ mixed >> 31) as u32
+    }
+}
+
+impl Peripheral for ApbControl {
+    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
+        match offset {
+            0xB0 => self.random(),
+            // "QEMU", where Espressif's emulator shows it.
+            0x3F8 => 0x5145_4D55,
+            0x00..=0xD0 | 0x3FC => self.registers.get(offset),
+            _ => context.unmodelled_read(&self.registers, offset),
+        }
+    }
+
+    fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
+        match offset {
+            0xB0 | 0x3F8 => {}
+            0x00..=0xD0 | 0x3FC => self.registers.set(offset, value),
+            _ => context.unmodelled_write(&mut self.registers, offset, value),
+        }
+    }
+
+    fn reset(&mut self, _now: u64) {
+        self.registers.reset();
+    }
+}

@@ -1,0 +1,348 @@
+//! GPIO and IO_MUX: 22 pads with pulls, drivers and input buffers, the matrix between pads and peripheral signals, the
+//! CPU's own eight lines, and interrupts on levels and edges. Levels of the far ends and of peripheral signals enter; pad
+//! levels, interrupts and the reason to wake leave. It knows neither what a far end is nor what a peripheral does.
+//!
+//! Several drivers on one pad make a wired AND: low wins. A pad that nobody drives or pulls reads low. Slew, drive strength,
+//! input filters, synchronisers and the settings for sleep are kept and make no difference.
+//! (ESP32-C3 Technical Reference Manual, chapter "IO MUX and GPIO Matrix".)
+
+use super::registers::Registers;
+use super::{Context, Peripheral};
+
+/// Number of pads.
+pub(crate) const PINS: usize = 22;
+/// A bit for each pad.
+pub(crate) const ALL: u32 = (1 << PINS) - 1;
+/// Where the registers of IO_MUX begin, for [`Peripheral::read`] and [`Peripheral::write`].
+pub(crate) const IO_MUX: u32 = 0x1000;
+
+/// Output signals by their numbers in FUNCn_OUT_SEL, and input signals with the same numbers.
+pub(crate) const SIGNAL_U0: u32 = 6;
+pub(crate) const SIGNAL_U1: u32 = 9;
+/// The first of the CPU's eight lines.
+const SIGNAL_CPU: u32 = 28;
+/// The pad follows GPIO_OUT and GPIO_ENABLE.
+const SIGNAL_GPIO: u32 = 128;
+/// What FUNCn_IN_SEL says for an input that is always high, and always low.
+const ALWAYS_HIGH: u32 = 0x1E;
+const ALWAYS_LOW: u32 = 0x1F;
+/// The pads that are UART0's without the matrix (function 0).
+const PAD_U0RXD: u32 = 20;
+const PAD_U0TXD: u32 = 21;
+
+const OUT: u32 = 0x04;
+const ENABLE: u32 = 0x20;
+const PIN0: u32 = 0x74;
+const IN_SEL: u32 = 0x154;
+const OUT_SEL: u32 = 0x554;
+
+const PIN_OPEN_DRAIN: u32 = 1 << 2;
+const PIN_INTERRUPT: u32 = 1 << 13;
+const PIN_NMI: u32 = 1 << 14;
+
+const IN_INVERT: u32 = 1 << 5;
+const IN_THROUGH_MATRIX: u32 = 1 << 6;
+const OUT_INVERT: u32 = 1 << 8;
+const OUT_ENABLE_IS_GPIOS: u32 = 1 << 9;
+const OUT_ENABLE_INVERT: u32 = 1 << 10;
+
+const MUX_PULL_DOWN: u32 = 1 << 7;
+const MUX_PULL_UP: u32 = 1 << 8;
+const MUX_INPUT: u32 = 1 << 9;
+
+/// The pin of the boot button, and the others that are strapping pins, with their bits in GPIO_STRAP.
+const BOOT: u32 = 9;
+const STRAPPING: [(u32, u32); 3] = [(2, 1 << 0), (8, 1 << 2), (BOOT, 1 << 3)];
+const STRAPPING_BOOT: u32 = 1 << 3;
+/// Pins that the board pulls up; the button pulls its own low.
+const BOARD_PULLS: u32 = 1 << 8 | 1 << BOOT;
+
+/// The pads and all that leads to them.
+#[derive(Debug, Clone)]
+pub(crate) struct Gpio {
+    registers: Registers,
+    mux: Registers,
+    /// Pads that something outside drives, and to what level.
+    driven: u32,
+    driven_high: u32,
+    strapping: u32,
+    /// The CPU's lines: output enable and level (CSRs 0x803, 0x805).
+    cpu_enable: u32,
+    cpu_out: u32,
+    /// Levels of the pads, and what the chip's input buffers make of them.
+    pads: u32,
+    inputs: u32,
+    /// GPIO_STATUS: edges since they were cleared, and levels.
+    status: u32,
+}
+
+impl Gpio {
+    pub(crate) fn new(base: u32, mux_base: u32) -> Self {
+        let mut gpio = Self {
+            registers: Registers::new(base, 0xFFC),
+            mux: Registers::new(mux_base, 0x100),
+            driven: 0,
+            driven_high: 0,
+            strapping: 0,
+            cpu_enable: 0,
+            cpu_out: 0,
+            pads: 0,
+            inputs: 0,
+            status: 0,
+        };
+        gpio.reset(0);
+        gpio
+    }
+
+    /// The far end of a pin drives it, or lets go of it. Pins that do not exist are ignored.
+    pub(crate) fn drive(&mut self, pin: u32, level: Option<bool>) {
+        if pin as usize >= PINS {
+            return;
+        }
+        let bit = 1 << pin;
+        self.driven = self.driven & !bit | u32::from(level.is_some()) << pin;
+        self.driven_high = self.driven_high & !bit | u32::from(level == Some(true)) << pin;
+        self.settle();
+    }
+
+    /// The boot button's line.
+    pub(crate) fn set_boot(&mut self, level: bool) {
+        self.drive(BOOT, if level { None } else { Some(false) });
+    }
+
+    /// Samples the strapping pins, as nothing but the far ends and the board's resistors hold them.
+    pub(crate) fn strap(&mut self) {
+        let levels = self.driven & self.driven_high | !self.driven & BOARD_PULLS;
+        let high = |pin: u32| levels >> pin & 1 != 0;
+        self.strapping = STRAPPING
+            .iter()
+            .filter(|(pin, _)| high(*pin))
+            .fold(0, |strapping, (_, bit)| strapping | bit);
+    }
+
+    /// Whether the strapping says to start from flash.
+    pub(crate) fn boots_from_flash(&self) -> bool {
+        self.strapping & STRAPPING_BOOT != 0
+    }
+
+    /// Levels of the pads, as somebody with a meter would see them.
+    pub(crate) fn pads(&self) -> u32 {
+        self.pads
+    }
+
+    /// The CPU's lines: the pads that the matrix connects to them.
+    pub(crate) fn cpu_in(&self) -> u32 {
+        (0..8).fold(0, |lines, line| {
+            lines | u32::from(self.input(SIGNAL_CPU + line).unwrap_or(false)) << line
+        })
+    }
+
+    pub(crate) fn cpu_out(&self) -> u32 {
+        self.cpu_out
+    }
+
+    pub(crate) fn cpu_enable(&self) -> u32 {
+        self.cpu_enable
+    }
+
+    pub(crate) fn set_cpu_out(&mut self, lines: u32) {
+        self.cpu_out = lines & 0xFF;
+        self.settle();
+    }
+
+    pub(crate) fn set_cpu_enable(&mut self, lines: u32) {
+        self.cpu_enable = lines & 0xFF;
+        self.settle();
+    }
+
+    /// The pad that the matrix connects to a peripheral's input, if it is one.
+    fn input_pad(&self, signal: u32) -> Option<u32> {
+        let config = self.registers.get(IN_SEL + 4 * signal);
+        let pad = config & 0x1F;
+        (config & IN_THROUGH_MATRIX != 0 && (pad as usize) < PINS).then_some(pad)
+    }
+
+    /// The level that the matrix brings to a peripheral's input; `None` if the matrix is bypassed.
+    fn input(&self, signal: u32) -> Option<bool> {
+        let config = self.registers.get(IN_SEL + 4 * signal);
+        let level = match config & 0x1F {
+            ALWAYS_HIGH => true,
+            ALWAYS_LOW => false,
+            pad => self.inputs >> pad & 1 != 0,
+        };
+        (config & IN_THROUGH_MATRIX != 0).then_some(level != (config & IN_INVERT != 0))
+    }
+
+    /// Whether what leaves the output of one peripheral arrives at the input of another over a pad: the numbers of the
+    /// signals as in the matrix.
+    pub(crate) fn connects(&self, from: u32, to: u32) -> bool {
+        let Some(pad) = self.input_pad(to) else {
+            return false;
+        };
+        let config = self.mux.get(4 + 4 * pad);
+        let direct = from == SIGNAL_U0 && pad == PAD_U0TXD && function(config) == 0;
+        let routed = function(config) == 1 && self.registers.get(OUT_SEL + 4 * pad) & 0xFF == from;
+        config & MUX_INPUT != 0 && (direct || routed)
+    }
+
+    /// What the chip drives a pad to, if it does.
+    fn driver(&self, pin: u32) -> Option<bool> {
+        let bit = |word: u32| word >> pin & 1 != 0;
+        let enable = bit(self.registers.get(ENABLE));
+        let select = self.registers.get(OUT_SEL + 4 * pin);
+        let (level, enabled) = match (function(self.mux.get(4 + 4 * pin)), pin, select & 0xFF) {
+            // UART lines at rest are high; bytes on them take no time.
+            (0, PAD_U0TXD, _) => (true, true),
+            (0, PAD_U0RXD, _) => (false, false),
+            (_, _, SIGNAL_GPIO) => (bit(self.registers.get(OUT)), enable),
+            (_, _, signal) => {
+                let (level, enabled) = self.output(signal);
+                (
+                    level,
+                    if select & OUT_ENABLE_IS_GPIOS != 0 {
+                        enable
+                    } else {
+                        enabled
+                    },
+                )
+            }
+        };
+        let level = level != (select & OUT_INVERT != 0);
+        let enabled = enabled != (select & OUT_ENABLE_INVERT != 0);
+        let open_drain = self.registers.get(PIN0 + 4 * pin) & PIN_OPEN_DRAIN != 0;
+        (enabled && !(open_drain && level)).then_some(level)
+    }
+
+    /// Level and output enable of a peripheral's output signal. Those that are not modelled are low.
+    fn output(&self, signal: u32) -> (bool, bool) {
+        match signal {
+            SIGNAL_U0 | SIGNAL_U1 => (true, true),
+            SIGNAL_CPU..36 => {
+                let line = signal - SIGNAL_CPU;
+                (self.cpu_out >> line & 1 != 0, self.cpu_enable >> line & 1 != 0)
+            }
+            _ => (false, true),
+        }
+    }
+
+    /// Works the levels out anew, and latches the edges.
+    fn settle(&mut self) {
+        let (mut pads, mut inputs) = (0, 0);
+        for pin in 0..PINS as u32 {
+            let config = self.mux.get(4 + 4 * pin);
+            let outside = (self.driven >> pin & 1 != 0).then_some(self.driven_high >> pin & 1 != 0);
+            let level = match (self.driver(pin), outside) {
+                (Some(inside), Some(outside)) => inside && outside,
+                (Some(level), None) | (None, Some(level)) => level,
+                (None, None) => config & MUX_PULL_UP != 0 || config & MUX_PULL_DOWN == 0 && BOARD_PULLS >> pin & 1 != 0,
+            };
+            pads |= u32::from(level) << pin;
+            inputs |= u32::from(level && config & MUX_INPUT != 0) << pin;
+        }
+        let (rose, fell) = (inputs & !self.inputs, self.inputs & !inputs);
+        self.pads = pads;
+        self.inputs = inputs;
+        for pin in 0..PINS as u32 {
+            let config = self.registers.get(PIN0 + 4 * pin);
+            let edges = match config >> 7 & 7 {
+                1 => rose,
+                2 => fell,
+                3 => rose | fell,
+                _ => 0,
+            };
+            self.status |= edges & 1 << pin | u32::from(self.at_level(config, pin)) << pin;
+        }
+    }
+
+    /// Whether a pin set to interrupt on a level is at it.
+    fn at_level(&self, config: u32, pin: u32) -> bool {
+        let level = self.inputs >> pin & 1 != 0;
+        match config >> 7 & 7 {
+            4 => !level,
+            5 => level,
+            _ => false,
+        }
+    }
+
+    /// The pins that interrupt, among those enabled by this bit of GPIO_PINn.
+    fn interrupting(&self, enable: u32) -> u32 {
+        // Asked after every store to any register.
+        if self.status == 0 {
+            return 0;
+        }
+        (0..PINS as u32).fold(0, |pins, pin| {
+            let enabled = self.registers.get(PIN0 + 4 * pin) & enable != 0;
+            pins | (u32::from(enabled) << pin & self.status)
+        })
+    }
+
+    fn write_mux(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
+        match offset {
+            // PIN_CTRL (clock outputs), the pads, DATE.
+            0x00..=0x58 | 0xFC => self.mux.set(offset, value),
+            _ => context.unmodelled_write(&mut self.mux, offset, value),
+        }
+    }
+}
+
+impl Peripheral for Gpio {
+    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
+        match offset {
+            0x38 => self.strapping,
+            0x3C => self.inputs,
+            0x44 => self.status,
+            0x5C => self.interrupting(PIN_INTERRUPT),
+            0x60 => self.interrupting(PIN_NMI),
+            // What GPIO_STATUS would hold next.
+            0x14C => self.status,
+            // Write-only, and nothing for SDIO.
+            0x08 | 0x0C | 0x24 | 0x28 | 0x48 | 0x4C | 0x64 => 0,
+            0x00 | OUT | 0x1C | ENABLE | 0x74..=0xD8 | 0x154..=0x350 | 0x554..=0x5B8 | 0x62C | 0x6FC | 0xF20 => {
+                self.registers.get(offset)
+            }
+            IO_MUX..=0x1058 | 0x10FC => self.mux.get(offset - IO_MUX),
+            IO_MUX.. => context.unmodelled_read(&self.mux, offset - IO_MUX),
+            _ => context.unmodelled_read(&self.registers, offset),
+        }
+    }
+
+    fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
+        let (out, enable) = (self.registers.get(OUT), self.registers.get(ENABLE));
+        match offset {
+            0x08 => self.registers.set(OUT, out | value),
+            0x0C => self.registers.set(OUT, out & !value),
+            0x24 => self.registers.set(ENABLE, enable | value),
+            0x28 => self.registers.set(ENABLE, enable & !value),
+            0x44 => self.status = value & ALL,
+            0x48 => self.status |= value & ALL,
+            // A level that is still there comes back at once.
+            0x4C => self.status &= !value,
+            // Read-only.
+            0x38 | 0x3C | 0x5C | 0x60 | 0x64 | 0x14C => {}
+            0x00 | OUT | 0x1C | ENABLE | 0x74..=0xD8 | 0x154..=0x350 | 0x554..=0x5B8 | 0x62C | 0x6FC | 0xF20 => {
+                self.registers.set(offset, value);
+            }
+            IO_MUX.. => self.write_mux(offset - IO_MUX, value, context),
+            _ => context.unmodelled_write(&mut self.registers, offset, value),
+        }
+        self.settle();
+    }
+
+    fn reset(&mut self, _now: u64) {
+        self.registers.reset();
+        self.mux.reset();
+        self.cpu_enable = 0;
+        self.cpu_out = 0;
+        self.settle();
+        self.status = 0;
+    }
+
+    fn interrupts(&self) -> u64 {
+        u64::from(self.interrupting(PIN_INTERRUPT) != 0) | u64::from(self.interrupting(PIN_NMI) != 0) << 1
+    }
+}
+
+/// The function that IO_MUX selects: 0 is the pad's own, 1 the GPIO matrix.
+fn function(config: u32) -> u32 {
+    config >> 12 & 7
+}
