@@ -111,7 +111,19 @@ enum Command {
     Lines { enable: bool, boot: bool },
     Frame(Vec<u8>),
     Flash(Sender<Arc<[u8]>>),
+    Snapshot(Sender<Snapshot>),
+    Restore { snapshot: Box<Snapshot>, said: Vec<u8> },
     Stop,
+}
+
+/// A board as it stood at one moment: the chip with its memories and peripherals, and what it had logged. Boards that are
+/// restored from it share its memory until they write.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    chip: Chip,
+    log: Vec<LogEntry>,
+    /// Sent by the chip, not yet taken by the tty.
+    outgoing: VecDeque<u8>,
 }
 
 /// A queue into the board's thread, with a bell that wakes it.
@@ -144,6 +156,16 @@ impl VirtualBoard {
             seed: config.seed,
             console: config.console,
         })?;
+        let new = Snapshot {
+            chip,
+            log: Vec::new(),
+            outgoing: VecDeque::new(),
+        };
+        Self::start_from(new, ethernet)
+    }
+
+    fn start_from(snapshot: Snapshot, ethernet: Option<FrameSink>) -> Result<Self, BoardError> {
+        let Snapshot { chip, log, outgoing } = snapshot;
         let (controller, terminal, tty) = open_pty().map_err(BoardError::Pty)?;
         let bell = rustix::event::eventfd(
             0,
@@ -152,7 +174,11 @@ impl VirtualBoard {
         .map_err(|error| BoardError::Pty(error.into()))?;
         let bell = Arc::new(bell);
         let (queue, commands) = channel();
-        let shared = Arc::new(Mutex::new(Shared::default()));
+        let shared = Shared {
+            log,
+            ..Shared::default()
+        };
+        let shared = Arc::new(Mutex::new(shared));
         let mut runner = Runner {
             chip,
             tty: controller,
@@ -160,7 +186,9 @@ impl VirtualBoard {
             commands,
             ethernet,
             shared: Arc::clone(&shared),
-            outgoing: VecDeque::new(),
+            outgoing,
+            unread_since: None,
+            spins: 0,
         };
         let thread = std::thread::Builder::new()
             .name("virtual-esp32c3".to_owned())
@@ -218,6 +246,31 @@ impl VirtualBoard {
         answer
             .recv()
             .expect("the board's thread runs as long as the board exists")
+    }
+
+    /// The board as it stands now. It runs on.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let (reply, answer) = channel();
+        self.control.send(Command::Snapshot(reply));
+        answer
+            .recv()
+            .expect("the board's thread runs as long as the board exists")
+    }
+
+    /// Goes on from `snapshot`, whatever this board was doing. `said` goes to the tty first: what the other board had already
+    /// said, for whoever is to see a board that has booted.
+    pub fn restore(&self, snapshot: &Snapshot, said: Vec<u8>) {
+        let snapshot = Box::new(snapshot.clone());
+        self.control.send(Command::Restore { snapshot, said });
+    }
+
+    /// A second board that stands where this one does, with a tty and a network of its own. Both run on.
+    ///
+    /// # Errors
+    /// As [`VirtualBoard::start`].
+    pub fn fork(&self, ethernet: Option<FrameSink>) -> Result<Self, BoardError> {
+        Self::start_from(self.snapshot(), ethernet)
     }
 
     /// Hardware events so far, in order.
@@ -287,6 +340,9 @@ impl fmt::Debug for VirtualBoard {
 const SLICE: u64 = CYCLES_PER_SECOND / 1000;
 /// Bytes that may wait at the chip before the tty pushes back.
 const WAITING: usize = 1024;
+/// When the tty has taken nothing for this long, nobody reads it: the board then talks into the void, as a real one does,
+/// instead of waiting for ever in the middle of a line.
+const UNREAD: Duration = Duration::from_secs(2);
 
 /// The board's thread.
 struct Runner {
@@ -297,15 +353,24 @@ struct Runner {
     ethernet: Option<FrameSink>,
     shared: Arc<Mutex<Shared>>,
     outgoing: VecDeque<u8>,
+    /// Since when the tty takes nothing of what waits for it.
+    unread_since: Option<Instant>,
+    /// Slices in a row that ended in a loop that only waits, with nothing going in or out.
+    spins: u32,
 }
 
 impl Runner {
     fn run(&mut self) {
         loop {
-            let pause = self.chip.run(self.chip.now() + SLICE);
+            let mut pause = self.chip.run(self.chip.now() + SLICE);
             self.publish();
-            self.send_frames();
+            let sent = self.send_frames();
             let written = self.write_tty();
+            if sent || written {
+                self.spins = 0;
+            } else if pause == Pause::Deadline {
+                pause = self.rest();
+            }
             let wait = match pause {
                 Pause::Deadline => Some(Duration::ZERO),
                 // Room in the transmit FIFO raises an interrupt, for which the hart may have gone to sleep.
@@ -318,11 +383,25 @@ impl Runner {
             if let Pause::Asleep(until) = pause {
                 self.wake(slept.elapsed(), until);
             }
-            self.read_tty();
+            if self.read_tty() {
+                self.spins = 0;
+            }
             if !self.obey() {
                 return;
             }
         }
+    }
+
+    /// Lets a hart that has only waited for some time rest between its looks, or it would keep one of the host's processors
+    /// busy for nothing. Input ends the rest at once, and the chip's own timers are not missed.
+    fn rest(&mut self) -> Pause {
+        const PATIENCE: u32 = 20;
+        const REST: u64 = 40 * SLICE;
+        self.spins = if self.chip.is_spinning() { self.spins + 1 } else { 0 };
+        if self.spins < PATIENCE {
+            return Pause::Deadline;
+        }
+        Pause::Asleep(self.chip.next_event().min(self.chip.now() + REST))
     }
 
     /// How long the thread waits when the hart sleeps until this time: the chip's idle time passes as the host's does. To
@@ -344,11 +423,14 @@ impl Runner {
             return;
         }
         let mut flags = PollFlags::empty();
+        let mut time = time;
         if self.chip.waiting() < WAITING {
             flags |= PollFlags::IN;
         }
         if !self.outgoing.is_empty() {
             flags |= PollFlags::OUT;
+            let unread = self.unread_since.map(|since| UNREAD.saturating_sub(since.elapsed()));
+            time = [time, unread].into_iter().flatten().min();
         }
         let mut files = [PollFd::new(&*self.bell, PollFlags::IN), PollFd::new(&self.tty, flags)];
         // An interrupted wait is as good as a short one: the time that has passed is measured.
@@ -356,15 +438,21 @@ impl Runner {
         let _ready = poll(&mut files, time.as_ref());
     }
 
-    fn read_tty(&mut self) {
+    /// Takes what the chip has room for, and tells whether that was anything.
+    fn read_tty(&mut self) -> bool {
         let mut bytes = [0; 512];
+        let mut taken = false;
         while self.chip.waiting() < WAITING {
             match rustix::io::read(&self.tty, &mut bytes) {
-                Ok(length) if length > 0 => self.chip.receive(bytes.get(..length).unwrap_or(&[])),
+                Ok(length) if length > 0 => {
+                    self.chip.receive(bytes.get(..length).unwrap_or(&[]));
+                    taken = true;
+                }
                 Err(Errno::INTR) => {}
-                _ => return,
+                _ => break,
             }
         }
+        taken
     }
 
     /// Hands the tty what it takes of what the chip has sent, and tells whether that was anything.
@@ -382,20 +470,54 @@ impl Runner {
             match rustix::io::write(&self.tty, bytes) {
                 Ok(length) => {
                     drop(self.outgoing.drain(..length));
+                    self.unread_since = None;
                     written = true;
                 }
                 Err(Errno::INTR) => {}
-                Err(_) => return written,
+                Err(_) => {
+                    let since = *self.unread_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() < UNREAD {
+                        return written;
+                    }
+                    self.outgoing.clear();
+                    written = true;
+                }
             }
         }
     }
 
-    fn send_frames(&mut self) {
+    /// Hands over the frames that have left the chip, and tells whether there was any.
+    fn send_frames(&mut self) -> bool {
+        let mut sent = false;
         while let Some(frame) = self.chip.sent_frame() {
             if let Some(ethernet) = &mut self.ethernet {
                 ethernet(&frame);
             }
+            sent = true;
         }
+        sent
+    }
+
+    fn snapshot(&mut self) -> Snapshot {
+        self.publish();
+        Snapshot {
+            chip: self.chip.clone(),
+            log: self.shared.lock().unwrap_or_else(PoisonError::into_inner).log.clone(),
+            outgoing: self.outgoing.clone(),
+        }
+    }
+
+    fn restore(&mut self, snapshot: Snapshot, said: Vec<u8>) {
+        self.chip = snapshot.chip;
+        self.outgoing = said.into();
+        self.outgoing.extend(snapshot.outgoing);
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        for entry in &snapshot.log {
+            shared
+                .log_watchers
+                .retain(|watcher| watcher.send(entry.clone()).is_ok());
+        }
+        shared.log.extend(snapshot.log);
     }
 
     fn publish(&mut self) {
@@ -424,6 +546,8 @@ impl Runner {
                 Command::Frame(frame) => self.chip.receive_frame(frame),
                 // Whoever asked may have given up.
                 Command::Flash(reply) => drop(reply.send(self.chip.flash())),
+                Command::Snapshot(reply) => drop(reply.send(self.snapshot())),
+                Command::Restore { snapshot, said } => self.restore(*snapshot, said),
                 Command::Stop => return false,
             }
         }

@@ -222,6 +222,17 @@ impl Chip {
         self.hart.now()
     }
 
+    /// When the chip's hardware does something next, whatever its hart does; `u64::MAX` if it does nothing.
+    #[must_use]
+    pub fn next_event(&self) -> u64 {
+        self.peripherals.next_event()
+    }
+
+    /// Runs some instructions, and tells whether they were a loop that only waits: for the time, or for a device.
+    pub(crate) fn is_spinning(&mut self) -> bool {
+        !self.held && !self.stuck && crate::spin::is_spinning(self)
+    }
+
     /// Cycles of the clock that the hart slept.
     #[must_use]
     pub fn idle(&self) -> u64 {

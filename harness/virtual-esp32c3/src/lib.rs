@@ -14,10 +14,13 @@ pub mod rom;
 pub mod log;
 mod peripherals;
 pub mod chip;
+mod spin;
 mod auto_reset;
 mod board;
 mod serial_server;
 
-pub use board::{BoardConfig, BoardError, BoardLines, BoardStats, ConsolePort, FrameSender, FrameSink, VirtualBoard};
+pub use board::{
+    BoardConfig, BoardError, BoardLines, BoardStats, ConsolePort, FrameSender, FrameSink, Snapshot, VirtualBoard,
+};
 pub use log::{HardwareEvent, LogEntry, ResetCause};
 pub use serial_server::{SerialServer, SerialServerError};
