@@ -117,8 +117,8 @@ fn writes_verifies_reads_and_erases(loader: &[&str]) {
 fn over_rfc_2217_it_resets_flashes_and_starts_the_firmware() {
     let Some(esptool) = installed() else { return };
     let folder = tempfile::tempdir().unwrap();
-    // Not from flash: an erased board restarts for ever and, having no baud rate, prints more than esptool can read.
-    let mut board = Board::start(&["--rfc2217", "--boot", "download"]);
+    // Erased, and started from its flash: it restarts for ever, and says so.
+    let mut board = Board::start(&["--rfc2217"]);
     let url = board.opening["rfc2217"].as_str().unwrap().to_owned();
     let elf = fs::read(support::fixtures().join("firmware/pinrig-esp32c3-virtual.elf")).unwrap();
     let mut arguments = vec!["write-flash".to_owned()];

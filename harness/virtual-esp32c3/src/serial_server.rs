@@ -1,8 +1,9 @@
 //! A USB-UART bridge over TCP: RFC 2217 clients get the board's tty and its reset lines. What enters: a board and an
 //! address. What leaves: the tty's bytes, and EN and GPIO9 by way of the auto-reset circuit. It knows no flasher.
 //!
-//! One client has the port at a time, as with a real one; others wait until it has gone. The tty has no speed, so every
-//! baud rate is accepted.
+//! One client has the port at a time, as with a real one; others wait until it has gone. The tty has no speed, so every baud rate
+//! is accepted; what the board says reaches the client no faster than the client's baud rate allows, but for a short burst, since
+//! clients rely on it: a board without firmware restarts for ever, and would bury them.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -107,6 +108,40 @@ impl fmt::Debug for SerialServer {
 /// Bytes that may wait for the client, or for the tty, before the other side has to wait.
 const WAITING: usize = 16 * 1024;
 
+/// Bytes that may go to the client at once, however low its baud rate is.
+const BURST: f64 = 4096.0;
+
+/// How much may go to the client by now.
+#[derive(Debug)]
+struct Pace {
+    bytes: f64,
+    at: Instant,
+}
+
+impl Pace {
+    fn new(now: Instant) -> Self {
+        Self { bytes: BURST, at: now }
+    }
+
+    /// Whole bytes that may go now at `baud`: ten bits each, with start and stop.
+    fn allowance(&mut self, baud: u32, now: Instant) -> usize {
+        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.at = now;
+        self.bytes = (self.bytes + passed * f64::from(baud) / 10.0).min(BURST);
+        self.bytes as usize
+    }
+
+    fn spend(&mut self, bytes: usize) {
+        self.bytes -= bytes as f64;
+    }
+
+    /// How long it takes until a good part of the burst is there again.
+    fn refill(&self, baud: u32) -> Duration {
+        let missing = (BURST / 16.0 - self.bytes).max(0.0);
+        Duration::from_secs_f64(missing * 10.0 / f64::from(baud.max(1)))
+    }
+}
+
 /// The server's thread.
 struct Bridge {
     listener: TcpListener,
@@ -123,6 +158,7 @@ struct Client {
     /// On the way to the client, with the protocol's own messages in it.
     to_client: VecDeque<u8>,
     to_tty: VecDeque<u8>,
+    pace: Pace,
 }
 
 /// The client has closed, or lost, its connection.
@@ -132,6 +168,8 @@ impl Bridge {
     fn run(&mut self) {
         while !self.wait() {
             if let Some(levels) = self.circuit.update(Instant::now()) {
+                // At a line with a speed, what the chip said before its reset would have been read while it was held.
+                let _flushed = tcflush(&self.tty, QueueSelector::IFlush);
                 self.apply(levels);
             }
             match &mut self.client {
@@ -151,8 +189,11 @@ impl Bridge {
     fn wait(&self) -> bool {
         let mut tty = PollFlags::empty();
         let mut stream = PollFlags::empty();
+        let mut refill = None;
         if let Some(client) = &self.client {
-            tty.set(PollFlags::IN, client.to_client.len() < WAITING);
+            let left = client.pace.refill(client.protocol.settings().baud_rate);
+            refill = (!left.is_zero()).then(|| Instant::now() + left);
+            tty.set(PollFlags::IN, refill.is_none() && client.to_client.len() < WAITING);
             tty.set(PollFlags::OUT, !client.to_tty.is_empty());
             stream.set(PollFlags::IN, client.to_tty.len() < WAITING);
             stream.set(PollFlags::OUT, !client.to_client.is_empty());
@@ -165,7 +206,8 @@ impl Bridge {
                 files.push(PollFd::new(&self.tty, tty));
             }
         }
-        let time = self.circuit.due().map(|due| {
+        let due = [self.circuit.due(), refill].into_iter().flatten().min();
+        let time = due.map(|due| {
             let left = due.saturating_duration_since(Instant::now());
             // Rounded up, so that the time is over when the wait is.
             Timespec::try_from(left + Duration::from_micros(100)).unwrap_or_default()
@@ -197,6 +239,7 @@ impl Bridge {
             protocol,
             to_client: VecDeque::new(),
             to_tty: VecDeque::new(),
+            pace: Pace::new(Instant::now()),
         });
     }
 
@@ -207,10 +250,15 @@ impl Bridge {
             return Ok(());
         };
         write_tty(&self.tty, &mut client.to_tty);
-        let mut bytes = [0; 4096];
+        let mut bytes = [0; BURST as usize];
         while client.to_client.len() < WAITING {
-            match rustix::io::read(&self.tty, &mut bytes) {
-                Ok(length) if length > 0 => client.protocol.write_data(bytes.get(..length).unwrap_or(&[])),
+            let baud = client.protocol.settings().baud_rate;
+            let allowed = client.pace.allowance(baud, Instant::now());
+            match rustix::io::read(&self.tty, bytes.get_mut(..allowed).unwrap_or(&mut [])) {
+                Ok(length) if length > 0 => {
+                    client.pace.spend(length);
+                    client.protocol.write_data(bytes.get(..length).unwrap_or(&[]));
+                }
                 Err(Errno::INTR) => continue,
                 _ => break,
             }
