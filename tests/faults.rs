@@ -7,7 +7,7 @@ mod support;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use pinrig::board::{Bench, Board, BootMode, Route, VirtualBench};
+use pinrig::board::{Bench, Board, BootMode, Route, Start, VirtualBench};
 use pinrig::deadline::Deadline;
 use pinrig::device::{Answer, Device, DeviceError, MachineLine, Said};
 use pinrig::image::Image;
@@ -115,7 +115,7 @@ struct Rig {
 
 impl Rig {
     fn start() -> Self {
-        let bench = VirtualBench::new();
+        let bench = VirtualBench::new(Start::Forked);
         let image = Image::load(&support::firmware()).unwrap();
         bench.prepare(&image, &mut Quiet).unwrap();
         let route = Route {

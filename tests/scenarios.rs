@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use pinrig::board::VirtualBench;
+use pinrig::board::{Start, VirtualBench};
 use pinrig::image::Image;
 use pinrig::run::{Limits, Outcome, Runner};
 use pinrig::scenario::{self, Scenario};
@@ -51,7 +51,7 @@ impl Rig {
     fn set_up() -> Result<Self, String> {
         let image = Image::load(&support::firmware()).map_err(|error| error.to_string())?;
         let rig = Self {
-            bench: VirtualBench::new(),
+            bench: VirtualBench::new(Start::Forked),
             image,
         };
         rig.runner(&support::out()).flash().map_err(|error| error.to_string())?;

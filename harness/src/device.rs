@@ -21,6 +21,9 @@ pub struct Device {
     console: Console,
 }
 
+/// How the line begins with which the firmware says that it has booted.
+pub const READY: &str = "@- ready ";
+
 /// What `hello` and the ready line say of the firmware.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Identity {

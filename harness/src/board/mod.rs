@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub use console::Console;
-pub use virtual_bench::VirtualBench;
+pub use virtual_bench::{Start, VirtualBench};
 
 use crate::image::Image;
 use flash::{FlashProgress, FlashReport};

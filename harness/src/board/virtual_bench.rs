@@ -1,42 +1,114 @@
 //! The bench of virtual boards: any number of them, each on a network of its own.
 //!
 //! What enters: an image, then a [`Route`] for each board. What leaves: boards like any other. The image goes through
-//! the mask ROM's loader once, into the flash of the first board; the others start with a copy of that flash.
+//! the mask ROM's loader once, into the flash of the first board, which then boots once; the others are copies of it as it
+//! stood when its firmware was ready. Whoever looks at a copy's console sees the boot, since what the first board said is said again.
 
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use virtual_esp32c3::{BoardConfig, HardwareEvent, VirtualBoard};
-use virtual_lan::{Join, Lan, LanConfig, What};
+use virtual_esp32c3::{BoardConfig, HardwareEvent, Snapshot, VirtualBoard};
+use virtual_lan::{FramePort, Join, Lan, LanConfig, What};
 
 use super::flash::{self, FlashProgress, FlashReport};
 use super::{Bench, Board, BoardError, BootMode, Console, LinkSettings, RecordedFile, Recorder, Reset, Route};
+use crate::deadline::Deadline;
+use crate::device::READY;
 use crate::image::Image;
 
 /// The name of the network, which is wired and has none; the transcript shows it.
 const NETWORK: &str = "pinrig";
 /// Where the scenario's name leads: an address of TEST-NET-1 (RFC 5737), beyond the gateway, as the real server is.
 const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
+/// How long the first board may take to boot. If it does not, each board boots by itself, and its scenario tells what it saw.
+const BOOT: Duration = Duration::from_secs(10);
 
 /// Boards in software.
 #[derive(Default)]
 pub struct VirtualBench {
-    flashed: Mutex<Option<Arc<[u8]>>>,
+    start: Start,
+    prepared: Mutex<Option<Prepared>>,
+}
+
+/// How the boards of a [`VirtualBench`] come to be running.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Start {
+    /// As copies of one board that has booted.
+    #[default]
+    Forked,
+    /// Each boots by itself.
+    Cold,
+}
+
+/// What the boards start from.
+#[derive(Clone)]
+struct Prepared {
+    flash: Arc<[u8]>,
+    booted: Option<Arc<Booted>>,
+}
+
+/// A board whose firmware is ready, and what it said on the way there.
+struct Booted {
+    snapshot: Snapshot,
+    console: Vec<u8>,
+    frames: Vec<Vec<u8>>,
 }
 
 impl fmt::Debug for VirtualBench {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VirtualBench").finish_non_exhaustive()
+        f.debug_struct("VirtualBench")
+            .field("start", &self.start)
+            .finish_non_exhaustive()
     }
 }
 
 impl VirtualBench {
     /// A bench whose boards have empty flash.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(start: Start) -> Self {
+        Self {
+            start,
+            prepared: Mutex::default(),
+        }
     }
+}
+
+/// Boots a board from `flash`; `None` if it does not come to its ready line.
+fn boot(flash: Arc<[u8]>) -> Result<Option<Booted>, BoardError> {
+    let frames = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&frames);
+    let board = start(
+        flash,
+        Box::new(move |frame| {
+            sink.lock().unwrap_or_else(PoisonError::into_inner).push(frame.to_vec());
+        }),
+    )?;
+    let mut console = Console::open(board.tty())?;
+    board.power_cycle(true);
+    let deadline = Deadline::after("the ready line of the board that the others are copies of", BOOT);
+    while let Ok(line) = console.next_line(&deadline) {
+        if line.text.starts_with(READY) {
+            let snapshot = board.snapshot();
+            let console = console.chunks().into_iter().flat_map(|chunk| chunk.bytes).collect();
+            let frames = std::mem::take(&mut *frames.lock().unwrap_or_else(PoisonError::into_inner));
+            return Ok(Some(Booted {
+                snapshot,
+                console,
+                frames,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+fn start(flash: Arc<[u8]>, to_network: virtual_esp32c3::FrameSink) -> Result<VirtualBoard, BoardError> {
+    let config = BoardConfig {
+        flash,
+        ..BoardConfig::default()
+    };
+    VirtualBoard::start(config, Some(to_network)).map_err(|error| BoardError::Virtual(error.to_string()))
 }
 
 impl Bench for VirtualBench {
@@ -45,26 +117,27 @@ impl Bench for VirtualBench {
     }
 
     fn prepare(&self, image: &Image, progress: &mut dyn FlashProgress) -> Result<FlashReport, BoardError> {
-        let mut flashed = self.flashed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         let mut config = BoardConfig::default();
-        if let Some(contents) = flashed.take() {
-            config.flash = contents;
+        if let Some(earlier) = prepared.take() {
+            config.flash = earlier.flash;
         }
         let board = VirtualBoard::start(config, None).map_err(|error| BoardError::Virtual(error.to_string()))?;
-        let mut lines = VirtualLines(Arc::new(board));
-        lines.reset(BootMode::Download)?;
-        let (report, _port) = flash::flash(lines.0.tty(), image, progress)?;
-        *flashed = Some(lines.0.flash());
+        board.power_cycle(false);
+        let (report, _port) = flash::flash(board.tty(), image, progress)?;
+        let flash = board.flash();
+        drop(board);
+        let booted = match self.start {
+            Start::Forked => boot(Arc::clone(&flash))?.map(Arc::new),
+            Start::Cold => None,
+        };
+        *prepared = Some(Prepared { flash, booted });
         Ok(report)
     }
 
     fn board(&self, route: &Route) -> Result<Board, BoardError> {
-        let flash = self.flashed.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let flash = flash.ok_or(BoardError::NotPrepared)?;
-        let config = BoardConfig {
-            flash,
-            ..BoardConfig::default()
-        };
+        let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Prepared { flash, booted } = prepared.ok_or(BoardError::NotPrepared)?;
         let network = LanConfig {
             names: vec![(route.host.clone(), SERVER)],
             joins: vec![Join {
@@ -86,8 +159,7 @@ impl Bench for VirtualBench {
         })
         .map_err(|error| BoardError::Network(error.to_string()))?;
         let port = lan.port();
-        let board = VirtualBoard::start(config, Some(Box::new(move |frame: &[u8]| port.send(frame))))
-            .map_err(|error| BoardError::Virtual(error.to_string()))?;
+        let board = start(flash, Box::new(move |frame| port.send(frame)))?;
         *to_board.lock().unwrap_or_else(PoisonError::into_inner) = Some(board.ethernet());
         let board = Arc::new(board);
         Ok(Board {
@@ -96,20 +168,33 @@ impl Bench for VirtualBench {
                 network: NETWORK.to_owned(),
                 connect_to: None,
             },
-            reset: Box::new(VirtualLines(Arc::clone(&board))),
+            reset: Box::new(VirtualLines {
+                board: Arc::clone(&board),
+                booted: booted.map(|booted| (booted, lan.port())),
+            }),
             recorder: Box::new(VirtualRecorder { board, lan }),
         })
     }
 }
 
 /// The reset and strapping lines of a virtual board.
-struct VirtualLines(Arc<VirtualBoard>);
+struct VirtualLines {
+    board: Arc<VirtualBoard>,
+    /// In place of the first boot, and where the frames of that boot go.
+    booted: Option<(Arc<Booted>, FramePort)>,
+}
 
 impl Reset for VirtualLines {
     fn reset(&mut self, mode: BootMode) -> Result<(), BoardError> {
-        let gpio9 = mode == BootMode::Flash;
-        self.0.set_lines(false, gpio9);
-        self.0.set_lines(true, gpio9);
+        match (mode, self.booted.take()) {
+            (BootMode::Flash, Some((booted, network))) => {
+                for frame in &booted.frames {
+                    network.send(frame);
+                }
+                self.board.restore(&booted.snapshot, booted.console.clone());
+            }
+            _ => self.board.power_cycle(mode == BootMode::Flash),
+        }
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use std::{io, thread};
 
 use clap::Args;
-use pinrig::board::{Bench, VirtualBench};
+use pinrig::board::{Bench, Start, VirtualBench};
 use pinrig::image::Image;
 use pinrig::report::json::JsonReport;
 use pinrig::report::terminal::TerminalReport;
@@ -41,6 +41,9 @@ pub(super) struct Options {
     /// Keep the evidence of passes too
     #[arg(long, global = true)]
     keep: bool,
+    /// Boot each virtual board by itself, instead of copying one that has booted
+    #[arg(long, global = true)]
+    cold: bool,
 }
 
 pub(super) fn run(place: &Place, options: &Options, names: &[String]) -> CommandResult {
@@ -56,7 +59,7 @@ pub(super) fn run(place: &Place, options: &Options, names: &[String]) -> Command
             thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
         }
     });
-    let bench = VirtualBench::new();
+    let bench = VirtualBench::new(if options.cold { Start::Cold } else { Start::Forked });
     let report = if place.json {
         Report::Json(JsonReport::new(io::stdout()))
     } else {
