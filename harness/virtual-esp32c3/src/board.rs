@@ -16,6 +16,7 @@ use rustix::io::Errno;
 
 pub use crate::chip::ConsolePort;
 use crate::chip::{CYCLES_PER_SECOND, Chip, ChipOptions, Pause};
+use crate::debug_port::DebugPort;
 use crate::log::LogEntry;
 use crate::rom::RomError;
 
@@ -108,11 +109,16 @@ struct Shared {
 }
 
 enum Command {
-    Lines { enable: bool, boot: bool },
+    Lines {
+        enable: bool,
+        boot: bool,
+    },
     Frame(Vec<u8>),
     Flash(Sender<Arc<[u8]>>),
     Snapshot(Sender<Snapshot>),
     Restore { snapshot: Box<Snapshot>, said: Vec<u8> },
+    /// Something that is done to the chip between two slices of its time.
+    AtChip(Box<dyn FnOnce(&mut Chip) + Send>),
     Stop,
 }
 
@@ -128,7 +134,7 @@ pub struct Snapshot {
 
 /// A queue into the board's thread, with a bell that wakes it.
 #[derive(Debug, Clone)]
-struct Control {
+pub(crate) struct Control {
     queue: Sender<Command>,
     bell: Arc<OwnedFd>,
 }
@@ -139,6 +145,11 @@ impl Control {
         if self.queue.send(command).is_ok() {
             let _already_ringing = rustix::io::write(&*self.bell, &1u64.to_ne_bytes());
         }
+    }
+
+    /// Has the board's thread do this to the chip between two slices of its time.
+    pub(crate) fn at_chip(&self, work: impl FnOnce(&mut Chip) + Send + 'static) {
+        self.send(Command::AtChip(Box::new(work)));
     }
 }
 
@@ -235,6 +246,12 @@ impl VirtualBoard {
         FrameSender {
             control: self.control.clone(),
         }
+    }
+
+    /// The chip's debug module, for debuggers.
+    #[must_use]
+    pub fn debug_port(&self) -> DebugPort {
+        DebugPort::new(self.control.clone())
     }
 
     /// The flash's contents now, to start other boards from: flash once, run many.
@@ -548,6 +565,10 @@ impl Runner {
                 Command::Flash(reply) => drop(reply.send(self.chip.flash())),
                 Command::Snapshot(reply) => drop(reply.send(self.snapshot())),
                 Command::Restore { snapshot, said } => self.restore(*snapshot, said),
+                Command::AtChip(work) => {
+                    self.spins = 0;
+                    work(&mut self.chip);
+                }
                 Command::Stop => return false,
             }
         }

@@ -5,7 +5,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::hart::{Exit, Hart};
+use crate::debug::{DebugModule, DebugReset, DmiAccess, JtagClock, Tap, Target};
+use crate::hart::{Exit, HaltCause, Hart};
 use crate::log::{HardwareEvent, LogEntry, ResetCause};
 use crate::memory::Memory;
 use crate::peripherals::{PeripheralOptions, Peripherals};
@@ -66,6 +67,8 @@ pub struct Chip {
     memory: Memory,
     peripherals: Peripherals,
     console: ConsolePort,
+    debug: DebugModule,
+    tap: Tap,
     held: bool,
     stuck: bool,
     idle: u64,
@@ -88,6 +91,8 @@ impl Chip {
                 usb_connected: options.console == ConsolePort::UsbSerialJtag,
             }),
             console: options.console,
+            debug: DebugModule::default(),
+            tap: Tap::default(),
             held: true,
             stuck: false,
             idle: 0,
@@ -103,6 +108,8 @@ impl Chip {
             self.peripherals.usb.cut();
         } else if self.held {
             self.held = false;
+            self.debug = DebugModule::default();
+            self.hart.resume();
             self.reset(ResetCause::PowerOn);
         }
     }
@@ -122,7 +129,7 @@ impl Chip {
     /// Runs until the chip's clock stands at `until`, or until it has nothing to do.
     pub fn run(&mut self, until: u64) -> Pause {
         loop {
-            if self.held {
+            if self.held || self.debug.holds_system() {
                 return Pause::Held;
             }
             self.peripherals.update(self.hart.now());
@@ -135,21 +142,60 @@ impl Chip {
                 return Pause::Deadline;
             }
             let next = self.peripherals.next_event();
-            if self.stuck {
+            if self.stuck || self.hart.is_halted() || self.debug.holds_hart() {
                 return Pause::Asleep(next);
             }
+            if self.hart.is_stepping() {
+                self.step();
+                continue;
+            }
             let stop = until.min(next).min(now + STRIDE).max(now + 1);
-            match self.hart.run(&mut self.memory, &mut self.peripherals, stop) {
-                Exit::Deadline | Exit::Yield | Exit::Breakpoint(_) => {}
-                Exit::Wfi => {
-                    let next = self.peripherals.next_event();
-                    if next > self.hart.now() {
-                        return Pause::Asleep(next);
-                    }
+            let exit = self.hart.run(&mut self.memory, &mut self.peripherals, stop);
+            self.note(exit);
+            if exit == Exit::Wfi {
+                let next = self.peripherals.next_event();
+                if next > self.hart.now() {
+                    return Pause::Asleep(next);
                 }
-                Exit::DoubleTrap => self.report_stuck(),
             }
         }
+    }
+
+    /// One access of a debugger to the debug module: the value read, zero for a write. `None` while EN holds the chip in
+    /// reset, the debug module with it.
+    pub fn dmi(&mut self, access: DmiAccess) -> Option<u32> {
+        if self.held {
+            return None;
+        }
+        let mut target = Target {
+            hart: &mut self.hart,
+            memory: &mut self.memory,
+            bus: &mut self.peripherals,
+        };
+        let (value, reset) = self.debug.access(access, &mut target);
+        if let Some(reset) = reset {
+            self.reset(match reset {
+                DebugReset::System => ResetCause::UsbJtag,
+                // The chip documents no cause of its own for it.
+                DebugReset::Hart => ResetCause::SoftwareCpu,
+            });
+        }
+        // The access may have reached registers: those that reset the chip do so at once.
+        self.peripherals.update(self.hart.now());
+        if let Some(cause) = self.peripherals.take_reset() {
+            self.reset(cause);
+        }
+        self.stuck &= !self.hart.is_halted();
+        Some(value)
+    }
+
+    /// One rise of TCK at the chip's JTAG pins: the level of TDO before it. While EN is low the TAP works and the debug
+    /// module does not answer.
+    pub fn jtag(&mut self, clock: JtagClock) -> bool {
+        let mut tap = std::mem::take(&mut self.tap);
+        let tdo = tap.clock(clock, |access| self.dmi(access));
+        self.tap = tap;
+        tdo
     }
 
     /// Lets time pass while the hart sleeps, up to this time of the chip's clock.
@@ -253,8 +299,31 @@ impl Chip {
 
     fn reset(&mut self, cause: ResetCause) {
         self.stuck = false;
+        let halted = self.hart.is_halted();
         self.hart.reset();
         self.peripherals.reset(cause, &mut self.memory, self.hart.now());
+        self.debug.after_reset(halted, &mut self.hart);
+    }
+
+    /// Executes one instruction for the debugger, or enters the handler of an interrupt that it lets through, and halts.
+    fn step(&mut self) {
+        let (pc, now) = (self.hart.pc(), self.hart.now());
+        let mut exit = self.hart.run(&mut self.memory, &mut self.peripherals, now);
+        if self.hart.pc() == pc && !self.hart.is_asleep() {
+            exit = self.hart.run(&mut self.memory, &mut self.peripherals, now + 1);
+        }
+        self.note(exit);
+        self.hart.halt(HaltCause::Step);
+    }
+
+    /// Does what the hart has stopped for.
+    fn note(&mut self, exit: Exit) {
+        match exit {
+            Exit::Deadline | Exit::Yield | Exit::Wfi => {}
+            Exit::Breakpoint(_) => self.hart.halt(HaltCause::Ebreak),
+            Exit::Trigger => self.hart.halt(HaltCause::Trigger),
+            Exit::DoubleTrap => self.report_stuck(),
+        }
     }
 
     fn report_stuck(&mut self) {

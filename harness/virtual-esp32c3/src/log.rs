@@ -72,6 +72,8 @@ pub enum ResetCause {
     SuperWatchdog = 0x12,
     /// USB serial/JTAG controller: reset by the host's modem lines.
     UsbUart = 0x15,
+    /// Reset of the digital system by JTAG.
+    UsbJtag = 0x16,
 }
 
 impl ResetCause {

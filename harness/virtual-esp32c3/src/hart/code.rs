@@ -1,6 +1,7 @@
 //! The decoded code that the hart keeps: pages of [`Op`]s, one slot for every even address. Addresses enter, pages leave;
 //! what changed in memory empties slots again.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::decode::Op;
@@ -51,6 +52,23 @@ impl DecodedCode {
     pub(super) fn keep(&mut self, pc: u32, op: Op) {
         if let Some(page) = index(pc).and_then(|index| self.pages.get_mut(index)) {
             Arc::make_mut(page.get_or_insert_with(empty_page))[slot(pc)] = op;
+        }
+    }
+
+    /// Empties the slots of a range, so that its instructions are looked at again before they run.
+    #[cold]
+    pub(super) fn forget(&mut self, range: &Range<u32>) {
+        for (base, size, first) in REGIONS {
+            let (start, end) = (range.start.max(base), range.end.min(base + size));
+            let mut address = start;
+            while address < end {
+                let next = (address | (PAGE - 1)) + 1;
+                let page = first + ((address - base) / PAGE) as usize;
+                if let Some(Some(page)) = self.pages.get_mut(page) {
+                    (slot(address)..=slot(next.min(end) - 1)).for_each(|slot| forget(page, slot));
+                }
+                address = next;
+            }
         }
     }
 

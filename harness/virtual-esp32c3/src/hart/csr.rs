@@ -5,7 +5,8 @@
 //! There is no mie, no mip and no mcycle on this chip: which interrupts are enabled is the interrupt matrix's business.
 
 use super::Cause;
-use super::triggers::Triggers;
+use super::debug_mode::DebugMode;
+use super::triggers::{Action, Triggers};
 
 /// Privilege of the code that runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +59,7 @@ pub(super) struct Csrs {
     mtval: u32,
     mscratch: u32,
     pub(super) triggers: Triggers,
+    pub(super) debug: DebugMode,
     pmpcfg: [u32; 4],
     pmpaddr: [u32; 16],
     mpcer: u32,
@@ -77,6 +79,7 @@ impl Csrs {
             mtval: 0,
             mscratch: 0,
             triggers: Triggers::new(),
+            debug: DebugMode::new(),
             pmpcfg: [0; 4],
             pmpaddr: [0; 16],
             mpcer: 0,
@@ -106,7 +109,7 @@ impl Csrs {
             MPCER | UPCER => self.mpcer,
             MPCMR | UPCMR => self.mpcmr,
             MPCCR | UPCCR => self.count_at(now),
-            _ => return self.triggers.read(number),
+            _ => return self.triggers.read(number).or_else(|| self.debug.read(number)),
         })
     }
 
@@ -141,7 +144,7 @@ impl Csrs {
                     u64::from(value)
                 };
             }
-            _ => return self.triggers.write(number, value),
+            _ => return self.triggers.write(number, value, self.debug.active) || self.debug.write(number, value),
         }
         true
     }
@@ -150,14 +153,36 @@ impl Csrs {
     pub(super) fn permits(&self, number: u16, write: bool) -> bool {
         let read_only = number >> 10 == 3;
         let needs = number >> 8 & 3;
-        // Debug mode, which nothing here enters, owns dcsr, dpc and the scratch registers.
-        let debug_only = (0x7B0..=0x7BF).contains(&number);
+        // Debug mode owns dcsr, dpc and the scratch registers.
+        let debug_only = (0x7B0..=0x7BF).contains(&number) && !self.debug.active;
         !(debug_only || write && read_only) && self.privilege as u16 >= needs
     }
 
     /// Whether an interrupt that is presented now is taken.
     pub(super) fn interrupts_enabled(&self) -> bool {
-        self.mstatus & MIE != 0 || self.privilege == Privilege::User
+        (self.mstatus & MIE != 0 || self.privilege == Privilege::User) && !self.debug.masks_interrupts()
+    }
+
+    /// Whether an `ebreak` stops the hart for its debugger.
+    pub(super) fn ebreak_halts(&self) -> bool {
+        self.debug.takes_ebreak(self.privilege)
+    }
+
+    /// What a store hits among the triggers. In debug mode none of them fires; likewise below.
+    pub(super) fn store_hit(&mut self, address: u32, size: u32) -> Option<Action> {
+        let hit = self.triggers.store_hit(address, size, self.privilege);
+        hit.filter(|_| !self.debug.active)
+    }
+
+    /// What a load hits among the triggers.
+    pub(super) fn load_hit(&mut self, address: u32, size: u32) -> Option<Action> {
+        self.triggers.load_hit(address, size, self.privilege)
+    }
+
+    /// What the instruction at `pc` hits among the triggers.
+    pub(super) fn code_hit(&mut self, pc: u32) -> Option<Action> {
+        let hit = self.triggers.code_hit(pc, self.privilege);
+        hit.filter(|_| !self.debug.active)
     }
 
     /// Whether `wfi` is allowed.
@@ -167,6 +192,11 @@ impl Csrs {
 
     /// Enters a trap from `pc`; the address at which the hart goes on.
     pub(super) fn enter_trap(&mut self, cause: Cause, value: u32, pc: u32) -> u32 {
+        if self.debug.active {
+            // An exception ends the debugger's program and changes no register.
+            self.debug.fault = true;
+            return pc;
+        }
         self.mepc = pc;
         self.mcause = cause.code();
         self.mtval = value;

@@ -3,6 +3,7 @@
 use super::code::{PAGE, Page};
 use super::csr::Privilege;
 use super::decode::{self, Code, Op};
+use super::triggers::Action;
 use super::{Cause, Exit, Hart, Registers};
 use crate::bus::{AfterStore, Bus, Width};
 use crate::memory::{Memory, Stored};
@@ -29,7 +30,10 @@ pub(super) fn run<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, unt
         if hart.asleep {
             return Exit::Wfi;
         }
-        memory.watch(hart.csrs.triggers.watched(hart.csrs.privilege));
+        if hart.arm_triggers(memory) && until > hart.now + 1 {
+            // Whoever runs single instructions looks at loads by itself.
+            return Exit::Yield;
+        }
         if let Some(exit) = run_uninterrupted(hart, memory, bus, until) {
             return exit;
         }
@@ -60,6 +64,11 @@ fn run_uninterrupted<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, 
             continue;
         };
         if op.code == Code::Empty {
+            match hart.csrs.code_hit(hart.pc) {
+                Some(Action::Debug) => return Some(Exit::Trigger),
+                Some(Action::Trap) => return take_breakpoint(hart),
+                None => {}
+            }
             match decode_at(memory, hart.pc, base) {
                 Ok(op) => hart.code.keep(hart.pc, op),
                 Err(address) => return trap(hart, Cause::InstructionAccessFault, address),
@@ -276,6 +285,12 @@ fn trap(hart: &mut Hart, cause: Cause, value: u32) -> Option<Exit> {
     None
 }
 
+/// Takes the exception of a trigger at the hart's pc.
+#[cold]
+pub(super) fn take_breakpoint(hart: &mut Hart) -> Option<Exit> {
+    trap(hart, Cause::Breakpoint, hart.pc)
+}
+
 /// What follows a privileged instruction.
 enum After {
     /// The next instruction.
@@ -321,7 +336,9 @@ fn execute_whole<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, op: 
         }
         Code::Ecall if machine => raise(hart, Cause::EcallFromMachine, 0),
         Code::Ecall => raise(hart, Cause::EcallFromUser, 0),
-        Code::Ebreak | Code::EbreakS if hart.stop_at_ebreak => After::Exit(Exit::Breakpoint(hart.pc)),
+        Code::Ebreak | Code::EbreakS if hart.stop_at_ebreak || hart.csrs.ebreak_halts() => {
+            After::Exit(Exit::Breakpoint(hart.pc))
+        }
         Code::Ebreak | Code::EbreakS => raise(hart, Cause::Breakpoint, hart.pc),
         _ => raise(hart, Cause::IllegalInstruction, op.imm),
     }
@@ -349,10 +366,14 @@ fn device_load<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, op: Op
 fn slow_store<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, op: Op, address: u32) -> Result<After, Cause> {
     let width = width(op.code);
     let value = hart.registers[usize::from(op.rs2)];
+    let size = width.bytes();
+    match hart.csrs.store_hit(address, size) {
+        Some(Action::Debug) => return Ok(After::Exit(Exit::Trigger)),
+        Some(Action::Trap) => return Err(Cause::Breakpoint),
+        None => {}
+    }
     if memory.is_ram(address, width) {
-        let size = width.bytes();
         if !memory.write_marked(address, &value.to_le_bytes()[..size as usize]) {
-            hart.csrs.triggers.hit(address, size);
             return Err(Cause::Breakpoint);
         }
         retire(hart, op.code);

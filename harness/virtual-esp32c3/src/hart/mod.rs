@@ -5,18 +5,25 @@
 //! Instructions are decoded once into pages of operations (`decode`, `code`) and executed from there (`execute`). Stores
 //! into decoded code, MMU changes and flash writes take effect at once, with or without `fence.i`.
 //!
-//! Physical memory protection exists as registers but protects nothing. Of the debug triggers, those on stores work.
+//! Physical memory protection exists as registers but protects nothing.
+//!
+//! A debugger stops the hart (`debug_mode`) and sets triggers (`triggers`). Neither costs the run loop anything: slots of
+//! instructions under a breakpoint stay undecoded, watched bytes bear marks, and while loads are watched the hart takes a
+//! slow path (`load_watch`).
 
 mod code;
 mod csr;
+mod debug_mode;
 mod decode;
 mod execute;
+mod load_watch;
 mod triggers;
 
 use crate::bus::Bus;
-use crate::memory::Memory;
+use crate::memory::{Memory, SRAM_CODE};
 use code::DecodedCode;
-use csr::Csrs;
+use csr::{Csrs, Privilege};
+pub(crate) use debug_mode::HaltCause;
 use decode::SINK;
 
 /// Registers are indexed by a byte, so that no access needs a bounds check; those beyond [`SINK`] do not exist.
@@ -44,8 +51,11 @@ pub enum Exit {
     Yield,
     /// Asleep in `wfi`, and the bus presents no interrupt. [`Hart::advance`] skips the time until one comes.
     Wfi,
-    /// At an `ebreak` at this address, which has not been executed. Only after [`Hart::stop_at_ebreak`].
+    /// At an `ebreak` at this address, which has not been executed. Only after [`Hart::stop_at_ebreak`], or where a debugger
+    /// has set dcsr so.
     Breakpoint(u32),
+    /// A debugger's trigger matches the instruction at pc, or what it accesses. It has not been executed.
+    Trigger,
     /// An exception whose handler cannot be fetched: the hart is stuck until it is reset. mepc and mcause tell more.
     DoubleTrap,
 }
@@ -100,7 +110,11 @@ impl Hart {
     /// taken on entry, and after instructions that enable interrupts; whoever changes interrupt lines between two runs need
     /// do no more. An entry into a handler takes no time; an instruction that traps takes one cycle.
     pub fn run(&mut self, memory: &mut Memory, bus: &mut impl Bus, until: u64) -> Exit {
-        execute::run(self, memory, bus, until)
+        if self.watches_loads() {
+            load_watch::run(self, memory, bus, until)
+        } else {
+            execute::run(self, memory, bus, until)
+        }
     }
 
     /// The board's clock: cycles since power-on, one to an instruction. A reset does not turn it back.
@@ -173,4 +187,108 @@ impl Hart {
     pub fn set_csr(&mut self, number: u16, value: u32) -> bool {
         self.csrs.write(number, value, self.now)
     }
+
+    /// Whether the hart is in debug mode: it executes nothing but what the debugger hands it.
+    pub(crate) fn is_halted(&self) -> bool {
+        self.csrs.debug.active
+    }
+
+    /// Whether a debugger wants the hart to halt after the next instruction.
+    pub(crate) fn is_stepping(&self) -> bool {
+        self.csrs.debug.steps()
+    }
+
+    /// Enters debug mode, if the hart is not there already. A sleeping hart is awake when it goes on.
+    pub(crate) fn halt(&mut self, cause: HaltCause) {
+        if !self.csrs.debug.active {
+            self.csrs.debug.enter(cause, self.pc, self.csrs.privilege);
+            self.csrs.privilege = Privilege::Machine;
+            self.asleep = false;
+        }
+    }
+
+    /// Leaves debug mode: the hart goes on at dpc.
+    pub(crate) fn resume(&mut self) {
+        if self.csrs.debug.active {
+            (self.pc, self.csrs.privilege) = self.csrs.debug.leave();
+        }
+    }
+
+    /// Executes a debugger's program in debug mode, up to its `ebreak` or its end, in no more than `limit` instructions.
+    ///
+    /// It runs where the chip keeps what its instruction cache has fetched (SRAM0), which is nobody's data; what lies there
+    /// is put back afterwards.
+    pub(crate) fn run_program(
+        &mut self,
+        program: &[u32],
+        memory: &mut Memory,
+        bus: &mut impl Bus,
+        limit: u64,
+    ) -> Result<(), ProgramError> {
+        const EBREAK: u32 = 0x0010_0073;
+        let code: Vec<u8> = program
+            .iter()
+            .chain(&[EBREAK])
+            .flat_map(|word| word.to_le_bytes())
+            .collect();
+        let mut kept = vec![0; code.len()];
+        if !(memory.read_bytes(SRAM_CODE, &mut kept) && memory.write_bytes(SRAM_CODE, &code)) {
+            return Err(ProgramError::Exception);
+        }
+        let result = self.run_at(SRAM_CODE, memory, bus, limit);
+        memory.write_bytes(SRAM_CODE, &kept);
+        result
+    }
+
+    fn run_at(&mut self, start: u32, memory: &mut Memory, bus: &mut impl Bus, limit: u64) -> Result<(), ProgramError> {
+        let pc = std::mem::replace(&mut self.pc, start);
+        self.csrs.debug.fault = false;
+        let end = self.now.saturating_add(limit);
+        let result = loop {
+            // One at a time, since an exception has to end it and not to go on anywhere.
+            let exit = execute::run(self, memory, bus, self.now + 1);
+            self.asleep = false;
+            if self.csrs.debug.fault || exit == Exit::DoubleTrap {
+                break Err(ProgramError::Exception);
+            }
+            if matches!(exit, Exit::Breakpoint(_)) {
+                break Ok(());
+            }
+            if self.now >= end {
+                break Err(ProgramError::Endless);
+            }
+        };
+        self.pc = pc;
+        self.csrs.privilege = Privilege::Machine;
+        result
+    }
+
+    /// Whether loads have to be looked at one by one.
+    fn watches_loads(&self) -> bool {
+        !self.csrs.debug.active && self.csrs.triggers.watches_loads(self.csrs.privilege)
+    }
+
+    /// Arms the triggers as they are now: marks what they watch, and empties the slots of the instructions that they match.
+    /// True if loads are watched.
+    fn arm_triggers(&mut self, memory: &mut Memory) -> bool {
+        if self.csrs.debug.active {
+            memory.watch(Vec::new());
+            return false;
+        }
+        let privilege = self.csrs.privilege;
+        memory.watch(self.csrs.triggers.watched_stores(privilege));
+        for range in self.csrs.triggers.watched_code(privilege) {
+            self.code.forget(&range);
+        }
+        self.csrs.triggers.watches_loads(privilege)
+    }
+}
+
+/// Why a debugger's program did not come to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ProgramError {
+    /// An exception.
+    Exception,
+    /// It runs on and on.
+    Endless,
 }

@@ -1,9 +1,8 @@
-//! Debug triggers that the program itself may set: the watchpoints that firmware puts at the end of its stacks. Register
-//! values enter, address ranges to watch leave. It knows no memory.
+//! Debug triggers: the watchpoints that firmware puts at the end of its stacks, and a debugger's breakpoints and
+//! watchpoints. Register values enter; address ranges to watch, and what is done about a hit, leave. It knows no memory.
 //!
 //! Source: ESP32-C3 Technical Reference Manual, chapter 1, "Trigger Module"; RISC-V External Debug Support 0.13.2, 5.2.
-//! Eight triggers of type "match" exist. Those that match stores are enforced; those that match loads or instruction
-//! fetches are only kept.
+//! Eight triggers of type "match" exist. All of them fire before the instruction that they match.
 
 use std::ops::Range;
 
@@ -16,7 +15,10 @@ pub(super) const TCONTROL: u16 = 0x7A5;
 
 const COUNT: usize = 8;
 const TYPE_MATCH: u32 = 2 << 28;
+const DMODE: u32 = 1 << 27;
 const HIT: u32 = 1 << 20;
+const ACTION: u32 = 0xF << 12;
+const ACTION_DEBUG: u32 = 1 << 12;
 const MATCH_RANGE: u32 = 1 << 7;
 const MACHINE: u32 = 1 << 6;
 const USER: u32 = 1 << 3;
@@ -26,6 +28,15 @@ const LOAD: u32 = 1;
 const WRITABLE: u32 = HIT | MATCH_RANGE | MACHINE | USER | EXECUTE | STORE | LOAD;
 const MTE: u32 = 1 << 3;
 const MPTE: u32 = 1 << 7;
+
+/// What a hit does; where several triggers are hit, the greatest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Action {
+    /// A breakpoint exception.
+    Trap,
+    /// Debug mode.
+    Debug,
+}
 
 /// The trigger registers.
 #[derive(Debug, Clone)]
@@ -56,13 +67,27 @@ impl Triggers {
         })
     }
 
-    /// False if there is no such register.
-    pub(super) fn write(&mut self, number: u16, value: u32) -> bool {
+    /// False if there is no such register. Only the debugger writes what it has kept for itself (dmode).
+    pub(super) fn write(&mut self, number: u16, value: u32, debugger: bool) -> bool {
+        let locked = !debugger && self.tdata1[self.select] & DMODE != 0;
         match number {
             TSELECT => self.select = value as usize % COUNT,
-            // A larger match value is cut to the largest that exists.
-            TDATA1 if value >> 7 & 0xF > 1 => self.tdata1[self.select] = value & WRITABLE | MATCH_RANGE,
-            TDATA1 => self.tdata1[self.select] = value & WRITABLE,
+            TDATA1 | TDATA2 if locked => {}
+            TDATA1 => {
+                let mut kept = value & WRITABLE;
+                // A larger match value is cut to the largest that exists.
+                if value >> 7 & 0xF > 1 {
+                    kept |= MATCH_RANGE;
+                }
+                if debugger && value & DMODE != 0 {
+                    kept |= DMODE;
+                    // Any other action would be a trap as well; a program cannot ask for debug mode.
+                    if value & ACTION == ACTION_DEBUG {
+                        kept |= ACTION_DEBUG;
+                    }
+                }
+                self.tdata1[self.select] = kept;
+            }
             TDATA2 => self.tdata2[self.select] = value,
             TCONTROL => self.tcontrol = value & (MTE | MPTE),
             _ => return false,
@@ -81,26 +106,74 @@ impl Triggers {
         self.tcontrol = self.tcontrol & MPTE | enabled;
     }
 
-    /// The addresses whose stores trap now.
-    pub(super) fn watched(&self, privilege: Privilege) -> Vec<Range<u32>> {
-        let armed = match privilege {
-            Privilege::Machine if self.tcontrol & MTE == 0 => return Vec::new(),
-            Privilege::Machine => MACHINE,
-            Privilege::User => USER,
-        };
-        let triggers = self.tdata1.iter().zip(&self.tdata2);
-        let watching = triggers.filter(|(tdata1, _)| *tdata1 & STORE != 0 && *tdata1 & armed != 0);
-        watching.map(|(&tdata1, &tdata2)| range(tdata1, tdata2)).collect()
+    /// The addresses whose stores hit a trigger now.
+    pub(super) fn watched_stores(&self, privilege: Privilege) -> Vec<Range<u32>> {
+        self.armed(STORE, privilege).collect()
     }
 
-    /// Notes which triggers a store of `size` bytes to `address` hit.
-    pub(super) fn hit(&mut self, address: u32, size: u32) {
-        for (tdata1, &tdata2) in self.tdata1.iter_mut().zip(&self.tdata2) {
-            let range = range(*tdata1, tdata2);
-            if *tdata1 & STORE != 0 && address < range.end && range.start < address.saturating_add(size) {
-                *tdata1 |= HIT;
+    /// The addresses whose instructions hit a trigger now.
+    pub(super) fn watched_code(&self, privilege: Privilege) -> impl Iterator<Item = Range<u32>> {
+        self.armed(EXECUTE, privilege)
+    }
+
+    /// Whether any load can hit a trigger now.
+    pub(super) fn watches_loads(&self, privilege: Privilege) -> bool {
+        self.armed(LOAD, privilege).next().is_some()
+    }
+
+    /// What a store of `size` bytes to `address` hits.
+    pub(super) fn store_hit(&mut self, address: u32, size: u32, privilege: Privilege) -> Option<Action> {
+        self.hit(STORE, address, size, privilege)
+    }
+
+    /// What a load of `size` bytes from `address` hits.
+    pub(super) fn load_hit(&mut self, address: u32, size: u32, privilege: Privilege) -> Option<Action> {
+        self.hit(LOAD, address, size, privilege)
+    }
+
+    /// What the instruction at `pc` hits: its first byte decides.
+    pub(super) fn code_hit(&mut self, pc: u32, privilege: Privilege) -> Option<Action> {
+        self.hit(EXECUTE, pc, 1, privilege)
+    }
+
+    /// The ranges of the triggers that match this kind of access at this privilege.
+    fn armed(&self, access: u32, privilege: Privilege) -> impl Iterator<Item = Range<u32>> {
+        let triggers = self.tdata1.iter().zip(&self.tdata2);
+        let armed = triggers.filter(move |(tdata1, _)| **tdata1 & access != 0 && self.is_armed(**tdata1, privilege));
+        armed.map(|(&tdata1, &tdata2)| range(tdata1, tdata2))
+    }
+
+    /// A trigger that traps could never be left by its own handler: tcontrol holds it back in machine mode. One that enters
+    /// debug mode needs no such care.
+    fn is_armed(&self, tdata1: u32, privilege: Privilege) -> bool {
+        let (mode, held) = match privilege {
+            Privilege::Machine => (MACHINE, self.tcontrol & MTE == 0 && tdata1 & ACTION_DEBUG == 0),
+            Privilege::User => (USER, false),
+        };
+        tdata1 & mode != 0 && !held
+    }
+
+    /// Notes which triggers an access hits.
+    fn hit(&mut self, access: u32, address: u32, size: u32, privilege: Privilege) -> Option<Action> {
+        // Where a program uses no trigger, as most do, this is all.
+        if self.tdata1.iter().all(|tdata1| tdata1 & access == 0) {
+            return None;
+        }
+        let mut action = None;
+        for index in 0..COUNT {
+            let (tdata1, range) = (self.tdata1[index], range(self.tdata1[index], self.tdata2[index]));
+            let meets = address < range.end && range.start < address.saturating_add(size);
+            if tdata1 & access != 0 && meets && self.is_armed(tdata1, privilege) {
+                self.tdata1[index] |= HIT;
+                let own = if tdata1 & ACTION_DEBUG != 0 {
+                    Action::Debug
+                } else {
+                    Action::Trap
+                };
+                action = action.max(Some(own));
             }
         }
+        action
     }
 }
 
