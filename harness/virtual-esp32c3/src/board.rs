@@ -116,7 +116,10 @@ enum Command {
     Frame(Vec<u8>),
     Flash(Sender<Arc<[u8]>>),
     Snapshot(Sender<Snapshot>),
-    Restore { snapshot: Box<Snapshot>, said: Vec<u8> },
+    Restore {
+        snapshot: Box<Snapshot>,
+        said: Vec<u8>,
+    },
     /// Something that is done to the chip between two slices of its time.
     AtChip(Box<dyn FnOnce(&mut Chip) + Send>),
     Stop,

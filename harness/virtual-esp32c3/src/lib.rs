@@ -21,14 +21,10 @@ mod board;
 mod debug_port;
 mod serial_server;
 
-<<<<<<< HEAD
 pub use board::{
     BoardConfig, BoardError, BoardLines, BoardStats, ConsolePort, FrameSender, FrameSink, Snapshot, VirtualBoard,
 };
-=======
-pub use board::{BoardConfig, BoardError, BoardLines, BoardStats, ConsolePort, FrameSender, FrameSink, VirtualBoard};
 pub use debug::{DmiAccess, JtagClock};
 pub use debug_port::{DebugPort, DebugPortError};
->>>>>>> 5ccf1ed (Virtual ESP32-C3: debug module, JTAG TAP, debug mode and triggers)
 pub use log::{HardwareEvent, LogEntry, ResetCause};
 pub use serial_server::{SerialServer, SerialServerError};

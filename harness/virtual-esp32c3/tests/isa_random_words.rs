@@ -100,6 +100,7 @@ fn play(seed: u64, slice: u64) -> Outcome {
                     hart.set_pc(pc.wrapping_add(2));
                     "breakpoint"
                 }
+                Exit::Trigger => unreachable!("no debugger has set one"),
                 Exit::DoubleTrap => {
                     hart.set_pc(address(&mut random));
                     hart.advance(1);
