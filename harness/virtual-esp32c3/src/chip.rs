@@ -54,7 +54,8 @@ pub struct ChipOptions {
 pub enum Pause {
     /// The time is up.
     Deadline,
-    /// The hart sleeps until this time of the chip's clock, or an input; `u64::MAX` for ever.
+    /// The hart waits for an interrupt, or the chip sleeps, until this time of the chip's clock, or an input; `u64::MAX` for
+    /// ever.
     Asleep(u64),
     /// The chip is held in reset.
     Held,
@@ -126,6 +127,19 @@ impl Chip {
         self.peripherals.gpio.pads()
     }
 
+    /// The supply dips below the threshold of the brown-out detector for a moment: it interrupts, resets, or does neither, as
+    /// software has set it.
+    pub fn brown_out(&mut self) {
+        self.peripherals.rtc.brown_out(self.hart.now());
+    }
+
+    /// Resets the chip for a reason that lies outside it, as a glitch of its clock or supply does.
+    pub fn reset_by(&mut self, cause: ResetCause) {
+        if !self.held {
+            self.reset(cause);
+        }
+    }
+
     /// Runs until the chip's clock stands at `until`, or until it has nothing to do.
     pub fn run(&mut self, until: u64) -> Pause {
         loop {
@@ -142,7 +156,8 @@ impl Chip {
                 return Pause::Deadline;
             }
             let next = self.peripherals.next_event();
-            if self.stuck || self.hart.is_halted() || self.debug.holds_hart() {
+            let held_up = self.stuck || self.peripherals.asleep();
+            if held_up || self.hart.is_halted() || self.debug.holds_hart() {
                 return Pause::Asleep(next);
             }
             if self.hart.is_stepping() {
@@ -211,7 +226,10 @@ impl Chip {
             return;
         }
         match self.console {
-            ConsolePort::Uart0 => self.peripherals.uart0.receive(bytes, self.hart.now()),
+            ConsolePort::Uart0 => {
+                let now = self.peripherals.digital(self.hart.now());
+                self.peripherals.uart0.receive(bytes, now);
+            }
             ConsolePort::UsbSerialJtag => self.peripherals.usb.receive(bytes),
         }
     }

@@ -52,6 +52,8 @@ pub enum ResetCause {
     PowerOn = 0x01,
     /// Software reset of the digital system (RTC_CNTL_SW_SYS_RST).
     SoftwareSystem = 0x03,
+    /// The end of deep sleep.
+    DeepSleep = 0x05,
     /// Watchdog of timer group 0, system reset.
     TimerGroup0System = 0x07,
     /// Watchdog of timer group 1, system reset.
@@ -64,16 +66,24 @@ pub enum ResetCause {
     SoftwareCpu = 0x0C,
     /// RTC watchdog, processor reset.
     RtcWatchdogCpu = 0x0D,
+    /// The brown-out detector.
+    BrownOut = 0x0F,
     /// RTC watchdog, reset of the whole chip.
     RtcWatchdogRtc = 0x10,
     /// Watchdog of timer group 1, processor reset.
     TimerGroup1Cpu = 0x11,
     /// Super watchdog.
     SuperWatchdog = 0x12,
+    /// A glitch of the crystal's clock.
+    ClockGlitch = 0x13,
+    /// The eFuses' checksum is wrong.
+    EfuseCrc = 0x14,
     /// USB serial/JTAG controller: reset by the host's modem lines.
     UsbUart = 0x15,
     /// Reset of the digital system by JTAG.
     UsbJtag = 0x16,
+    /// A glitch of the supply.
+    PowerGlitch = 0x17,
 }
 
 impl ResetCause {
@@ -87,7 +97,10 @@ impl ResetCause {
 
     /// Whether the RTC domain is reset too.
     pub(crate) fn reaches_rtc(self) -> bool {
-        matches!(self, Self::PowerOn | Self::RtcWatchdogRtc | Self::SuperWatchdog)
+        matches!(
+            self,
+            Self::PowerOn | Self::BrownOut | Self::RtcWatchdogRtc | Self::SuperWatchdog | Self::ClockGlitch
+        )
     }
 }
 

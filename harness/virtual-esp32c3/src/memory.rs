@@ -274,8 +274,13 @@ impl Memory {
 
     /// Loses what a power cycle loses: RAM and MMU table. Flash stays.
     pub fn power_cycle(&mut self) {
-        self.sram.fill(0);
         self.rtc.fill(0);
+        self.deep_sleep();
+    }
+
+    /// Loses what deep sleep loses: SRAM and MMU table. RTC fast RAM and flash stay.
+    pub fn deep_sleep(&mut self) {
+        self.sram.fill(0);
         self.mmu = [UNMAPPED; MMU_ENTRIES];
         self.stale.all_ram = true;
         self.stale.entries = self.flash_code;

@@ -37,6 +37,7 @@ const IN_SEL: u32 = 0x154;
 const OUT_SEL: u32 = 0x554;
 
 const PIN_OPEN_DRAIN: u32 = 1 << 2;
+const PIN_WAKEUP: u32 = 1 << 10;
 const PIN_INTERRUPT: u32 = 1 << 13;
 const PIN_NMI: u32 = 1 << 14;
 
@@ -153,6 +154,14 @@ impl Gpio {
     pub(crate) fn set_cpu_enable(&mut self, lines: u32) {
         self.cpu_enable = lines & 0xFF;
         self.settle();
+    }
+
+    /// Whether a pad asks to be woken from light sleep: GPIO_PINn_WAKEUP_ENABLE, on a level.
+    pub(crate) fn wakes(&self) -> bool {
+        (0..PINS as u32).any(|pin| {
+            let config = self.registers.get(PIN0 + 4 * pin);
+            config & PIN_WAKEUP != 0 && self.at_level(config, pin)
+        })
     }
 
     /// The pad that the matrix connects to a peripheral's input, if it is one.

@@ -16,6 +16,8 @@ mod interrupt_matrix;
 mod sha;
 mod gpio;
 mod settings;
+mod sleep;
+mod system;
 mod analog;
 mod apb;
 mod openeth;
@@ -34,7 +36,9 @@ use registers::Registers;
 use rtc_cntl::RtcControl;
 use settings::Settings;
 use sha::Sha;
+use sleep::WakeInputs;
 use spi_flash::SpiFlash;
+use system::System;
 use systimer::SystemTimer;
 use timer_group::TimerGroup;
 use uart::Uart;
@@ -42,8 +46,10 @@ use usb_serial_jtag::UsbSerialJtag;
 
 /// What a peripheral is given with an access.
 pub(crate) struct Context<'a> {
-    /// The hart's clock.
+    /// The peripheral's clock, in cycles of the hart: it stands still in sleep, except for the RTC's.
     pub(crate) now: u64,
+    /// The hart's clock.
+    time: u64,
     /// For DMA, flash and the MMU.
     pub(crate) memory: &'a mut Memory,
     log: &'a mut Log,
@@ -63,7 +69,7 @@ impl Context<'_> {
     }
 
     fn report(&mut self, address: u32, written: Option<u32>) {
-        self.log.push_once(self.now, address, || HardwareEvent::Unmodelled {
+        self.log.push_once(self.time, address, || HardwareEvent::Unmodelled {
             address,
             register: registers::name(address),
             written,
@@ -103,8 +109,6 @@ const SOURCE_FROM_CPU: u32 = 50;
 
 const SYSTEM_PERIP_RST_EN0: u32 = 0x18;
 const SYSTEM_PERIP_RST_EN1: u32 = 0x1C;
-const SYSTEM_FROM_CPU: u32 = 0x28;
-const SYSTEM_SYSCLK_CONF: u32 = 0x58;
 
 /// All peripherals of the chip.
 #[derive(Debug, Clone)]
@@ -128,7 +132,7 @@ pub(crate) struct Peripherals {
     sha: Sha,
     saradc: Settings,
     pub(crate) usb: UsbSerialJtag,
-    system: Settings,
+    system: System,
     sensitive: Settings,
     matrix: InterruptMatrix,
     cache: Cache,
@@ -141,6 +145,10 @@ pub(crate) struct Peripherals {
     /// The earliest event when this was last worked out.
     next_event: u64,
     requested_reset: Option<ResetCause>,
+    /// When the chip fell asleep, while it is. All clocks but the RTC's stand still then.
+    asleep_since: Option<u64>,
+    /// For how long all clocks but the RTC's have stood still so far.
+    slept: u64,
 }
 
 /// What is given to the peripherals when the chip is made.
@@ -187,7 +195,7 @@ impl Peripherals {
             sha: Sha::new(0x6003_B000),
             saradc: Settings::new(0x6004_0000, 0x400, &[0x00..=0x1C, 0x50..=0x5C, 0x3FC..=0x3FC]),
             usb: UsbSerialJtag::new(0x6004_3000, options.usb_connected),
-            system: Settings::new(0x600C_0000, 0x1000, &[0x00..=0x98, 0xFFC..=0xFFC]),
+            system: System::new(0x600C_0000),
             sensitive: Settings::new(0x600C_1000, 0x1000, &[0x00..=0xFFC]),
             matrix: InterruptMatrix::new(0x600C_2000),
             cache: Cache::new(0x600C_4000),
@@ -198,42 +206,80 @@ impl Peripherals {
             log: Log::default(),
             next_event: 0,
             requested_reset: None,
+            asleep_since: None,
+            slept: 0,
         }
     }
 
     /// Does what has become due, and takes the sources' levels over.
     pub(crate) fn update(&mut self, now: u64) {
-        self.uart0.update(now);
-        self.uart1.update(now);
-        self.usb.update(now);
+        self.rtc.observe(WakeInputs {
+            gpio: self.gpio.wakes(),
+            pads: self.gpio.pads(),
+            uart0: self.uart0.wakes(),
+            uart1: self.uart1.wakes(),
+        });
         self.rtc.update(now);
-        self.timer_group0.update(now);
-        self.timer_group1.update(now);
-        self.systimer.update(now);
+        self.follow_sleep(now);
+        let digital = self.digital(now);
+        self.uart0.update(digital);
+        self.uart1.update(digital);
+        self.usb.update(digital);
+        self.timer_group0.update(digital);
+        self.timer_group1.update(digital);
+        self.systimer.update(digital);
         self.requested_reset = self
             .requested_reset
             .or(self.rtc.take_reset())
             .or(self.timer_group0.take_reset())
             .or(self.timer_group1.take_reset());
-        self.wire_uarts(now);
+        self.wire_uarts(digital);
         self.refresh();
+    }
+
+    /// Whether the chip sleeps: the hart executes nothing, and only the RTC goes on.
+    pub(crate) fn asleep(&self) -> bool {
+        self.asleep_since.is_some()
+    }
+
+    /// The time of all clocks but the RTC's: the hart's, less what was slept.
+    pub(crate) fn digital(&self, now: u64) -> u64 {
+        self.asleep_since.unwrap_or(now).saturating_sub(self.slept)
+    }
+
+    /// Stops the clocks when the RTC controller lets the chip sleep, and starts them when it wakes. After deep sleep that is
+    /// the reset's part.
+    fn follow_sleep(&mut self, now: u64) {
+        match (self.rtc.sleeping(), self.asleep_since) {
+            (Some(_), None) => self.asleep_since = Some(now),
+            (None, Some(since)) => {
+                self.slept += now.saturating_sub(since);
+                self.asleep_since = None;
+            }
+            _ => return,
+        }
+        self.uart0.sleep(self.asleep());
+        self.uart1.sleep(self.asleep());
     }
 
     /// When the next thing becomes due; `u64::MAX` if nothing does.
     pub(crate) fn next_event(&self) -> u64 {
-        [
+        let rtc = self.rtc.next_event().unwrap_or(u64::MAX);
+        if self.asleep() {
+            return rtc;
+        }
+        let digital = [
             self.uart0.next_event(),
             self.uart1.next_event(),
             self.usb.next_event(),
-            self.rtc.next_event(),
             self.timer_group0.next_event(),
             self.timer_group1.next_event(),
             self.systimer.next_event(),
         ]
         .into_iter()
         .flatten()
-        .min()
-        .unwrap_or(u64::MAX)
+        .min();
+        rtc.min(digital.map_or(u64::MAX, |at| at.saturating_add(self.slept)))
     }
 
     /// The reset that software or a watchdog has asked for, once.
@@ -250,8 +296,14 @@ impl Peripherals {
             self.spi1.power_cycle();
             self.gpio.strap();
         }
+        if cause == ResetCause::DeepSleep {
+            memory.deep_sleep();
+        }
+        self.rtc.after_reset(cause, self.gpio.boots_from_flash(), now);
+        self.follow_sleep(now);
+        let digital = self.digital(now);
         if !cause.is_cpu_only() {
-            each!(self, peripheral => peripheral.reset(now));
+            each!(self, peripheral => peripheral.reset(digital));
             for (_, registers) in &mut self.unknown {
                 registers.reset();
             }
@@ -259,11 +311,9 @@ impl Peripherals {
                 memory.map(entry, None);
             }
         }
-        let flash_boot = self.gpio.boots_from_flash();
-        if !cause.is_cpu_only() && flash_boot {
-            self.timer_group0.guard_flash_boot(now);
+        if !cause.is_cpu_only() && self.gpio.boots_from_flash() {
+            self.timer_group0.guard_flash_boot(digital);
         }
-        self.rtc.after_reset(cause, flash_boot, now);
         self.refresh();
     }
 
@@ -292,9 +342,6 @@ impl Peripherals {
 
     /// Takes the sources' levels over and notes the next event.
     fn refresh(&mut self) {
-        let from_cpu = (0..4).fold(0, |levels, n| {
-            levels | u64::from(self.system.get(SYSTEM_FROM_CPU + 4 * n) & 1) << n
-        });
         let levels = self.openeth.interrupts() << SOURCE_OPENETH
             | self.uart0.interrupts() << SOURCE_UART0
             | self.uart1.interrupts() << SOURCE_UART1
@@ -304,7 +351,7 @@ impl Peripherals {
             | self.timer_group0.interrupts() << SOURCE_TIMER_GROUP0
             | self.timer_group1.interrupts() << SOURCE_TIMER_GROUP1
             | self.systimer.interrupts() << SOURCE_SYSTIMER
-            | from_cpu << SOURCE_FROM_CPU;
+            | self.system.interrupts() << SOURCE_FROM_CPU;
         self.matrix.set_levels(levels);
         self.next_event = self.next_event();
     }
@@ -345,14 +392,24 @@ impl Peripherals {
         Some((peripheral, offset))
     }
 
+    /// The clock that the register at an address goes by.
+    fn clock_of(&self, address: u32, now: u64) -> u64 {
+        if address >> 12 == 0x6_0008 {
+            now
+        } else {
+            self.digital(now)
+        }
+    }
+
     fn read_word(&mut self, memory: &mut Memory, now: u64, address: u32) -> u32 {
         let mut log = std::mem::take(&mut self.log);
         let mut context = Context {
-            now,
+            now: self.clock_of(address, now),
+            time: now,
             memory,
             log: &mut log,
         };
-        let mut value = match self.at(address) {
+        let value = match self.at(address) {
             Some((peripheral, offset)) => peripheral.read(offset, &mut context),
             None => {
                 let registers = self.unknown(address);
@@ -360,18 +417,14 @@ impl Peripherals {
             }
         };
         self.log = log;
-        if address == 0x600C_0000 + SYSTEM_SYSCLK_CONF {
-            // SYSTEM_CLK_XTAL_FREQ, and SYSTEM_CLK_DIV_EN, are the hardware's.
-            const XTAL_MHZ: u32 = 40;
-            value = value & !(0x7F << 12) | XTAL_MHZ << 12 | 1 << 19;
-        }
         value
     }
 
     fn write_word(&mut self, memory: &mut Memory, now: u64, address: u32, value: u32) {
         let mut log = std::mem::take(&mut self.log);
         let mut context = Context {
-            now,
+            now: self.clock_of(address, now),
+            time: now,
             memory,
             log: &mut log,
         };
@@ -384,7 +437,7 @@ impl Peripherals {
         }
         self.log = log;
         match address.wrapping_sub(0x600C_0000) {
-            SYSTEM_PERIP_RST_EN0 => self.reset_by_system(value, now),
+            SYSTEM_PERIP_RST_EN0 => self.reset_by_system(value, self.digital(now)),
             SYSTEM_PERIP_RST_EN1 if value & 1 << 2 != 0 => self.sha.reset(now),
             _ => {}
         }
@@ -473,10 +526,16 @@ impl Bus for Peripherals {
         let before = (self.matrix.presented(), self.next_event);
         self.write_word(memory, now, address & !3, word);
         self.requested_reset = self.requested_reset.or(self.rtc.take_reset());
-        self.wire_uarts(now);
+        if address >> 12 == 0x6_0008 {
+            self.follow_sleep(now);
+            self.timer_group0.set_slow_clock(self.rtc.slow_hz());
+            self.timer_group1.set_slow_clock(self.rtc.slow_hz());
+        }
+        self.wire_uarts(self.digital(now));
         self.refresh();
         let changed = before != (self.matrix.presented(), self.next_event)
             || self.requested_reset.is_some()
+            || self.asleep()
             || matches!(address >> 12, 0x6_0002 | 0x6_00C5);
         Ok(if changed {
             AfterStore::Yield

@@ -1,20 +1,42 @@
-//! RTC control: reset causes and software reset, the registers that outlive a reset, the slow clock's counter, the RTC
-//! watchdog and the super watchdog. The hart's clock enters; reset requests leave. Sleep is not modelled.
+//! RTC control: reset causes and software reset, the registers that outlive a reset, the slow clock's counter and its
+//! alarm, sleep, the RTC watchdog, the super watchdog, and the brown-out detector. The hart's clock and what the supply,
+//! pads and UARTs do enter; reset requests and the state of sleep leave.
 //! (ESP32-C3 Technical Reference Manual, chapters "Low-power Management", "Reset and Clock", "Watchdog Timers".)
 
 use super::registers::Registers;
+use super::sleep::{Kind, Pending, Sleep, WakeInputs};
 use super::watchdog::{Action, Watchdog};
 use super::{Context, Peripheral};
 use crate::chip::{CYCLES_PER_SECOND, RTC_SLOW_HZ};
 use crate::log::ResetCause;
 
+const OPTIONS0: u32 = 0x00;
+const SLP_TIMER0: u32 = 0x04;
+const SLP_TIMER1: u32 = 0x08;
+const TIME_UPDATE: u32 = 0x0C;
+const STATE0: u32 = 0x18;
+const RESET_STATE: u32 = 0x38;
+const INT_ENA: u32 = 0x40;
+const CLK_CONF: u32 = 0x70;
+const WDTCONFIG0: u32 = 0x90;
+const WDTFEED: u32 = 0xA4;
+const WDTWPROTECT: u32 = 0xA8;
+const SWD_CONF: u32 = 0xAC;
+const SWD_WPROTECT: u32 = 0xB0;
+const BROWN_OUT: u32 = 0xD8;
+const REJECT_CAUSE: u32 = 0xF0;
+const GPIO_WAKEUP: u32 = 0x110;
+
 const SW_SYS_RST: u32 = 1 << 31;
 const SW_PROCPU_RST: u32 = 1 << 5;
-const TIME_UPDATE: u32 = 1 << 31;
+const UPDATE: u32 = 1 << 31;
 const SLEEP_EN: u32 = 1 << 31;
+const REJECT_CAUSE_CLEAR: u32 = 1 << 1;
 
 const WDT_EN: u32 = 1 << 31;
 const WDT_FLASHBOOT_MOD_EN: u32 = 1 << 12;
+const WDT_PROCPU_RESET_EN: u32 = 1 << 11;
+const WDT_PAUSE_IN_SLEEP: u32 = 1 << 9;
 const WDT_KEY: u32 = 0x50D8_3AA1;
 /// After reset the first stage holds for twice its setting, shifted by an eFuse that is not burnt.
 const WDT_STAGE0_SHIFT: u32 = 1;
@@ -22,13 +44,30 @@ const WDT_STAGE0_SHIFT: u32 = 1;
 const SWD_AUTO_FEED_EN: u32 = 1 << 31;
 const SWD_DISABLE: u32 = 1 << 30;
 const SWD_FEED: u32 = 1 << 29;
+const SWD_RESET_FLAG_CLEAR: u32 = 1 << 28;
+const SWD_FEED_INT: u32 = 1 << 1;
+const SWD_RESET_FLAG: u32 = 1 << 0;
 const SWD_KEY: u32 = 0x8F1D_312A;
-/// The super watchdog's period: under a second, says the manual.
+/// The super watchdog's period: under a second, says the manual. It asks to be fed some time before; how long is not said.
 const SWD_PERIOD: u64 = CYCLES_PER_SECOND;
+const SWD_WARNING: u64 = SWD_PERIOD / 8;
 
+const BROWN_OUT_ENA: u32 = 1 << 30;
+const BROWN_OUT_COUNT_CLEAR: u32 = 1 << 29;
+const BROWN_OUT_ANALOG_RESET: u32 = 1 << 28;
+const BROWN_OUT_RESET: u32 = 1 << 26;
+
+const INT_SLEEP_WAKEUP: u32 = 1 << 0;
+const INT_SLEEP_REJECT: u32 = 1 << 1;
 const INT_WDT: u32 = 1 << 3;
+const INT_BROWN_OUT: u32 = 1 << 9;
 const INT_MAIN_TIMER: u32 = 1 << 10;
+const INT_SWD: u32 = 1 << 15;
 const MAIN_TIMER_ALARM_EN: u32 = 1 << 16;
+
+/// What CLK_CONF.ANA_CLK_RTC_SEL chooses from: the RC oscillator, a 32 kHz crystal, which is not fitted, and the fast RC
+/// oscillator of 17.5 MHz divided by 256.
+const SLOW_CLOCKS: [u64; 4] = [RTC_SLOW_HZ, 0, 17_500_000 / 256, 0];
 
 #[derive(Debug, Clone)]
 pub(crate) struct RtcControl {
@@ -37,10 +76,36 @@ pub(crate) struct RtcControl {
     cause: ResetCause,
     requested: Option<ResetCause>,
     watchdog: Watchdog,
-    super_watchdog: Option<u64>,
+    super_watchdog: Option<SuperWatchdog>,
+    sleep: Sleep,
+    /// When the counter reaches its alarm.
     main_alarm: Option<u64>,
-    /// The hart's clock when the slow counter stood at zero.
-    started: u64,
+    /// When a dip of the supply interrupts, and when it resets.
+    brown_out_interrupt: Option<u64>,
+    brown_out_reset: Option<u64>,
+    /// The slow clock, and what its counter was at some time.
+    slow_hz: u64,
+    counted: u64,
+    since: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct SuperWatchdog {
+    ends: u64,
+    warned: bool,
+}
+
+impl SuperWatchdog {
+    fn started(now: u64) -> Self {
+        Self {
+            ends: now + SWD_PERIOD,
+            warned: false,
+        }
+    }
+
+    fn next_event(self) -> u64 {
+        self.ends - if self.warned { 0 } else { SWD_WARNING }
+    }
 }
 
 impl RtcControl {
@@ -52,8 +117,13 @@ impl RtcControl {
             requested: None,
             watchdog: Watchdog::default(),
             super_watchdog: None,
+            sleep: Sleep::default(),
             main_alarm: None,
-            started: 0,
+            brown_out_interrupt: None,
+            brown_out_reset: None,
+            slow_hz: RTC_SLOW_HZ,
+            counted: 0,
+            since: 0,
         }
     }
 
@@ -61,64 +131,141 @@ impl RtcControl {
     pub(crate) fn after_reset(&mut self, cause: ResetCause, flash_boot: bool, now: u64) {
         self.cause = cause;
         self.requested = None;
+        self.sleep.abandon();
         if cause.is_cpu_only() {
             return;
         }
         if cause.reaches_rtc() {
             self.reset(now);
         }
+        let fresh = Registers::new(self.registers.base(), 0x200);
         for offset in [0x90, 0x94, 0x98, 0x9C, 0xA0, 0xA8, 0xAC, 0xB0] {
-            let fresh = Registers::new(self.registers.base(), 0x200);
             self.registers.set(offset, fresh.get(offset));
         }
-        self.registers
-            .set(0x00, self.registers.get(0x00) & !(SW_SYS_RST | SW_PROCPU_RST));
+        if cause == ResetCause::SuperWatchdog {
+            self.registers.set(SWD_CONF, fresh.get(SWD_CONF) | SWD_RESET_FLAG);
+        }
+        let options = self.registers.get(OPTIONS0) & !(SW_SYS_RST | SW_PROCPU_RST);
+        self.registers.set(OPTIONS0, options);
         self.watchdog.stop();
         self.super_watchdog = None;
         if flash_boot {
-            if self.registers.get(0x90) & WDT_FLASHBOOT_MOD_EN != 0 {
-                self.start_watchdog(true, now);
+            if self.registers.get(WDTCONFIG0) & WDT_FLASHBOOT_MOD_EN != 0 {
+                let (_, holds) = self.watchdog_settings();
+                let stages = [Action::Rtc, Action::None, Action::None, Action::None];
+                self.watchdog.start(stages, holds, now);
             }
-            self.super_watchdog = Some(now + SWD_PERIOD);
+            self.super_watchdog = Some(SuperWatchdog::started(now));
         }
     }
 
-    /// The reset that software or a watchdog asks for, once.
+    /// The reset that software, a watchdog, the supply or the end of deep sleep asks for, once.
     pub(crate) fn take_reset(&mut self) -> Option<ResetCause> {
         if let Some(action) = self.watchdog.take_action() {
-            self.requested = match action {
-                Action::None => self.requested,
-                Action::Interrupt => {
-                    self.raw |= INT_WDT;
-                    self.requested
-                }
-                Action::Cpu => Some(ResetCause::RtcWatchdogCpu),
-                Action::System => Some(ResetCause::RtcWatchdogSystem),
-                Action::Rtc => Some(ResetCause::RtcWatchdogRtc),
-            };
+            let may_reset_cpu = self.registers.get(WDTCONFIG0) & WDT_PROCPU_RESET_EN != 0;
+            match action {
+                Action::Interrupt => self.raw |= INT_WDT,
+                Action::Cpu if may_reset_cpu => self.requested = Some(ResetCause::RtcWatchdogCpu),
+                Action::System => self.requested = Some(ResetCause::RtcWatchdogSystem),
+                Action::Rtc => self.requested = Some(ResetCause::RtcWatchdogRtc),
+                Action::Cpu | Action::None => {}
+            }
         }
         self.requested.take()
     }
 
-    fn counts(&self, now: u64) -> u64 {
-        u128::from(now - self.started)
-            .saturating_mul(u128::from(RTC_SLOW_HZ))
-            .wrapping_div(u128::from(CYCLES_PER_SECOND)) as u64
+    /// The sleep that the chip is in.
+    pub(crate) fn sleeping(&self) -> Option<Kind> {
+        self.sleep.kind()
     }
 
-    fn cycles(counts: u64) -> u64 {
-        (u128::from(counts) * u128::from(CYCLES_PER_SECOND) / u128::from(RTC_SLOW_HZ)) as u64
+    /// What the rest of the chip tells for waking.
+    pub(crate) fn observe(&mut self, inputs: WakeInputs) {
+        self.sleep.observe(&mut self.registers, inputs);
     }
 
-    fn start_watchdog(&mut self, flash_boot: bool, now: u64) {
-        let config = self.registers.get(0x90);
-        let mut stages = [28, 25, 22, 19].map(|at| Action::from_bits(config >> at & 7));
-        if flash_boot {
-            stages = [Action::Rtc, Action::None, Action::None, Action::None];
+    /// The supply has dipped below the detector's threshold.
+    pub(crate) fn brown_out(&mut self, now: u64) {
+        let config = self.registers.get(BROWN_OUT);
+        if config & BROWN_OUT_ENA == 0 {
+            return;
         }
-        let mut holds = [0x94, 0x98, 0x9C, 0xA0].map(|at| Self::cycles(u64::from(self.registers.get(at))));
-        holds[0] <<= WDT_STAGE0_SHIFT;
-        self.watchdog.configure(stages, holds, now);
+        if config & BROWN_OUT_ANALOG_RESET != 0 {
+            self.requested = Some(ResetCause::BrownOut);
+            return;
+        }
+        let [interrupt, reset] = [4, 16].map(|at| now.saturating_add(self.cycles(u64::from(config >> at & 0x3FF))));
+        self.brown_out_interrupt = Some(interrupt);
+        self.brown_out_reset = (config & BROWN_OUT_RESET != 0).then_some(reset);
+    }
+
+    /// Frequency of the slow clock that is selected, in hertz; 0 if it does not run.
+    pub(crate) fn slow_hz(&self) -> u64 {
+        self.slow_hz
+    }
+
+    fn counts(&self, now: u64) -> u64 {
+        let cycles = u128::from(now.saturating_sub(self.since));
+        let counts = cycles * u128::from(self.slow_hz) / u128::from(CYCLES_PER_SECOND);
+        self.counted.wrapping_add(counts as u64)
+    }
+
+    /// Cycles of the hart until so many slow clocks are over.
+    fn cycles(&self, counts: u64) -> u64 {
+        if self.slow_hz == 0 {
+            return u64::MAX;
+        }
+        let cycles = (u128::from(counts) * u128::from(CYCLES_PER_SECOND)).div_ceil(u128::from(self.slow_hz));
+        u64::try_from(cycles).unwrap_or(u64::MAX)
+    }
+
+    /// The alarm's time, from what SLP_TIMER0 and SLP_TIMER1 say. One that has passed is due at once.
+    fn set_main_alarm(&mut self) {
+        let high = self.registers.get(SLP_TIMER1);
+        let alarm = u64::from(self.registers.get(SLP_TIMER0)) | u64::from(high & 0xFFFF) << 32;
+        let left = alarm.saturating_sub(self.counted);
+        self.main_alarm = (high & MAIN_TIMER_ALARM_EN != 0).then(|| self.since.saturating_add(self.cycles(left)));
+    }
+
+    /// Another slow clock is selected: the counter goes on from where it is.
+    fn select_slow_clock(&mut self, value: u32, now: u64) {
+        let hz = SLOW_CLOCKS[(value >> 30) as usize];
+        if hz == self.slow_hz {
+            return;
+        }
+        self.counted = self.counts(now);
+        self.since = now;
+        self.slow_hz = hz;
+        if self.main_alarm.is_some() {
+            self.set_main_alarm();
+        }
+        let (stages, holds) = self.watchdog_settings();
+        self.watchdog.change(stages, holds);
+    }
+
+    fn watchdog_settings(&self) -> ([Action; 4], [u64; 4]) {
+        let config = self.registers.get(WDTCONFIG0);
+        let stages = [28, 25, 22, 19].map(|at| Action::from_bits(config >> at & 7));
+        let mut holds = [0x94, 0x98, 0x9C, 0xA0].map(|at| self.cycles(u64::from(self.registers.get(at))));
+        holds[0] = holds[0].saturating_mul(1 << WDT_STAGE0_SHIFT);
+        (stages, holds)
+    }
+
+    fn write_watchdog(&mut self, offset: u32, value: u32, now: u64) {
+        let ran = self.registers.get(WDTCONFIG0) & WDT_EN != 0;
+        self.registers.set(offset, value);
+        let config = self.registers.get(WDTCONFIG0);
+        if config & WDT_EN != 0 {
+            let (stages, holds) = self.watchdog_settings();
+            if ran {
+                self.watchdog.change(stages, holds);
+            } else {
+                self.watchdog.start(stages, holds, now);
+            }
+        } else if ran || config & WDT_FLASHBOOT_MOD_EN == 0 {
+            // Before software has said a word, only flash boot protection may run: it ends when it is cleared.
+            self.watchdog.stop();
+        }
     }
 
     fn write_options(&mut self, value: u32) {
@@ -127,15 +274,75 @@ impl RtcControl {
         } else if value & SW_PROCPU_RST != 0 {
             self.requested = Some(ResetCause::SoftwareCpu);
         }
-        self.registers.set(0, value & !(SW_SYS_RST | SW_PROCPU_RST));
+        self.registers.set(OPTIONS0, value & !(SW_SYS_RST | SW_PROCPU_RST));
     }
 
     fn write_super_watchdog(&mut self, value: u32, now: u64) {
-        self.registers.set(0xAC, value & !SWD_FEED);
+        let mut flags = self.registers.get(SWD_CONF) & (SWD_RESET_FLAG | SWD_FEED_INT);
+        if value & SWD_RESET_FLAG_CLEAR != 0 {
+            flags &= !SWD_RESET_FLAG;
+        }
         if value & (SWD_AUTO_FEED_EN | SWD_DISABLE) != 0 {
             self.super_watchdog = None;
+            flags &= !SWD_FEED_INT;
         } else if value & SWD_FEED != 0 || self.super_watchdog.is_none() {
-            self.super_watchdog = Some(now + SWD_PERIOD);
+            self.super_watchdog = Some(SuperWatchdog::started(now));
+            flags &= !SWD_FEED_INT;
+        }
+        let kept = value & !(SWD_FEED | SWD_RESET_FLAG | SWD_FEED_INT);
+        self.registers.set(SWD_CONF, kept | flags);
+    }
+
+    fn update_super_watchdog(&mut self, now: u64) {
+        let Some(watchdog) = &mut self.super_watchdog else {
+            return;
+        };
+        if watchdog.ends <= now {
+            self.super_watchdog = None;
+            self.requested = Some(ResetCause::SuperWatchdog);
+        } else if watchdog.next_event() <= now {
+            watchdog.warned = true;
+            self.raw |= INT_SWD;
+            self.registers
+                .set(SWD_CONF, self.registers.get(SWD_CONF) | SWD_FEED_INT);
+        }
+    }
+
+    fn pending(&self) -> Pending {
+        Pending {
+            timer: self.raw & INT_MAIN_TIMER != 0,
+            brown_out: self.raw & INT_BROWN_OUT != 0,
+        }
+    }
+
+    fn write_state(&mut self, value: u32, now: u64) {
+        if value & REJECT_CAUSE_CLEAR != 0 {
+            self.registers.set(REJECT_CAUSE, 0);
+        }
+        self.registers.set(STATE0, value & !(SLEEP_EN | REJECT_CAUSE_CLEAR | 1));
+        if value & SLEEP_EN == 0 {
+            return;
+        }
+        let slow_clock = self.cycles(1);
+        let pending = self.pending();
+        if self.sleep.request(&mut self.registers, pending, now, slow_clock) {
+            if self.registers.get(WDTCONFIG0) & WDT_PAUSE_IN_SLEEP != 0 {
+                self.watchdog.pause(now);
+            }
+        } else {
+            self.raw |= INT_SLEEP_REJECT;
+        }
+    }
+
+    fn update_sleep(&mut self, now: u64) {
+        let pending = self.pending();
+        let Some(kind) = self.sleep.end(&mut self.registers, pending, now) else {
+            return;
+        };
+        self.raw |= INT_SLEEP_WAKEUP;
+        self.watchdog.go_on(now);
+        if kind == Kind::Deep {
+            self.requested = Some(ResetCause::DeepSleep);
         }
     }
 }
@@ -144,10 +351,10 @@ impl Peripheral for RtcControl {
     fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
         match offset {
             // Both vector selections point to the ROM.
-            0x38 => self.cause as u32 | (self.cause as u32) << 6 | 0x3000,
+            RESET_STATE => self.cause as u32 | (self.cause as u32) << 6 | 0x3000,
             0x44 => self.raw,
-            0x48 => self.raw & self.registers.get(0x40),
-            0xA4 | 0x4C | 0x100 | 0x104 => 0,
+            0x48 => self.raw & self.registers.get(INT_ENA),
+            WDTFEED | 0x4C | 0x100 | 0x104 => 0,
             0x00..=0x3C | 0x40 | 0x50..=0xA0 | 0xA8..=0xFC | 0x108..=0x124 | 0x1FC => self.registers.get(offset),
             _ => context.unmodelled_read(&self.registers, offset),
         }
@@ -155,52 +362,41 @@ impl Peripheral for RtcControl {
 
     fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
         let now = context.now;
-        let unlocked = self.registers.get(0xA8) == WDT_KEY;
+        let unlocked = self.registers.get(WDTWPROTECT) == WDT_KEY;
         match offset {
-            0x00 => self.write_options(value),
-            0x04 => self.registers.set(offset, value),
-            0x08 => {
+            OPTIONS0 => self.write_options(value),
+            SLP_TIMER0 => self.registers.set(offset, value),
+            SLP_TIMER1 => {
                 self.registers.set(offset, value);
-                let alarm = u64::from(self.registers.get(4)) | u64::from(value & 0xFFFF) << 32;
-                self.main_alarm =
-                    (value & MAIN_TIMER_ALARM_EN != 0).then(|| self.started.saturating_add(Self::cycles(alarm)));
+                self.set_main_alarm();
             }
-            0x0C => {
-                if value & TIME_UPDATE != 0 {
+            TIME_UPDATE => {
+                if value & UPDATE != 0 {
                     let counts = self.counts(now);
                     self.registers.set(0x10, counts as u32);
                     self.registers.set(0x14, (counts >> 32) as u32 & 0xFFFF);
                 }
-                self.registers.set(offset, value & !TIME_UPDATE);
+                self.registers.set(offset, value & !UPDATE);
             }
-            0x18 if value & SLEEP_EN != 0 => {
-                context.unmodelled_write(&mut self.registers, offset, value);
-            }
+            STATE0 => self.write_state(value, now),
             0x4C => self.raw &= !value,
-            0x90..=0xA0 if unlocked => {
-                let before = self.registers.get(offset);
+            CLK_CONF => {
                 self.registers.set(offset, value);
-                if self.registers.get(0x90) & WDT_EN == 0 {
-                    // Before software has said a word, only flash boot protection may run: it ends when it is cleared.
-                    if self.registers.get(0x90) & WDT_FLASHBOOT_MOD_EN == 0 {
-                        self.watchdog.stop();
-                    }
-                } else if before != value {
-                    self.start_watchdog(false, now);
-                }
+                self.select_slow_clock(value, now);
             }
-            0xA4 if unlocked => self.watchdog.feed(now),
-            0x90..=0xA4 => {}
-            0xAC if self.registers.get(0xB0) == SWD_KEY => self.write_super_watchdog(value, now),
-            0xAC => {}
-            0x100 => self.registers.set(0x40, self.registers.get(0x40) | value),
-            0x104 => self.registers.set(0x40, self.registers.get(0x40) & !value),
-            0x10 | 0x14 | 0x44 | 0x48 => {}
-            // The reset flags that can be cleared here are not kept.
-            0x38 => {}
-            0x18..=0x3C | 0x40 | 0x50..=0xFC | 0x108..=0x124 | 0x1FC => {
-                self.registers.set(offset, value);
-            }
+            WDTCONFIG0..=0xA0 if unlocked => self.write_watchdog(offset, value, now),
+            WDTFEED if unlocked => self.watchdog.feed(now),
+            WDTCONFIG0..=WDTFEED => {}
+            SWD_CONF if self.registers.get(SWD_WPROTECT) == SWD_KEY => self.write_super_watchdog(value, now),
+            SWD_CONF => {}
+            // The detector's flag is read-only and low again after a dip.
+            BROWN_OUT => self.registers.set(offset, value & !(BROWN_OUT_COUNT_CLEAR | 1 << 31)),
+            GPIO_WAKEUP => Sleep::write_gpio_wakeup(&mut self.registers, value),
+            0x100 => self.registers.set(INT_ENA, self.registers.get(INT_ENA) | value),
+            0x104 => self.registers.set(INT_ENA, self.registers.get(INT_ENA) & !value),
+            // Counter, interrupts, causes; the reset flags that can be cleared at 0x38 are not kept.
+            0x10 | 0x14 | 0x44 | 0x48 | RESET_STATE | REJECT_CAUSE | 0xF8 => {}
+            0x1C..=0x3C | 0x40 | 0x50..=0xFC | 0x108..=0x124 | 0x1FC => self.registers.set(offset, value),
             _ => context.unmodelled_write(&mut self.registers, offset, value),
         }
     }
@@ -209,29 +405,44 @@ impl Peripheral for RtcControl {
         self.registers.reset();
         self.raw = 0;
         self.main_alarm = None;
-        self.started = now;
+        self.brown_out_interrupt = None;
+        self.brown_out_reset = None;
+        self.slow_hz = RTC_SLOW_HZ;
+        self.counted = 0;
+        self.since = now;
     }
 
     fn update(&mut self, now: u64) {
-        self.watchdog.update(now);
-        if self.super_watchdog.is_some_and(|at| at <= now) {
-            self.super_watchdog = None;
-            self.requested = Some(ResetCause::SuperWatchdog);
-        }
-        if self.main_alarm.is_some_and(|at| at <= now) {
-            self.main_alarm = None;
+        let due = |at: &mut Option<u64>| at.take_if(|at| *at <= now).is_some();
+        if due(&mut self.main_alarm) {
             self.raw |= INT_MAIN_TIMER;
         }
+        if due(&mut self.brown_out_interrupt) {
+            self.raw |= INT_BROWN_OUT;
+        }
+        if due(&mut self.brown_out_reset) {
+            self.requested = Some(ResetCause::BrownOut);
+        }
+        self.watchdog.update(now);
+        self.update_super_watchdog(now);
+        self.update_sleep(now);
     }
 
     fn next_event(&self) -> Option<u64> {
-        [self.watchdog.due(), self.super_watchdog, self.main_alarm]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.watchdog.due(),
+            self.super_watchdog.map(SuperWatchdog::next_event),
+            self.main_alarm,
+            self.brown_out_interrupt,
+            self.brown_out_reset,
+            self.sleep.ends(&self.registers, self.pending()),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn interrupts(&self) -> u64 {
-        u64::from(self.raw & self.registers.get(0x40) != 0)
+        u64::from(self.raw & self.registers.get(INT_ENA) != 0)
     }
 }

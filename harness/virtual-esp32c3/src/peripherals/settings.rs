@@ -21,10 +21,6 @@ impl Settings {
         }
     }
 
-    pub(crate) fn get(&self, offset: u32) -> u32 {
-        self.registers.get(offset)
-    }
-
     fn knows(&self, offset: u32) -> bool {
         self.known.iter().any(|range| range.contains(&offset))
     }

@@ -16,12 +16,15 @@ const COUNTER: u64 = (1 << 54) - 1;
 const T_EN: u32 = 1 << 31;
 const T_INCREASE: u32 = 1 << 30;
 const T_AUTORELOAD: u32 = 1 << 29;
+const T_DIVIDER_RESET: u32 = 1 << 12;
 const T_ALARM_EN: u32 = 1 << 10;
+const DIVIDER: u32 = 0xFFFF << 13;
 const T_USE_XTAL: u32 = 1 << 9;
 
 const WDT_EN: u32 = 1 << 31;
 const WDT_USE_XTAL: u32 = 1 << 21;
 const WDT_FLASHBOOT_MOD_EN: u32 = 1 << 14;
+const WDT_PROCPU_RESET_EN: u32 = 1 << 13;
 const WDT_KEY: u32 = 0x50D8_3AA1;
 
 const CALI_START: u32 = 1 << 31;
@@ -43,6 +46,8 @@ pub(crate) struct TimerGroup {
     watchdog: Watchdog,
     system_reset: ResetCause,
     cpu_reset: ResetCause,
+    /// Frequency of the RTC's slow clock, as it is selected there.
+    slow_hz: u64,
     /// When the measurement under way is done.
     measured: Option<u64>,
 }
@@ -57,6 +62,7 @@ impl TimerGroup {
             watchdog: Watchdog::default(),
             system_reset,
             cpu_reset,
+            slow_hz: RTC_SLOW_HZ,
             measured: None,
         };
         group.reset(0);
@@ -66,8 +72,15 @@ impl TimerGroup {
     /// Starts the watchdog as the hardware does when the chip starts from flash.
     pub(crate) fn guard_flash_boot(&mut self, now: u64) {
         if self.registers.get(0x48) & WDT_FLASHBOOT_MOD_EN != 0 {
-            self.start_watchdog(true, now);
+            let (_, holds) = self.watchdog_settings();
+            let stages = [Action::System, Action::None, Action::None, Action::None];
+            self.watchdog.start(stages, holds, now);
         }
+    }
+
+    /// Another slow clock is selected; what is measured from now on is that one.
+    pub(crate) fn set_slow_clock(&mut self, hz: u64) {
+        self.slow_hz = hz;
     }
 
     /// Drops what the watchdog asks for to be reset.
@@ -78,7 +91,7 @@ impl TimerGroup {
                 self.raw |= INT_WDT;
                 None
             }
-            Action::Cpu => Some(self.cpu_reset),
+            Action::Cpu => (self.registers.get(0x48) & WDT_PROCPU_RESET_EN != 0).then_some(self.cpu_reset),
             Action::System | Action::Rtc => Some(self.system_reset),
         }
     }
@@ -117,6 +130,19 @@ impl TimerGroup {
         self.since = now;
     }
 
+    /// New settings. What is over of a count stays, unless the divider is another or is reset.
+    fn write_config(&mut self, value: u32, now: u64) {
+        let before = self.registers.get(0);
+        let same = (before ^ value) & (T_EN | T_USE_XTAL | DIVIDER) == 0 && value & T_DIVIDER_RESET == 0;
+        let over = if before & T_EN == 0 {
+            0
+        } else {
+            (now - self.since) % self.period()
+        };
+        self.set(self.at(now), if same { now - over } else { now });
+        self.registers.set(0, value & !T_DIVIDER_RESET);
+    }
+
     fn pair(&self, low: u32) -> u64 {
         u64::from(self.registers.get(low)) | u64::from(self.registers.get(low + 4) & 0x3F_FFFF) << 32
     }
@@ -136,7 +162,7 @@ impl TimerGroup {
         Some(self.since.saturating_add(counts.saturating_mul(self.period())))
     }
 
-    fn start_watchdog(&mut self, flash_boot: bool, now: u64) {
+    fn watchdog_settings(&self) -> ([Action; 4], [u64; 4]) {
         let config = self.registers.get(0x48);
         let clock = if config & WDT_USE_XTAL == 0 {
             CYCLES_PER_APB
@@ -144,18 +170,23 @@ impl TimerGroup {
             CYCLES_PER_XTAL
         };
         let tick = clock * u64::from((self.registers.get(0x4C) >> 16).max(1));
-        let mut stages = [29, 27, 25, 23].map(|at| Action::from_bits(config >> at & 3));
-        if flash_boot {
-            stages = [Action::System, Action::None, Action::None, Action::None];
-        }
+        let stages = [29, 27, 25, 23].map(|at| Action::from_bits(config >> at & 3));
         let holds = [0x50, 0x54, 0x58, 0x5C].map(|at| u64::from(self.registers.get(at)) * tick);
-        self.watchdog.configure(stages, holds, now);
+        (stages, holds)
     }
 
-    fn update_watchdog(&mut self, now: u64) {
-        if self.registers.get(0x48) & WDT_EN != 0 {
-            self.start_watchdog(false, now);
-        } else {
+    fn write_watchdog(&mut self, offset: u32, value: u32, now: u64) {
+        let ran = self.registers.get(0x48) & WDT_EN != 0;
+        self.registers.set(offset, value);
+        let config = self.registers.get(0x48);
+        if config & WDT_EN != 0 {
+            let (stages, holds) = self.watchdog_settings();
+            if ran {
+                self.watchdog.change(stages, holds);
+            } else {
+                self.watchdog.start(stages, holds, now);
+            }
+        } else if ran || config & WDT_FLASHBOOT_MOD_EN == 0 {
             self.watchdog.stop();
         }
     }
@@ -164,7 +195,7 @@ impl TimerGroup {
     fn measure(&mut self, value: u32, now: u64) {
         let cycles = u64::from(value >> 16 & 0x7FFF);
         let hz = match value >> 13 & 3 {
-            0 => RTC_SLOW_HZ,
+            0 if self.slow_hz != 0 => self.slow_hz,
             1 => FAST_DIVIDED_HZ,
             // No 32 kHz crystal is fitted: the measurement never ends and times out.
             _ => {
@@ -201,23 +232,14 @@ impl Peripheral for TimerGroup {
         let now = context.now;
         let unlocked = self.registers.get(0x64) == WDT_KEY;
         match offset {
-            0x00 => {
-                self.set(self.at(now), now);
-                self.registers.set(0, value);
-            }
+            0x00 => self.write_config(value, now),
             0x0C => {
                 let counter = self.at(now);
                 self.registers.set(0x04, counter as u32);
                 self.registers.set(0x08, (counter >> 32) as u32);
             }
             0x20 => self.set(self.pair(0x18), now),
-            0x48..=0x5C if unlocked => {
-                let before = self.registers.get(offset);
-                self.registers.set(offset, value);
-                if before != value {
-                    self.update_watchdog(now);
-                }
-            }
+            0x48..=0x5C if unlocked => self.write_watchdog(offset, value, now),
             0x60 if unlocked => self.watchdog.feed(now),
             0x48..=0x60 => {}
             0x68 => {
@@ -250,16 +272,12 @@ impl Peripheral for TimerGroup {
     fn update(&mut self, now: u64) {
         if self.due().is_some_and(|due| due <= now) {
             self.raw |= INT_TIMER;
-            let mut config = self.registers.get(0);
-            let value = if config & T_AUTORELOAD != 0 {
-                self.pair(0x18)
-            } else {
-                self.at(now)
-            };
-            self.set(value, now);
+            let config = self.registers.get(0);
+            if config & T_AUTORELOAD != 0 {
+                self.set(self.pair(0x18), now);
+            }
             // The alarm switches itself off.
-            config &= !T_ALARM_EN;
-            self.registers.set(0, config);
+            self.registers.set(0, config & !T_ALARM_EN);
         }
         self.watchdog.update(now);
     }

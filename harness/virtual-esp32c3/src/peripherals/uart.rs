@@ -23,6 +23,7 @@ const TXFIFO_EMPTY: u32 = 1 << 1;
 const RXFIFO_TOUT: u32 = 1 << 8;
 const TX_BRK_IDLE_DONE: u32 = 1 << 13;
 const TX_DONE: u32 = 1 << 14;
+const WAKEUP: u32 = 1 << 19;
 
 const CONF0_RXFIFO_RST: u32 = 1 << 17;
 const CONF0_TXFIFO_RST: u32 = 1 << 18;
@@ -54,6 +55,9 @@ pub(crate) struct Uart {
     recheck: Option<u64>,
     /// Edges counted by baud rate detection.
     edges: u32,
+    /// Whether the chip sleeps, and the rising edges since then.
+    asleep: bool,
+    wake_edges: u32,
 }
 
 impl Uart {
@@ -71,13 +75,37 @@ impl Uart {
             timeout: None,
             recheck: None,
             edges: 0,
+            asleep: false,
+            wake_edges: 0,
         }
     }
 
-    /// The far end sends.
+    /// The far end sends. A sleeping chip counts edges and loses the bytes.
     pub(crate) fn receive(&mut self, bytes: &[u8], now: u64) {
+        if self.asleep {
+            for byte in bytes {
+                self.wake_edges = self.wake_edges.saturating_add(edges(*byte) / 2);
+            }
+            if self.wakes() {
+                self.latched |= WAKEUP;
+            }
+            return;
+        }
         self.incoming.extend(bytes);
         self.fill(now);
+    }
+
+    /// The chip falls asleep, or wakes.
+    pub(crate) fn sleep(&mut self, asleep: bool) {
+        if self.asleep != asleep {
+            self.asleep = asleep;
+            self.wake_edges = 0;
+        }
+    }
+
+    /// Whether enough edges have come to end light sleep (UART_ACTIVE_THRESHOLD, which counts from three).
+    pub(crate) fn wakes(&self) -> bool {
+        self.asleep && self.wake_edges >= (self.registers.get(0x38) & 0x3FF) + 3
     }
 
     /// Bytes that wait on the line.
@@ -122,10 +150,7 @@ impl Uart {
                 break;
             };
             if self.registers.get(0x20) & CONF0_AUTOBAUD_EN != 0 {
-                // Start bit, eight bits, stop bit, from an idle line: every change of level is an edge.
-                let frame = u32::from(byte) << 1 | 1 << 9;
-                let edges = ((frame << 1 | 1) ^ frame) & 0x3FF;
-                self.edges = (self.edges + edges.count_ones()).min(0x3FF);
+                self.edges = (self.edges + edges(byte)).min(0x3FF);
             }
             self.receive.push_back(byte);
             arrived = true;
@@ -283,4 +308,10 @@ impl Peripheral for Uart {
     fn interrupts(&self) -> u64 {
         u64::from(self.raw() & self.registers.get(0x0C) != 0)
     }
+}
+
+/// Changes of level of a byte on the line: start bit, eight bits, stop bit, from an idle line.
+fn edges(byte: u8) -> u32 {
+    let frame = u32::from(byte) << 1 | 1 << 9;
+    (((frame << 1 | 1) ^ frame) & 0x3FF).count_ones()
 }
