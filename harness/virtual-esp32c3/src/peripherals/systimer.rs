@@ -92,7 +92,10 @@ impl SystemTimer {
     fn due(&self, target: usize) -> Option<u64> {
         let unit = self.unit_of(target);
         let alarm = self.alarms[target].filter(|_| self.works(target) && unit.running)?;
-        Some(unit.since + alarm.saturating_sub(unit.value).saturating_mul(CYCLES_PER_COUNT))
+        // An alarm that lies behind the counter, by less than half of its range, is due at once.
+        let ahead = alarm.wrapping_sub(unit.value) & COUNTER;
+        let counts = if ahead > COUNTER / 2 { 0 } else { ahead };
+        Some(unit.since.saturating_add(counts * CYCLES_PER_COUNT))
     }
 }
 
