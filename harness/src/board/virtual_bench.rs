@@ -234,7 +234,7 @@ impl Recorder for VirtualRecorder {
             HardwareEvent::BusError { .. } | HardwareEvent::Stuck { .. } => {
                 Some(format!("hardware, at {} us: {}", entry.microseconds, entry.event))
             }
-            HardwareEvent::Reset(_) | HardwareEvent::Unmodelled { .. } => None,
+            _ => None,
         });
         strayed.chain(hardware).collect()
     }

@@ -15,7 +15,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 pub use crate::chip::ConsolePort;
-use crate::chip::{CYCLES_PER_SECOND, Chip, ChipOptions, Pause};
+use crate::chip::{CYCLES_PER_SECOND, Chip, ChipOptions, FlashTiming, Pause};
 use crate::debug_port::DebugPort;
 use crate::log::LogEntry;
 use crate::rom::RomError;
@@ -36,6 +36,9 @@ pub struct BoardConfig {
     pub seed: u64,
     /// The port that the tty carries.
     pub console: ConsolePort,
+    /// How long the flash chip takes to program and to erase. The default is far shorter than a real chip's times, since
+    /// software polls meanwhile and the host would spend them all: use [`FlashTiming::TYPICAL`] to meet them.
+    pub flash_timing: FlashTiming,
 }
 
 impl Default for BoardConfig {
@@ -49,6 +52,7 @@ impl Default for BoardConfig {
             revision: (0, 3),
             seed: 0,
             console: ConsolePort::Uart0,
+            flash_timing: FlashTiming::FAST,
         }
     }
 }
@@ -163,13 +167,14 @@ impl VirtualBoard {
     /// # Errors
     /// If there is no ROM for the chip's revision, or the host has no pty or thread to give.
     pub fn start(config: BoardConfig, ethernet: Option<FrameSink>) -> Result<Self, BoardError> {
-        let chip = Chip::new(ChipOptions {
+        let mut chip = Chip::new(ChipOptions {
             flash: config.flash,
             mac: config.mac,
             revision: config.revision,
             seed: config.seed,
             console: config.console,
         })?;
+        chip.set_flash_timing(config.flash_timing);
         let new = Snapshot {
             chip,
             log: Vec::new(),
@@ -241,6 +246,11 @@ impl VirtualBoard {
     pub fn power_cycle(&self, boot: bool) {
         self.set_lines(false, boot);
         self.set_lines(true, boot);
+    }
+
+    /// Takes the supply away at once: see [`Chip::power_cut`]. [`VirtualBoard::power_cycle`] switches on again.
+    pub fn power_cut(&self) {
+        self.control.at_chip(Chip::power_cut);
     }
 
     /// The board's end of the network.

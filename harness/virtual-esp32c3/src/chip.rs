@@ -9,6 +9,7 @@ use crate::debug::{DebugModule, DebugReset, DmiAccess, JtagClock, Tap, Target};
 use crate::hart::{Exit, HaltCause, Hart};
 use crate::log::{HardwareEvent, LogEntry, ResetCause};
 use crate::memory::Memory;
+pub use crate::peripherals::FlashTiming;
 use crate::peripherals::{PeripheralOptions, Peripherals};
 use crate::rom::{RomError, mask_rom};
 
@@ -138,6 +139,22 @@ impl Chip {
         if !self.held {
             self.reset(cause);
         }
+    }
+
+    /// Takes the supply away between two instructions, from the chip and from its flash chip. RAM is lost, and a program or
+    /// erase that is under way is torn: of the bits that it changes, as many have changed as time has passed, and which ones
+    /// follows from the seed. The supply is back when [`Chip::set_lines`] lets EN rise. EN alone, by contrast, leaves the
+    /// flash chip its supply, and lets it finish.
+    pub fn power_cut(&mut self) {
+        self.held = true;
+        self.peripherals.uart0.cut();
+        self.peripherals.usb.cut();
+        self.peripherals.power_cut(&mut self.memory, self.hart.now());
+    }
+
+    /// Sets how long the flash chip takes from now on.
+    pub fn set_flash_timing(&mut self, timing: FlashTiming) {
+        self.peripherals.spi1.set_flash_timing(timing);
     }
 
     /// Runs until the chip's clock stands at `until`, or until it has nothing to do.

@@ -24,6 +24,7 @@ mod serial_server;
 pub use board::{
     BoardConfig, BoardError, BoardLines, BoardStats, ConsolePort, FrameSender, FrameSink, Snapshot, VirtualBoard,
 };
+pub use chip::FlashTiming;
 pub use debug::{DmiAccess, JtagClock};
 pub use debug_port::{DebugPort, DebugPortError};
 pub use log::{HardwareEvent, LogEntry, ResetCause};

@@ -34,6 +34,18 @@ pub enum HardwareEvent {
         /// Whether it was a store.
         store: bool,
     },
+    /// A program or erase of the flash was interrupted: the bytes there are partly old and partly new.
+    FlashInterrupted {
+        /// Where in flash it began.
+        address: u32,
+        /// How many bytes it was to change.
+        length: u32,
+    },
+    /// The first use of a command that the flash chip does not have. It has answered nothing.
+    UnknownFlashCommand {
+        /// The command's number.
+        opcode: u8,
+    },
     /// The hart cannot go on: an exception whose handler cannot be fetched. Only a watchdog or a reset helps.
     Stuck {
         /// The cause of the last trap (mcause).
@@ -124,6 +136,18 @@ impl fmt::Display for HardwareEvent {
             Self::BusError { address, store } => {
                 let access = if *store { "store to" } else { "load from" };
                 write!(formatter, "{access} {address:#010x}, where nothing answers")
+            }
+            Self::FlashInterrupted { address, length } => {
+                write!(
+                    formatter,
+                    "flash interrupted while it changed {length} bytes at {address:#08x}"
+                )
+            }
+            Self::UnknownFlashCommand { opcode } => {
+                write!(
+                    formatter,
+                    "flash command {opcode:#04x}, which the flash chip does not have"
+                )
             }
             Self::Stuck { cause, at } => write!(formatter, "stuck: no trap handler for cause {cause} at {at:#010x}"),
         }

@@ -1,128 +1,485 @@
-//! The SPI NOR flash chip next to the ESP32-C3: JEDEC identification, status, read, program, erase. Commands enter, bytes
-//! leave; the contents are the memory's. Program and erase take no time. It knows no controller.
-//! (XMC XM25QH32C data sheet; JEDEC JESD216 for the parameter table.)
+//! The SPI NOR flash chip next to the ESP32-C3, a Winbond W25Q of 2 to 16 MB. Commands enter with the time, bytes leave; the
+//! contents are the memory's. It knows no controller and no cache: what the MMU maps shows the new contents as soon as a
+//! program or erase begins, while a read over SPI is ignored until it is over.
+//! (W25Q32JV data sheet, chapters "Status and Configuration Registers" and "Instructions".)
 
-use crate::memory::Memory;
+use std::ops::Range;
+use std::time::Duration;
 
-/// Manufacturer XMC, type 0x40.
-const MANUFACTURER: u8 = 0x20;
+use super::Context;
+use super::sfdp;
+use crate::chip::CYCLES_PER_SECOND;
+use crate::log::HardwareEvent;
+
+/// Manufacturer Winbond, memory type 0x40 (SPI); the third byte of the JEDEC identification is the capacity.
+const MANUFACTURER: u8 = 0xEF;
 const TYPE: u8 = 0x40;
-const PAGE: usize = 256;
-const WEL: u8 = 1 << 1;
+const PAGE: usize = 0x100;
+const SECTOR: usize = 0x1000;
+const HALF_BLOCK: usize = 0x8000;
+const BLOCK: usize = 0x1_0000;
 
-#[derive(Debug, Clone, Default)]
+// Status register 1.
+const WIP: u8 = 1 << 0;
+const WEL: u8 = 1 << 1;
+const TB: u8 = 1 << 5;
+const SEC: u8 = 1 << 6;
+// Status register 2.
+const SRL: u8 = 1 << 0;
+const QE: u8 = 1 << 1;
+const LB: u8 = 7 << 3;
+const CMP: u8 = 1 << 6;
+const SUS: u8 = 1 << 7;
+/// Bits of the three registers that a write sets: the rest are the chip's own, or do not exist.
+const WRITABLE: [u8; 3] = [0xFC, SRL | QE | LB | CMP, 0x64];
+/// After manufacture: no protection, quad lines off, the weakest driver.
+const STATUS: [u8; 3] = [0, 0, 0x60];
+
+/// How long the flash chip takes to program and to erase. Each is typical time of the chip's clock, in which software polls
+/// the chip's busy bit; the host spends the same time on that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlashTiming {
+    /// A page of up to 256 bytes (tPP).
+    pub page_program: Duration,
+    /// A sector of 4 KB (tSE).
+    pub sector_erase: Duration,
+    /// A block of 32 KB (tBE1).
+    pub half_block_erase: Duration,
+    /// A block of 64 KB (tBE2).
+    pub block_erase: Duration,
+    /// The whole chip (tCE), for each megabyte.
+    pub chip_erase: Duration,
+    /// The status registers (tW).
+    pub write_status: Duration,
+}
+
+impl FlashTiming {
+    /// What the data sheet of the W25Q32JV calls typical, at AC electrical characteristics.
+    pub const TYPICAL: Self = Self {
+        page_program: Duration::from_micros(400),
+        sector_erase: Duration::from_millis(45),
+        half_block_erase: Duration::from_millis(120),
+        block_erase: Duration::from_millis(150),
+        chip_erase: Duration::from_millis(2500),
+        write_status: Duration::from_millis(10),
+    };
+
+    /// Short enough not to be noticed when an image is flashed, long enough for software to see the chip busy.
+    pub const FAST: Self = Self {
+        page_program: Duration::from_micros(2),
+        sector_erase: Duration::from_micros(10),
+        half_block_erase: Duration::from_micros(20),
+        block_erase: Duration::from_micros(20),
+        chip_erase: Duration::from_micros(20),
+        write_status: Duration::from_micros(2),
+    };
+}
+
+impl Default for FlashTiming {
+    fn default() -> Self {
+        Self::FAST
+    }
+}
+
+/// One transaction on the bus. Dummy cycles are the controller's affair: the chip answers when it is listened to.
+#[derive(Debug, Default)]
+pub(crate) struct Transaction<'a> {
+    pub(crate) opcode: u8,
+    pub(crate) address: u32,
+    /// Bytes to the chip.
+    pub(crate) data: &'a [u8],
+    /// How many bytes are taken from the chip.
+    pub(crate) length: usize,
+}
+
+#[derive(Debug, Clone)]
 pub(crate) struct FlashChip {
+    timing: FlashTiming,
+    /// The registers as they act, and as they are kept without power. WIP, WEL and SUS are not in them.
     status: [u8; 3],
+    kept: [u8; 3],
+    write_enabled: bool,
+    /// The next write of a status register is lost with the power.
+    write_volatile: bool,
     reset_enabled: bool,
+    powered_down: bool,
+    busy: Option<Operation>,
+    suspended: Option<Operation>,
+    /// Where the random bits of an interrupted operation come from.
+    random: u64,
+}
+
+/// A program, erase or status write under way. Its result is in memory already; what was there before serves to tell what a
+/// power failure leaves.
+#[derive(Debug, Clone)]
+struct Operation {
+    start: usize,
+    before: Vec<u8>,
+    kept: Option<[u8; 3]>,
+    ends: u64,
+    total: u64,
+    may_suspend: bool,
 }
 
 impl FlashChip {
-    /// One transaction: the opcode, an address, bytes to the chip, then `length` bytes from it.
-    pub(crate) fn transfer(
-        &mut self,
-        memory: &mut Memory,
-        opcode: u8,
-        address: u32,
-        data: &[u8],
-        length: usize,
-    ) -> Vec<u8> {
-        let size = memory.flash_size();
-        let address = address as usize % size.max(1);
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            timing: FlashTiming::default(),
+            status: STATUS,
+            kept: STATUS,
+            write_enabled: false,
+            write_volatile: false,
+            reset_enabled: false,
+            powered_down: false,
+            busy: None,
+            suspended: None,
+            // Any seed but zero will do for xorshift.
+            random: seed ^ 0x9E37_79B9_7F4A_7C15 | 1,
+        }
+    }
+
+    pub(crate) fn set_timing(&mut self, timing: FlashTiming) {
+        self.timing = timing;
+    }
+
+    /// The supply fails at this moment, and comes back later: what is under way stays half done.
+    pub(crate) fn power_cut(&mut self, context: &mut Context<'_>) {
+        self.settle(context.time);
+        self.interrupt(context);
+        self.restart();
+    }
+
+    /// The chip next door has been held in reset, long enough for what was under way to end.
+    pub(crate) fn wait(&mut self) {
+        self.settle(u64::MAX);
+    }
+
+    /// One transaction; the bytes that the chip answers.
+    pub(crate) fn transfer(&mut self, transaction: &Transaction<'_>, context: &mut Context<'_>) -> Vec<u8> {
+        self.settle(context.time);
+        // Nobody drives the line while the chip is silent: it is pulled up.
+        let silence = vec![0xFF; transaction.length];
+        let size = context.memory.flash_size().max(1);
+        let address = transaction.address as usize % size;
+        let accepted = match transaction.opcode {
+            0xAB => true,
+            _ if self.powered_down => false,
+            // What a busy chip listens to: its status, suspend, reset.
+            0x05 | 0x35 | 0x15 | 0x75 | 0x66 | 0x99 => true,
+            _ => self.busy.is_none(),
+        };
+        if !accepted {
+            return silence;
+        }
         let reset_enabled = std::mem::take(&mut self.reset_enabled);
-        match opcode {
-            0x06 => self.status[0] |= WEL,
-            0x04 => self.status[0] &= !WEL,
-            0x05 | 0x35 | 0x15 => {
-                let register = match opcode {
-                    0x05 => 0,
-                    0x35 => 1,
-                    _ => 2,
-                };
-                return vec![self.status[register]; length];
+        match transaction.opcode {
+            0x06 => self.write_enabled = true,
+            0x04 => self.write_enabled = false,
+            0x50 => self.write_volatile = true,
+            0x05 => return vec![self.status_1(); transaction.length],
+            0x35 => return vec![self.status_2(); transaction.length],
+            0x15 => return vec![self.status[2]; transaction.length],
+            0x01 => self.write_status(0, transaction.data, context.time),
+            0x31 => self.write_status(1, transaction.data, context.time),
+            0x11 => self.write_status(2, transaction.data, context.time),
+            0x02 => self.program(address, transaction.data, context),
+            0x32 if self.quad() => self.program(address, transaction.data, context),
+            0x20 => self.erase(address, SECTOR, self.timing.sector_erase, context),
+            0x52 => self.erase(address, HALF_BLOCK, self.timing.half_block_erase, context),
+            0xD8 => self.erase(address, BLOCK, self.timing.block_erase, context),
+            0x60 | 0xC7 => {
+                let megabytes = (size >> 20).max(1) as u32;
+                self.erase(0, size, self.timing.chip_erase * megabytes, context);
             }
-            0x01 | 0x31 | 0x11 if self.status[0] & WEL != 0 => {
-                let first = match opcode {
-                    0x01 => 0,
-                    0x31 => 1,
-                    _ => 2,
-                };
-                for (register, value) in self.status.iter_mut().skip(first).zip(data) {
-                    *register = *value;
-                }
-                self.status[0] &= !3;
-            }
-            0x9F => {
-                let capacity = size.max(1).ilog2() as u8;
-                return [MANUFACTURER, TYPE, capacity]
-                    .into_iter()
-                    .cycle()
-                    .take(length)
-                    .collect();
-            }
-            0x5A => return (0..length).map(|at| parameter(address + at, size)).collect(),
-            0x03 | 0x0B | 0x3B | 0x6B | 0xBB | 0xEB => {
-                let mut read = Vec::with_capacity(length);
-                while read.len() < length {
-                    // Beyond the end it begins again.
-                    let at = (address + read.len()) % size;
-                    read.extend_from_slice(&memory.flash_part(at..at + length - read.len()));
-                }
-                return read;
-            }
-            0x02 | 0x32 if self.take_write_enable() => program(memory, address, data),
-            0x20 if self.take_write_enable() => erase(memory, address, 0x1000),
-            0x52 if self.take_write_enable() => erase(memory, address, 0x8000),
-            0xD8 if self.take_write_enable() => erase(memory, address, 0x1_0000),
-            0xC7 | 0x60 if self.take_write_enable() => erase(memory, 0, size),
+            0x75 => self.suspend(context.time),
+            0x7A => self.resume(context.time),
             0x66 => self.reset_enabled = true,
-            0x99 if reset_enabled => self.status[0] &= !WEL,
-            _ => {}
+            0x99 if reset_enabled => {
+                self.interrupt(context);
+                self.restart();
+            }
+            0x99 | 0x32 => {}
+            0xB9 => self.powered_down = true,
+            0x03 | 0x0B | 0x3B | 0xBB => return read(context, address, transaction.length),
+            0x6B | 0xEB => match self.quad() {
+                true => return read(context, address, transaction.length),
+                // The lines for it are /WP and /HOLD.
+                false => return silence,
+            },
+            0x9F => return repeat(&[MANUFACTURER, TYPE, capacity(size)], transaction.length),
+            0xAB => {
+                self.powered_down = false;
+                return vec![capacity(size) - 1; transaction.length];
+            }
+            // The address's last bit says which of the two comes first.
+            0x90 if address & 1 == 0 => return repeat(&[MANUFACTURER, capacity(size) - 1], transaction.length),
+            0x90 => return repeat(&[capacity(size) - 1, MANUFACTURER], transaction.length),
+            0x4B => return repeat(&unique_id(size), transaction.length),
+            0x5A => {
+                let table = sfdp::table(size as u64, &self.timing);
+                let bytes = (address..).map(|at| table.get(at & 0xFF).copied().unwrap_or(0xFF));
+                return bytes.take(transaction.length).collect();
+            }
+            opcode => context.once_for_flash_command(opcode),
         }
-        // Nobody drives the line: it is pulled up.
-        vec![0xFF; length]
+        silence
     }
 
-    fn take_write_enable(&mut self) -> bool {
-        let enabled = self.status[0] & WEL != 0;
-        self.status[0] &= !WEL;
-        enabled
+    fn status_1(&self) -> u8 {
+        let wip = if self.busy.is_some() { WIP } else { 0 };
+        let wel = if self.write_enabled { WEL } else { 0 };
+        self.status[0] | wip | wel
     }
-}
 
-/// Programming clears bits, and wraps around within its page.
-fn program(memory: &mut Memory, address: usize, data: &[u8]) {
-    let start = address / PAGE * PAGE;
-    memory.flash_modify(start..start + PAGE, |page| {
-        for (at, byte) in data.iter().enumerate() {
-            if let Some(cell) = page.get_mut((address + at) % PAGE) {
-                *cell &= byte;
+    fn status_2(&self) -> u8 {
+        self.status[1] | if self.suspended.is_some() { SUS } else { 0 }
+    }
+
+    fn quad(&self) -> bool {
+        self.status[1] & QE != 0
+    }
+
+    /// Ends what is over by now.
+    fn settle(&mut self, now: u64) {
+        if self.busy.as_ref().is_some_and(|operation| operation.ends <= now) {
+            self.busy = None;
+            self.write_enabled = false;
+        }
+    }
+
+    /// Leaves what is under way half done, as far as it has come.
+    fn interrupt(&mut self, context: &mut Context<'_>) {
+        for operation in [self.busy.take(), self.suspended.take()].into_iter().flatten() {
+            if let Some(kept) = operation.kept {
+                self.kept = kept;
+            }
+            self.tear(&operation, context);
+        }
+    }
+
+    /// As after power-on.
+    fn restart(&mut self) {
+        self.status = self.kept;
+        self.status[1] &= !SRL;
+        self.kept[1] &= !SRL;
+        self.write_enabled = false;
+        self.write_volatile = false;
+        self.reset_enabled = false;
+        self.powered_down = false;
+    }
+
+    /// Of the bits that the operation changes, as many have changed as time has passed; which ones is random.
+    fn tear(&mut self, operation: &Operation, context: &mut Context<'_>) {
+        if operation.before.is_empty() {
+            return;
+        }
+        let left = operation.ends.saturating_sub(context.time).min(operation.total);
+        let done = 256 * (operation.total - left) / operation.total.max(1);
+        let range = operation.start..operation.start + operation.before.len();
+        let random = &mut self.random;
+        context.memory.flash_modify(range, |bytes| {
+            for (byte, before) in bytes.iter_mut().zip(&operation.before) {
+                let mut changed = *byte ^ before;
+                if changed != 0 {
+                    let draws = next(random).to_le_bytes();
+                    for (bit, draw) in draws.into_iter().enumerate() {
+                        if u64::from(draw) >= done {
+                            changed &= !(1 << bit);
+                        }
+                    }
+                    *byte = before ^ changed;
+                }
+            }
+        });
+        context.event(HardwareEvent::FlashInterrupted {
+            address: operation.start as u32,
+            length: operation.before.len() as u32,
+        });
+    }
+
+    /// Uses up the permission to write.
+    fn may_write(&mut self, size: usize, range: &Range<usize>) -> bool {
+        let suspended = self.suspended.as_ref().is_some_and(|operation| {
+            let end = operation.start + operation.before.len();
+            operation.start < range.end && range.start < end
+        });
+        let allowed = self.write_enabled && !suspended && !self.protects(size, range);
+        if !allowed {
+            self.write_enabled = false;
+        }
+        allowed
+    }
+
+    /// Whether the block protection bits cover any of the range.
+    fn protects(&self, size: usize, range: &Range<usize>) -> bool {
+        let [first, second, _] = self.status;
+        let level = first >> 2 & 7;
+        let length = match level {
+            0 => 0,
+            7 => size,
+            _ if first & SEC != 0 => SECTOR << (level - 1).min(3),
+            // From a 64th up to half of the chip; the smallest of them is a block.
+            _ if size <= 32 * BLOCK => BLOCK << (level - 1),
+            _ => size >> (7 - level),
+        };
+        let length = length.min(size);
+        let protected = if first & TB != 0 {
+            0..length
+        } else {
+            size - length..size
+        };
+        let touches = range.start < protected.end && protected.start < range.end;
+        let reaches_out = range.start < protected.start || protected.end < range.end;
+        if second & CMP == 0 { touches } else { reaches_out }
+    }
+
+    fn program(&mut self, address: usize, data: &[u8], context: &mut Context<'_>) {
+        let start = address / PAGE * PAGE;
+        let range = start..start + PAGE;
+        if !self.may_write(context.memory.flash_size(), &range) {
+            return;
+        }
+        // The chip collects bytes in a page of its own, around whose end they wrap: the last 256 count.
+        let mut page = [0xFF; PAGE];
+        for (offset, byte) in data.iter().enumerate() {
+            page[(address + offset) % PAGE] = *byte;
+        }
+        let change = |bytes: &mut [u8]| {
+            for (byte, programmed) in bytes.iter_mut().zip(page) {
+                *byte &= programmed;
+            }
+        };
+        self.start(range, self.timing.page_program, true, change, context);
+    }
+
+    fn erase(&mut self, address: usize, length: usize, time: Duration, context: &mut Context<'_>) {
+        let size = context.memory.flash_size();
+        let start = address / length * length;
+        let range = start..(start + length).min(size);
+        // No erase begins while another one is suspended.
+        if self.suspended.is_some() || !self.may_write(size, &range) {
+            return;
+        }
+        // A block that is erased already need not be copied from the image that boards share.
+        let erased = context
+            .memory
+            .flash_part(range.clone())
+            .iter()
+            .all(|byte| *byte == 0xFF);
+        let range = if erased { start..start } else { range };
+        self.start(range, time, length < size, |bytes| bytes.fill(0xFF), context);
+    }
+
+    fn start(
+        &mut self,
+        range: Range<usize>,
+        time: Duration,
+        may_suspend: bool,
+        change: impl FnOnce(&mut [u8]),
+        context: &mut Context<'_>,
+    ) {
+        let before = context.memory.flash_part(range.clone()).into_owned();
+        context.memory.flash_modify(range.clone(), change);
+        let total = cycles(time);
+        self.busy = Some(Operation {
+            start: range.start,
+            before,
+            kept: None,
+            ends: context.time + total,
+            total,
+            may_suspend,
+        });
+    }
+
+    fn write_status(&mut self, first: usize, data: &[u8], now: u64) {
+        let volatile = std::mem::take(&mut self.write_volatile);
+        let locked = self.status[1] & SRL != 0;
+        if !(volatile || self.write_enabled) || locked || self.suspended.is_some() {
+            return;
+        }
+        let kept = self.kept;
+        for (register, value) in (first..self.status.len()).zip(data) {
+            let writable = WRITABLE[register];
+            let mut value = value & writable;
+            if register == 1 {
+                // One-time programmable.
+                value |= self.status[1] & LB;
+            }
+            self.status[register] = value;
+            if !volatile {
+                self.kept[register] = value;
             }
         }
-    });
+        if !volatile {
+            let total = cycles(self.timing.write_status);
+            self.busy = Some(Operation {
+                start: 0,
+                before: Vec::new(),
+                kept: Some(kept),
+                ends: now + total,
+                total,
+                may_suspend: false,
+            });
+        }
+    }
+
+    fn suspend(&mut self, now: u64) {
+        if self.suspended.is_some() {
+            return;
+        }
+        if let Some(mut operation) = self.busy.take_if(|operation| operation.may_suspend) {
+            // Until it is resumed, its end is how much is left.
+            operation.ends -= now;
+            self.suspended = Some(operation);
+            self.write_enabled = false;
+        }
+    }
+
+    fn resume(&mut self, now: u64) {
+        if let Some(mut operation) = self.suspended.take() {
+            operation.ends += now;
+            self.busy = Some(operation);
+        }
+    }
 }
 
-fn erase(memory: &mut Memory, address: usize, size: usize) {
-    let start = address / size * size;
-    // A block that is erased already need not be copied from the image that boards share.
-    let range = start..start + size;
-    if memory.flash_part(range.clone()).iter().all(|byte| *byte == 0xFF) {
-        return;
+fn read(context: &Context<'_>, address: usize, length: usize) -> Vec<u8> {
+    let size = context.memory.flash_size().max(1);
+    let mut read = Vec::with_capacity(length);
+    while read.len() < length {
+        // Reading goes on at the beginning.
+        let at = (address + read.len()) % size;
+        let part = context.memory.flash_part(at..at + length - read.len());
+        if part.is_empty() {
+            break;
+        }
+        read.extend_from_slice(&part);
     }
-    memory.flash_modify(range, |block| block.fill(0xFF));
+    read
 }
 
-/// A byte of the serial flash discoverable parameters: header, one parameter header, and the table's density.
-fn parameter(at: usize, size: usize) -> u8 {
-    const HEADER: [u8; 16] = [
-        b'S', b'F', b'D', b'P', 0x00, 0x01, 0x00, 0xFF, 0x00, 0x00, 0x01, 0x09, 0x30, 0x00, 0x00, 0xFF,
-    ];
-    const TABLE: usize = 0x30;
-    let bits = (size as u32).wrapping_mul(8).wrapping_sub(1).to_le_bytes();
-    let erase_4k = [0xE5, 0x20, 0xF1, 0xFF];
-    match at {
-        0..16 => HEADER[at],
-        TABLE..0x34 => erase_4k[at - TABLE],
-        0x34..0x38 => bits[at - 0x34],
-        _ => 0xFF,
-    }
+fn repeat(bytes: &[u8], length: usize) -> Vec<u8> {
+    bytes.iter().cycle().take(length).copied().collect()
+}
+
+/// The JEDEC capacity: the logarithm of the size.
+fn capacity(size: usize) -> u8 {
+    size.ilog2().max(1) as u8
+}
+
+/// Eight bytes, which differ between sizes and are the same in every run.
+fn unique_id(size: usize) -> [u8; 8] {
+    [0xD2, 0x66, 0x50, 0x49, 0x4E, 0x52, 0x47, capacity(size)]
+}
+
+fn cycles(time: Duration) -> u64 {
+    (time.as_nanos() * u128::from(CYCLES_PER_SECOND) / 1_000_000_000) as u64
+}
+
+/// Xorshift64 (Marsaglia, "Xorshift RNGs").
+fn next(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
 }

@@ -7,6 +7,7 @@ mod uart;
 mod usb_serial_jtag;
 mod spi_flash;
 mod flash_chip;
+mod sfdp;
 mod cache;
 mod efuse;
 mod rtc_cntl;
@@ -29,6 +30,7 @@ use analog::AnalogBus;
 use apb::ApbControl;
 use cache::{Cache, MmuTable};
 use efuse::Efuse;
+pub use flash_chip::FlashTiming;
 use gpio::Gpio;
 use interrupt_matrix::InterruptMatrix;
 use openeth::OpenEth;
@@ -66,6 +68,20 @@ impl Context<'_> {
     pub(crate) fn unmodelled_write(&mut self, registers: &mut Registers, offset: u32, value: u32) {
         self.report(registers.base() + offset, Some(value));
         registers.set(offset, value);
+    }
+
+    /// Notes that something happened.
+    pub(crate) fn event(&mut self, event: HardwareEvent) {
+        self.log.push(self.time, event);
+    }
+
+    /// Notes, once for each, a command that the flash chip does not know.
+    pub(crate) fn once_for_flash_command(&mut self, opcode: u8) {
+        // No register has an address like this one.
+        self.log
+            .push_once(self.time, !u32::from(opcode), || HardwareEvent::UnknownFlashCommand {
+                opcode,
+            });
     }
 
     fn report(&mut self, address: u32, written: Option<u32>) {
@@ -115,7 +131,7 @@ const SYSTEM_PERIP_RST_EN1: u32 = 0x1C;
 pub(crate) struct Peripherals {
     pub(crate) uart0: Uart,
     uart1: Uart,
-    spi1: SpiFlash,
+    pub(crate) spi1: SpiFlash,
     spi0: Settings,
     pub(crate) gpio: Gpio,
     fe2: Settings,
@@ -178,7 +194,7 @@ impl Peripherals {
         Self {
             uart0: Uart::new(0x6000_0000, options.uart_connected),
             uart1: Uart::new(0x6001_0000, false),
-            spi1: SpiFlash::new(0x6000_2000),
+            spi1: SpiFlash::new(0x6000_2000, options.seed),
             spi0: Settings::new(0x6000_3000, 0x400, &[0x00..=0x54, 0x98..=0xE0, 0x3FC..=0x3FC]),
             gpio: Gpio::new(0x6000_4000, 0x6000_9000),
             fe2: Settings::new(0x6000_5000, 0x1000, &[0xF0..=0xF0]),
@@ -287,13 +303,25 @@ impl Peripherals {
         self.requested_reset.take()
     }
 
+    /// The supply fails: what the flash chip was doing stays half done.
+    pub(crate) fn power_cut(&mut self, memory: &mut Memory, now: u64) {
+        let mut log = std::mem::take(&mut self.log);
+        self.spi1.power_cut(&mut Context {
+            now: self.digital(now),
+            time: now,
+            memory,
+            log: &mut log,
+        });
+        self.log = log;
+    }
+
     /// Resets what this cause resets.
     pub(crate) fn reset(&mut self, cause: ResetCause, memory: &mut Memory, now: u64) {
         self.log.push(now, HardwareEvent::Reset(cause));
         self.requested_reset = None;
         if cause == ResetCause::PowerOn {
             memory.power_cycle();
-            self.spi1.power_cycle();
+            self.spi1.wait();
             self.gpio.strap();
         }
         if cause == ResetCause::DeepSleep {

@@ -2,7 +2,7 @@
 //! chip at once; it knows no cache: that reads the same memory by itself.
 //! (ESP32-C3 Technical Reference Manual, chapter "SPI Controller"; SPI_MEM registers of the `esp32c3` description.)
 
-use super::flash_chip::FlashChip;
+use super::flash_chip::{FlashChip, FlashTiming, Transaction};
 use super::registers::Registers;
 use super::{Context, Peripheral};
 
@@ -18,7 +18,6 @@ const CMD_BE: u32 = 1 << 23;
 const CMD_CE: u32 = 1 << 22;
 const CMD_DP: u32 = 1 << 21;
 const CMD_RES: u32 = 1 << 20;
-const CMD_HPM: u32 = 1 << 19;
 const CMD_USR: u32 = 1 << 18;
 
 const CTRL_WRSR_2B: u32 = 1 << 22;
@@ -29,9 +28,17 @@ const USER_MOSI: u32 = 1 << 27;
 const USER_MOSI_HIGHPART: u32 = 1 << 25;
 const USER_MISO_HIGHPART: u32 = 1 << 24;
 
+const FLASH_PER: u32 = 1 << 0;
+const FLASH_PES: u32 = 1 << 1;
+
 const ADDR: u32 = 0x04;
+const CTRL: u32 = 0x08;
+const MOSI_DLEN: u32 = 0x24;
+const MISO_DLEN: u32 = 0x28;
 const RD_STATUS: u32 = 0x2C;
 const W0: u32 = 0x58;
+const FLASH_SUS_CTRL: u32 = 0x9C;
+const FLASH_SUS_CMD: u32 = 0xA0;
 const BUFFER: usize = 64;
 
 #[derive(Debug, Clone)]
@@ -41,59 +48,90 @@ pub(crate) struct SpiFlash {
 }
 
 impl SpiFlash {
-    pub(crate) fn new(base: u32) -> Self {
+    pub(crate) fn new(base: u32, seed: u64) -> Self {
         Self {
             registers: Registers::new(base, 0x400),
-            chip: FlashChip::default(),
+            chip: FlashChip::new(seed),
         }
     }
 
-    /// The flash chip loses power.
-    pub(crate) fn power_cycle(&mut self) {
-        self.chip = FlashChip::default();
+    /// Sets how long the flash chip takes.
+    pub(crate) fn set_flash_timing(&mut self, timing: FlashTiming) {
+        self.chip.set_timing(timing);
     }
 
+    /// The flash chip loses power.
+    pub(crate) fn power_cut(&mut self, context: &mut Context<'_>) {
+        self.chip.power_cut(context);
+    }
+
+    /// Enough time passes for the flash chip to finish what it does.
+    pub(crate) fn wait(&mut self) {
+        self.chip.wait();
+    }
+
+    /// A command of the controller's own. It sends no write enable before it, and does not wait for the flash chip.
     fn command(&mut self, command: u32, context: &mut Context<'_>) {
         let address = self.registers.get(ADDR);
-        let location = address & 0xFF_FFFF;
-        let flash = &mut *context.memory;
+        let bytes = match command & CMD_PP {
+            0 => [0; BUFFER],
+            _ => self.buffer(0),
+        };
+        let status = self.registers.get(RD_STATUS).to_le_bytes();
+        let mut transaction = Transaction {
+            address: address & 0xFF_FFFF,
+            ..Transaction::default()
+        };
         if command & CMD_USR != 0 {
-            self.user(context);
-        } else if command & CMD_READ != 0 {
-            let length = (self.registers.get(0x28) & 0x3FF) as usize / 8 + 1;
-            let bytes = self.chip.transfer(flash, 0x03, location, &[], length.min(BUFFER));
-            self.fill(0, &bytes);
+            return self.user(context);
+        }
+        transaction.opcode = if command & CMD_READ != 0 {
+            let length = (self.registers.get(MISO_DLEN) & 0x3FF) as usize / 8 + 1;
+            transaction.length = length.min(BUFFER);
+            0x03
         } else if command & CMD_WREN != 0 {
-            self.chip.transfer(flash, 0x06, 0, &[], 0);
+            0x06
         } else if command & CMD_WRDI != 0 {
-            self.chip.transfer(flash, 0x04, 0, &[], 0);
+            0x04
         } else if command & CMD_RDID != 0 {
-            let id = self.chip.transfer(flash, 0x9F, 0, &[], 3);
-            self.fill(0, &id);
+            transaction.length = 3;
+            0x9F
         } else if command & CMD_RDSR != 0 {
-            let status = self.chip.transfer(flash, 0x05, 0, &[], 1);
-            let value = status.first().copied().unwrap_or(0);
-            self.registers.set(RD_STATUS, u32::from(value));
+            transaction.length = 1;
+            0x05
         } else if command & CMD_WRSR != 0 {
-            let value = self.registers.get(RD_STATUS).to_le_bytes();
-            let length = 1 + usize::from(self.registers.get(0x08) & CTRL_WRSR_2B != 0);
-            self.chip.transfer(flash, 0x01, 0, &value[..length], 0);
+            let length = 1 + usize::from(self.registers.get(CTRL) & CTRL_WRSR_2B != 0);
+            transaction.data = &status[..length];
+            0x01
         } else if command & CMD_PP != 0 {
             // The address register's top byte is the length; the data are in the buffer.
             let length = match (address >> 24) as usize {
                 0 => BUFFER,
                 length => length.min(BUFFER),
             };
-            let bytes = self.buffer(0);
-            self.chip.transfer(flash, 0x02, location, &bytes[..length], 0);
+            transaction.data = &bytes[..length];
+            0x02
         } else if command & CMD_SE != 0 {
-            self.chip.transfer(flash, 0x20, location, &[], 0);
+            0x20
         } else if command & CMD_BE != 0 {
-            self.chip.transfer(flash, 0xD8, location, &[], 0);
+            0xD8
         } else if command & CMD_CE != 0 {
-            self.chip.transfer(flash, 0xC7, 0, &[], 0);
-        } else if command & (CMD_DP | CMD_RES | CMD_HPM) != 0 {
-            // Power states of the flash chip make no difference to what it holds.
+            0xC7
+        } else if command & CMD_DP != 0 {
+            0xB9
+        } else if command & CMD_RES != 0 {
+            0xAB
+        } else {
+            // High performance mode is another vendor's.
+            return;
+        };
+        let answer = self.chip.transfer(&transaction, context);
+        match transaction.opcode {
+            0x03 | 0x9F => self.fill(0, &answer),
+            0x05 => self
+                .registers
+                .set(RD_STATUS, answer.first().copied().map_or(0, u32::from)),
+            _ => {}
         }
     }
 
@@ -117,15 +155,36 @@ impl SpiFlash {
         let mut data = Vec::new();
         if user & USER_MOSI != 0 {
             let from = self.buffer(high(USER_MOSI_HIGHPART));
-            let length = length(self.registers.get(0x24));
+            let length = length(self.registers.get(MOSI_DLEN));
             data.extend(from.iter().take(length));
         }
         let answer = match user & USER_MISO {
             0 => 0,
-            _ => length(self.registers.get(0x28)).min(BUFFER),
+            _ => length(self.registers.get(MISO_DLEN)).min(BUFFER),
         };
-        let bytes = self.chip.transfer(context.memory, opcode, address, &data, answer);
+        let transaction = Transaction {
+            opcode,
+            address,
+            data: &data,
+            length: answer,
+        };
+        let bytes = self.chip.transfer(&transaction, context);
         self.fill(high(USER_MISO_HIGHPART), &bytes);
+    }
+
+    /// Sends the flash chip the suspend or resume command that software has asked for.
+    fn suspend_or_resume(&mut self, value: u32, context: &mut Context<'_>) {
+        let commands = self.registers.get(FLASH_SUS_CMD);
+        let opcode = match value {
+            _ if value & FLASH_PES != 0 => commands >> 8,
+            _ if value & FLASH_PER != 0 => commands,
+            _ => return,
+        };
+        let transaction = Transaction {
+            opcode: opcode as u8,
+            ..Transaction::default()
+        };
+        self.chip.transfer(&transaction, context);
     }
 
     fn buffer(&self, start: usize) -> [u8; BUFFER] {
@@ -161,6 +220,10 @@ impl Peripheral for SpiFlash {
     fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
         match offset {
             0x00 => self.command(value, context),
+            FLASH_SUS_CTRL => {
+                self.registers.set(offset, value & !(FLASH_PER | FLASH_PES));
+                self.suspend_or_resume(value, context);
+            }
             0x04..=0x3C | 0x58..=0x94 | 0x98..=0xC8 | 0xD4..=0xE0 | 0x3FC => {
                 self.registers.set(offset, value);
             }

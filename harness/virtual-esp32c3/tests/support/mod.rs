@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use espflash::connection::{Connection, ResetAfterOperation, ResetBeforeOperation};
@@ -25,17 +26,26 @@ pub fn firmware() -> Vec<u8> {
 
 /// The image as espflash writes it: bootloader, partition table, application.
 pub fn image(elf: &[u8]) -> ImageFormat<'_> {
-    let settings = FlashSettings::new(None, Some(FlashSize::_4Mb), None);
+    image_for(elf, FlashSettings::new(None, Some(FlashSize::_4Mb), None))
+}
+
+/// The image with other settings in its headers.
+pub fn image_for(elf: &[u8], settings: FlashSettings) -> ImageFormat<'_> {
     let data = FlashData::new(settings, 0, None, Chip::Esp32c3, XtalFrequency::_40Mhz);
     IdfBootloaderFormat::new(elf, &data, None, None, None, None)
         .expect("an image")
         .into()
 }
 
-/// Flash contents with the image in place, without a flasher.
+/// Flash contents with the firmware's image in place, without a flasher.
 pub fn flash_contents(elf: &[u8]) -> Arc<[u8]> {
+    flash_with(image(elf))
+}
+
+/// Flash contents with an image in place.
+pub fn flash_with(image: ImageFormat<'_>) -> Arc<[u8]> {
     let mut flash = vec![0xFF; 4 << 20];
-    for segment in image(elf).flash_segments() {
+    for segment in image.flash_segments() {
         let start = segment.addr as usize;
         let data = segment.data();
         flash[start..start + data.len()].copy_from_slice(data);
@@ -91,6 +101,7 @@ pub fn connect(tty: &Path, stub: bool) -> Flasher {
 pub struct Console {
     port: TTYPort,
     chunks: Receiver<Vec<u8>>,
+    reader: JoinHandle<()>,
     text: String,
 }
 
@@ -100,7 +111,7 @@ impl Console {
             .expect("the tty opens");
         let mut reader = port.try_clone_native().expect("the port clones");
         let (sender, chunks) = channel();
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut bytes = [0; 4096];
             loop {
                 match reader.read(&mut bytes) {
@@ -123,6 +134,7 @@ impl Console {
         Self {
             port,
             chunks,
+            reader,
             text: String::new(),
         }
     }
@@ -130,6 +142,16 @@ impl Console {
     pub fn send(&mut self, text: &str) {
         self.port.write_all(text.as_bytes()).expect("the tty takes bytes");
         self.port.flush().expect("the tty takes bytes");
+    }
+
+    /// Gives the tty to another one.
+    pub fn close(self) {
+        let Self {
+            port, chunks, reader, ..
+        } = self;
+        drop((port, chunks));
+        // It notices within its timeout that nobody listens, and lets go of the tty.
+        reader.join().expect("the reader ends");
     }
 
     /// Everything up to the first `marker`, which is taken off the console with it.
