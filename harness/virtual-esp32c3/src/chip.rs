@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::debug::{DebugModule, DebugReset, DmiAccess, JtagClock, Tap, Target};
+use crate::debug::{DebugModule, DebugReset, DmiAccess, JtagClock, JtagTap, Target};
 use crate::hart::{Exit, HaltCause, Hart};
 use crate::log::{HardwareEvent, LogEntry, ResetCause};
 use crate::memory::Memory;
@@ -70,7 +70,7 @@ pub struct Chip {
     peripherals: Peripherals,
     console: ConsolePort,
     debug: DebugModule,
-    tap: Tap,
+    tap: JtagTap,
     held: bool,
     stuck: bool,
     idle: u64,
@@ -94,7 +94,7 @@ impl Chip {
             }),
             console: options.console,
             debug: DebugModule::default(),
-            tap: Tap::default(),
+            tap: JtagTap::default(),
             held: true,
             stuck: false,
             idle: 0,

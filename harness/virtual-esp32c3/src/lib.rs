@@ -25,7 +25,7 @@ pub use board::{
     BoardConfig, BoardError, BoardLines, BoardStats, ConsolePort, FrameSender, FrameSink, Snapshot, VirtualBoard,
 };
 pub use chip::FlashTiming;
-pub use debug::{DmiAccess, JtagClock};
+pub use debug::{DmiAccess, JtagClock, JtagTap};
 pub use debug_port::{DebugPort, DebugPortError};
 pub use log::{HardwareEvent, LogEntry, ResetCause};
 pub use serial_server::{SerialServer, SerialServerError};

@@ -12,7 +12,7 @@ mod system_bus;
 mod tap;
 
 pub(crate) use module::{DebugModule, DebugReset, Target};
-pub(crate) use tap::Tap;
+pub use tap::JtagTap;
 
 /// One access over the debug module interface. Addresses have 7 bits (RISC-V External Debug Support 0.13.2, 3.12).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -69,9 +69,10 @@ enum Outcome {
     Failed = 2,
 }
 
-/// The TAP's state.
+/// A TAP: a state machine with its instruction and data registers. The chip has one at its pins; a probe that is handed one
+/// bit at a time may keep one of its own, and go to the chip for accesses alone.
 #[derive(Debug, Clone)]
-pub(crate) struct Tap {
+pub struct JtagTap {
     state: State,
     instruction: u32,
     shifter: u64,
@@ -81,7 +82,7 @@ pub(crate) struct Tap {
     outcome: Outcome,
 }
 
-impl Default for Tap {
+impl Default for JtagTap {
     /// In Test-Logic-Reset.
     fn default() -> Self {
         Self {
@@ -94,9 +95,10 @@ impl Default for Tap {
     }
 }
 
-impl Tap {
-    /// One rise of TCK: the level of TDO before it. `dmi` makes an access to the debug module, if that answers.
-    pub(crate) fn clock(&mut self, clock: JtagClock, dmi: impl FnOnce(DmiAccess) -> Option<u32>) -> bool {
+impl JtagTap {
+    /// One rise of TCK: the level of TDO before it. `dmi` makes an access to the debug module: the value read, or anything for
+    /// a write, or `None` if it does not answer.
+    pub fn clock(&mut self, clock: JtagClock, dmi: impl FnOnce(DmiAccess) -> Option<u32>) -> bool {
         let tdo = match self.state {
             State::CaptureDr => {
                 self.shifter = self.capture();
