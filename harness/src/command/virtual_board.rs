@@ -17,6 +17,7 @@ use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use virtual_esp32c3::{BoardConfig, ConsolePort, LogEntry, SerialServer, VirtualBoard};
+use virtual_probe::BmpServer;
 
 use super::{CommandResult, Place};
 
@@ -24,6 +25,8 @@ const TITLE: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 const ERASED: u8 = 0xFF;
 const MEGABYTE: usize = 1 << 20;
+/// The vendor and product by which probe-rs knows such a probe.
+const BLACK_MAGIC_PROBE: &str = "1d50:6018";
 
 #[derive(Args, Debug)]
 pub(super) struct Virtual {
@@ -51,6 +54,9 @@ pub(super) struct Virtual {
     /// Serve the board over TCP as well, with reset lines (RFC 2217); without an address, at a free port of 127.0.0.1
     #[arg(long, value_name = "ADDRESS:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:0")]
     rfc2217: Option<SocketAddr>,
+    /// Serve the board to debuggers over TCP, as a Black Magic Probe; without an address, at a free port of 127.0.0.1
+    #[arg(long, value_name = "ADDRESS:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:0")]
+    debug: Option<SocketAddr>,
     /// Print hardware events as they happen: resets, registers that are not modelled, bus errors
     #[arg(long)]
     log: bool,
@@ -93,6 +99,8 @@ pub(super) fn virtual_board(place: &Place, options: &Virtual) -> CommandResult {
     let link = link.transpose()?;
     let server = options.rfc2217.map(|address| SerialServer::start(&board, address));
     let server = server.transpose()?;
+    let debugger = options.debug.map(|address| BmpServer::start(&board, address));
+    let debugger = debugger.transpose()?;
     if options.log {
         watch_hardware(&board, sender.clone())?;
     }
@@ -104,6 +112,7 @@ pub(super) fn virtual_board(place: &Place, options: &Virtual) -> CommandResult {
         tty: board.tty(),
         link: link.as_ref().map(|link| link.path.as_path()),
         rfc2217: server.as_ref().map(SerialServer::address),
+        debug: debugger.as_ref().map(BmpServer::address),
         flash_size,
         options,
     };
@@ -123,7 +132,7 @@ pub(super) fn virtual_board(place: &Place, options: &Virtual) -> CommandResult {
         Ok(())
     });
     // Whatever ended it, what is in the flash is kept.
-    drop(server);
+    drop((server, debugger));
     if let Some(file) = file {
         file.save(&board.flash())?;
     }
@@ -167,6 +176,7 @@ struct Shown<'a> {
     tty: &'a Path,
     link: Option<&'a Path>,
     rfc2217: Option<SocketAddr>,
+    debug: Option<SocketAddr>,
     flash_size: usize,
     options: &'a Virtual,
 }
@@ -192,6 +202,9 @@ impl Screen {
             if let Some(address) = shown.rfc2217 {
                 line["rfc2217"] = json!(format!("rfc2217://{address}"));
             }
+            if let Some(address) = shown.debug {
+                line["debug"] = json!(format!("{BLACK_MAGIC_PROBE}:{address}"));
+            }
             return print(&format!("{line}\n"));
         }
         let mut text = Vec::new();
@@ -208,6 +221,12 @@ impl Screen {
         }
         if let Some(address) = shown.rfc2217 {
             writeln!(text, "{TITLE}RFC 2217{TITLE:#} rfc2217://{address}")?;
+        }
+        if let Some(address) = shown.debug {
+            writeln!(
+                text,
+                "{TITLE}debug{TITLE:#}    probe-rs run --chip esp32c3 --protocol jtag --probe {BLACK_MAGIC_PROBE}:{address} FIRMWARE.elf"
+            )?;
         }
         if let Some(file) = &options.flash {
             writeln!(text, "{TITLE}flash{TITLE:#}    {}", file.display())?;
