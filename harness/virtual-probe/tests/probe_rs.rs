@@ -9,13 +9,16 @@ use std::time::Duration;
 use probe_rs::flashing::{DownloadOptions, download_file_with_options, image_format};
 use probe_rs::probe::list::Lister;
 use probe_rs::probe::{DebugProbeSelector, Probe, WireProtocol};
-use probe_rs::{Core, CoreStatus, HaltReason, MemoryInterface, Permissions, RegisterId, Session};
-use support::{FIRMWARE, booted, erased};
+use probe_rs::{BreakpointCause, Core, CoreStatus, HaltReason, MemoryInterface, Permissions, RegisterId, Session};
+use probe_rs_debug::{DebugInfo, DebugRegisters, StackFrame, exception_handler_for_core};
+use support::{Console, FIRMWARE, PROGRAM, PROGRAM_SOURCE, booted, erased, flash_contents, symbol};
+use typed_path::TypedPathBuf;
 use virtual_esp32c3::VirtualBoard;
 use virtual_probe::BmpServer;
 use virtual_probe::driver::{self, Offer};
 
 const PATIENCE: Duration = Duration::from_secs(20);
+const PC: RegisterId = RegisterId(0x7B1);
 const A0: RegisterId = RegisterId(0x100A);
 
 fn session(mut probe: Probe) -> Session {
@@ -91,13 +94,109 @@ fn it_is_found_in_the_list_of_probes() {
     );
 }
 
+/// Puts the program into RAM and stops where it counts.
+fn halted_in_program(session: &mut Session) -> DebugInfo {
+    let format = image_format("elf").expect("probe-rs knows ELF");
+    let options = DownloadOptions::default();
+    download_file_with_options(session, PROGRAM, format.create_loader(None), options).expect("it is loaded");
+    let information = DebugInfo::from_file(PROGRAM).expect("the program's DWARF");
+    let path = TypedPathBuf::from_unix("stack/src/main.rs");
+    let line = line_of("count = black_box(count | 1)");
+    let breakpoint = information
+        .get_breakpoint_location(path.to_path(), line, None)
+        .expect("an instruction at the line");
+    let mut core = session.core(0).expect("a core");
+    core.halt(PATIENCE).expect("it halts");
+    core.write_core_reg(PC, symbol(PROGRAM, "_start") as u32)
+        .expect("pc is set");
+    core.set_hw_breakpoint(breakpoint.address).expect("a breakpoint");
+    core.run().expect("it runs");
+    core.wait_for_core_halted(PATIENCE).expect("it comes to the line");
+    let status = core.status().expect("a status");
+    assert_eq!(
+        status,
+        CoreStatus::Halted(HaltReason::Breakpoint(BreakpointCause::Hardware))
+    );
+    let pc: u32 = core.read_core_reg(PC).expect("pc");
+    assert_eq!(u64::from(pc), breakpoint.address);
+    information
+}
+
+/// The line of the program's source that holds this.
+fn line_of(text: &str) -> u64 {
+    let at = PROGRAM_SOURCE.lines().position(|line| line.contains(text));
+    at.expect("the source has it") as u64 + 1
+}
+
+fn describe(frame: &StackFrame) -> String {
+    let location = frame.source_location.as_ref().expect("a place in the source");
+    let path = location.path.to_path().display().to_string();
+    format!("{} {path}:{}", frame.function_name, location.line.expect("a line"))
+}
+
+#[test]
+fn a_breakpoint_at_a_line_halts_and_the_stack_has_functions_files_and_lines() {
+    let board = booted(erased());
+    let mut session = in_process(&board);
+    let information = halted_in_program(&mut session);
+    let mut core = session.core(0).expect("a core");
+    let registers = DebugRegisters::from_core(&mut core);
+    let handler = exception_handler_for_core(core.core_type());
+    let set = core.instruction_set().ok();
+    let frames = information
+        .unwind(&mut core, registers, handler.as_ref(), set, 16)
+        .expect("the stack unwinds");
+    // Below them is the assembly that called, without lines.
+    let functions = frames.iter().filter(|frame| !frame.is_inlined);
+    let stack: Vec<String> = functions.take(3).map(describe).collect();
+    let expected = [
+        ("innermost", "count = black_box(count | 1)"),
+        ("between", "black_box(innermost("),
+        ("outermost", "black_box(between("),
+    ]
+    .map(|(function, text)| format!("{function} stack/src/main.rs:{}", line_of(text)));
+    assert_eq!(stack, expected);
+    // 40, one more for each call.
+    let count: u32 = core.read_core_reg(A0).expect("a register is read");
+    assert_eq!(count, 42);
+    core.step().expect("it steps off the breakpoint");
+    let count: u32 = core.read_core_reg(A0).expect("a register is read");
+    assert_eq!(count, 43);
+}
+
+#[test]
+fn a_breakpoint_in_flash_outlives_the_boot_and_the_firmware_goes_on() {
+    let board = booted(flash_contents());
+    let mut console = Console::open(board.tty());
+    let mut session = in_process(&board);
+    let mut core = session.core(0).expect("a core");
+    core.reset_and_halt(PATIENCE).expect("it resets");
+    let main = symbol(FIRMWARE, "main");
+    core.set_hw_breakpoint(main).expect("a breakpoint");
+    core.run().expect("it runs");
+    core.wait_for_core_halted(PATIENCE).expect("it comes to main");
+    let pc: u32 = core.read_core_reg(PC).expect("pc");
+    assert_eq!(u64::from(pc), main);
+    let mut code = [0; 16];
+    core.read_8(main, &mut code)
+        .expect("code in flash is read through the program buffer");
+    assert!(contains(&std::fs::read(FIRMWARE).expect("the firmware"), &code));
+    core.clear_all_hw_breakpoints().expect("it is cleared");
+    core.run().expect("it runs on");
+    console.wait_for("@- ready ", PATIENCE);
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
 #[test]
 fn it_flashes_the_firmware_with_its_own_algorithm() {
     let board = booted(erased());
     let mut session = in_process(&board);
     flash(&mut session);
     assert_eq!(board.flash()[0], 0xE9, "an image is at the start of the flash");
-    let mut console = support::Console::open(board.tty());
+    let mut console = Console::open(board.tty());
     let mut core = session.core(0).expect("a core");
     core.reset().expect("it resets");
     console.wait_for("@- ready ", PATIENCE);

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use espflash::flasher::{FlashData, FlashSettings, FlashSize};
 use espflash::image_format::idf::IdfBootloaderFormat;
 use espflash::target::{Chip, XtalFrequency};
+use object::{Object, ObjectSymbol};
 use virtual_esp32c3::{BoardConfig, VirtualBoard};
 
 /// The project's firmware for the virtual board.
@@ -18,6 +19,19 @@ pub const FIRMWARE: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../../fixtures/firmware/pinrig-esp32c3-virtual.elf"
 );
+
+/// A program with DWARF, for RAM; see tests/programs/README.md.
+pub const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/programs/stack.elf");
+/// The source of [`PROGRAM`].
+pub const PROGRAM_SOURCE: &str = include_str!("../programs/stack/src/main.rs");
+
+/// Address of a function in an ELF.
+pub fn symbol(elf: &str, name: &str) -> u64 {
+    let bytes = std::fs::read(elf).expect("the ELF");
+    let file = object::File::parse(&*bytes).expect("an ELF");
+    let symbol = file.symbol_by_name(name);
+    symbol.unwrap_or_else(|| panic!("{elf} has no {name}")).address()
+}
 
 /// A board that runs from this flash.
 pub fn booted(flash: Arc<[u8]>) -> VirtualBoard {

@@ -1,0 +1,44 @@
+//! Three functions that call one another, and the innermost counts for ever. Nothing enters; nothing leaves but what a
+//! debugger sees.
+
+#![no_std]
+#![no_main]
+
+use core::arch::global_asm;
+use core::hint::black_box;
+
+global_asm!(
+    ".section .text.start",
+    ".global _start",
+    "_start:",
+    "la sp, _stack_top",
+    "li a0, 40",
+    // Nobody has called: here the stack ends.
+    "li ra, 0",
+    "j outermost",
+);
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn outermost(start: u32) -> u32 {
+    black_box(between(black_box(start) + 1)) + 1
+}
+
+#[inline(never)]
+fn between(start: u32) -> u32 {
+    black_box(innermost(black_box(start) + 1)) + 1
+}
+
+#[inline(never)]
+fn innermost(start: u32) -> u32 {
+    let mut count = start;
+    while black_box(count) != 0 {
+        count = black_box(count | 1);
+    }
+    count
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    loop {}
+}
