@@ -71,6 +71,8 @@ pub struct Chip {
     console: ConsolePort,
     debug: DebugModule,
     tap: JtagTap,
+    /// The hart was in debug mode when the peripherals were last told.
+    halted: bool,
     held: bool,
     stuck: bool,
     idle: u64,
@@ -95,6 +97,7 @@ impl Chip {
             console: options.console,
             debug: DebugModule::default(),
             tap: JtagTap::default(),
+            halted: false,
             held: true,
             stuck: false,
             idle: 0,
@@ -163,6 +166,7 @@ impl Chip {
             if self.held || self.debug.holds_system() {
                 return Pause::Held;
             }
+            self.note_halted();
             self.peripherals.update(self.hart.now());
             if let Some(cause) = self.peripherals.take_reset() {
                 self.reset(cause);
@@ -217,7 +221,7 @@ impl Chip {
         if let Some(cause) = self.peripherals.take_reset() {
             self.reset(cause);
         }
-        self.stuck &= !self.hart.is_halted();
+        self.note_halted();
         Some(value)
     }
 
@@ -349,6 +353,16 @@ impl Chip {
         }
         self.note(exit);
         self.hart.halt(HaltCause::Step);
+    }
+
+    /// Tells the peripherals when a debugger has halted the hart, or let go of it.
+    fn note_halted(&mut self) {
+        let halted = self.hart.is_halted();
+        if self.halted != halted {
+            self.halted = halted;
+            self.stuck &= !halted;
+            self.peripherals.set_halted(halted, self.hart.now());
+        }
     }
 
     /// Does what the hart has stopped for.

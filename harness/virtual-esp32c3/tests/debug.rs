@@ -186,6 +186,30 @@ fn a_halt_request_stops_the_hart_and_time_goes_on() {
 }
 
 #[test]
+fn a_counter_that_is_to_stall_with_the_hart_does_and_the_other_goes_on() {
+    const CONF: u32 = 0x6002_3000;
+    let counters = |debugger: &mut Debugger| {
+        debugger.poke(CONF + 0x04, 1 << 30);
+        debugger.poke(CONF + 0x08, 1 << 30);
+        [debugger.peek(CONF + 0x44), debugger.peek(CONF + 0x4C)]
+    };
+    let mut debugger = Debugger::attach();
+    // Both run, and the second stalls, as after a reset.
+    debugger.poke(CONF, 1 << 30 | 1 << 29 | 1 << 26);
+    debugger.halt();
+    let before = counters(&mut debugger);
+    let now = debugger.0.now();
+    debugger.0.run(now + MILLISECOND);
+    debugger.0.sleep_until(now + MILLISECOND);
+    let after = counters(&mut debugger);
+    assert_eq!((after[0] - before[0], after[1] - before[1]), (16_000, 0));
+    debugger.resume();
+    debugger.0.run(now + 2 * MILLISECOND);
+    let last = counters(&mut debugger);
+    assert_eq!((last[0] - after[0], last[1] - after[1]), (16_000, 16_000));
+}
+
+#[test]
 fn registers_and_csrs_are_read_and_written_while_halted() {
     let mut debugger = Debugger::attach();
     assert_eq!(debugger.command(0x22_0000 | A0), 4, "a running hart shows no register");
@@ -267,6 +291,30 @@ fn a_step_is_one_instruction_and_an_ebreak_halts() {
     debugger.poke(CODE + 0x100, ADD[4]);
     assert_eq!(debugger.step(), CODE + 0x100);
     assert_eq!(debugger.get(0x342), 3);
+}
+
+#[test]
+fn a_step_masks_interrupts_unless_it_is_told_not_to() {
+    const MATRIX: u32 = 0x600C_2000;
+    const FROM_CPU: u32 = 0x600C_0028;
+    const LINE: u32 = 9;
+    const STEPIE: u32 = 1 << 11;
+    let mut debugger = Debugger::halted_at(&ADD);
+    // The software interrupt's source, 50, to a line that is enabled and has a priority above the threshold.
+    debugger.poke(MATRIX + 4 * 50, LINE);
+    debugger.poke(MATRIX + 0x104, 1 << LINE);
+    debugger.poke(MATRIX + 0x114 + 4 * LINE, 5);
+    debugger.poke(FROM_CPU, 1);
+    debugger.set(0x305, CODE + 0x100);
+    debugger.set(0x300, 1 << 3 | 3 << 11);
+    assert_eq!(debugger.step(), CODE + 4);
+    debugger.set(DCSR, EBREAKM | STEPIE | 3);
+    assert_eq!(
+        debugger.step(),
+        CODE + 0x100 + 4 * LINE,
+        "the handler, of which nothing has run"
+    );
+    assert_eq!((debugger.get(A0), debugger.get(0x341)), (1, CODE + 4));
 }
 
 #[test]

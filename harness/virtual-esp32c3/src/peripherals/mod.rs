@@ -258,6 +258,12 @@ impl Peripherals {
         self.asleep_since.is_some()
     }
 
+    /// A debugger has halted the hart, or let go of it.
+    pub(crate) fn set_halted(&mut self, halted: bool, now: u64) {
+        self.systimer.set_halted(halted, self.digital(now));
+        self.refresh();
+    }
+
     /// The time of all clocks but the RTC's: the hart's, less what was slept.
     pub(crate) fn digital(&self, now: u64) -> u64 {
         self.asleep_since.unwrap_or(now).saturating_sub(self.slept)

@@ -9,6 +9,7 @@ const CYCLES_PER_COUNT: u64 = 10;
 const COUNTER: u64 = (1 << 52) - 1;
 
 const CONF_UNIT_WORK_EN: [u32; 2] = [1 << 30, 1 << 29];
+const CONF_UNIT_CORE0_STALL_EN: [u32; 2] = [1 << 28, 1 << 26];
 const CONF_TARGET_WORK_EN: [u32; 3] = [1 << 24, 1 << 23, 1 << 22];
 const OP_UPDATE: u32 = 1 << 30;
 const OP_VALUE_VALID: u32 = 1 << 29;
@@ -23,6 +24,8 @@ pub(crate) struct SystemTimer {
     /// What each comparator waits for, in counts of its unit.
     alarms: [Option<u64>; 3],
     raw: u32,
+    /// A debugger holds the hart.
+    halted: bool,
 }
 
 /// A counter: its value at some time, from where it counts on.
@@ -60,9 +63,28 @@ impl SystemTimer {
             units: [Unit::default(); 2],
             alarms: [None; 3],
             raw: 0,
+            halted: false,
         };
         timer.reset(0);
         timer
+    }
+
+    /// A debugger has halted the hart, or let go of it: counters that are told so stop with it.
+    pub(crate) fn set_halted(&mut self, halted: bool, now: u64) {
+        self.halted = halted;
+        self.start_and_stop(now);
+    }
+
+    /// Lets the counters run that should.
+    fn start_and_stop(&mut self, now: u64) {
+        let conf = self.registers.get(0);
+        for (index, unit) in self.units.iter_mut().enumerate() {
+            let stalls = self.halted && conf & CONF_UNIT_CORE0_STALL_EN[index] != 0;
+            let running = conf & CONF_UNIT_WORK_EN[index] != 0 && !stalls;
+            if unit.running != running {
+                unit.set(unit.at(now), running, now);
+            }
+        }
     }
 
     fn load(&self, offset: u32) -> u64 {
@@ -119,12 +141,7 @@ impl Peripheral for SystemTimer {
             0x00 => {
                 let before = self.registers.get(0);
                 self.registers.set(0, value);
-                for (unit, bit) in self.units.iter_mut().zip(CONF_UNIT_WORK_EN) {
-                    let running = value & bit != 0;
-                    if unit.running != running {
-                        unit.set(unit.at(now), running, now);
-                    }
-                }
+                self.start_and_stop(now);
                 for (target, bit) in CONF_TARGET_WORK_EN.into_iter().enumerate() {
                     if value & !before & bit != 0 && self.alarms[target].is_none() {
                         self.arm(target, now);
