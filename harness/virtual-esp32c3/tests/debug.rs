@@ -540,12 +540,11 @@ fn a_failed_access_sticks_until_it_is_cleared() {
     chip.set_lines(false, true);
     data(&mut chip, 41, u64::from(DMSTATUS) << 34 | 1);
     chip.set_lines(true, true);
-    assert_eq!(data(&mut chip, 41, u64::from(DMSTATUS) << 34 | 1) & 3, 2);
-    assert_eq!(
-        data(&mut chip, 41, 0) & 3,
-        2,
-        "the access after the failed one was not made"
-    );
+    let halt = u64::from(DMCONTROL) << 34 | u64::from(HALTREQ | ACTIVE) << 2 | 2;
+    assert_eq!(data(&mut chip, 41, halt) & 3, 2);
+    assert_eq!(data(&mut chip, 41, 0) & 3, 2);
+    let status = chip.dmi(DmiAccess::Read(DMSTATUS)).expect("the module answers again");
+    assert_ne!(status & RUNNING, 0, "the access after the failed one is not made");
     instruction(&mut chip, 0x10);
     assert_eq!(data(&mut chip, 32, 1 << 16) >> 10 & 3, 2);
     assert_eq!(data(&mut chip, 32, 0) >> 10 & 3, 0);

@@ -272,13 +272,18 @@ mod tests {
     }
 
     #[test]
-    fn a_request_without_an_end_is_given_up_and_answered_once() {
-        let mut bytes = b"!".to_vec();
-        bytes.extend(vec![b'0'; 100_000]);
-        bytes.extend(b"#!HC#");
-        assert_eq!(
-            answers(&bytes),
-            [Request::Answer(Reply::Unknown), Request::Answer(Reply::Done(4))]
+    fn a_request_without_an_end_is_not_kept_and_answered_once() {
+        let mut requests = Requests::default();
+        requests.take(b'!');
+        assert!((0..100_000).all(|_| requests.take(b'0').is_none()));
+        assert!(
+            matches!(requests.collected, Collected::Junk),
+            "no memory is held for it"
         );
+        assert_eq!(requests.take(b'#'), Some(Request::Answer(Reply::Unknown)));
+        requests.take(b'!');
+        requests.take(b'H');
+        requests.take(b'C');
+        assert_eq!(requests.take(b'#'), Some(Request::Answer(Reply::Done(4))));
     }
 }
