@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use virtual_esp32c3::chip::{Chip, ChipOptions, ConsolePort, Pause};
-use virtual_esp32c3::{DmiAccess, JtagClock};
+use virtual_esp32c3::{BoardConfig, DebugPortError, DmiAccess, JtagClock, VirtualBoard};
 
 const DATA0: u8 = 0x04;
 const DMCONTROL: u8 = 0x10;
@@ -354,6 +354,51 @@ fn a_breakpoint_halts_before_its_instruction_also_in_code_that_has_run() {
     assert_ne!(debugger.get(TDATA1) & 1 << 20, 0, "hit");
 }
 
+/// A loop of pairs that an interpreter may be tempted to take in one.
+const PAIRS: [u32; 19] = [
+    0x0006_2583, // lw a1, 0(a2)
+    0x0046_2683, // lw a3, 4(a2)
+    0x00B6_2423, // sw a1, 8(a2)
+    0x00D6_2623, // sw a3, 12(a2)
+    0x02B6_8733, // mul a4, a3, a1
+    0x02B6_B7B3, // mulhu a5, a3, a1
+    0x00E5_8833, // add a6, a1, a4
+    0x00B8_38B3, // sltu a7, a6, a1
+    0x0117_88B3, // add a7, a5, a7
+    0x1234_52B7, // lui t0, 0x12345
+    0x6782_8293, // addi t0, t0, 0x678
+    0x0032_9313, // slli t1, t0, 3
+    0x01D2_D393, // srli t2, t0, 29
+    0x0073_6333, // or t1, t1, t2
+    0x0000_0097, // auipc ra, 0
+    0x0080_80E7, // jalr ra, 8(ra)
+    0x0015_0513, // addi a0, a0, 1
+    0xFA05_1EE3, // bne a0, zero, -68
+    0x0000_006F, // j .
+];
+
+#[test]
+fn a_breakpoint_halts_at_every_instruction_of_code_that_has_run() {
+    for index in 0..PAIRS.len() - 1 {
+        let at = CODE + 4 * index as u32;
+        let mut debugger = Debugger::halted_at(&PAIRS);
+        debugger.set(0x100C, DATA);
+        debugger.resume();
+        assert!(!debugger.run(10_000));
+        debugger.halt();
+        debugger.trigger(0, 1 << 2, at);
+        debugger.resume();
+        assert!(debugger.run(1000), "{at:#x}");
+        assert_eq!((debugger.get(DPC), debugger.cause()), (at, 2));
+        // Every instruction from here is one step.
+        debugger.set(TDATA1, 0);
+        for step in 1..=2 * PAIRS.len() {
+            let next = CODE + 4 * ((index + step) % (PAIRS.len() - 1)) as u32;
+            assert_eq!(debugger.step(), next, "step {step} from {at:#x}");
+        }
+    }
+}
+
 #[test]
 fn watchpoints_halt_before_the_access() {
     // lw a1, 0(a2) / sw a0, 4(a2) / sw a0, 0(a3) / j .
@@ -551,4 +596,27 @@ fn a_failed_access_sticks_until_it_is_cleared() {
     instruction(&mut chip, 0x11);
     data(&mut chip, 41, u64::from(DMSTATUS) << 34 | 1);
     assert_eq!(data(&mut chip, 41, 0) >> 2 & 0xF, 2);
+}
+
+#[test]
+fn a_boards_debug_port_answers_as_long_as_the_board_runs() {
+    let board = VirtualBoard::start(BoardConfig::default(), None).expect("a board");
+    let port = board.debug_port();
+    assert_eq!(port.read_dmi(DMSTATUS), Err(DebugPortError::InReset));
+    board.power_cycle(true);
+    port.write_dmi(DMCONTROL, ACTIVE | HALTREQ).expect("it answers");
+    let accesses = [
+        DmiAccess::Write(COMMAND, 0x22_0000 | DPC),
+        DmiAccess::Read(ABSTRACTCS),
+        DmiAccess::Read(DATA0),
+        DmiAccess::Read(DMSTATUS),
+    ];
+    let [_, abstractcs, pc, status] = port.access(&accesses).expect("it answers")[..] else {
+        panic!("one value an access");
+    };
+    assert_eq!(abstractcs >> 8 & 7, 0);
+    assert!((0x4000_0000..0x4006_0000).contains(&pc), "in the ROM: {pc:#x}");
+    assert_ne!(status & HALTED, 0);
+    drop(board);
+    assert_eq!(port.read_dmi(DMSTATUS), Err(DebugPortError::Ended));
 }

@@ -45,6 +45,8 @@ pub(super) struct Triggers {
     tdata1: [u32; COUNT],
     tdata2: [u32; COUNT],
     tcontrol: u32,
+    /// The kinds of access that any of them matches: most programs use none.
+    kinds: u32,
 }
 
 impl Triggers {
@@ -54,6 +56,7 @@ impl Triggers {
             tdata1: [0; COUNT],
             tdata2: [0; COUNT],
             tcontrol: 0,
+            kinds: 0,
         }
     }
 
@@ -87,6 +90,8 @@ impl Triggers {
                     }
                 }
                 self.tdata1[self.select] = kept;
+                let kinds = self.tdata1.iter().fold(0, |kinds, tdata1| kinds | tdata1);
+                self.kinds = kinds & (EXECUTE | STORE | LOAD);
             }
             TDATA2 => self.tdata2[self.select] = value,
             TCONTROL => self.tcontrol = value & (MTE | MPTE),
@@ -138,7 +143,8 @@ impl Triggers {
 
     /// The ranges of the triggers that match this kind of access at this privilege.
     fn armed(&self, access: u32, privilege: Privilege) -> impl Iterator<Item = Range<u32>> {
-        let triggers = self.tdata1.iter().zip(&self.tdata2);
+        let count = if self.kinds & access == 0 { 0 } else { COUNT };
+        let triggers = self.tdata1.iter().zip(&self.tdata2).take(count);
         let armed = triggers.filter(move |(tdata1, _)| **tdata1 & access != 0 && self.is_armed(**tdata1, privilege));
         armed.map(|(&tdata1, &tdata2)| range(tdata1, tdata2))
     }
@@ -155,8 +161,7 @@ impl Triggers {
 
     /// Notes which triggers an access hits.
     fn hit(&mut self, access: u32, address: u32, size: u32, privilege: Privilege) -> Option<Action> {
-        // Where a program uses no trigger, as most do, this is all.
-        if self.tdata1.iter().all(|tdata1| tdata1 & access == 0) {
+        if self.kinds & access == 0 {
             return None;
         }
         let mut action = None;
