@@ -5,8 +5,11 @@
 mod support;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -156,6 +159,33 @@ fn what_is_not_an_image_or_a_scenario_is_refused_before_anything_starts() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
         assert!(text.contains(message), "{arguments:?}: {text}");
     }
+}
+
+#[test]
+fn the_virtual_board_says_where_debuggers_find_it() {
+    let mut board = Command::new(env!("CARGO_BIN_EXE_pinrig"))
+        .args(["virtual", "--json", "--debug"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the command was built");
+    let mut opening = String::new();
+    let mut stdout = BufReader::new(board.stdout.take().unwrap());
+    stdout.read_line(&mut opening).unwrap();
+    let opening: Value = serde_json::from_str(&opening).unwrap();
+    let selector = opening["debug"].as_str().unwrap_or_default().to_owned();
+    let address = selector
+        .strip_prefix("1d50:6018:")
+        .unwrap_or_else(|| panic!("{opening}"));
+    let mut probe = TcpStream::connect(address).unwrap();
+    probe.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    // The handshake of a Black Magic Probe's client.
+    probe.write_all(b"+#!GA#").unwrap();
+    let mut reply = [0; 8];
+    probe.read_exact(&mut reply).unwrap();
+    board.kill().unwrap();
+    board.wait().unwrap();
+    assert_eq!(&reply, b"&Kpinrig");
 }
 
 fn pinrig(arguments: &[&str]) -> Output {
