@@ -54,6 +54,10 @@ fn look_around(core: &mut Core<'_>) {
     assert_eq!(back, words);
     core.write_word_8(0x3FCB_0001, 0xAA).expect("a byte is written");
     assert_eq!(core.read_word_16(0x3FCB_0000).expect("a half is read"), 0xAA00);
+    // A wrong address is an error, and no more than that.
+    core.read_word_32(0x7000_0000).expect_err("nothing is there");
+    core.write_word_32(0x4000_0000, 1).expect_err("the ROM is not written");
+    assert_eq!(core.read_word_32(0x3FCB_0004).expect("RAM is read"), 0x0101_0101);
     core.write_core_reg(A0, 0x1234_5678u32).expect("a register is written");
     let value: u32 = core.read_core_reg(A0).expect("a register is read");
     assert_eq!(value, 0x1234_5678);

@@ -8,6 +8,7 @@ use super::module::Target;
 use crate::bus::{Bus, Width};
 
 const VERSION: u32 = 1 << 29;
+const BUSY_ERROR: u32 = 1 << 22;
 const READ_ON_ADDRESS: u32 = 1 << 20;
 const ACCESS: u32 = 7 << 17;
 const AUTOINCREMENT: u32 = 1 << 16;
@@ -54,8 +55,10 @@ impl SystemBus {
 
     pub(super) fn set_control(&mut self, value: u32) {
         self.control = value & WRITABLE;
-        // Cleared by ones; debuggers write all three.
-        if value & ERROR != 0 {
+        // Cleared by ones; debuggers write all three. With the acknowledgement of sbbusyerror it goes as well, which the
+        // specification does not say: probe-rs 0.32 writes that one alone before each access, and would never come to memory
+        // again after it had looked at one wrong address, as unwinding a stack does.
+        if value & (ERROR | BUSY_ERROR) != 0 {
             self.error = None;
         }
     }
