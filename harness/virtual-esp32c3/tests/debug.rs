@@ -446,11 +446,16 @@ fn the_system_bus_reads_and_writes_in_every_width_and_tells_errors() {
     debugger.write(SBDATA0, 0xBBBB);
     assert_eq!(debugger.peek(DATA), 0xBBBB_AAAA);
     assert_eq!(
+        debugger.peek(DATA - 2),
+        0xAAAA_0000,
+        "memory need not be accessed aligned"
+    );
+    assert_eq!(
         debugger.peek(0x4000_1000),
         0x1B31_506F,
         "the magic word in the ROM of revision 0.3"
     );
-    for (control, address, error) in [(2 << 17, 0x7000_0000, 2), (2 << 17, DATA + 2, 3), (3 << 17, DATA, 4)] {
+    for (control, address, error) in [(2 << 17, 0x7000_0000, 2), (2 << 17, 0x6000_8002, 3), (3 << 17, DATA, 4)] {
         debugger.write(SBCS, 1 << 20 | 7 << 12 | control);
         debugger.write(SBADDRESS0, address);
         assert_eq!(debugger.bus_error(), error, "{address:#x}");

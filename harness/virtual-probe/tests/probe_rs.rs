@@ -166,6 +166,20 @@ fn a_breakpoint_at_a_line_halts_and_the_stack_has_functions_files_and_lines() {
     core.step().expect("it steps off the breakpoint");
     let count: u32 = core.read_core_reg(A0).expect("a register is read");
     assert_eq!(count, 43);
+    // A breakpoint of two bytes in RAM, not at a word: c.ebreak.
+    let at = symbol(PROGRAM, "outermost") + 2;
+    assert_ne!(at % 4, 0);
+    core.clear_all_hw_breakpoints().expect("they are cleared");
+    core.write_word_16(at, 0x9002).expect("code in RAM is written");
+    core.write_core_reg(PC, symbol(PROGRAM, "_start") as u32)
+        .expect("pc is set");
+    core.run().expect("it runs");
+    core.wait_for_core_halted(PATIENCE).expect("it comes to the ebreak");
+    let status = core.status().expect("a status");
+    assert_eq!(
+        status,
+        CoreStatus::Halted(HaltReason::Breakpoint(BreakpointCause::Software))
+    );
 }
 
 #[test]

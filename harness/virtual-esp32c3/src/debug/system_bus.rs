@@ -2,7 +2,8 @@
 //! and sbdata0 enter and leave. It knows no hart.
 //!
 //! Source: RISC-V External Debug Support 0.13.2, 3.10 and 3.12.18 ff. 8, 16 and 32 bits wide; an access is over at once, so
-//! the bus is never busy.
+//! the bus is never busy. Memory need not be accessed aligned, as the hart need not: probe-rs 0.32 reads words around a
+//! two-byte `ebreak` at whatever address that has.
 
 use super::module::Target;
 use crate::bus::{Bus, Width};
@@ -126,10 +127,11 @@ impl SystemBus {
 }
 
 fn load(width: Result<Width, BusError>, address: u32, target: &mut Target<'_>) -> Result<u32, BusError> {
-    let width = aligned(width?, address)?;
+    let width = width?;
     if let Some(value) = target.memory.load(address, width) {
         return Ok(value);
     }
+    let width = aligned(width, address)?;
     let value = target.bus.load(target.memory, target.hart.now(), address, width);
     let value = value.map_err(|_| BusError::Address)?;
     Ok(match width {
@@ -140,7 +142,7 @@ fn load(width: Result<Width, BusError>, address: u32, target: &mut Target<'_>) -
 }
 
 fn store(width: Result<Width, BusError>, address: u32, value: u32, target: &mut Target<'_>) -> Result<(), BusError> {
-    let width = aligned(width?, address)?;
+    let width = width?;
     if target.memory.store(address, width, value) {
         return Ok(());
     }
@@ -148,6 +150,7 @@ fn store(width: Result<Width, BusError>, address: u32, value: u32, target: &mut 
         // ROM, or flash as the cache shows it.
         return Err(BusError::Address);
     }
+    let width = aligned(width, address)?;
     let value = match width {
         Width::Byte => value & 0xFF,
         Width::Half => value & 0xFFFF,
