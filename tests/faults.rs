@@ -4,13 +4,17 @@
 
 mod support;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pinrig::board::{Bench, Board, BootMode, Route, Start, VirtualBench};
 use pinrig::deadline::Deadline;
 use pinrig::device::{Answer, Device, DeviceError, MachineLine, Said};
 use pinrig::image::Image;
+use pinrig::traffic::{Settled, Traffic};
 
 #[test]
 fn a_panic_is_a_crash_with_its_place_and_a_backtrace() {
@@ -106,25 +110,103 @@ fn a_password_is_never_printed() {
     assert!(!String::from_utf8_lossy(&raw).contains("horse"));
 }
 
+#[test]
+fn waiting_for_a_server_that_says_nothing_is_skipped() {
+    let server = MuteServer::start();
+    let mut rig = Rig::start_with(server.address, server.settled());
+    for setting in [NETWORK, PIN, "set timeout handshake 40000"] {
+        rig.ok(setting);
+    }
+    rig.patience.store(true, Ordering::SeqCst);
+    let result = rig.ok("run");
+    assert!(result.contains("reason=timeout-handshake"), "{result}");
+    let skipped = rig.recorder.skipped();
+    assert!(
+        skipped > Duration::from_secs(35) && skipped < Duration::from_secs(41),
+        "of forty seconds, {skipped:?} were skipped"
+    );
+}
+
+#[test]
+fn nothing_is_skipped_while_something_may_come() {
+    let server = MuteServer::start();
+    // Never settled: a server that is at work.
+    let mut rig = Rig::start_with(server.address, Settled::new(|| None));
+    for setting in [NETWORK, PIN, "set timeout handshake 300"] {
+        rig.ok(setting);
+    }
+    rig.patience.store(true, Ordering::SeqCst);
+    let result = rig.ok("run");
+    assert!(result.contains("reason=timeout-handshake"), "{result}");
+    assert_eq!(rig.recorder.skipped(), Duration::ZERO);
+}
+
+const NETWORK: &str = "set network pinrig";
+const PIN: &str = "set pin 000102030405060708090a0b0c0d0e0f10111213";
+
+/// Accepts, reads, and never says anything.
+struct MuteServer {
+    address: SocketAddr,
+    traffic: Arc<Mutex<Traffic>>,
+}
+
+impl MuteServer {
+    fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let traffic = Arc::new(Mutex::new(Traffic::default()));
+        let counts = Arc::clone(&traffic);
+        // It ends with the process: nobody else will connect.
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                counts.lock().unwrap().connections += 1;
+                let mut bytes = [0; 4096];
+                while let Ok(length @ 1..) = stream.read(&mut bytes) {
+                    counts.lock().unwrap().to_server += length as u64;
+                }
+                drop(stream);
+                let mut counts = counts.lock().unwrap();
+                counts.device_ended += 1;
+                counts.server_ended += 1;
+            }
+        });
+        Self { address, traffic }
+    }
+
+    fn settled(&self) -> Settled {
+        let traffic = Arc::clone(&self.traffic);
+        Settled::new(move || Some(*traffic.lock().unwrap()))
+    }
+}
+
 /// A virtual board whose firmware is ready.
 struct Rig {
     device: Device,
-    // Its lines and network live as long as the test.
-    _board: (Box<dyn pinrig::board::Reset>, Box<dyn pinrig::board::Recorder>),
+    patience: Arc<AtomicBool>,
+    recorder: Box<dyn pinrig::board::Recorder>,
+    // Its lines live as long as the test.
+    _reset: Box<dyn pinrig::board::Reset>,
 }
 
 impl Rig {
     fn start() -> Self {
+        Self::start_with(SocketAddr::from((Ipv4Addr::LOCALHOST, 9)), Settled::new(|| None))
+    }
+
+    fn start_with(server: SocketAddr, settled: Settled) -> Self {
         let bench = VirtualBench::new(Start::Forked);
         let image = Image::load(&support::firmware()).unwrap();
         bench.prepare(&image, &mut Quiet).unwrap();
         let route = Route {
             host: "api.github.com".into(),
             port: 443,
-            server: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)),
+            server,
+            settled,
         };
         let Board {
             console,
+            patience,
             mut reset,
             recorder,
             ..
@@ -135,7 +217,9 @@ impl Rig {
         assert_eq!(identity.image, image.identity());
         Self {
             device,
-            _board: (reset, recorder),
+            patience,
+            recorder,
+            _reset: reset,
         }
     }
 

@@ -14,6 +14,7 @@
 //! them to people and machines.
 
 pub mod deadline;
+pub mod traffic;
 pub mod scenario;
 pub mod server;
 pub mod service;

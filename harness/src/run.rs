@@ -7,20 +7,21 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::board::console::Line;
 use crate::board::flash::{FlashProgress, FlashReport};
-use crate::board::{Bench, Board, BoardError, BootMode, RecordedFile, Route};
+use crate::board::{Bench, Board, BoardError, BootMode, LinkSettings, RecordedFile, Route};
 use crate::bundle;
 use crate::deadline::Deadline;
 use crate::device::{Answer, Device, DeviceError, Said};
 use crate::image::Image;
 use crate::scenario::{Expectation, Scenario};
 use crate::service::{Running, ServiceLog};
+use crate::traffic::Settled;
 use crate::transcript::{DeviceLine, Redactor, Transcript, without_tag};
 use crate::verdict::{self, Blame, DeviceEvidence, Evidence, Failure, ServerEvidence, Verdict};
 
@@ -95,6 +96,8 @@ pub struct Outcome {
     pub server: ServerEvidence,
     /// How long it took.
     pub took: Duration,
+    /// How much longer the device believes that it took: waiting that a virtual board skipped.
+    pub skipped: Duration,
     /// Where the evidence was kept: always for a failure.
     pub bundle: Option<PathBuf>,
 }
@@ -181,6 +184,7 @@ impl Runner<'_> {
             server: ServerEvidence::default(),
             files: Vec::new(),
             remarks: Vec::new(),
+            skipped: Duration::ZERO,
         };
         let mut verdict = sitting.run().unwrap_or_else(Verdict::Failed);
         if let Verdict::Failed(failure) = &mut verdict {
@@ -192,6 +196,7 @@ impl Runner<'_> {
             transcript: sitting.transcript,
             server: sitting.server,
             took: began.elapsed(),
+            skipped: sitting.skipped,
             bundle: None,
         };
         if self.keep || !outcome.passed() {
@@ -221,12 +226,13 @@ struct Sitting<'a> {
     files: Vec<RecordedFile>,
     /// What the board's network or hardware did not allow: it may explain a failure.
     remarks: Vec<String>,
+    skipped: Duration,
 }
 
 impl Sitting<'_> {
     fn run(&mut self) -> Result<Verdict, Failure> {
         let service = Running::start(&self.scenario.service).map_err(|error| rig(error.to_string()))?;
-        let driven = self.drive(service.address());
+        let driven = self.drive(service.address(), service.settled());
         // The server's side is evidence too when the device's side broke down: it is closed and read in any case.
         let closed = Deadline::after("the server's last connection to close", self.runner.limits.close);
         let log = service.finish(&closed);
@@ -252,15 +258,17 @@ impl Sitting<'_> {
     }
 
     /// The device's side, from power-on to the result line.
-    fn drive(&mut self, server: SocketAddr) -> Result<(), Failure> {
+    fn drive(&mut self, server: SocketAddr, settled: Settled) -> Result<(), Failure> {
         let route = Route {
             host: self.scenario.device.host.clone(),
             port: HTTPS,
             server,
+            settled,
         };
         let Board {
             console,
             link,
+            patience,
             mut reset,
             recorder,
         } = self
@@ -272,7 +280,7 @@ impl Sitting<'_> {
         let result = reset
             .reset(BootMode::Flash)
             .map_err(|error| rig(error.to_string()))
-            .and_then(|()| self.talk(&mut device, &link.network, link.connect_to));
+            .and_then(|()| self.talk(&mut device, &link, &patience));
         if let Err(Failure {
             blame: Blame::Crash, ..
         }) = result
@@ -299,11 +307,12 @@ impl Sitting<'_> {
             contents: bundle::timed_console(&device.console().chunks()).into_bytes(),
         });
         self.files.extend(recorder.files());
+        self.skipped = recorder.skipped();
         self.remarks = recorder.remarks();
         result
     }
 
-    fn talk(&mut self, device: &mut Device, network: &str, connect_to: Option<SocketAddr>) -> Result<(), Failure> {
+    fn talk(&mut self, device: &mut Device, link: &LinkSettings, patience: &AtomicBool) -> Result<(), Failure> {
         let limits = self.runner.limits;
         let observer = self.runner.observer;
         let scenario = self.scenario;
@@ -321,8 +330,8 @@ impl Sitting<'_> {
         }
 
         // Facts of the bench: they differ from bench to bench and stay out of the transcript.
-        let mut bench_settings = vec![format!("set network {network}")];
-        bench_settings.extend(connect_to.map(|address| format!("set connect-to {address}")));
+        let mut bench_settings = vec![format!("set network {}", link.network)];
+        bench_settings.extend(link.connect_to.map(|address| format!("set connect-to {address}")));
         for setting in bench_settings {
             let deadline = Deadline::after("the answer to a setting of the bench", limits.setting);
             match device
@@ -339,7 +348,7 @@ impl Sitting<'_> {
             }
         }
 
-        let mut redactor = Redactor::default().with(network, "[NETWORK]");
+        let mut redactor = Redactor::default().with(&link.network, "[NETWORK]");
         let settings = &scenario.device;
         let on_mismatch = match settings.on_mismatch {
             crate::scenario::OnMismatch::Abort => "abort",
@@ -373,7 +382,9 @@ impl Sitting<'_> {
         }
 
         let deadline = Deadline::after("the result of `run`", limits.run);
+        patience.store(true, Ordering::SeqCst);
         let answer = self.command(device, &mut redactor, "run", &deadline);
+        patience.store(false, Ordering::SeqCst);
         self.evidence.said = self.transcript.said().map(str::to_owned).collect();
         match answer? {
             Answer::Ok(fields) => {

@@ -13,6 +13,7 @@ use crate::scenario::Service;
 use crate::server::{
     EventKind, Handshake, RogueHandshake, RunningServer, ServerConfig, ServerLog, StartError, TlsServer,
 };
+use crate::traffic::{Settled, Traffic};
 use crate::verdict::ServerEvidence;
 
 /// What stands at the server's address.
@@ -58,6 +59,15 @@ impl Running {
         match self {
             Self::Closed { address, .. } => *address,
             Self::Tls(server) => server.address(),
+        }
+    }
+
+    /// Tells whether it does nothing but wait for its clients.
+    #[must_use]
+    pub fn settled(&self) -> Settled {
+        match self {
+            Self::Closed { .. } => Settled::new(|| Some(Traffic::default())),
+            Self::Tls(server) => server.settled(),
         }
     }
 

@@ -11,11 +11,15 @@ pub mod virtual_bench;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 pub use console::Console;
 pub use virtual_bench::{Start, VirtualBench};
 
 use crate::image::Image;
+use crate::traffic::Settled;
 use flash::{FlashProgress, FlashReport};
 
 /// What the chip does when reset is released (strapping pin GPIO9 of the ESP32-C3).
@@ -63,6 +67,8 @@ pub struct Route {
     pub port: u16,
     /// The socket on this machine that stands behind that name and port; none accepts when nothing listens there.
     pub server: SocketAddr,
+    /// Tells whether whoever listens there only waits.
+    pub settled: Settled,
 }
 
 /// A board that holds the image and is about to boot.
@@ -71,6 +77,9 @@ pub struct Board {
     pub console: Console,
     /// What the firmware must be told of the network.
     pub link: LinkSettings,
+    /// Set while nobody will say anything to the board until it has spoken: a virtual board may then skip the time for which it
+    /// sleeps. Other boards take no notice.
+    pub patience: Arc<AtomicBool>,
     /// Pulls its lines.
     pub reset: Box<dyn Reset>,
     /// Gives what the board's surroundings recorded: frames, hardware log.
@@ -98,6 +107,8 @@ pub struct LinkSettings {
 pub trait Recorder: Send {
     /// Named files for the failure bundle.
     fn files(&self) -> Vec<RecordedFile>;
+    /// How much time the board has skipped.
+    fn skipped(&self) -> Duration;
     /// Lines on what the board did that its network or hardware did not allow.
     fn remarks(&self) -> Vec<String>;
 }

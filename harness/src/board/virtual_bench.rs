@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use super::{Bench, Board, BoardError, BootMode, Console, LinkSettings, RecordedF
 use crate::deadline::Deadline;
 use crate::device::READY;
 use crate::image::Image;
+use crate::traffic::{Settled, Traffic};
 
 /// The name of the network, which is wired and has none; the transcript shows it.
 const NETWORK: &str = "pinrig";
@@ -162,18 +164,47 @@ impl Bench for VirtualBench {
         let board = start(flash, Box::new(move |frame| port.send(frame)))?;
         *to_board.lock().unwrap_or_else(PoisonError::into_inner) = Some(board.ethernet());
         let board = Arc::new(board);
+        let lan = Arc::new(lan);
+        let patience = Arc::new(AtomicBool::new(false));
+        board.skip_idle_time(Box::new({
+            let (patience, lan, server) = (Arc::clone(&patience), Arc::clone(&lan), route.settled.clone());
+            move || patience.load(Ordering::SeqCst) && is_quiet(&lan, &server)
+        }));
         Ok(Board {
             console: Console::open(board.tty())?,
             link: LinkSettings {
                 network: NETWORK.to_owned(),
                 connect_to: None,
             },
+            patience,
             reset: Box::new(VirtualLines {
                 board: Arc::clone(&board),
                 booted: booted.map(|booted| (booted, lan.port())),
             }),
             recorder: Box::new(VirtualRecorder { board, lan }),
         })
+    }
+}
+
+/// Whether nothing is under way between the board and its server, nor will be unless one of them begins: the network's own timers are
+/// far off. Asked in this order: what the server has sent, the network has then either taken or not yet counted.
+fn is_quiet(lan: &Lan, server: &Settled) -> bool {
+    const FAR: Duration = Duration::from_secs(2);
+    let network = || lan.settled(FAR);
+    let (Some(before), Some(server)) = (network(), server.traffic()) else {
+        return false;
+    };
+    let before = traffic(before);
+    before.agrees_with(&server) && network().map(traffic) == Some(before)
+}
+
+fn traffic(lan: virtual_lan::Traffic) -> Traffic {
+    Traffic {
+        connections: lan.connections,
+        to_server: lan.to_host,
+        to_device: lan.from_host,
+        device_ended: lan.ended_by_board,
+        server_ended: lan.ended_by_host,
     }
 }
 
@@ -201,7 +232,7 @@ impl Reset for VirtualLines {
 
 struct VirtualRecorder {
     board: Arc<VirtualBoard>,
-    lan: Lan,
+    lan: Arc<Lan>,
 }
 
 impl Recorder for VirtualRecorder {
@@ -223,6 +254,10 @@ impl Recorder for VirtualRecorder {
                 contents: lines(hardware.collect()),
             },
         ]
+    }
+
+    fn skipped(&self) -> Duration {
+        self.board.stats().skipped
     }
 
     fn remarks(&self) -> Vec<String> {

@@ -81,6 +81,7 @@ pub fn outcome(outcome: &Outcome) -> Value {
         "blame": blame,
         "findings": findings,
         "seconds": outcome.took.as_secs_f64(),
+        "skipped_seconds": outcome.skipped.as_secs_f64(),
         "device": outcome.transcript.device.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "server": outcome.transcript.server,
         "server_saw": outcome.server,

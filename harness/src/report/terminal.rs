@@ -142,8 +142,14 @@ impl TerminalReport {
         let passed = outcomes.iter().filter(|outcome| outcome.passed()).count();
         let failed = outcomes.len() - passed;
         let style = if failed == 0 { GOOD } else { BAD };
+        let skipped: Duration = outcomes.iter().map(|outcome| outcome.skipped).sum();
+        let skipped = if skipped > Duration::from_secs(1) {
+            format!(", and {} of waiting skipped", seconds(skipped))
+        } else {
+            String::new()
+        };
         self.print(&format!(
-            "\n{style}{passed} passed, {failed} failed{style:#} {DIM}in {}{DIM:#}",
+            "\n{style}{passed} passed, {failed} failed{style:#} {DIM}in {}{skipped}{DIM:#}",
             seconds(took)
         ))
     }

@@ -3,11 +3,13 @@
 //! What enters: events of connections, from the server's thread. What leaves: copies of the record, and the news that
 //! no connection is open any more.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Ending, EventKind, ServerEvent};
+use crate::traffic::Traffic;
 
 /// The record of one server.
 #[derive(Debug)]
@@ -16,6 +18,8 @@ pub(crate) struct Record {
     state: Mutex<State>,
     /// Signalled whenever a connection ends.
     ended: Condvar,
+    /// The server's thread has nothing to do until a socket or a timer wakes it.
+    parked: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -26,6 +30,10 @@ struct State {
     received: u64,
     key_log: String,
     watchers: Vec<Sender<ServerEvent>>,
+    /// What has crossed the sockets, as this side counts it.
+    traffic: Traffic,
+    /// Connections that do nothing for a while on purpose.
+    pausing: u32,
 }
 
 impl Record {
@@ -34,7 +42,25 @@ impl Record {
             start: Instant::now(),
             state: Mutex::default(),
             ended: Condvar::new(),
+            parked: AtomicBool::new(false),
         }
+    }
+
+    /// Notes that the server's thread goes to sleep, or wakes.
+    pub(crate) fn park(&self, parked: bool) {
+        self.parked.store(parked, Ordering::SeqCst);
+    }
+
+    /// What has crossed, if the server waits for its clients and for nothing else.
+    pub(crate) fn settled(&self) -> Option<Traffic> {
+        let counts = || {
+            let state = self.lock();
+            (state.pausing == 0).then_some(state.traffic)
+        };
+        // Counted before and after: had the thread woken in between, it would have counted something.
+        let before = counts()?;
+        let parked = self.parked.load(Ordering::SeqCst);
+        (parked && counts() == Some(before)).then_some(before)
     }
 
     pub(crate) fn events(&self) -> Vec<ServerEvent> {
@@ -100,12 +126,16 @@ pub(crate) struct ConnectionRecord {
     received: u64,
     sent: u64,
     ending: Ending,
+    /// The client's side, and the server's, are counted as ended.
+    client_ended: bool,
+    server_ended: bool,
 }
 
 impl ConnectionRecord {
     pub(crate) fn open(record: &Arc<Record>) -> Self {
         let mut state = record.lock();
         state.connections += 1;
+        state.traffic.connections += 1;
         state.open += 1;
         let number = state.connections;
         drop(state);
@@ -116,6 +146,8 @@ impl ConnectionRecord {
             sent: 0,
             // Unless the connection's own story comes to its end, the server was stopped in the middle of it.
             ending: Ending::ServerStopped,
+            client_ended: false,
+            server_ended: false,
         };
         connection.push(EventKind::Connected);
         connection
@@ -144,6 +176,37 @@ impl ConnectionRecord {
         self.sent += bytes as u64;
     }
 
+    /// Bytes read from the socket; zero is the end of the client's side.
+    pub(crate) fn wire_received(&mut self, bytes: usize) {
+        let mut state = self.record.lock();
+        state.traffic.to_server += bytes as u64;
+        if bytes == 0 && !self.client_ended {
+            self.client_ended = true;
+            state.traffic.device_ended += 1;
+        }
+    }
+
+    /// Bytes handed to the socket.
+    pub(crate) fn wire_sent(&self, bytes: usize) {
+        self.record.lock().traffic.to_device += bytes as u64;
+    }
+
+    /// The server's side of the socket is closed.
+    pub(crate) fn wire_finished(&mut self) {
+        if !self.server_ended {
+            self.server_ended = true;
+            self.record.lock().traffic.server_ended += 1;
+        }
+    }
+
+    /// Does nothing for this long, on purpose: whoever skips time must not skip this.
+    #[allow(dead_code, reason = "replies that pause are to use it")]
+    pub(crate) async fn pause(&self, time: Duration) {
+        self.record.lock().pausing += 1;
+        tokio::time::sleep(time).await;
+        self.record.lock().pausing -= 1;
+    }
+
     pub(crate) fn log_secret(&self, label: &str, client_random: &[u8], secret: &[u8]) {
         self.record.log_secret(label, client_random, secret);
     }
@@ -160,6 +223,8 @@ impl Drop for ConnectionRecord {
             received: self.received,
             sent: self.sent,
         });
+        self.wire_finished();
+        self.wire_received(0);
         self.record.lock().open -= 1;
         self.record.ended.notify_all();
     }

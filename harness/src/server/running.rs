@@ -15,6 +15,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::record::{ConnectionRecord, Record};
 use super::rogue::RogueAcceptor;
 use super::{Handshake, Limits, Reply, ServerConfig, ServerEvent, StartError, connection, honest};
+use crate::traffic::Settled;
 
 /// Starts servers.
 #[derive(Debug)]
@@ -46,8 +47,11 @@ impl TlsServer {
         let listener = TcpListener::bind(config.bind).map_err(bind_error)?;
         listener.set_nonblocking(true).map_err(bind_error)?;
         let address = listener.local_addr().map_err(bind_error)?;
+        let (parking, unparking) = (Arc::clone(&record), Arc::clone(&record));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
+            .on_thread_park(move || parking.park(true))
+            .on_thread_unpark(move || unparking.park(false))
             .build()
             .map_err(StartError::Thread)?;
         let (orders, inbox) = unbounded_channel();
@@ -104,6 +108,13 @@ impl RunningServer {
     #[must_use]
     pub fn application_bytes_received(&self) -> u64 {
         self.record.received()
+    }
+
+    /// Tells from now on, also from other threads, whether the server does nothing but wait for its clients.
+    #[must_use]
+    pub fn settled(&self) -> Settled {
+        let record = Arc::clone(&self.record);
+        Settled::new(move || record.settled())
     }
 
     /// The secrets of all sessions so far in the NSS key log format, for Wireshark.

@@ -62,7 +62,9 @@ impl Wire {
                 self.watch_inbound(&record);
                 return Ok(Some(record));
             }
-            if self.stream.read_buf(&mut self.pending).await? == 0 {
+            let read = self.stream.read_buf(&mut self.pending).await;
+            self.record.wire_received(*read.as_ref().unwrap_or(&0));
+            if read? == 0 {
                 // A cut record is still something that the TLS library may want to complain about.
                 let cut = std::mem::take(&mut self.pending);
                 return Ok(Some(cut).filter(|cut| !cut.is_empty()));
@@ -83,12 +85,14 @@ impl Wire {
             rest = tail;
         }
         self.stream.write_all(records).await?;
+        self.record.wire_sent(records.len());
         self.stream.flush().await
     }
 
     /// Says that nothing more will be written (TCP FIN). A peer that is already gone is no error.
     pub(crate) async fn finish_writing(&mut self) {
         let _ = self.stream.shutdown().await;
+        self.record.wire_finished();
     }
 
     /// The alert in clear that the last record was, if it was one; the event is already recorded.

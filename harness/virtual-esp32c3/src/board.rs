@@ -20,6 +20,9 @@ use crate::debug_port::DebugPort;
 use crate::log::LogEntry;
 use crate::rom::RomError;
 
+/// Says whether the world around the board does nothing until the board does something.
+pub type Quiet = Box<dyn Fn() -> bool + Send>;
+
 /// Receives the frames that leave the board.
 pub type FrameSink = Box<dyn FnMut(&[u8]) + Send>;
 
@@ -80,6 +83,8 @@ pub struct BoardStats {
     pub time: Duration,
     /// How much of that time the hart slept.
     pub idle: Duration,
+    /// How much of the sleep was skipped: it passed on the chip's clock only.
+    pub skipped: Duration,
 }
 
 /// An ESP32-C3 board behind a tty. It ends when this is dropped.
@@ -126,6 +131,7 @@ enum Command {
     },
     /// Something that is done to the chip between two slices of its time.
     AtChip(Box<dyn FnOnce(&mut Chip) + Send>),
+    SkipIdleTime(Quiet),
     Stop,
 }
 
@@ -208,6 +214,8 @@ impl VirtualBoard {
             outgoing,
             unread_since: None,
             spins: 0,
+            quiet: None,
+            skipped: 0,
         };
         let thread = std::thread::Builder::new()
             .name("virtual-esp32c3".to_owned())
@@ -276,6 +284,13 @@ impl VirtualBoard {
         answer
             .recv()
             .expect("the board's thread runs as long as the board exists")
+    }
+
+    /// Skips the time for which the hart sleeps, whenever `quiet` says that nothing will come before the hart wakes by itself: no
+    /// byte, no frame, no reset. It is called in the board's thread, often, and must be quick. A wait of ten seconds then costs
+    /// next to nothing; the chip's clock runs ahead of the host's.
+    pub fn skip_idle_time(&self, quiet: Quiet) {
+        self.control.send(Command::SkipIdleTime(quiet));
     }
 
     /// The board as it stands now. It runs on.
@@ -370,9 +385,18 @@ impl fmt::Debug for VirtualBoard {
 const SLICE: u64 = CYCLES_PER_SECOND / 1000;
 /// Bytes that may wait at the chip before the tty pushes back.
 const WAITING: usize = 1024;
+/// How often a board that may skip its idle time looks whether the world is quiet.
+const LOOK_AROUND: Duration = Duration::from_millis(1);
 /// When the tty has taken nothing for this long, nobody reads it: the board then talks into the void, as a real one does,
 /// instead of waiting for ever in the middle of a line.
 const UNREAD: Duration = Duration::from_secs(2);
+
+/// What the commands came to.
+enum Obeyed {
+    Nothing,
+    Something,
+    Stop,
+}
 
 /// The board's thread.
 struct Runner {
@@ -387,6 +411,9 @@ struct Runner {
     unread_since: Option<Instant>,
     /// Slices in a row that ended in a loop that only waits, with nothing going in or out.
     spins: u32,
+    quiet: Option<Quiet>,
+    /// Cycles of sleep that were skipped.
+    skipped: u64,
 }
 
 impl Runner {
@@ -413,13 +440,31 @@ impl Runner {
             if let Pause::Asleep(until) = pause {
                 self.wake(slept.elapsed(), until);
             }
-            if self.read_tty() {
+            let received = self.read_tty();
+            if received {
                 self.spins = 0;
             }
-            if !self.obey() {
-                return;
+            // Before the commands: what was on its way when the world was found quiet is among them.
+            let wakes = match pause {
+                Pause::Asleep(until) if until != u64::MAX && !received && self.is_quiet() => Some(until),
+                _ => None,
+            };
+            match (self.obey(), wakes) {
+                (Obeyed::Nothing, Some(until)) => self.skip(until),
+                (Obeyed::Stop, _) => return,
+                _ => {}
             }
         }
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.outgoing.is_empty() && self.chip.waiting() == 0 && self.quiet.as_ref().is_some_and(|quiet| quiet())
+    }
+
+    /// Lets the chip's clock jump to where the hart wakes by itself.
+    fn skip(&mut self, until: u64) {
+        self.skipped += until.saturating_sub(self.chip.now());
+        self.chip.sleep_until(until);
     }
 
     /// Lets a hart that has only waited for some time rest between its looks, or it would keep one of the host's processors
@@ -434,10 +479,15 @@ impl Runner {
         Pause::Asleep(self.chip.next_event().min(self.chip.now() + REST))
     }
 
-    /// How long the thread waits when the hart sleeps until this time: the chip's idle time passes as the host's does. To
-    /// skip idle time instead, answer zero here and wake at `until`.
+    /// How long the thread waits when the hart sleeps until this time: the chip's idle time passes as the host's does, unless it may be
+    /// skipped, for which the world is looked at again and again.
     fn idle_time(&self, until: u64) -> Option<Duration> {
-        (until != u64::MAX).then(|| duration(until.saturating_sub(self.chip.now())))
+        let time = (until != u64::MAX).then(|| duration(until.saturating_sub(self.chip.now())))?;
+        Some(if self.quiet.is_some() {
+            time.min(LOOK_AROUND)
+        } else {
+            time
+        })
     }
 
     /// Lets the chip's clock follow the host's.
@@ -563,11 +613,13 @@ impl Runner {
             instructions: self.chip.now() - self.chip.idle(),
             time: duration(self.chip.now()),
             idle: duration(self.chip.idle()),
+            skipped: duration(self.skipped),
         };
     }
 
-    /// Does what has been asked for; false when the board is to end.
-    fn obey(&mut self) -> bool {
+    /// Does what has been asked for.
+    fn obey(&mut self) -> Obeyed {
+        let mut obeyed = Obeyed::Nothing;
         let mut count = [0; 8];
         let _silent = rustix::io::read(&*self.bell, &mut count);
         while let Ok(command) = self.commands.try_recv() {
@@ -582,10 +634,12 @@ impl Runner {
                     self.spins = 0;
                     work(&mut self.chip);
                 }
-                Command::Stop => return false,
+                Command::SkipIdleTime(quiet) => self.quiet = Some(quiet),
+                Command::Stop => return Obeyed::Stop,
             }
+            obeyed = Obeyed::Something;
         }
-        true
+        obeyed
     }
 }
 

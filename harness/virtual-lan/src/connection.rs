@@ -24,7 +24,10 @@ use smoltcp::{
 };
 use tokio::{io::Interest, net::TcpStream};
 
-use crate::event::{Ending, What};
+use crate::{
+    event::{Ending, What},
+    traffic::Traffic,
+};
 
 /// A connection from the SYN that was let through until the gateway's socket has closed.
 pub(crate) struct Connection {
@@ -212,6 +215,17 @@ impl Connection {
             return Progress::Idle;
         };
         Progress::Ended(self.end(ending, socket, now))
+    }
+
+    /// What has crossed; nothing once the connection has ended, since its event tells.
+    pub(crate) fn traffic(&self) -> Traffic {
+        self.host.as_ref().map_or_else(Traffic::default, |host| Traffic {
+            connections: 0,
+            to_host: host.from_board,
+            from_host: host.to_board,
+            ended_by_board: u64::from(host.shut_down),
+            ended_by_host: u64::from(host.finished || host.reset),
+        })
     }
 
     /// When the next thing happens by the clock alone.

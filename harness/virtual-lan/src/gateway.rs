@@ -32,6 +32,7 @@ use crate::{
     event::{RefusedReason, Unreachable, What},
     packet::{Packet, Segment, udp_frame},
     record::Record,
+    traffic::{Settled, Traffic},
     wire::{Direction, Wire},
 };
 
@@ -48,6 +49,11 @@ pub(crate) struct Gateway {
     opening: Vec<Opening>,
     opened: u64,
     alarm: Pin<Box<Sleep>>,
+    alarm_at: Option<Instant>,
+    /// Frames of the board taken so far.
+    frames_taken: u64,
+    /// What crossed in connections that have ended.
+    past: Traffic,
 }
 
 /// A SYN that waits for the socket that it leads to.
@@ -89,12 +95,16 @@ impl Gateway {
             opening: Vec::new(),
             opened: 0,
             alarm: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)),
+            alarm_at: None,
+            frames_taken: 0,
+            past: Traffic::default(),
         };
         std::future::poll_fn(|cx| gateway.turn(cx)).await;
     }
 
     /// Does whatever can be done now, and has `cx` woken when there is more.
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.record.settle(None);
         loop {
             if Pin::new(&mut self.stopped).poll(cx).is_ready() {
                 return Poll::Ready(());
@@ -104,9 +114,24 @@ impl Gateway {
             busy |= self.run_stack();
             busy |= self.pump(cx);
             if !busy && !self.alarm_rings(cx) {
+                self.record.settle(self.settled());
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Where the gateway stands when it has nothing to do; nothing while it waits for a socket to connect.
+    fn settled(&self) -> Option<Settled> {
+        let mut traffic = self.past;
+        for connection in &self.connections {
+            traffic.add(connection.traffic());
+        }
+        traffic.connections = self.opened;
+        self.opening.is_empty().then_some(Settled {
+            traffic,
+            frames: self.frames_taken,
+            alarm: self.alarm_at,
+        })
     }
 
     /// Takes some of the frames that wait; whether there were any.
@@ -115,6 +140,7 @@ impl Gateway {
             let Poll::Ready(Some(frame)) = self.frames.poll_recv(cx) else {
                 return taken > 0;
             };
+            self.frames_taken += 1;
             if let Some(frame) = self.wire.cross(Direction::FromBoard, frame) {
                 self.receive(frame);
             }
@@ -312,7 +338,21 @@ impl Gateway {
             match connection.pump(socket, self.config.board_timeout, now, cx) {
                 Progress::Idle => continue,
                 Progress::Moved => {}
-                Progress::Ended(event) => self.record.event(event),
+                Progress::Ended(event) => {
+                    if let What::Closed {
+                        from_board, to_board, ..
+                    } = event
+                    {
+                        self.past.add(Traffic {
+                            connections: 0,
+                            to_host: from_board,
+                            from_host: to_board,
+                            ended_by_board: 1,
+                            ended_by_host: 1,
+                        });
+                    }
+                    self.record.event(event);
+                }
             }
             moved = true;
         }
@@ -354,7 +394,8 @@ impl Gateway {
             .connections
             .iter()
             .filter_map(|connection| connection.wakes_at(patience));
-        let Some(next) = connections.chain(stack).min() else {
+        self.alarm_at = connections.chain(stack).min();
+        let Some(next) = self.alarm_at else {
             return false;
         };
         // The alarm has a resolution of a millisecond; a stack that asks for less must not turn waiting into spinning.

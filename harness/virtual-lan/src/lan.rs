@@ -9,6 +9,7 @@ use crate::{
     event::{LanEvent, What},
     gateway::Gateway,
     record::Record,
+    traffic::Traffic,
 };
 
 /// A running network with one board on it. Dropping it stops the network and resets its connections.
@@ -63,6 +64,12 @@ impl Lan {
         self.port.clone()
     }
 
+    /// What has crossed so far, if that is all that will cross until the board sends a frame or a socket stirs: the network has
+    /// taken every frame, and does nothing by itself for `at_least` this long.
+    pub fn settled(&self, at_least: Duration) -> Option<Traffic> {
+        self.record.settled(at_least)
+    }
+
     /// All that has happened, oldest first.
     pub fn events(&self) -> Vec<LanEvent> {
         self.record.events()
@@ -83,8 +90,10 @@ impl FramePort {
     /// Puts a frame that leaves the board on the wire. Never blocks: as on a real wire, a frame is lost (and
     /// [`What::FrameLost`] recorded) when thousands wait. Goes nowhere once the network is gone.
     pub fn send(&self, frame: &[u8]) {
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.frames.try_send(frame.to_vec()) {
-            self.record.event(What::FrameLost);
+        match self.frames.try_send(frame.to_vec()) {
+            Ok(()) => self.record.frame_sent(),
+            Err(mpsc::error::TrySendError::Full(_)) => self.record.event(What::FrameLost),
+            Err(mpsc::error::TrySendError::Closed(_)) => {}
         }
     }
 }

@@ -17,8 +17,10 @@ mod dns;
 mod connection;
 mod wire;
 mod record;
+mod traffic;
 mod event;
 
 pub use config::{Join, LanConfig, LanError};
 pub use event::{Ending, LanEvent, NameAnswer, RefusedReason, Unreachable, What};
 pub use lan::{FramePort, Lan};
+pub use traffic::Traffic;

@@ -4,11 +4,17 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use crate::event::{LanEvent, What};
+use crate::{
+    event::{LanEvent, What},
+    traffic::{Settled, Traffic},
+};
 
 /// Shared between the network's thread, which writes, and its owner, who reads.
 #[derive(Debug)]
@@ -16,6 +22,10 @@ pub(crate) struct Record {
     started: Instant,
     kept: Mutex<Kept>,
     grown: Condvar,
+    /// Frames that the board has put on the wire.
+    frames_sent: AtomicU64,
+    /// The gateway waits, and this is where it stands.
+    settled: Mutex<Option<Settled>>,
 }
 
 #[derive(Debug, Default)]
@@ -35,7 +45,23 @@ impl Record {
                 ..Kept::default()
             }),
             grown: Condvar::new(),
+            frames_sent: AtomicU64::new(0),
+            settled: Mutex::default(),
         }
+    }
+
+    pub(crate) fn frame_sent(&self) {
+        self.frames_sent.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The gateway works (`None`), or waits.
+    pub(crate) fn settle(&self, settled: Option<Settled>) {
+        *self.settled.lock().unwrap_or_else(PoisonError::into_inner) = settled;
+    }
+
+    pub(crate) fn settled(&self, at_least: Duration) -> Option<Traffic> {
+        let settled = *self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        settled?.judge(self.frames_sent.load(Ordering::SeqCst), at_least)
     }
 
     pub(crate) fn started(&self) -> Instant {

@@ -1,0 +1,49 @@
+//! What has crossed between the board's network and the sockets of this machine, and whether more is on its way.
+//!
+//! Enters: the gateway's word that it has nothing to do. Leaves: [`Traffic`], for whoever compares it with the other end's count. Must
+//! not know: who sits behind the sockets.
+
+use std::time::{Duration, Instant};
+
+/// Counts since the network was started, over all of its connections.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Connections made to sockets of this machine.
+    pub connections: u64,
+    /// Bytes written to them.
+    pub to_host: u64,
+    /// Bytes read from them.
+    pub from_host: u64,
+    /// Connections in which the board has finished or reset, and the socket was told.
+    pub ended_by_board: u64,
+    /// Connections in which the socket has finished or failed, and the gateway has seen it.
+    pub ended_by_host: u64,
+}
+
+impl Traffic {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.connections += other.connections;
+        self.to_host += other.to_host;
+        self.from_host += other.from_host;
+        self.ended_by_board += other.ended_by_board;
+        self.ended_by_host += other.ended_by_host;
+    }
+}
+
+/// A gateway that waits: for frames, for sockets, or for a time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settled {
+    pub(crate) traffic: Traffic,
+    /// Frames of the board that it has taken.
+    pub(crate) frames: u64,
+    /// When it goes on by itself.
+    pub(crate) alarm: Option<Instant>,
+}
+
+impl Settled {
+    /// What has crossed, if `frames` is all that the board has sent, and the gateway will do nothing by itself for `at_least` this long.
+    pub(crate) fn judge(&self, frames: u64, at_least: Duration) -> Option<Traffic> {
+        let patient = self.alarm.is_none_or(|alarm| alarm > Instant::now() + at_least);
+        (patient && self.frames == frames).then_some(self.traffic)
+    }
+}
