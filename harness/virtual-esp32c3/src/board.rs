@@ -215,6 +215,7 @@ impl VirtualBoard {
             unread_since: None,
             spins: 0,
             quiet: None,
+            stirred: Instant::now(),
             skipped: 0,
         };
         let thread = std::thread::Builder::new()
@@ -387,6 +388,8 @@ const SLICE: u64 = CYCLES_PER_SECOND / 1000;
 const WAITING: usize = 1024;
 /// How often a board that may skip its idle time looks whether the world is quiet.
 const LOOK_AROUND: Duration = Duration::from_millis(1);
+/// How long nothing must have gone in or out before idle time is skipped: whoever reads the board's last word may have more to say.
+const CALM: Duration = Duration::from_millis(5);
 /// When the tty has taken nothing for this long, nobody reads it: the board then talks into the void, as a real one does,
 /// instead of waiting for ever in the middle of a line.
 const UNREAD: Duration = Duration::from_secs(2);
@@ -412,6 +415,8 @@ struct Runner {
     /// Slices in a row that ended in a loop that only waits, with nothing going in or out.
     spins: u32,
     quiet: Option<Quiet>,
+    /// When something last went in or out.
+    stirred: Instant,
     /// Cycles of sleep that were skipped.
     skipped: u64,
 }
@@ -444,21 +449,28 @@ impl Runner {
             if received {
                 self.spins = 0;
             }
+            if sent || written || received {
+                self.stirred = Instant::now();
+            }
             // Before the commands: what was on its way when the world was found quiet is among them.
             let wakes = match pause {
-                Pause::Asleep(until) if until != u64::MAX && !received && self.is_quiet() => Some(until),
+                Pause::Asleep(until) if until != u64::MAX && self.is_quiet() => Some(until),
                 _ => None,
             };
             match (self.obey(), wakes) {
                 (Obeyed::Nothing, Some(until)) => self.skip(until),
+                (Obeyed::Nothing, None) => {}
+                (Obeyed::Something, _) => self.stirred = Instant::now(),
                 (Obeyed::Stop, _) => return,
-                _ => {}
             }
         }
     }
 
     fn is_quiet(&self) -> bool {
-        self.outgoing.is_empty() && self.chip.waiting() == 0 && self.quiet.as_ref().is_some_and(|quiet| quiet())
+        self.outgoing.is_empty()
+            && self.chip.waiting() == 0
+            && self.stirred.elapsed() >= CALM
+            && self.quiet.as_ref().is_some_and(|quiet| quiet())
     }
 
     /// Lets the chip's clock jump to where the hart wakes by itself.
