@@ -1,14 +1,15 @@
-//! P-256 keys from seeds, signing deterministically.
+//! The keys of leaves and authorities: P-256 from seeds, signing deterministically; other kinds from files.
 //!
-//! What enters: a seed text. What leaves: a key that rcgen can sign with, always with the same signature for the same
-//! bytes (RFC 6979). These keys are public knowledge by construction: they may protect nothing but a test.
+//! What enters: a seed text, or the kind of a kept key. What leaves: a key that rcgen can sign with, always with the same
+//! signature for the same bytes (RFC 6979), or one that it can certify. These keys are public knowledge: they may protect
+//! nothing but a test.
 
 use p256::SecretKey;
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{DerSignature, SigningKey};
 use p256::elliptic_curve::sec1::ToSec1Point;
 use p256::pkcs8::EncodePrivateKey;
-use rcgen::{PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm};
 use sha2::{Digest, Sha256};
 
 use crate::PrivateKey;
@@ -58,5 +59,43 @@ impl rcgen::SigningKey for SeededKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
         let signature: DerSignature = SigningKey::from(&self.secret).sign(message);
         Ok(signature.as_bytes().to_vec())
+    }
+}
+
+/// The key of a leaf.
+pub(crate) enum LeafKey {
+    Seeded(SeededKey),
+    /// A pair that rcgen has read, and the PKCS#8 DER that it was read from.
+    Kept(Box<KeyPair>, &'static [u8]),
+}
+
+impl LeafKey {
+    /// A key of another kind than P-256, from the package's folder `keys`.
+    pub(crate) fn kept(pkcs8: &'static [u8]) -> Self {
+        let pair = KeyPair::try_from(pkcs8).expect("the kept keys are PKCS#8 of kinds that rcgen knows");
+        Self::Kept(Box::new(pair), pkcs8)
+    }
+
+    pub(crate) fn to_private_key(&self) -> PrivateKey {
+        match self {
+            Self::Seeded(key) => key.to_private_key(),
+            Self::Kept(_, pkcs8) => PrivateKey::from_pkcs8_der(pkcs8.to_vec()),
+        }
+    }
+}
+
+impl PublicKeyData for LeafKey {
+    fn der_bytes(&self) -> &[u8] {
+        match self {
+            Self::Seeded(key) => key.der_bytes(),
+            Self::Kept(pair, _) => pair.der_bytes(),
+        }
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        match self {
+            Self::Seeded(key) => key.algorithm(),
+            Self::Kept(pair, _) => pair.algorithm(),
+        }
     }
 }

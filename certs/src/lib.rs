@@ -9,6 +9,7 @@ mod chain;
 mod fingerprint;
 mod key;
 mod recipe;
+mod table;
 
 pub use chain::{CertifiedChain, PrivateKey};
 pub use fingerprint::{Fingerprint, FingerprintError, FingerprintProblem};

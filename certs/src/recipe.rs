@@ -1,160 +1,120 @@
-//! The table of certificates that a scenario can name.
+//! The names of the certificates that a scenario can ask for.
 //!
-//! What enters: a [`Recipe`]. What leaves: the DER chain and key that it stands for. Every recipe is a row of one
-//! table; a leaf's issuer is the one certificate authority, which is issued first.
+//! What enters: a name, or a [`Recipe`]. What leaves: the DER chain and key that it stands for. What the recipes are made
+//! of is a row each of the table in `table`.
 
 use std::fmt;
 use std::str::FromStr;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyUsagePurpose, SanType, SerialNumber, date_time_ymd,
-};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::CertifiedChain;
-use crate::key::SeededKey;
+use crate::table;
 
-/// A certificate that a server under test can present. In a scenario it is written in kebab case (`github-renewed`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Recipe {
+macro_rules! recipes {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
+        /// A certificate that a server under test can present. In a scenario it is written in kebab case
+        /// (`github-renewed`).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Recipe {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Recipe {
+            /// Every recipe, in the order of the table.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The recipe's name as a scenario spells it.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+recipes! {
     /// The right server: a leaf for `api.github.com`, issued by `pinrig test CA`.
-    Github,
+    Github = "github",
     /// `github` after its renewal: the same name and key, another serial number and other dates, so another fingerprint.
-    GithubRenewed,
+    GithubRenewed = "github-renewed",
     /// `github` after a change of key: the same name and dates, another key.
-    GithubRekeyed,
+    GithubRekeyed = "github-rekeyed",
     /// A valid leaf of the same authority for `status.example.net`.
-    OtherName,
+    OtherName = "other-name",
     /// A leaf for `*.github.com`, whose own name is not in the list.
-    Wildcard,
+    Wildcard = "wildcard",
     /// A leaf that names `api.github.com` in its subject only, with no SubjectAltName.
-    CommonNameOnly,
+    CommonNameOnly = "common-name-only",
     /// `github` with dates that have passed.
-    Expired,
+    Expired = "expired",
     /// `github` with dates that have not begun.
-    NotYetValid,
+    NotYetValid = "not-yet-valid",
     /// A leaf for `api.github.com` that nobody else vouches for; its chain is itself alone.
-    SelfSigned,
+    SelfSigned = "self-signed",
+    /// A leaf whose name is written `API.GitHub.Com`.
+    MixedCase = "mixed-case",
+    /// A leaf whose only name is `api.github.com.`, with the root's dot, which a certificate must not have.
+    TrailingDot = "trailing-dot",
+    /// A leaf of which `api.github.com` is the last of three names.
+    ThirdName = "third-name",
+    /// A leaf for `status.example.net` whose subject says `api.github.com`: the subject does not count.
+    MisleadingSubject = "misleading-subject",
+    /// A leaf for `api.github.com`, a NUL, and `.example.net`: C strings end at the NUL.
+    NulInName = "nul-in-name",
+    /// A leaf for `*`.
+    BareWildcard = "bare-wildcard",
+    /// A leaf for `*.com`.
+    TopLevelWildcard = "top-level-wildcard",
+    /// A leaf for `ap*.github.com`.
+    PartialWildcard = "partial-wildcard",
+    /// A leaf for the address 192.0.2.10 and no name.
+    IpAddress = "ip-address",
+    /// A leaf that has the address 192.0.2.10 written as a DNS name.
+    IpAddressAsName = "ip-address-as-name",
+    /// `github` with an end in 2060, which is written as GeneralizedTime (RFC 5280 section 4.1.2.5).
+    FarFuture = "far-future",
+    /// `github`'s leaf under three intermediate authorities: four certificates, the root left out, as is usual.
+    LongChain = "long-chain",
+    /// `github`'s chain with the authority first.
+    ReversedChain = "reversed-chain",
+    /// `github`'s chain with an unrelated certificate at its end.
+    ExtraCertificate = "extra-certificate",
+    /// `github`'s leaf alone.
+    LeafAlone = "leaf-alone",
+    /// `github`'s leaf under sixteen intermediate authorities: more certificates than some clients have room for.
+    SeventeenCertificates = "seventeen-certificates",
+    /// A leaf with so many names that the chain has about 4 KB.
+    FourKilobytes = "four-kilobytes",
+    /// A leaf with so many names that Certificate just fits into one record of 16 KB.
+    OneRecord = "one-record",
+    /// A leaf with so many names that Certificate needs two records.
+    TwoRecords = "two-records",
+    /// A leaf with an RSA key of 2048 bits.
+    Rsa = "rsa",
+    /// A leaf with a key on P-384.
+    P384 = "p384",
+    /// A leaf with an Ed25519 key.
+    Ed25519 = "ed25519",
+    /// Bytes that are no certificate, in the place of the leaf.
+    NoCertificate = "no-certificate",
+    /// `github`'s leaf cut in its middle.
+    CutCertificate = "cut-certificate",
 }
 
 impl Recipe {
-    /// Every recipe, in the order of the table.
-    pub const ALL: [Self; 9] = [
-        Self::Github,
-        Self::GithubRenewed,
-        Self::GithubRekeyed,
-        Self::OtherName,
-        Self::Wildcard,
-        Self::CommonNameOnly,
-        Self::Expired,
-        Self::NotYetValid,
-        Self::SelfSigned,
-    ];
-
-    /// The recipe's name as a scenario spells it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        self.row().name
-    }
-
     /// Issues the certificate. The same recipe gives the same bytes at every call.
     #[must_use]
     pub fn issue(self) -> CertifiedChain {
-        let row = self.row();
-        let key = SeededKey::from_seed(row.key);
-        let params = row.params();
-        let chain = match row.issuer {
-            IssuedBy::Itself => vec![
-                params
-                    .self_signed(&key)
-                    .expect("the table holds valid parameters")
-                    .der()
-                    .to_vec(),
-            ],
-            IssuedBy::TestAuthority => {
-                let authority = authority_params();
-                let issuer = Issuer::from_params(&authority, SeededKey::from_seed(AUTHORITY));
-                let leaf = params
-                    .signed_by(&key, &issuer)
-                    .expect("the table holds valid parameters");
-                vec![leaf.der().to_vec(), Self::authority()]
-            }
-        };
-        CertifiedChain {
-            chain,
-            key: key.to_private_key(),
-        }
+        table::issue(self)
     }
 
     /// The DER of the certificate of `pinrig test CA`, which clients that check chains are to trust.
     #[must_use]
     pub fn authority() -> Vec<u8> {
-        authority_params()
-            .self_signed(&SeededKey::from_seed(AUTHORITY))
-            .expect("the authority's parameters are valid")
-            .der()
-            .to_vec()
-    }
-
-    fn row(self) -> Row {
-        let github = Row {
-            name: "github",
-            subject: "api.github.com",
-            names: &["api.github.com"],
-            key: "api.github.com",
-            years: (2024, 2044),
-            issuer: IssuedBy::TestAuthority,
-        };
-        match self {
-            Self::Github => github,
-            Self::GithubRenewed => Row {
-                name: "github-renewed",
-                years: (2025, 2045),
-                ..github
-            },
-            Self::GithubRekeyed => Row {
-                name: "github-rekeyed",
-                key: "api.github.com, second key",
-                ..github
-            },
-            Self::OtherName => Row {
-                name: "other-name",
-                subject: "status.example.net",
-                names: &["status.example.net"],
-                key: "status.example.net",
-                ..github
-            },
-            Self::Wildcard => Row {
-                name: "wildcard",
-                subject: "github.com",
-                names: &["*.github.com"],
-                ..github
-            },
-            Self::CommonNameOnly => Row {
-                name: "common-name-only",
-                names: &[],
-                ..github
-            },
-            Self::Expired => Row {
-                name: "expired",
-                years: (2014, 2016),
-                ..github
-            },
-            Self::NotYetValid => Row {
-                name: "not-yet-valid",
-                years: (2046, 2048),
-                ..github
-            },
-            Self::SelfSigned => Row {
-                name: "self-signed",
-                key: "self-signed",
-                issuer: IssuedBy::Itself,
-                ..github
-            },
-        }
+        table::authority()
     }
 }
 
@@ -169,9 +129,22 @@ impl FromStr for Recipe {
 
     fn from_str(name: &str) -> Result<Self, UnknownRecipe> {
         Self::ALL
-            .into_iter()
+            .iter()
+            .copied()
             .find(|recipe| recipe.name() == name)
             .ok_or_else(|| UnknownRecipe(name.to_owned()))
+    }
+}
+
+impl Serialize for Recipe {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Recipe {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -181,69 +154,6 @@ impl FromStr for Recipe {
 pub struct UnknownRecipe(String);
 
 fn known_names() -> String {
-    Recipe::ALL.map(Recipe::name).join(", ")
-}
-
-/// The seed of the authority's key, and its common name.
-const AUTHORITY: &str = "pinrig test CA";
-
-/// One leaf: what differs from certificate to certificate.
-struct Row {
-    name: &'static str,
-    /// The subject's common name.
-    subject: &'static str,
-    /// The DNS names of SubjectAltName; the extension is left out where there are none.
-    names: &'static [&'static str],
-    /// The seed of the key.
-    key: &'static str,
-    /// Valid from the first of January of the first year up to that of the second.
-    years: (i32, i32),
-    issuer: IssuedBy,
-}
-
-enum IssuedBy {
-    Itself,
-    TestAuthority,
-}
-
-impl Row {
-    fn params(&self) -> CertificateParams {
-        let mut params = dated(self.name, self.subject, self.years);
-        params.subject_alt_names = self
-            .names
-            .iter()
-            .map(|&name| SanType::DnsName(name.try_into().expect("the table's names are ASCII")))
-            .collect();
-        params.is_ca = IsCa::ExplicitNoCa;
-        params.use_authority_key_identifier_extension = true;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        params
-    }
-}
-
-fn authority_params() -> CertificateParams {
-    let mut params = dated(AUTHORITY, AUTHORITY, (2014, 2049));
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params
-}
-
-fn dated(recipe: &str, common_name: &str, (from, until): (i32, i32)) -> CertificateParams {
-    let mut subject = DistinguishedName::new();
-    subject.push(DnType::OrganizationName, "pinrig");
-    subject.push(DnType::CommonName, common_name);
-    let mut params = CertificateParams::default();
-    params.distinguished_name = subject;
-    params.not_before = date_time_ymd(from, 1, 1);
-    params.not_after = date_time_ymd(until, 1, 1);
-    params.serial_number = Some(serial_of(recipe));
-    params
-}
-
-/// A positive serial number of 16 bytes (RFC 5280 section 4.1.2.2), one for each recipe.
-fn serial_of(recipe: &str) -> SerialNumber {
-    let mut digest = Sha256::digest(format!("serial number of {recipe}"));
-    digest[0] = digest[0] & 0x3f | 0x40;
-    SerialNumber::from_slice(&digest[..16])
+    let names: Vec<_> = Recipe::ALL.iter().map(|recipe| recipe.name()).collect();
+    names.join(", ")
 }
