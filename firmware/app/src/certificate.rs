@@ -1,7 +1,11 @@
-//! The two things that the client needs from an X.509 certificate (RFC 5280): its P-256 key and its names. Dates,
-//! issuers and chains are not looked at: the pin replaces them.
+//! What the client needs from an X.509 certificate (RFC 5280): its P-256 key, its names, its dates. Issuers and chains are
+//! not looked at: the pin replaces them.
+
+use core::net::Ipv4Addr;
 
 use p256::ecdsa::VerifyingKey;
+
+use crate::clock::UnixTime;
 
 const ID_EC_PUBLIC_KEY: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01];
 const SECP256R1: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07];
@@ -13,15 +17,20 @@ const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
 const OCTET_STRING: u8 = 0x04;
 const OBJECT_IDENTIFIER: u8 = 0x06;
+const UTC_TIME: u8 = 0x17;
+const GENERALIZED_TIME: u8 = 0x18;
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 const VERSION: u8 = 0xA0;
 const EXTENSIONS: u8 = 0xA3;
 const DNS_NAME: u8 = 0x82;
+const IP_ADDRESS: u8 = 0x87;
 
 /// A certificate that borrows from its DER.
 #[derive(Clone, Copy, Debug)]
 pub struct Certificate<'a> {
+    not_before: UnixTime,
+    not_after: UnixTime,
     subject: Reader<'a>,
     key_info: Reader<'a>,
     alt_names: Option<Reader<'a>>,
@@ -34,6 +43,17 @@ pub enum CertificateError {
     Malformed,
     /// The key is not an EC key on P-256.
     UnsupportedKey,
+}
+
+/// Whether a certificate is valid at some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validity {
+    /// It is.
+    Valid,
+    /// Its time has passed.
+    Expired,
+    /// Its time has not begun.
+    NotYetValid,
 }
 
 impl<'a> Certificate<'a> {
@@ -71,21 +91,37 @@ impl<'a> Certificate<'a> {
             .ok_or(CertificateError::UnsupportedKey)
     }
 
+    /// Whether it is valid at `time`: both its first and its last second belong to it.
+    #[must_use]
+    pub fn validity(&self, time: UnixTime) -> Validity {
+        match () {
+            () if time < self.not_before => Validity::NotYetValid,
+            () if time > self.not_after => Validity::Expired,
+            () => Validity::Valid,
+        }
+    }
+
     /// Whether the certificate is for `host`: one of its DNS names is, or, where it has none, its common name. Case does
-    /// not matter; `*.` at the start of a name stands for exactly one label (RFC 6125, section 6.4).
+    /// not matter; `*.` at the start of a name stands for exactly one label (RFC 6125, section 6.4). An address is not a
+    /// name: it must be among the certificate's addresses (RFC 9110, section 4.3.5).
     #[must_use]
     pub fn is_for(&self, host: &str) -> bool {
+        let address = host.parse::<Ipv4Addr>().ok();
         let mut has_dns_name = false;
         let mut names = self.alt_names.unwrap_or_default();
         while let Some((tag, name)) = names.next() {
-            if tag == DNS_NAME {
+            if let Some(address) = address {
+                if tag == IP_ADDRESS && name.0 == address.octets() {
+                    return true;
+                }
+            } else if tag == DNS_NAME {
                 has_dns_name = true;
                 if name_matches(name.0, host) {
                     return true;
                 }
             }
         }
-        !has_dns_name && self.common_name().is_some_and(|name| name_matches(name, host))
+        address.is_none() && !has_dns_name && self.common_name().is_some_and(|name| name_matches(name, host))
     }
 
     /// The last common name of the subject, which is the most specific.
@@ -111,7 +147,8 @@ impl<'a> Certificate<'a> {
         body.expect(INTEGER)?;
         body.expect(SEQUENCE)?; // signature algorithm
         body.expect(SEQUENCE)?; // issuer
-        body.expect(SEQUENCE)?; // validity
+        let mut validity = body.expect(SEQUENCE)?;
+        let (not_before, not_after) = (validity.time()?, validity.time()?);
         let subject = body.expect(SEQUENCE)?;
         let key_info = body.expect(SEQUENCE)?;
         let mut alt_names = None;
@@ -122,6 +159,8 @@ impl<'a> Certificate<'a> {
             }
         }
         outer.0.is_empty().then_some(Self {
+            not_before,
+            not_after,
             subject,
             key_info,
             alt_names,
@@ -171,6 +210,15 @@ impl<'a> Reader<'a> {
             .then(|| self.next())
             .flatten()
             .map(|(_, content)| content)
+    }
+
+    /// The next element, which is a Time (RFC 5280, section 4.1.2.5).
+    fn time(&mut self) -> Option<UnixTime> {
+        match self.next()? {
+            (UTC_TIME, time) => UnixTime::from_utc_time(time.0),
+            (GENERALIZED_TIME, time) => UnixTime::from_generalized_time(time.0),
+            _ => None,
+        }
     }
 
     /// The tag and content of the next element; `None` at the end and for what is not DER.
@@ -229,6 +277,43 @@ mod tests {
                 good,
                 "{names:?} {common_name} {host}"
             );
+        }
+    }
+
+    #[test]
+    fn addresses_are_no_names() {
+        let mut params = rcgen::CertificateParams::new(std::vec!["api.example".into()]).unwrap();
+        params
+            .subject_alt_names
+            .push(rcgen::SanType::IpAddress("192.0.2.10".parse().unwrap()));
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+        let der = params.self_signed(&key).unwrap().der().to_vec();
+        let with_address = Certificate::parse(&der).unwrap();
+        assert!(with_address.is_for("192.0.2.10"));
+        assert!(with_address.is_for("api.example"));
+        assert!(!with_address.is_for("192.0.2.11"));
+        for (names, common_name) in [(&[][..], "192.0.2.10"), (&["*.0.2.10"], "x")] {
+            let der = certificate(names, common_name);
+            assert!(!Certificate::parse(&der).unwrap().is_for("192.0.2.10"), "{names:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_and_the_last_second_are_valid() {
+        let mut params = rcgen::CertificateParams::default();
+        params.not_before = rcgen::date_time_ymd(2024, 1, 1);
+        // From 2050 on, a date is written in the other form.
+        params.not_after = rcgen::date_time_ymd(2060, 1, 1);
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+        let der = params.self_signed(&key).unwrap().der().to_vec();
+        let certificate = Certificate::parse(&der).unwrap();
+        for (time, validity) in [
+            ("2023-12-31T23:59:59Z", Validity::NotYetValid),
+            ("2024-01-01T00:00:00Z", Validity::Valid),
+            ("2060-01-01T00:00:00Z", Validity::Valid),
+            ("2060-01-01T00:00:01Z", Validity::Expired),
+        ] {
+            assert_eq!(certificate.validity(UnixTime::parse(time).unwrap()), validity, "{time}");
         }
     }
 

@@ -11,16 +11,19 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use embassy_futures::select::{Either, select};
 use embassy_time::{Duration, Instant, Timer, with_deadline};
 use embedded_io_async::Write;
+use embedded_tls::alert::AlertDescription;
 use embedded_tls::{TlsConfig, TlsConnection, TlsContext, TlsError};
 use rand_core::CryptoRngCore;
 
 use crate::answer::Answer;
 use crate::body::{Body, Printer};
+use crate::certificate::Validity;
 use crate::command::Phase;
 use crate::guard::{Evidence, Expectation, Guard, GuardedProvider, Refusal};
 use crate::http::{self, Head};
+use crate::plaintext::CheckedSuite;
 use crate::platform::{ConnectError, Console, JoinError, Medium, Network, ResolveError, Stream};
-use crate::records::{CheckedSuite, RECORD_BUFFER_BYTES, Records, Watch};
+use crate::records::{RECORD_BUFFER_BYTES, RecordFault, Records, Watch};
 use crate::rule::Judge;
 use crate::settings::{RuleKind, Settings};
 
@@ -112,6 +115,12 @@ impl Report {
         if self.evidence.name_matches.is_some() {
             answer = answer.field("name", check(self.evidence.name_matches));
         }
+        let dates = self.evidence.validity.map(|validity| match validity {
+            Validity::Valid => "valid".into(),
+            Validity::Expired => "expired".into(),
+            Validity::NotYetValid => "not-yet-valid".into(),
+        });
+        answer = optional(answer, "dates", dates);
         answer = optional(answer, "reason", self.reason.clone());
         answer = optional(answer, "status", self.status.map(|status| status.to_string()));
         answer = optional(answer, "body", self.body.map(|bytes| bytes.to_string()));
@@ -135,6 +144,11 @@ pub async fn run<C: Console, N: Network, R: CryptoRngCore>(mut run: Run<'_, C, N
     let expectation = Expectation {
         pin,
         name: run.settings.check_name.then(|| run.settings.host.clone()),
+        date: match (run.settings.check_dates, &run.settings.clock) {
+            (false, _) => None,
+            (true, Some(clock)) => Some(clock.now()),
+            (true, None) => return Err("use: set clock <YYYY-MM-DDTHH:MM:SSZ>"),
+        },
         on_mismatch: run.settings.on_mismatch,
     };
     let mut report = Report {
@@ -358,12 +372,16 @@ impl<C: Console> Exchange<'_, C> {
         self.report.evidence = provider.guard.evidence();
         self.report.guard_passed = opened.is_ok() && !cfg!(feature = "unguarded");
         if let Err(failure) = opened {
-            return self.hang_up(stream, in_handshake, failure).await;
+            // The library sends an alert of its own where it finds the fault itself.
+            let alert = match (self.report.evidence.refusal, watch.fault()) {
+                (Some(refusal), _) => Some(refusal.alert()),
+                (None, fault) => fault.and_then(RecordFault::alert),
+            };
+            return self.hang_up(stream, alert.filter(|_| in_handshake), failure).await;
         }
 
         let evidence = self.report.evidence;
-        let mismatch = evidence.pin_matches == Some(false) || evidence.name_matches == Some(false);
-        self.say(if mismatch {
+        self.say(if evidence.is_mismatch() {
             "certificate doesn't match"
         } else {
             "certificate matches"
@@ -387,19 +405,19 @@ impl<C: Console> Exchange<'_, C> {
     async fn hang_up<S: Stream>(
         &mut self,
         stream: &mut S,
-        in_handshake: bool,
+        alert: Option<u8>,
         mut failure: Failure,
     ) -> Result<bool, Failure> {
+        if let Some(description) = alert {
+            // Unencrypted: the library gives nobody its keys. A server that does not expect it hangs up as well.
+            let alert = [21, 3, 3, 0, 2, 2, description];
+            let _ = with_deadline(Instant::now() + CLOSE_LIMIT, async {
+                let _ = stream.write_all(&alert).await;
+                stream.flush().await
+            })
+            .await;
+        }
         if let Some(refusal) = self.report.evidence.refusal {
-            if in_handshake {
-                // Unencrypted: the library gives nobody its keys. A server that does not expect it hangs up as well.
-                let alert = [21, 3, 3, 0, 2, 2, refusal.alert()];
-                let _ = with_deadline(Instant::now() + CLOSE_LIMIT, async {
-                    let _ = stream.write_all(&alert).await;
-                    stream.flush().await
-                })
-                .await;
-            }
             failure = Failure {
                 outcome: Outcome::Refused,
                 reason: refusal.reason().into(),
@@ -421,21 +439,9 @@ impl<C: Console> Exchange<'_, C> {
         self.say("request sent").await;
 
         let mut bytes = Vec::new();
-        let body_start = loop {
-            if let Some(end) = http::head_end(&bytes) {
-                break end;
-            }
-            if bytes.len() > http::MAX_HEAD {
-                return fail(Outcome::ResponseFailed, "head-too-long");
-            }
-            if !tls.receive(&mut bytes).await? {
-                return fail(Outcome::ResponseFailed, "truncated");
-            }
-        };
-        let head = Head::parse(&bytes[..body_start]).or_else(|error| fail(Outcome::ResponseFailed, error.reason()))?;
+        let head = receive_head(tls, &mut bytes).await?;
         self.report.status = Some(head.status);
         self.say("headers received").await;
-        bytes.drain(..body_start);
         let reply = Reply {
             body: Body::new(head.framing),
             judge: Judge::new(*rule, head.status),
@@ -513,6 +519,34 @@ impl<C: Console> Exchange<'_, C> {
     }
 }
 
+/// Receives the head of the final reply and takes it, and what comes before it, off `bytes`.
+async fn receive_head<S: Stream>(tls: &mut Tls<'_, S>, bytes: &mut Vec<u8>) -> Result<Head, Failure> {
+    let malformed = |error: http::HeadError| Failure {
+        outcome: Outcome::ResponseFailed,
+        reason: error.reason().into(),
+    };
+    // Replies before the final one, of which a server sends one or two.
+    for _ in 0..=http::MAX_INTERIM {
+        let end = loop {
+            if let Some(end) = http::head_end(bytes).map_err(malformed)? {
+                break end;
+            }
+            if bytes.len() > http::MAX_HEAD {
+                return fail(Outcome::ResponseFailed, "head-too-long");
+            }
+            if !tls.receive(bytes).await? {
+                return fail(Outcome::ResponseFailed, "truncated");
+            }
+        };
+        let head = Head::parse(&bytes[..end]).map_err(malformed)?;
+        bytes.drain(..end);
+        if !head.is_interim() {
+            return Ok(head);
+        }
+    }
+    fail(Outcome::ResponseFailed, "too-many-interim-replies")
+}
+
 /// A body that is being received. So much of it is held back while the verdict is not known; then there is none.
 struct Reply {
     body: Body,
@@ -585,10 +619,15 @@ fn refuse(refusal: Refusal) -> Result<(), Failure> {
 
 /// A kebab-case reason for a TLS error: the fault of a record where that was the cause, else the library's own name.
 fn reason(error: TlsError, watch: &Watch) -> String {
-    if let TlsError::HandshakeAborted(_, alert) = error {
-        return format!("alert-{}", kebab(&format!("{alert:?}")));
+    let alert = |description| format!("alert-{}", kebab(&format!("{description:?}")));
+    if let TlsError::HandshakeAborted(_, description) = error {
+        return alert(description);
     }
     match watch.fault() {
+        Some(RecordFault::Alert(code)) => match AlertDescription::of(code) {
+            Some(description) => alert(description),
+            None => format!("alert-{code}"),
+        },
         Some(fault) => fault.reason().into(),
         None => {
             let name = format!("{error:?}");

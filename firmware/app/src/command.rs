@@ -8,6 +8,7 @@ use core::net::SocketAddrV4;
 
 use embassy_time::Duration;
 
+use crate::clock::{Clock, UnixTime};
 use crate::fingerprint::Fingerprint;
 use crate::line::{LineError, MAX_LINE};
 use crate::settings::{OnMismatch, RuleKind, Settings};
@@ -69,6 +70,10 @@ pub enum Setting<'a> {
     Rule(RuleKind),
     /// `check-name on|off`
     CheckName(bool),
+    /// `check-dates on|off`
+    CheckDates(bool),
+    /// `clock <YYYY-MM-DDTHH:MM:SSZ>` or `clock none`
+    Clock(Option<UnixTime>),
     /// `timeout <phase> <milliseconds>`
     Timeout(Phase, Duration),
 }
@@ -102,6 +107,8 @@ impl Setting<'_> {
             Self::OnMismatch(policy) => settings.on_mismatch = policy,
             Self::Rule(rule) => settings.rule = rule,
             Self::CheckName(on) => settings.check_name = on,
+            Self::CheckDates(on) => settings.check_dates = on,
+            Self::Clock(time) => settings.clock = time.map(Clock::set),
             Self::Timeout(phase, limit) => {
                 let timeouts = &mut settings.timeouts;
                 *match phase {
@@ -247,11 +254,21 @@ fn setting(text: &str) -> Result<Setting<'_>, CommandError> {
             "off" => Ok(Setting::CheckName(false)),
             _ => Err(bad("check-name: on or off")),
         },
+        "check-dates" => match value {
+            "on" => Ok(Setting::CheckDates(true)),
+            "off" => Ok(Setting::CheckDates(false)),
+            _ => Err(bad("check-dates: on or off")),
+        },
+        "clock" if value == "none" => Ok(Setting::Clock(None)),
+        "clock" => match UnixTime::parse(value) {
+            Some(time) => Ok(Setting::Clock(Some(time))),
+            None => Err(bad("clock: YYYY-MM-DDTHH:MM:SSZ or none")),
+        },
         "timeout" => timeout(value),
         _ => Err(fail(
             "set",
             "unknown-setting",
-            "use network, password, host, connect-to, port, path, pin, on-mismatch, rule, check-name or timeout",
+            "use network, password, host, connect-to, port, path, pin, on-mismatch, rule, check-name, check-dates, clock or timeout",
         )),
     }
 }

@@ -16,9 +16,10 @@ use p256::ecdsa::{DerSignature, Signature, VerifyingKey};
 use rand_core::CryptoRngCore;
 use sha2::{Digest, Sha256};
 
-use crate::certificate::{Certificate, CertificateError};
+use crate::certificate::{Certificate, CertificateError, Validity};
+use crate::clock::UnixTime;
 use crate::fingerprint::Fingerprint;
-use crate::records::CheckedSuite;
+use crate::plaintext::CheckedSuite;
 use crate::settings::OnMismatch;
 
 /// What the certificate must be.
@@ -28,6 +29,8 @@ pub struct Expectation {
     pub pin: Fingerprint,
     /// The name that it must bear, where names are checked.
     pub name: Option<String>,
+    /// The date at which it must be valid, where dates are checked.
+    pub date: Option<UnixTime>,
     /// Whether to go on where it is another one.
     pub on_mismatch: OnMismatch,
 }
@@ -41,6 +44,8 @@ pub struct Evidence {
     pub pin_matches: Option<bool>,
     /// Whether it bears the name; `None` where that was not asked.
     pub name_matches: Option<bool>,
+    /// Whether it is valid at the date; `None` where that was not asked.
+    pub validity: Option<Validity>,
     /// The server has signed this handshake with the certificate's key.
     pub key_proved: bool,
     /// Why the server was refused.
@@ -54,6 +59,10 @@ pub enum Refusal {
     PinMismatch,
     /// The leaf is for another name.
     NameMismatch,
+    /// The leaf's time has passed.
+    Expired,
+    /// The leaf's time has not begun.
+    NotYetValid,
     /// The handshake ended without a certificate, or the list was empty.
     NoCertificate,
     /// The handshake ended without a signature by the certificate's key.
@@ -81,6 +90,13 @@ impl Evidence {
     pub fn proved_pin(&self) -> Option<bool> {
         self.pin_matches.filter(|matches| !matches || self.key_proved)
     }
+
+    /// Whether the certificate is another one than was wanted, in any respect that was asked.
+    #[must_use]
+    pub fn is_mismatch(&self) -> bool {
+        let valid = self.validity.is_none_or(|validity| validity == Validity::Valid);
+        self.pin_matches == Some(false) || self.name_matches == Some(false) || !valid
+    }
 }
 
 impl Refusal {
@@ -90,6 +106,8 @@ impl Refusal {
         match self {
             Self::PinMismatch => "pin-mismatch",
             Self::NameMismatch => "name-mismatch",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not-yet-valid",
             Self::NoCertificate => "no-certificate",
             Self::NoCertificateVerify => "no-certificate-verify",
             Self::SecondCertificate => "second-certificate",
@@ -108,6 +126,7 @@ impl Refusal {
         match self {
             Self::PinMismatch | Self::NameMismatch | Self::MalformedCertificate => 42, // bad_certificate
             Self::UnsupportedKey => 43,                                                // unsupported_certificate
+            Self::Expired | Self::NotYetValid => 45,                                   // certificate_expired
             Self::UnsupportedSignature => 47,                                          // illegal_parameter
             Self::BadSignature => 51,                                                  // decrypt_error
             Self::NoCertificate
@@ -121,7 +140,10 @@ impl Refusal {
     /// Whether the guard's own proof failed, as opposed to the certificate being simply another one.
     #[must_use]
     pub fn is_by_guard(self) -> bool {
-        !matches!(self, Self::PinMismatch | Self::NameMismatch)
+        !matches!(
+            self,
+            Self::PinMismatch | Self::NameMismatch | Self::Expired | Self::NotYetValid
+        )
     }
 }
 
@@ -178,7 +200,12 @@ impl Guard {
         let Some(CertificateEntryRef::X509(der)) = certificate.entries.first() else {
             return Err(Refusal::NoCertificate);
         };
-        let Expectation { pin, name, on_mismatch } = &self.expectation;
+        let Expectation {
+            pin,
+            name,
+            date,
+            on_mismatch,
+        } = &self.expectation;
         let pin_matches = pin.matches(der);
         self.evidence.fingerprint = Some(Fingerprint::sha1_of(der));
         self.evidence.pin_matches = Some(pin_matches);
@@ -191,6 +218,18 @@ impl Guard {
             self.evidence.name_matches = Some(name_matches);
             if !name_matches && *on_mismatch == OnMismatch::Abort {
                 return Err(Refusal::NameMismatch);
+            }
+        }
+        if let Some(date) = date {
+            let validity = certificate.validity(*date);
+            self.evidence.validity = Some(validity);
+            let refusal = match validity {
+                Validity::Valid => None,
+                Validity::Expired => Some(Refusal::Expired),
+                Validity::NotYetValid => Some(Refusal::NotYetValid),
+            };
+            if let Some(refusal) = refusal.filter(|_| *on_mismatch == OnMismatch::Abort) {
+                return Err(refusal);
             }
         }
         self.shown = Some((certificate.key().map_err(refusal_of)?, transcript.clone()));
@@ -312,6 +351,7 @@ mod tests {
         Guard::new(Expectation {
             pin,
             name: None,
+            date: None,
             on_mismatch: OnMismatch::Abort,
         })
     }

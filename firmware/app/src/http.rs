@@ -5,6 +5,9 @@ use alloc::string::String;
 /// The longest head that is taken, in bytes.
 pub const MAX_HEAD: usize = 8192;
 
+/// So many interim replies (RFC 9110, section 15.2) may come before the final one.
+pub const MAX_INTERIM: usize = 8;
+
 /// The request of the original sketch, byte for byte.
 #[must_use]
 pub fn request(host: &str, path: &str) -> String {
@@ -38,6 +41,8 @@ pub enum Framing {
 pub enum HeadError {
     /// The first line is not a status line, or a header line has no colon.
     Malformed,
+    /// A line feed without its carriage return.
+    BareLineFeed,
     /// Two different lengths, or a length and chunks: which of them is meant is a matter of attack.
     AmbiguousLength,
     /// An encoding other than `chunked`.
@@ -50,6 +55,7 @@ impl HeadError {
     pub fn reason(self) -> &'static str {
         match self {
             Self::Malformed => "malformed-head",
+            Self::BareLineFeed => "bare-line-feed",
             Self::AmbiguousLength => "ambiguous-length",
             Self::UnsupportedEncoding => "unsupported-encoding",
         }
@@ -57,15 +63,26 @@ impl HeadError {
 }
 
 /// Where the body starts, once the whole head has come.
-#[must_use]
-pub fn head_end(bytes: &[u8]) -> Option<usize> {
-    bytes
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .map(|at| at + 4)
+///
+/// # Errors
+/// [`HeadError::BareLineFeed`]: where such a head ends is a matter of opinion, and so of attack.
+pub fn head_end(bytes: &[u8]) -> Result<Option<usize>, HeadError> {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
+    let head = &bytes[..end.unwrap_or(bytes.len())];
+    let bare = |(at, byte): (usize, &u8)| *byte == b'\n' && (at == 0 || head[at - 1] != b'\r');
+    if head.iter().enumerate().any(bare) {
+        return Err(HeadError::BareLineFeed);
+    }
+    Ok(end.map(|at| at + 4))
 }
 
 impl Head {
+    /// Whether the final reply is yet to come (RFC 9110, section 15.2). 101 is final: there is no other protocol here.
+    #[must_use]
+    pub fn is_interim(&self) -> bool {
+        self.status != 101 && self.status < 200
+    }
+
     /// Reads a head, from the status line up to and including the empty line.
     ///
     /// # Errors
@@ -176,8 +193,13 @@ mod tests {
         ] {
             let expected = result.map(|(status, framing)| Head { status, framing });
             assert_eq!(Head::parse(head.as_bytes()), expected, "{head}");
-            assert_eq!(head_end(head.as_bytes()), Some(head.len()));
+            assert_eq!(head_end(head.as_bytes()), Ok(Some(head.len())));
         }
-        assert_eq!(head_end(b"HTTP/1.1 200 OK\r\n\r"), None);
+        assert_eq!(head_end(b"HTTP/1.1 200 OK\r\n\r"), Ok(None));
+        for bare in ["HTTP/1.1 200 OK\n", "\n", "HTTP/1.1 200 OK\r\nA: b\n\n{}"] {
+            assert_eq!(head_end(bare.as_bytes()), Err(HeadError::BareLineFeed), "{bare:?}");
+        }
+        // In the body it is nobody's business.
+        assert_eq!(head_end(b"HTTP/1.1 200 OK\r\n\r\n\n"), Ok(Some(19)));
     }
 }

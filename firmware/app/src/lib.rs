@@ -9,7 +9,7 @@
 //! 1. [`mod@line`] bytes to lines; [`command`] lines to requests; [`settings`] what has been set.
 //! 2. [`shell`] carries requests out and writes [`answer`]s.
 //! 3. [`client`] is one run: network, TCP, TLS, request, reply, verdict.
-//! 4. [`records`], [`guard`], [`certificate`] and [`fingerprint`] stand between the TLS library and the network: they
+//! 4. [`records`], [`hello`], [`plaintext`], [`guard`], [`certificate`], [`clock`] and [`fingerprint`] stand between the TLS library and the network: they
 //!    decide whether the server is the right one.
 //! 5. [`http`], [`body`] and [`rule`] read the reply and judge it.
 #![cfg_attr(not(test), no_std)]
@@ -24,8 +24,11 @@ pub mod answer;
 pub mod shell;
 pub mod client;
 pub mod records;
+pub mod plaintext;
+pub mod hello;
 pub mod guard;
 pub mod certificate;
+pub mod clock;
 pub mod fingerprint;
 pub mod http;
 pub mod body;

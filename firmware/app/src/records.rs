@@ -1,21 +1,17 @@
-//! Stands between the TLS library and the bytes of the network, on both sides of its decryption, and stops what the
-//! library would take amiss.
+//! Stands between the TLS library and the bytes of the network, and stops what the library would take amiss.
 //!
-//! embedded-tls 0.19.0 panics on an encrypted record without content and on an unexpected handshake message after the
-//! handshake; it takes an unencrypted alert or handshake message where only encrypted ones may come (an attacker could
-//! close the connection "cleanly" in the middle of a reply); and it sends its own alerts with a wrong record type. So
-//! [`Records`] checks each record's header on its way in and repairs those alerts on their way out, and [`CheckedSuite`] is
-//! the library's cipher suite with a check of the plaintext. Neither knows a certificate.
+//! embedded-tls 0.19.0 takes an unencrypted alert or handshake message where only encrypted ones may come (an attacker
+//! could close the connection "cleanly" in the middle of a reply), and sends its own alerts with a wrong record type. So
+//! [`Records`] checks each record's header on its way in, and the ServerHello, which is not encrypted, as a whole; and it
+//! repairs those alerts on their way out. What is encrypted is checked in [`plaintext`](crate::plaintext). What enters:
+//! bytes. What leaves: the same bytes, or a [`RecordFault`]. It knows no certificate.
 
-use core::cell::Cell;
-use core::sync::atomic::{AtomicU8, Ordering};
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
 
-use aes_gcm::Aes128Gcm;
-use aes_gcm::aead::consts::{U0, U12, U16, U54};
-use aes_gcm::aead::{self, AeadCore, AeadInPlace, Key, KeyInit, KeySizeUser, Nonce, Tag};
 use embedded_io_async::{ErrorKind, ErrorType, Read, Write};
-use embedded_tls::TlsCipherSuite;
-use sha2::Sha256;
+
+use crate::{hello, plaintext};
 
 const CHANGE_CIPHER_SPEC: u8 = 20;
 const ALERT: u8 = 21;
@@ -31,13 +27,36 @@ const SHORTEST_ENCRYPTED: usize = 16 + 1;
 /// Buffer that holds any record.
 pub const RECORD_BUFFER_BYTES: usize = LONGEST_RECORD;
 
+/// A ServerHello has at most so many bytes; ordinary ones have about 120.
+const LONGEST_HELLO: usize = 1024;
+
 /// What is wrong with a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordFault {
-    /// A header that is not TLS, or a length that its type cannot have.
+    /// A header that is not TLS, a length that its type cannot have, or a content that ends too early.
     Malformed,
-    /// A record that must not come at this point, encrypted or not.
+    /// More content than a record may have.
+    TooLong,
+    /// A record or a message that must not come at this point, encrypted or not.
     Unexpected,
+    /// A message that is spread over several records, which is allowed, but which the TLS library cannot read.
+    Fragmented,
+    /// The ServerHello is of another version.
+    Version,
+    /// The ServerHello is of another version, and is marked as one of a server that can do better.
+    Downgrade,
+    /// A HelloRetryRequest: the only key share that there is was offered.
+    HelloRetry,
+    /// The ServerHello chooses what was not offered.
+    IllegalHello,
+    /// The ServerHello has an extension that answers nothing.
+    UnsupportedExtension,
+    /// More certificates than the TLS library has room for.
+    TooManyCertificates,
+    /// A change of keys, which is allowed, but which the TLS library cannot do.
+    KeyUpdate,
+    /// The server sent this alert, encrypted.
+    Alert(u8),
     /// The connection ended within a record, or where one must still come.
     Ended,
     /// The connection was reset.
@@ -45,14 +64,39 @@ pub enum RecordFault {
 }
 
 impl RecordFault {
-    /// The `reason=` of the answer.
+    /// The `reason=` of the answer; that of an alert has the alert's name behind it.
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
             Self::Malformed => "malformed-record",
+            Self::TooLong => "record-too-long",
             Self::Unexpected => "unexpected-message",
+            Self::Fragmented => "fragmented-message",
+            Self::Version => "protocol-version",
+            Self::Downgrade => "downgrade",
+            Self::HelloRetry => "hello-retry-request",
+            Self::IllegalHello => "illegal-server-hello",
+            Self::UnsupportedExtension => "unsupported-extension",
+            Self::TooManyCertificates => "too-many-certificates",
+            Self::KeyUpdate => "key-update",
+            Self::Alert(_) => "alert",
             Self::Ended => "connection-closed",
             Self::Reset => "connection-reset",
+        }
+    }
+
+    /// The TLS alert that tells the server (RFC 8446, section 6.2); none where there is nobody to tell.
+    #[must_use]
+    pub fn alert(self) -> Option<u8> {
+        match self {
+            Self::Malformed => Some(50),                                                // decode_error
+            Self::TooLong => Some(22),                                                  // record_overflow
+            Self::Unexpected => Some(10),                                               // unexpected_message
+            Self::Version => Some(70),                                                  // protocol_version
+            Self::Downgrade | Self::HelloRetry | Self::IllegalHello => Some(47),        // illegal_parameter
+            Self::UnsupportedExtension => Some(110),                                    // unsupported_extension
+            Self::Fragmented | Self::TooManyCertificates | Self::KeyUpdate => Some(80), // internal_error
+            Self::Alert(_) | Self::Ended | Self::Reset => None,
         }
     }
 }
@@ -63,32 +107,31 @@ pub struct Watch {
     fault: Cell<Option<RecordFault>>,
     /// A handshake record, the ServerHello, has come in: everything after it is encrypted.
     hello_seen: Cell<bool>,
+    /// That record's content so far, while it comes.
+    hello: RefCell<Option<Vec<u8>>>,
 }
 
 impl Watch {
     /// For a new connection; there can be one at a time.
     #[must_use]
     pub fn new() -> Self {
-        PLAINTEXT.store(IN_HANDSHAKE, Ordering::Relaxed);
+        plaintext::begin();
         Self {
             fault: Cell::new(None),
             hello_seen: Cell::new(false),
+            hello: RefCell::new(None),
         }
     }
 
     /// The handshake is over: from now on only application data, tickets and encrypted alerts may come.
     pub fn established(&self) {
-        PLAINTEXT.store(ESTABLISHED, Ordering::Relaxed);
+        plaintext::establish();
     }
 
     /// The first fault that was seen.
     #[must_use]
     pub fn fault(&self) -> Option<RecordFault> {
-        self.fault.get().or(match PLAINTEXT.load(Ordering::Relaxed) {
-            EMPTY => Some(RecordFault::Malformed),
-            UNEXPECTED => Some(RecordFault::Unexpected),
-            _ => None,
-        })
+        self.fault.get().or_else(plaintext::fault)
     }
 
     fn set(&self, fault: RecordFault) -> Error {
@@ -101,19 +144,38 @@ impl Watch {
     fn check(&self, header: [u8; HEADER_BYTES]) -> Result<usize, RecordFault> {
         let [kind, major, _, high, low] = header;
         let length = usize::from(u16::from_be_bytes([high, low]));
-        let established = PLAINTEXT.load(Ordering::Relaxed) != IN_HANDSHAKE;
+        let established = plaintext::is_established();
         let (allowed, lengths) = match kind {
             APPLICATION_DATA => (self.hello_seen.get(), SHORTEST_ENCRYPTED..=LONGEST_RECORD),
-            HANDSHAKE => (!self.hello_seen.replace(true), 4..=LONGEST_RECORD),
+            HANDSHAKE => {
+                let first = !self.hello_seen.replace(true);
+                *self.hello.borrow_mut() = Some(Vec::new());
+                (first, 4..=LONGEST_HELLO)
+            }
             CHANGE_CIPHER_SPEC => (!established, 1..=1),
             ALERT => (!established, 2..=2),
             _ => return Err(RecordFault::Malformed),
         };
         match () {
-            () if major != 3 || !lengths.contains(&length) => Err(RecordFault::Malformed),
+            () if major != 3 => Err(RecordFault::Malformed),
+            () if length > LONGEST_RECORD => Err(RecordFault::TooLong),
+            () if !lengths.contains(&length) => Err(RecordFault::Malformed),
             () if !allowed => Err(RecordFault::Unexpected),
             () => Ok(length),
         }
+    }
+
+    /// Looks at a part of a record's content, of which `left` bytes are yet to come.
+    fn look_at(&self, part: &[u8], left: usize) -> Result<(), RecordFault> {
+        let mut hello = self.hello.borrow_mut();
+        let Some(content) = &mut *hello else { return Ok(()) };
+        content.extend_from_slice(part);
+        if left > 0 {
+            return Ok(());
+        }
+        let checked = hello::check(content);
+        *hello = None;
+        checked
     }
 }
 
@@ -161,9 +223,9 @@ impl core::error::Error for Error {}
 impl embedded_io_async::Error for Error {
     fn kind(&self) -> ErrorKind {
         match self.0 {
-            RecordFault::Malformed | RecordFault::Unexpected => ErrorKind::InvalidData,
             RecordFault::Ended => ErrorKind::BrokenPipe,
             RecordFault::Reset => ErrorKind::ConnectionReset,
+            _ => ErrorKind::InvalidData,
         }
     }
 }
@@ -192,6 +254,9 @@ impl<S: Read> Read for Records<'_, S> {
         }
         if !in_header {
             self.body_bytes -= count;
+            self.watch
+                .look_at(&buffer[..count], self.body_bytes)
+                .map_err(|fault| self.watch.set(fault))?;
             return Ok(count);
         }
         self.header[self.header_bytes..][..count].copy_from_slice(&buffer[..count]);
@@ -222,124 +287,5 @@ impl<S: Write> Write for Records<'_, S> {
             .flush()
             .await
             .map_err(|_| self.watch.set(RecordFault::Reset))
-    }
-}
-
-/// TLS_AES_128_GCM_SHA256 (RFC 8446, appendix B.4) with a check of what was decrypted.
-#[derive(Clone, Copy, Debug)]
-pub struct CheckedSuite;
-
-impl TlsCipherSuite for CheckedSuite {
-    const CODE_POINT: u16 = 0x1301;
-    type Cipher = CheckedGcm;
-    type KeyLen = U16;
-    type IvLen = U12;
-    type Hash = Sha256;
-    // The library's own formula: the hash, its longest label of 12 bytes, and 10 bytes around it.
-    type LabelBufferSize = U54;
-}
-
-// What is expected of, or was wrong with, the plaintext. The library makes its cipher anew from the key for each record
-// and gives it nothing else, so this cannot live in the cipher; it belongs to the one connection that `Watch` is made for.
-static PLAINTEXT: AtomicU8 = AtomicU8::new(IN_HANDSHAKE);
-const IN_HANDSHAKE: u8 = 0;
-const ESTABLISHED: u8 = 1;
-const EMPTY: u8 = 2;
-const UNEXPECTED: u8 = 3;
-
-/// AES-128-GCM that refuses a plaintext which the library could not bear, as if it had not been authentic.
-#[expect(missing_debug_implementations, reason = "holds a key")]
-pub struct CheckedGcm(Aes128Gcm);
-
-impl KeySizeUser for CheckedGcm {
-    type KeySize = U16;
-}
-
-impl KeyInit for CheckedGcm {
-    fn new(key: &Key<Self>) -> Self {
-        Self(Aes128Gcm::new(key))
-    }
-}
-
-impl AeadCore for CheckedGcm {
-    type NonceSize = U12;
-    type TagSize = U16;
-    type CiphertextOverhead = U0;
-}
-
-impl AeadInPlace for CheckedGcm {
-    fn encrypt_in_place_detached(
-        &self,
-        nonce: &Nonce<Self>,
-        associated_data: &[u8],
-        buffer: &mut [u8],
-    ) -> aead::Result<Tag<Self>> {
-        self.0.encrypt_in_place_detached(nonce, associated_data, buffer)
-    }
-
-    fn decrypt_in_place_detached(
-        &self,
-        nonce: &Nonce<Self>,
-        associated_data: &[u8],
-        buffer: &mut [u8],
-        tag: &Tag<Self>,
-    ) -> aead::Result<()> {
-        self.0.decrypt_in_place_detached(nonce, associated_data, buffer, tag)?;
-        let established = PLAINTEXT.load(Ordering::Relaxed) != IN_HANDSHAKE;
-        check_plaintext(buffer, established).map_err(|fault| {
-            PLAINTEXT.store(fault, Ordering::Relaxed);
-            aead::Error
-        })
-    }
-}
-
-/// Checks a TLSInnerPlaintext (RFC 8446, section 5.2): content, its type, and zeros.
-fn check_plaintext(plaintext: &[u8], established: bool) -> Result<(), u8> {
-    const NEW_SESSION_TICKET: u8 = 4;
-    const KEY_UPDATE: u8 = 24;
-    let end = plaintext.iter().rposition(|byte| *byte != 0).ok_or(EMPTY)?;
-    let (mut messages, kind) = (&plaintext[..end], plaintext[end]);
-    if kind != HANDSHAKE || !established {
-        return Ok(());
-    }
-    while let [message, high, middle, low, rest @ ..] = messages {
-        // The library answers KeyUpdate with an error, not a panic.
-        if !matches!(*message, NEW_SESSION_TICKET | KEY_UPDATE) {
-            return Err(UNEXPECTED);
-        }
-        let length = usize::from(*high) << 16 | usize::from(*middle) << 8 | usize::from(*low);
-        messages = rest.get(length..).ok_or(UNEXPECTED)?;
-    }
-    // The library would read what is left as the start of a message, and fail without a panic; no need to wait for it.
-    if messages.is_empty() { Ok(()) } else { Err(UNEXPECTED) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn plaintext_that_makes_the_library_panic_is_refused() {
-        for (plaintext, established, result) in [
-            (&b""[..], false, Err(EMPTY)),
-            (b"\0\0\0", false, Err(EMPTY)),
-            (b"\0\0\0", true, Err(EMPTY)),
-            (b"GET\x17\0\0", true, Ok(())),
-            (b"\x17", true, Ok(())),
-            (b"\x01\x00\x15", true, Ok(())),
-            (b"\x0b\0\0\x01x\x16", false, Ok(())),
-            (b"\x04\0\0\x02ab\x16", true, Ok(())),
-            (b"\x04\0\0\x02ab\x04\0\0\0\x16", true, Ok(())),
-            (b"\x04\0\0\x02ab\x14\0\0\0\x16", true, Err(UNEXPECTED)),
-            (b"\x0b\0\0\x01x\x16", true, Err(UNEXPECTED)),
-            (b"\x04\0\xff\x02ab\x16", true, Err(UNEXPECTED)),
-            (b"\x04\0\x16", true, Err(UNEXPECTED)),
-        ] {
-            assert_eq!(
-                check_plaintext(plaintext, established),
-                result,
-                "{plaintext:?} {established}"
-            );
-        }
     }
 }

@@ -9,6 +9,7 @@ use core::net::SocketAddrV4;
 use embassy_time::Duration;
 
 use crate::answer::Answer;
+use crate::clock::Clock;
 use crate::fingerprint::Fingerprint;
 
 /// The parameters of a run. The defaults are those of the original sketch.
@@ -34,6 +35,10 @@ pub struct Settings {
     pub rule: RuleKind,
     /// Whether the certificate must also bear the host's name.
     pub check_name: bool,
+    /// Whether the certificate must also be valid by the clock.
+    pub check_dates: bool,
+    /// The date, once it has been set.
+    pub clock: Option<Clock>,
     /// How long each phase may take.
     pub timeouts: Timeouts,
 }
@@ -51,6 +56,8 @@ impl Default for Settings {
             on_mismatch: OnMismatch::Abort,
             rule: RuleKind::Original,
             check_name: false,
+            check_dates: false,
+            clock: None,
             timeouts: Timeouts::default(),
         }
     }
@@ -90,6 +97,8 @@ impl Settings {
                 },
             )
             .field("check-name", if self.check_name { "on" } else { "off" })
+            .field("check-dates", if self.check_dates { "on" } else { "off" })
+            .field("clock", OrNone(self.clock))
             .field("timeout-network", self.timeouts.network.as_millis())
             .field("timeout-connect", self.timeouts.connect.as_millis())
             .field("timeout-handshake", self.timeouts.handshake.as_millis())
