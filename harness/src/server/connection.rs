@@ -12,11 +12,11 @@ use super::record::ConnectionRecord;
 use super::running::Settings;
 use super::session::{Broken, Incoming, Session, is_reset};
 use super::wire::Wire;
-use super::{Ending, EventKind};
+use super::{Close, Ending, EventKind, When};
 
 /// Serves one connection to its end.
 pub(crate) async fn serve(stream: TcpStream, settings: &Settings, record: ConnectionRecord) {
-    let mut wire = Wire::new(stream, record);
+    let mut wire = Wire::new(stream, record, settings.fault);
     let ending = match converse(&mut wire, settings).await {
         Ok(ending) => ending,
         Err(broken) => end_of_broken(&mut wire, broken, settings.limits.close).await,
@@ -26,9 +26,11 @@ pub(crate) async fn serve(stream: TcpStream, settings: &Settings, record: Connec
 
 async fn converse(wire: &mut Wire, settings: &Settings) -> Result<Ending, Broken> {
     let limits = &settings.limits;
+    wire.reached(When::Connected).await?;
     let mut session = shake_hands(wire, settings).await?;
 
     if let Some(request) = read_request(wire, &mut session, limits.request).await? {
+        wire.reached(When::Request).await?;
         let answer = settings.reply.answer(request.as_ref());
         let written = within(
             limits.reply,
@@ -37,17 +39,28 @@ async fn converse(wire: &mut Wire, settings: &Settings) -> Result<Ending, Broken
         )
         .await;
         note_failure(wire, written)?;
-        wire.record.push(EventKind::ReplySent {
-            status: answer.status,
-            framing: answer.framing.to_string(),
-            bytes: answer.bytes.len(),
-        });
+        if !wire.is_muted() {
+            wire.record.push(EventKind::ReplySent {
+                status: answer.status,
+                framing: answer.framing.to_string(),
+                bytes: answer.bytes.len(),
+            });
+        }
     }
 
-    let closed = within(limits.close, "the client to take close_notify", session.close(wire)).await;
-    note_failure(wire, closed)?;
-    wire.record.push(EventKind::CloseNotifySent);
-    wire.finish_writing().await;
+    match settings.close {
+        Close::Notify => {
+            let closed = within(limits.close, "the client to take close_notify", session.close(wire)).await;
+            note_failure(wire, closed)?;
+            if !wire.is_muted() {
+                wire.record.push(EventKind::CloseNotifySent);
+            }
+            wire.finish_writing().await;
+        }
+        Close::End => wire.finish_writing().await,
+        Close::Reset => return Err(wire.reset()),
+        Close::Wait => {}
+    }
     let drained = within(limits.close, "the client to close", drain(&mut session, wire)).await;
     match drained {
         Err(Broken::EndOfStream) => Ok(Ending::ClosedByClient),
@@ -131,6 +144,7 @@ fn note_failure<T>(wire: &mut Wire, result: Result<T, Broken>) -> Result<T, Brok
 async fn end_of_broken(wire: &mut Wire, broken: Broken, limit: Duration) -> Ending {
     match broken {
         Broken::EndOfStream => return Ending::ClosedByClient,
+        Broken::OnPurpose => return Ending::CutOnPurpose,
         Broken::Io(error) if is_reset(&error) => return Ending::ResetByClient,
         Broken::Io(error) => return Ending::Failed(error.to_string()),
         Broken::TimedOut(what) => return Ending::TimedOut(what.to_owned()),

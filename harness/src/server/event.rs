@@ -37,6 +37,16 @@ pub enum EventKind {
         /// The step's name.
         step: String,
     },
+    /// The rogue server follows this list.
+    Steps {
+        /// The steps, as a scenario spells them.
+        steps: Vec<String>,
+    },
+    /// What the server does to its connection on purpose.
+    Fault {
+        /// What, and when.
+        what: String,
+    },
     /// Both Finished messages were exchanged and verified.
     HandshakeComplete {
         /// The protocol version.
@@ -116,6 +126,8 @@ pub enum Ending {
     ResetAfterClose,
     /// The client did not do in time what the server waited for.
     TimedOut(String),
+    /// The server cut it on purpose.
+    CutOnPurpose,
     /// The server was stopped.
     ServerStopped,
     /// The network failed in another way.
@@ -134,6 +146,8 @@ impl fmt::Display for EventKind {
             Self::Connected => f.write_str("connected"),
             Self::ClientHello(facts) => write!(f, "client hello: {facts}"),
             Self::StepOmitted { step } => write!(f, "left out: {step}"),
+            Self::Steps { steps } => write!(f, "handshake by: {}", steps.join(", ")),
+            Self::Fault { what } => write!(f, "on purpose: {what}"),
             Self::HandshakeComplete { version, suite, group } => {
                 write!(f, "handshake complete: {version}, {suite}")?;
                 group.iter().try_for_each(|group| write!(f, ", {group}"))
@@ -172,6 +186,7 @@ impl fmt::Display for Ending {
             Self::ClosedByClient | Self::ResetAfterClose => f.write_str("connection closed by the client"),
             Self::ResetByClient => f.write_str("connection reset by the client"),
             Self::TimedOut(what) => write!(f, "connection given up, waiting for {what}"),
+            Self::CutOnPurpose => f.write_str("connection cut on purpose"),
             Self::ServerStopped => f.write_str("connection cut: the server was stopped"),
             Self::Failed(why) => write!(f, "connection failed: {}", printable(why)),
         }

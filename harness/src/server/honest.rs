@@ -16,13 +16,12 @@ use rustls::{KeyLog, ServerConnection, SupportedProtocolVersion};
 use super::record::Record;
 use super::session::{Broken, Incoming, Negotiated};
 use super::wire::Wire;
-use super::{EventKind, StartError, TlsVersion, names};
+use super::{EventKind, Honest, StartError, TlsVersion, names};
 
 /// Prepares rustls to present `identity`, even where its key does not belong to its leaf.
 pub(crate) fn configure(
     identity: &CertifiedChain,
-    versions: &[TlsVersion],
-    tickets: usize,
+    offer: &Honest,
     record: &Arc<Record>,
 ) -> Result<Arc<rustls::ServerConfig>, StartError> {
     let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.key.pkcs8_der().to_vec()));
@@ -30,21 +29,55 @@ pub(crate) fn configure(
     let chain = identity.chain.iter().cloned().map(CertificateDer::from).collect();
     // `with_single_cert` would refuse a key that is not the leaf's.
     let presented = Presented(Arc::new(CertifiedKey::new(chain, key)));
-    let versions: Vec<&SupportedProtocolVersion> = versions
+    let versions: Vec<&SupportedProtocolVersion> = offer
+        .versions
         .iter()
         .map(|version| match version {
             TlsVersion::Tls12 => &rustls::version::TLS12,
             TlsVersion::Tls13 => &rustls::version::TLS13,
         })
         .collect();
-    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(default_provider()))
+    let mut provider = default_provider();
+    if !offer.suites.is_empty() {
+        provider
+            .cipher_suites
+            .retain(|suite| offer.suites.contains(&names::suite(suite.suite().into())));
+    }
+    if !offer.groups.is_empty() {
+        provider
+            .kx_groups
+            .retain(|group| offer.groups.contains(&names::group(group.name().into())));
+    }
+    if provider.kx_groups.is_empty() {
+        let known = group_names().join(", ");
+        return Err(StartError::Offer(format!(
+            "none of the groups is known; there are {known}"
+        )));
+    }
+    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(&versions)
         .map_err(|error| StartError::Versions(error.to_string()))?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(presented));
-    config.send_tls13_tickets = tickets;
+    config.send_tls13_tickets = offer.tickets;
+    // rustls counts the header and what encryption adds.
+    config.max_fragment_size = offer.record_size.map(|size| size + 5);
     config.key_log = Arc::new(RecordedSecrets(Arc::clone(record)));
     Ok(Arc::new(config))
+}
+
+/// The cipher suites that an honest server can offer, by their registered names.
+#[must_use]
+pub fn suite_names() -> Vec<String> {
+    let suites = default_provider().cipher_suites;
+    suites.iter().map(|suite| names::suite(suite.suite().into())).collect()
+}
+
+/// The groups that an honest server can offer, by their registered names.
+#[must_use]
+pub fn group_names() -> Vec<String> {
+    let groups = default_provider().kx_groups;
+    groups.iter().map(|group| names::group(group.name().into())).collect()
 }
 
 /// A session held by rustls.
@@ -52,18 +85,22 @@ pub(crate) fn configure(
 pub(crate) struct HonestSession {
     connection: ServerConnection,
     close_notify_seen: bool,
+    /// Keys are to be changed after the next piece that is written.
+    key_update: bool,
 }
 
 impl HonestSession {
     pub(crate) async fn open(
         wire: &mut Wire,
         config: &Arc<rustls::ServerConfig>,
+        key_update: bool,
     ) -> Result<(Self, Negotiated), Broken> {
         let connection =
             ServerConnection::new(Arc::clone(config)).map_err(|error| Broken::Protocol(error.to_string()))?;
         let mut session = Self {
             connection,
             close_notify_seen: false,
+            key_update,
         };
         while session.connection.is_handshaking() {
             session.advance(wire).await?;
@@ -105,9 +142,19 @@ impl HonestSession {
 
     pub(crate) async fn write(&mut self, wire: &mut Wire, data: &[u8]) -> Result<(), Broken> {
         // In pieces below the limit that rustls puts on what it buffers.
-        for piece in data.chunks(1 << 14) {
+        let size = if self.key_update {
+            data.len().div_ceil(2)
+        } else {
+            1 << 14
+        };
+        for piece in data.chunks(size.clamp(1, 1 << 14)) {
             self.connection.writer().write_all(piece)?;
             self.flush(wire).await?;
+            if std::mem::take(&mut self.key_update) {
+                let changed = self.connection.refresh_traffic_keys();
+                changed.map_err(|error| Broken::Protocol(error.to_string()))?;
+                self.flush(wire).await?;
+            }
         }
         Ok(())
     }

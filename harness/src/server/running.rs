@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::record::{ConnectionRecord, Record};
 use super::rogue::RogueAcceptor;
-use super::{Handshake, Limits, Reply, ServerConfig, ServerEvent, StartError, connection, honest};
+use super::{Close, Fault, Handshake, Limits, Reply, ServerConfig, ServerEvent, StartError, connection, honest};
 use crate::traffic::Settled;
 
 /// Starts servers.
@@ -27,24 +27,24 @@ impl TlsServer {
     /// # Errors
     /// The address cannot be listened on, or the key or versions cannot be used.
     pub fn start(config: ServerConfig) -> Result<RunningServer, StartError> {
-        let record = Arc::new(Record::new());
-        let acceptor = match &config.handshake {
-            Handshake::Honest { versions, tickets } => {
-                Acceptor::Honest(honest::configure(&config.identity, versions, *tickets, &record)?)
-            }
-            Handshake::Rogue(plan) => Acceptor::Rogue(RogueAcceptor::new(&config.identity, plan.clone())?),
-        };
-        let settings = Arc::new(Settings {
-            acceptor,
-            reply: config.reply,
-            limits: config.limits,
-        });
+        let listener = TcpListener::bind(config.bind).map_err(|source| StartError::Bind {
+            address: config.bind,
+            source,
+        })?;
+        Self::start_on(listener, config)
+    }
 
+    /// Starts a server on a socket that listens already.
+    ///
+    /// # Errors
+    /// The socket, the key or the versions cannot be used.
+    pub fn start_on(listener: TcpListener, config: ServerConfig) -> Result<RunningServer, StartError> {
+        let record = Arc::new(Record::new());
         let bind_error = |source| StartError::Bind {
             address: config.bind,
             source,
         };
-        let listener = TcpListener::bind(config.bind).map_err(bind_error)?;
+        let settings = Arc::new(Mutex::new(Arc::new(Settings::new(&config, &record)?)));
         listener.set_nonblocking(true).map_err(bind_error)?;
         let address = listener.local_addr().map_err(bind_error)?;
         let (parking, unparking) = (Arc::clone(&record), Arc::clone(&record));
@@ -56,7 +56,7 @@ impl TlsServer {
             .map_err(StartError::Thread)?;
         let (orders, inbox) = unbounded_channel();
         let accepting = Accepting {
-            settings,
+            settings: Arc::clone(&settings),
             record: Arc::clone(&record),
         };
         let thread = thread::Builder::new()
@@ -65,6 +65,7 @@ impl TlsServer {
             .map_err(StartError::Thread)?;
         Ok(RunningServer {
             address,
+            settings,
             record,
             orders: Some(orders),
             thread: Some(thread),
@@ -76,6 +77,7 @@ impl TlsServer {
 #[derive(Debug)]
 pub struct RunningServer {
     address: SocketAddr,
+    settings: Arc<Mutex<Arc<Settings>>>,
     record: Arc<Record>,
     /// Closing this channel tells the thread to end.
     orders: Option<UnboundedSender<CatchUp>>,
@@ -90,6 +92,16 @@ impl RunningServer {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Behaves as `config` says from the next connection on; where it listens stays.
+    ///
+    /// # Errors
+    /// The key, the versions or what else is offered cannot be used; then nothing has changed.
+    pub fn change(&self, config: &ServerConfig) -> Result<(), StartError> {
+        let settings = Arc::new(Settings::new(config, &self.record)?);
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
+        Ok(())
     }
 
     /// What it has seen so far, in order.
@@ -222,19 +234,45 @@ fn last_words(last: Option<&ServerEvent>) -> String {
 pub(crate) struct Settings {
     pub(crate) acceptor: Acceptor,
     pub(crate) reply: Reply,
+    pub(crate) close: Close,
+    pub(crate) fault: Option<Fault>,
     pub(crate) limits: Limits,
+}
+
+impl Settings {
+    fn new(config: &ServerConfig, record: &Arc<Record>) -> Result<Self, StartError> {
+        let acceptor = match &config.handshake {
+            Handshake::Honest(offer) => Acceptor::Honest {
+                config: honest::configure(&config.identity, offer, record)?,
+                key_update: offer.key_update,
+            },
+            Handshake::Rogue(plan) => Acceptor::Rogue(RogueAcceptor::new(&config.identity, plan.clone())?),
+            Handshake::NoTls(bytes) => Acceptor::NoTls(bytes.clone()),
+        };
+        Ok(Self {
+            acceptor,
+            reply: config.reply.clone(),
+            close: config.close,
+            fault: config.fault,
+            limits: config.limits,
+        })
+    }
 }
 
 /// Who performs the handshake.
 #[derive(Debug)]
 pub(crate) enum Acceptor {
-    Honest(Arc<rustls::ServerConfig>),
+    Honest {
+        config: Arc<rustls::ServerConfig>,
+        key_update: bool,
+    },
     Rogue(RogueAcceptor),
+    NoTls(Vec<u8>),
 }
 
 /// The server's thread. Connections live on its runtime, and die with it.
 struct Accepting {
-    settings: Arc<Settings>,
+    settings: Arc<Mutex<Arc<Settings>>>,
     record: Arc<Record>,
 }
 
@@ -270,7 +308,7 @@ impl Accepting {
         // Small records go out at once, as a server's should; where that fails they go out a little later.
         let _ = stream.set_nodelay(true);
         let record = ConnectionRecord::open(&self.record);
-        let settings = Arc::clone(&self.settings);
+        let settings = Arc::clone(&self.settings.lock().unwrap_or_else(PoisonError::into_inner));
         tokio::spawn(async move { connection::serve(stream, &settings, record).await });
     }
 }

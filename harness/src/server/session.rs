@@ -37,13 +37,21 @@ impl Session {
     /// Performs the handshake that the settings ask for.
     pub(crate) async fn open(wire: &mut Wire, settings: &Settings) -> Result<(Self, Negotiated), Broken> {
         match &settings.acceptor {
-            Acceptor::Honest(config) => {
-                let (session, negotiated) = HonestSession::open(wire, config).await?;
+            Acceptor::Honest { config, key_update } => {
+                let (session, negotiated) = HonestSession::open(wire, config, *key_update).await?;
                 Ok((Self::Honest(Box::new(session)), negotiated))
             }
             Acceptor::Rogue(rogue) => {
                 let (session, negotiated) = RogueSession::open(wire, rogue).await?;
                 Ok((Self::Rogue(Box::new(session)), negotiated))
+            }
+            Acceptor::NoTls(bytes) => {
+                // Whatever it is that the client says first.
+                if wire.read_record().await?.is_none() {
+                    return Err(Broken::EndOfStream);
+                }
+                wire.write_plain(bytes).await?;
+                Err(Broken::Protocol("the server does not speak TLS".to_owned()))
             }
         }
     }
@@ -90,6 +98,8 @@ pub(crate) enum Broken {
     EndOfStream,
     /// The socket failed.
     Io(io::Error),
+    /// The server cut the connection on purpose.
+    OnPurpose,
     /// A limit passed; this is what the server waited for.
     TimedOut(&'static str),
 }
@@ -99,6 +109,7 @@ impl fmt::Display for Broken {
         match self {
             Self::Alert(name) => write!(f, "the client sent alert {name}"),
             Self::Protocol(why) => f.write_str(why),
+            Self::OnPurpose => f.write_str("cut on purpose"),
             Self::EndOfStream => f.write_str("the client closed the connection"),
             Self::Io(error) if is_reset(error) => f.write_str("the client reset the connection"),
             Self::Io(error) => write!(f, "{error}"),
@@ -109,9 +120,17 @@ impl fmt::Display for Broken {
 
 impl From<io::Error> for Broken {
     fn from(error: io::Error) -> Self {
+        if error.get_ref().is_some_and(|inner| inner.is::<OnPurpose>()) {
+            return Self::OnPurpose;
+        }
         Self::Io(error)
     }
 }
+
+/// The error of a socket that the server itself has cut.
+#[derive(Debug, thiserror::Error)]
+#[error("cut on purpose")]
+pub(crate) struct OnPurpose;
 
 /// Whether the socket failed because the peer is gone.
 pub(crate) fn is_reset(error: &io::Error) -> bool {

@@ -11,7 +11,8 @@ use tokio::net::TcpStream;
 
 use super::client_hello::ClientHello;
 use super::record::ConnectionRecord;
-use super::{Ending, EventKind, names};
+use super::session::{Broken, OnPurpose};
+use super::{Ending, EventKind, Fault, FaultKind, When, names};
 
 // Content types, from the TLS ContentType registry.
 pub(crate) const CHANGE_CIPHER_SPEC: u8 = 20;
@@ -32,6 +33,12 @@ pub(crate) struct Wire {
     hello: Hello,
     /// The name of an alert in clear, if the last record was one.
     alert: Option<String>,
+    /// What is still to be done to the connection.
+    fault: Option<Fault>,
+    /// Bytes and records that were sent.
+    sent: (usize, usize),
+    /// Nothing more may leave.
+    muted: bool,
 }
 
 /// How far the client's first message has been seen.
@@ -42,13 +49,16 @@ enum Hello {
 }
 
 impl Wire {
-    pub(crate) fn new(stream: TcpStream, record: ConnectionRecord) -> Self {
+    pub(crate) fn new(stream: TcpStream, record: ConnectionRecord, fault: Option<Fault>) -> Self {
         Self {
             stream,
             record,
             pending: Vec::new(),
             hello: Hello::Awaited(Vec::new()),
             alert: None,
+            fault,
+            sent: (0, 0),
+            muted: false,
         }
     }
 
@@ -84,15 +94,104 @@ impl Wire {
             }
             rest = tail;
         }
-        self.stream.write_all(records).await?;
-        self.record.wire_sent(records.len());
+        if self.fault.is_none() {
+            return self.put(records).await;
+        }
+        let mut rest = records;
+        while let Some((record, tail)) = record_length(rest).and_then(|length| rest.split_at_checked(length)) {
+            self.send(record).await?;
+            rest = tail;
+        }
+        self.send(rest).await
+    }
+
+    /// Writes bytes that are no TLS.
+    pub(crate) async fn write_plain(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.send(bytes).await
+    }
+
+    /// Sends one record, or a part of one; and does to the connection what is due within it.
+    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let due = match self.fault.map(|fault| fault.when) {
+            Some(When::Sent(limit)) => limit.checked_sub(self.sent.0).filter(|left| *left < bytes.len()),
+            Some(When::Records(limit)) if limit == self.sent.1 => Some(0),
+            _ => None,
+        };
+        self.sent.0 += bytes.len();
+        self.sent.1 += 1;
+        let Some((whole, Fault { what, .. })) = due.zip(self.fault) else {
+            return self.put(bytes).await;
+        };
+        let (before, after) = bytes.split_at(whole);
+        self.put(before).await?;
+        self.happen().await?;
+        let mut after = after.to_vec();
+        if let (FaultKind::Corrupt, Some(byte)) = (what, after.first_mut()) {
+            *byte ^= 1;
+        }
+        self.put(&after).await
+    }
+
+    async fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.muted || bytes.is_empty() {
+            return Ok(());
+        }
+        self.stream.write_all(bytes).await?;
+        self.record.wire_sent(bytes.len());
         self.stream.flush().await
+    }
+
+    /// Does what is to be done at this point, which is none of those within what is sent.
+    pub(crate) async fn reached(&mut self, point: When) -> Result<(), Broken> {
+        if self.fault.is_some_and(|fault| fault.when == point) {
+            self.happen().await?;
+        }
+        Ok(())
+    }
+
+    async fn happen(&mut self) -> io::Result<()> {
+        let Some(fault) = self.fault.take() else {
+            return Ok(());
+        };
+        self.record.push(EventKind::Fault {
+            what: fault.to_string(),
+        });
+        match fault.what {
+            FaultKind::Corrupt => {}
+            FaultKind::Stall => self.muted = true,
+            FaultKind::End => {
+                self.finish_writing().await;
+                self.muted = true;
+            }
+            FaultKind::Reset => {
+                // So that closing resets. Where the system refuses it closes in order, which the client will not miss.
+                let _ = self.stream.set_zero_linger();
+                return Err(io::Error::other(OnPurpose));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes closing a reset; this is the error with which the connection's story ends.
+    pub(crate) fn reset(&mut self) -> Broken {
+        let _ = self.stream.set_zero_linger();
+        Broken::OnPurpose
+    }
+
+    /// Whether nothing more leaves, on purpose.
+    pub(crate) fn is_muted(&self) -> bool {
+        self.muted
     }
 
     /// Says that nothing more will be written (TCP FIN). A peer that is already gone is no error.
     pub(crate) async fn finish_writing(&mut self) {
-        let _ = self.stream.shutdown().await;
-        self.record.wire_finished();
+        if !self.muted {
+            let _ = self.stream.shutdown().await;
+            self.record.wire_finished();
+        }
     }
 
     /// The alert in clear that the last record was, if it was one; the event is already recorded.

@@ -37,23 +37,35 @@ impl Protection {
         } else {
             content.chunks(LARGEST).collect()
         };
-        let mut records = Vec::with_capacity(content.len() + 64);
-        for piece in pieces {
-            let inner = [piece, &[kind]].concat();
-            let header = header(APPLICATION_DATA, inner.len() + TAG);
-            let payload = Payload {
-                msg: &inner,
-                aad: &header,
-            };
-            let nonce = self.next_nonce();
-            let sealed = self
-                .cipher
-                .encrypt(&nonce, payload)
-                .expect("a record is far below the limits of AES-GCM");
-            records.extend(header);
-            records.extend(sealed);
-        }
-        records
+        pieces
+            .into_iter()
+            .flat_map(|piece| self.seal_whole(kind, piece))
+            .collect()
+    }
+
+    /// Protects `content` in one record, even where it is more than a record may have.
+    pub(super) fn seal_whole(&mut self, kind: u8, content: &[u8]) -> Vec<u8> {
+        self.seal_inner(&[content, &[kind]].concat())
+    }
+
+    /// A record with neither content nor a content type.
+    pub(super) fn seal_nothing(&mut self) -> Vec<u8> {
+        self.seal_inner(&[])
+    }
+
+    fn seal_inner(&mut self, inner: &[u8]) -> Vec<u8> {
+        let mut record = header(APPLICATION_DATA, inner.len() + TAG).to_vec();
+        let payload = Payload {
+            msg: inner,
+            aad: &record,
+        };
+        let nonce = self.next_nonce();
+        let sealed = self
+            .cipher
+            .encrypt(&nonce, payload)
+            .expect("a record is far below the limits of AES-GCM");
+        record.extend(sealed);
+        record
     }
 
     /// The content type and plaintext of a record; `None` if it does not decrypt.

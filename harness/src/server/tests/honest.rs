@@ -4,7 +4,7 @@ use std::io::Write;
 
 use pinrig_certs::Recipe;
 
-use super::super::{Handshake, Reply, TlsVersion};
+use super::super::{Handshake, Honest, Reply, TlsVersion};
 use super::client::{Client, REQUEST, body_of};
 use super::{assert_lane, github, start};
 
@@ -42,10 +42,11 @@ fn a_whole_exchange_in_tls_1_3() {
 #[test]
 fn a_whole_exchange_in_tls_1_2() {
     let mut config = github();
-    config.handshake = Handshake::Honest {
+    config.handshake = Handshake::Honest(Honest {
         versions: vec![TlsVersion::Tls12],
         tickets: 0,
-    };
+        ..Honest::default()
+    });
     let server = start(config);
     let response = Client::new().get(&server, REQUEST).unwrap();
     assert_eq!(body_of(&response), Reply::github("success").unwrap().body());
@@ -67,10 +68,11 @@ fn a_whole_exchange_in_tls_1_2() {
 #[test]
 fn a_server_of_tls_1_2_alone_tells_a_client_of_tls_1_3_alone() {
     let mut config = github();
-    config.handshake = Handshake::Honest {
+    config.handshake = Handshake::Honest(Honest {
         versions: vec![TlsVersion::Tls12],
         tickets: 0,
-    };
+        ..Honest::default()
+    });
     let server = start(config);
     let refused = Client::new().version(&rustls::version::TLS13).get(&server, REQUEST);
     assert!(refused.unwrap_err().contains("ProtocolVersion"));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use pinrig_certs::Recipe;
 
-use super::super::{Handshake, RogueHandshake, StartError, TlsServer};
+use super::super::{Handshake, Honest, RogueHandshake, StartError, TlsServer};
 use super::client::{Client, REQUEST};
 use super::{assert_lane, github, start};
 
@@ -166,23 +166,46 @@ fn a_server_that_cannot_start_says_why() {
     assert!(matches!(TlsServer::start(config), Err(StartError::Key(_))));
 
     let mut config = github();
-    config.handshake = Handshake::Honest {
+    config.handshake = Handshake::Honest(Honest {
         versions: vec![],
         tickets: 0,
-    };
+        ..Honest::default()
+    });
     assert!(matches!(TlsServer::start(config), Err(StartError::Versions(_))));
 }
 
 #[test]
 fn every_recipe_can_be_served_by_both_kinds_of_server() {
+    const TRUSTED: &[Recipe] = &[
+        Recipe::Github,
+        Recipe::GithubRenewed,
+        Recipe::GithubRekeyed,
+        Recipe::Wildcard,
+        Recipe::MixedCase,
+        Recipe::ThirdName,
+        Recipe::FarFuture,
+        Recipe::LongChain,
+        Recipe::ExtraCertificate,
+        Recipe::LeafAlone,
+        Recipe::FourKilobytes,
+        Recipe::OneRecord,
+        Recipe::TwoRecords,
+        Recipe::Rsa,
+        Recipe::P384,
+        Recipe::Ed25519,
+    ];
     for recipe in Recipe::ALL {
+        let other_key = [Recipe::Rsa, Recipe::P384, Recipe::Ed25519].contains(recipe);
         for handshake in [Handshake::default(), Handshake::Rogue(RogueHandshake::honest())] {
+            if other_key && handshake != Handshake::default() {
+                continue;
+            }
             let mut config = github();
             config.identity = recipe.issue();
             config.handshake = handshake;
             let server = start(config);
             let outcome = Client::new().only_p256().get(&server, REQUEST);
-            let trusted = ["github", "github-renewed", "github-rekeyed", "wildcard"].contains(&recipe.name());
+            let trusted = TRUSTED.contains(recipe);
             assert_eq!(outcome.is_ok(), trusted, "{recipe}: {outcome:?}");
             assert_eq!(server.application_bytes_received() > 0, trusted, "{recipe}");
         }

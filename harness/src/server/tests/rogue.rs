@@ -2,7 +2,7 @@
 
 use pinrig_certs::Recipe;
 
-use super::super::{Framing, Handshake, Reply, RogueHandshake, RunningServer, Step};
+use super::super::{Framing, Handshake, PlannedStep, Reply, RogueHandshake, RunningServer, Step};
 use super::client::{Client, REQUEST, body_of};
 use super::{assert_lane, github, start};
 
@@ -63,7 +63,7 @@ fn rustls_refuses_every_list_that_leaves_out_a_message() {
         let server = rogue(plan);
         Client::new().only_p256().get(&server, REQUEST).unwrap_err();
         let mut expected = vec!["#1 connected".to_owned(), "#1 client hello: ...".to_owned()];
-        expected.extend(left_out.iter().map(|step| format!("#1 left out: {}", step.message())));
+        expected.extend(left_out.iter().map(|step| format!("#1 left out: {step:?}")));
         expected.push(format!("#1 alert received: {alert}"));
         expected.push(format!("#1 handshake failed: the client sent alert {alert}"));
         expected.push("#1 connection closed by the client; no application data received".to_owned());
@@ -137,7 +137,7 @@ fn an_impossible_list_fails_without_a_panic() {
             Step::ServerHello,
             Step::Finished,
         ]),
-        RogueHandshake::of([]),
+        RogueHandshake::of([] as [Step; 0]),
     ] {
         let mut config = github();
         config.handshake = Handshake::Rogue(plan);
@@ -156,4 +156,118 @@ fn an_impossible_list_fails_without_a_panic() {
             "{lane:?}"
         );
     }
+}
+
+#[test]
+fn a_clients_finished_over_another_handshake_is_refused() {
+    // The server counts a message that the client never gets: the client's proof is then over another handshake.
+    let mut unsent = PlannedStep::from(Step::UnknownMessage);
+    unsent.unsent = true;
+    let mut steps = RogueHandshake::honest().steps().to_vec();
+    steps.push(unsent);
+    let server = rogue(RogueHandshake::of(steps));
+    Client::new().only_p256().get(&server, REQUEST).unwrap_err();
+    assert_lane(
+        &server,
+        &[
+            "#1 connected",
+            "#1 client hello: ...",
+            "#1 handshake by: server-hello, encrypted-extensions, certificate, certificate-verify, finished, \
+             unknown-message (not sent)",
+            "#1 alert sent: decrypt_error",
+            "#1 handshake failed: the client's Finished does not fit the handshake",
+            "#1 connection closed by the client; no application data received",
+        ],
+    );
+    assert_eq!(server.application_bytes_received(), 0);
+}
+
+#[test]
+fn lawful_oddities_do_not_disturb_rustls() {
+    let steps = |list: &[&str]| RogueHandshake::of(list.iter().map(|name| name.parse::<Step>().unwrap()));
+    let mut together = RogueHandshake::honest().steps().to_vec();
+    for step in &mut together[1..4] {
+        step.with_next = true;
+    }
+    let mut in_pieces = RogueHandshake::honest().steps().to_vec();
+    in_pieces[2].fragment = Some(100);
+    for plan in [
+        steps(&[
+            "server-hello",
+            "change-cipher-spec",
+            "encrypted-extensions",
+            "certificate",
+            "certificate-verify",
+            "finished",
+        ]),
+        steps(&[
+            "server-hello",
+            "encrypted-extensions",
+            "certificate-request",
+            "certificate",
+            "certificate-verify",
+            "finished",
+        ]),
+        steps(&[
+            "server-hello",
+            "encrypted-extensions",
+            "certificate",
+            "certificate-verify",
+            "finished",
+            "client-finished",
+            "new-session-ticket",
+            "new-session-ticket",
+        ]),
+        RogueHandshake::of(together),
+        RogueHandshake::of(in_pieces),
+    ] {
+        let server = rogue(plan.clone());
+        let response = Client::new().only_p256().get(&server, REQUEST);
+        assert!(response.is_ok(), "{plan:?}: {response:?}");
+    }
+}
+
+#[test]
+fn rustls_refuses_every_unlawful_step() {
+    let honest = [
+        "server-hello",
+        "encrypted-extensions",
+        "certificate",
+        "certificate-verify",
+        "finished",
+    ];
+    let mut wrong = Vec::new();
+    // Replaced, by what, and the alert that a careful client sends.
+    for (at, step, alert) in [
+        (0, "older-server-hello", "protocol_version"),
+        (0, "downgraded-server-hello", "protocol_version"),
+        (0, "future-server-hello", "protocol_version"),
+        (0, "other-suite-server-hello", "illegal_parameter"),
+        (0, "other-group-server-hello", "illegal_parameter"),
+        (0, "psk-server-hello", "unsupported_extension"),
+        (0, "no-share-server-hello", "missing_extension"),
+        (1, "unasked-extensions", "unsupported_extension"),
+        (3, "mislabelled-verify", "decrypt_error"),
+        (3, "client-verify", "decrypt_error"),
+        (3, "stale-verify", "decrypt_error"),
+        (4, "reflected-finished", "decrypt_error"),
+        (4, "unknown-message", "unexpected_message"),
+        (4, "application-data", "unexpected_message"),
+    ] {
+        let mut list = honest;
+        list[at] = step;
+        let server = rogue(RogueHandshake::of(list.map(|name| name.parse::<Step>().unwrap())));
+        let client = Client::new().only_p256().version(&rustls::version::TLS13);
+        if client.get(&server, REQUEST).is_ok() {
+            wrong.push(format!("{step} is taken"));
+            continue;
+        }
+        let lane = super::lane(&server);
+        let alert_line = format!("#1 alert received: {alert}");
+        if !lane.iter().any(|line| line.starts_with(&alert_line)) {
+            wrong.push(format!("{step}, not {alert}: {:?}", &lane[3..]));
+        }
+        assert_eq!(server.application_bytes_received(), 0, "{step}");
+    }
+    assert_eq!(wrong, Vec::<String>::new());
 }
