@@ -38,14 +38,28 @@ pub struct Reply {
     content: Content,
     framing: Framing,
     path: String,
+    spoilt: Spoilt,
+}
+
+/// What is wrong with a reply on purpose.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Spoilt {
+    /// What Content-Length says instead of the truth.
+    claimed_length: Option<u64>,
+    /// So many bytes of the response are sent and no more.
+    cut: Option<usize>,
+    /// The server says that it keeps the connection open.
+    keep_alive: bool,
+    /// Comes before the response.
+    before: Vec<u8>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Content {
     /// An HTTP response that is composed here.
     Response {
-        status: &'static str,
-        headers: Vec<(&'static str, String)>,
+        status: String,
+        headers: Vec<(String, String)>,
         body: Vec<u8>,
     },
     /// Bytes that are sent as they are, whatever was asked.
@@ -69,10 +83,22 @@ impl Reply {
     pub const CHUNK: usize = 2048;
 
     /// The names that [`Reply::github`] knows.
-    pub const GITHUB: [&str; 6] = ["success", "failure", "pending", "not-found", "rate-limited", "moved"];
+    pub const GITHUB: [&str; 11] = [
+        "success",
+        "failure",
+        "pending",
+        "many",
+        "not-found",
+        "rate-limited",
+        "secondary-rate-limit",
+        "moved",
+        "no-user-agent",
+        "server-error",
+        "unavailable",
+    ];
 
-    /// One of GitHub's replies, by name: `success`, `failure` and `pending` are combined statuses; `not-found`,
-    /// `rate-limited` and `moved` are the errors 404, 403 and 301.
+    /// One of GitHub's replies, by name: `success`, `failure`, `pending` and `many` (of them) are combined statuses; the
+    /// others are the errors 404, 403, 429, 301, 403, 500 and 503.
     ///
     /// # Errors
     /// No reply has that name; the error lists those that there are.
@@ -81,6 +107,7 @@ impl Reply {
             "success" => ("200 OK", include_str!("../../../fixtures/github/success.json")),
             "failure" => ("200 OK", include_str!("../../../fixtures/github/failure.json")),
             "pending" => ("200 OK", include_str!("../../../fixtures/github/pending.json")),
+            "many" => ("200 OK", include_str!("../../../fixtures/github/many.json")),
             "not-found" => ("404 Not Found", NOT_FOUND),
             "rate-limited" => (
                 "403 Forbidden",
@@ -90,15 +117,32 @@ impl Reply {
                 "301 Moved Permanently",
                 include_str!("../../../fixtures/github/moved.json"),
             ),
+            "secondary-rate-limit" => (
+                "429 Too Many Requests",
+                include_str!("../../../fixtures/github/secondary-rate-limit.json"),
+            ),
+            "server-error" => (
+                "500 Internal Server Error",
+                include_str!("../../../fixtures/github/server-error.json"),
+            ),
+            "no-user-agent" => return Ok(plain("403 Forbidden", NO_USER_AGENT)),
+            "unavailable" => {
+                let page = include_str!("../../../fixtures/github/unavailable.html");
+                return Ok(plain("503 Service Unavailable", page));
+            }
             _ => return Err(UnknownReply(name.to_owned())),
         };
         let mut headers = github_headers(body.trim_end().as_bytes());
         match name {
             "rate-limited" => rate_limit(&mut headers, 60),
+            "secondary-rate-limit" => {
+                rate_limit(&mut headers, 12);
+                headers.push(("Retry-After".to_owned(), "60".to_owned()));
+            }
             "moved" => {
                 rate_limit(&mut headers, 1);
                 headers.push((
-                    "Location",
+                    "Location".to_owned(),
                     "https://api.github.com/repositories/1000000001/commits/master/status".to_owned(),
                 ));
             }
@@ -123,7 +167,79 @@ impl Reply {
             content: Content::Raw(bytes.into()),
             framing: Framing::Close,
             path: Self::PATH.to_owned(),
+            spoilt: Spoilt::default(),
         }
+    }
+
+    /// The same reply with another status line, without the version: `500 Internal Server Error`.
+    #[must_use]
+    pub fn with_status(mut self, new: impl Into<String>) -> Self {
+        if let Content::Response { status, .. } = &mut self.content {
+            *status = new.into();
+        }
+        self
+    }
+
+    /// The same reply with one more header.
+    #[must_use]
+    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        if let Content::Response { headers, .. } = &mut self.content {
+            headers.push((name.into(), value.into()));
+        }
+        self
+    }
+
+    /// The same reply with another body.
+    #[must_use]
+    pub fn with_body(mut self, new: impl Into<Vec<u8>>) -> Self {
+        match &mut self.content {
+            Content::Response { body, .. } => *body = new.into(),
+            Content::Raw(bytes) => *bytes = new.into(),
+        }
+        self
+    }
+
+    /// The same reply with a body of exactly `size` bytes: a JSON object gets one more member, `"padding"`. A body that
+    /// is no object, or is too long already, stays.
+    #[must_use]
+    pub fn padded_to(mut self, size: usize) -> Self {
+        const AROUND: usize = r#","padding":"""#.len();
+        if let Content::Response { body, .. } = &mut self.content
+            && body.last() == Some(&b'}')
+            && let Some(padding) = size.checked_sub(body.len() + AROUND)
+        {
+            body.pop();
+            body.extend(format!(r#","padding":"{}"}}"#, "x".repeat(padding)).bytes());
+        }
+        self
+    }
+
+    /// The same reply, whose Content-Length says `length`, true or not.
+    #[must_use]
+    pub fn claiming(mut self, length: u64) -> Self {
+        self.spoilt.claimed_length = Some(length);
+        self
+    }
+
+    /// The first `length` bytes of the same reply, head included.
+    #[must_use]
+    pub fn cut_to(mut self, length: usize) -> Self {
+        self.spoilt.cut = Some(length);
+        self
+    }
+
+    /// The same reply, which promises to keep the connection open.
+    #[must_use]
+    pub fn keeping_alive(mut self) -> Self {
+        self.spoilt.keep_alive = true;
+        self
+    }
+
+    /// The same reply after these bytes, an interim reply (RFC 9110 section 15.2) for example.
+    #[must_use]
+    pub fn after(mut self, before: impl Into<Vec<u8>>) -> Self {
+        self.spoilt.before = before.into();
+        self
     }
 
     /// The same reply with its end marked in another way. Raw bytes stay as they are.
@@ -164,28 +280,32 @@ impl Reply {
     /// The complete response: status line, headers and framed body.
     #[must_use]
     pub fn render(&self) -> Vec<u8> {
+        let mut response = self.spoilt.before.clone();
         match &self.content {
-            Content::Response { status, headers, body } => compose(status, headers, body, self.framing),
-            Content::Raw(bytes) => bytes.clone(),
+            Content::Response { status, headers, body } => {
+                response.extend(compose(status, headers, body, self.framing, &self.spoilt));
+            }
+            Content::Raw(bytes) => response.extend(bytes),
         }
+        response.truncate(self.spoilt.cut.unwrap_or(response.len()));
+        response
     }
 
     /// What GitHub would answer: this reply to a GET of its path, and errors to everything else. `None` is a request
     /// that is no HTTP/1.1.
     pub(crate) fn answer(&self, request: Option<&RequestHead>) -> Answer {
         let refusal = match (&self.content, request) {
-            (Content::Raw(bytes), _) => {
+            (Content::Raw(_), _) => {
                 return Answer {
                     status: String::new(),
                     framing: "raw bytes",
-                    bytes: bytes.clone(),
+                    bytes: self.render(),
                 };
             }
             (_, None) => Some(plain("400 Bad Request", "This is no HTTP/1.1 request.\n")),
-            (_, Some(request)) if request.header("User-Agent").is_none_or(str::is_empty) => Some(plain(
-                "403 Forbidden",
-                "Refused: a request must have a User-Agent header.\n",
-            )),
+            (_, Some(request)) if request.header("User-Agent").is_none_or(str::is_empty) => {
+                Some(plain("403 Forbidden", NO_USER_AGENT))
+            }
             (_, Some(request)) if request.method != "GET" || request.target != self.path => {
                 Self::github("not-found").ok()
             }
@@ -199,22 +319,23 @@ impl Reply {
         }
     }
 
-    fn status(&self) -> &'static str {
+    fn status(&self) -> &str {
         match &self.content {
             Content::Response { status, .. } => status,
             Content::Raw(_) => "",
         }
     }
 
-    fn response(status: &'static str, headers: Vec<(&'static str, String)>, body: impl Into<Vec<u8>>) -> Self {
+    fn response(status: &str, headers: Vec<(String, String)>, body: impl Into<Vec<u8>>) -> Self {
         Self {
             content: Content::Response {
-                status,
+                status: status.to_owned(),
                 headers,
                 body: body.into(),
             },
             framing: Framing::default(),
             path: Self::PATH.to_owned(),
+            spoilt: Spoilt::default(),
         }
     }
 }
@@ -224,12 +345,14 @@ impl Reply {
 #[error("no reply of GitHub's is called `{0}`; there are {list}", list = Reply::GITHUB.join(", "))]
 pub struct UnknownReply(String);
 
+const NO_USER_AGENT: &str = "Refused: a request must have a User-Agent header.\n";
+
 const NOT_FOUND: &str = include_str!("../../../fixtures/github/not-found.json");
 
 /// The day on which every reply is sent.
 const DATE: &str = "Thu, 05 Nov 2026 09:30:00 GMT";
 
-fn github_headers(body: &[u8]) -> Vec<(&'static str, String)> {
+fn github_headers(body: &[u8]) -> Vec<(String, String)> {
     let etag: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
     [
         ("Date", DATE),
@@ -251,43 +374,48 @@ fn github_headers(body: &[u8]) -> Vec<(&'static str, String)> {
         ("X-GitHub-Request-Id", "C0DE:1F2E3:4D5C6B7:89ABCDE:690B1A28"),
     ]
     .into_iter()
-    .map(|(name, value)| (name, value.to_owned()))
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .collect()
 }
 
 /// The headers of the hourly limit of 60 requests that clients without a token have.
-fn rate_limit(headers: &mut Vec<(&'static str, String)>, used: u32) {
-    headers.extend([
+fn rate_limit(headers: &mut Vec<(String, String)>, used: u32) {
+    let limits = [
         ("X-RateLimit-Limit", "60".to_owned()),
         ("X-RateLimit-Remaining", (60 - used).to_string()),
         // 10:00 of the fixed day, in seconds of Unix time.
         ("X-RateLimit-Reset", "1793872800".to_owned()),
         ("X-RateLimit-Resource", "core".to_owned()),
         ("X-RateLimit-Used", used.to_string()),
-    ]);
+    ];
+    headers.extend(limits.map(|(name, value)| (name.to_owned(), value)));
 }
 
-fn plain(status: &'static str, body: &str) -> Reply {
+fn plain(status: &str, body: &str) -> Reply {
     let headers = [
         ("Date", DATE),
         ("Content-Type", "text/html; charset=utf-8"),
         ("Server", "github.com"),
     ]
-    .map(|(name, value)| (name, value.to_owned()));
+    .map(|(name, value)| (name.to_owned(), value.to_owned()));
     Reply::response(status, headers.to_vec(), body)
 }
 
-fn compose(status: &str, headers: &[(&str, String)], body: &[u8], framing: Framing) -> Vec<u8> {
+fn compose(status: &str, headers: &[(String, String)], body: &[u8], framing: Framing, spoilt: &Spoilt) -> Vec<u8> {
     let mut head = format!("HTTP/1.1 {status}\r\n");
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
     }
     match framing {
-        Framing::ContentLength => head += &format!("Content-Length: {}\r\n", body.len()),
+        Framing::ContentLength => {
+            let length = spoilt.claimed_length.unwrap_or(body.len() as u64);
+            head += &format!("Content-Length: {length}\r\n");
+        }
         Framing::Chunked => head += "Transfer-Encoding: chunked\r\n",
         Framing::Close => {}
     }
-    head += "Connection: close\r\n\r\n";
+    let connection = if spoilt.keep_alive { "keep-alive" } else { "close" };
+    head += &format!("Connection: {connection}\r\n\r\n");
     let mut response = head.into_bytes();
     if framing == Framing::Chunked {
         for chunk in body.chunks(Reply::CHUNK) {
@@ -317,7 +445,12 @@ mod tests {
 
     #[test]
     fn the_original_rule_tells_success_from_failure() {
-        for (name, success) in [("success", true), ("failure", false), ("pending", false)] {
+        for (name, success) in [
+            ("success", true),
+            ("many", true),
+            ("failure", false),
+            ("pending", false),
+        ] {
             let reply = Reply::github(name).unwrap();
             assert_eq!(reply.body().starts_with(b"{\"state\":\"success\""), success, "{name}");
             assert!(!reply.pretty().body().starts_with(b"{\"state\":"), "{name}");
@@ -326,7 +459,7 @@ mod tests {
 
     #[test]
     fn combined_statuses_have_the_keys_of_github_in_their_order() {
-        for name in ["success", "failure", "pending"] {
+        for name in ["success", "many", "failure", "pending"] {
             let value: Value = serde_json::from_slice(Reply::github(name).unwrap().body()).unwrap();
             let keys: Vec<_> = value.as_object().unwrap().keys().map(String::as_str).collect();
             let order = [
