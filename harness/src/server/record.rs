@@ -32,8 +32,6 @@ struct State {
     watchers: Vec<Sender<ServerEvent>>,
     /// What has crossed the sockets, as this side counts it.
     traffic: Traffic,
-    /// Connections that do nothing for a while on purpose.
-    pausing: u32,
 }
 
 impl Record {
@@ -53,14 +51,12 @@ impl Record {
 
     /// What has crossed, if the server waits for its clients and for nothing else.
     pub(crate) fn settled(&self) -> Option<Traffic> {
-        let counts = || {
-            let state = self.lock();
-            (state.pausing == 0).then_some(state.traffic)
-        };
-        // Counted before and after: had the thread woken in between, it would have counted something.
-        let before = counts()?;
+        let counts = || self.lock().traffic;
+        // Counted before and after: had the thread woken in between, it would have counted something. A reply that pauses by the
+        // clock would have to say so here.
+        let before = counts();
         let parked = self.parked.load(Ordering::SeqCst);
-        (parked && counts() == Some(before)).then_some(before)
+        (parked && counts() == before).then_some(before)
     }
 
     pub(crate) fn events(&self) -> Vec<ServerEvent> {
@@ -197,14 +193,6 @@ impl ConnectionRecord {
             self.server_ended = true;
             self.record.lock().traffic.server_ended += 1;
         }
-    }
-
-    /// Does nothing for this long, on purpose: whoever skips time must not skip this.
-    #[allow(dead_code, reason = "replies that pause are to use it")]
-    pub(crate) async fn pause(&self, time: Duration) {
-        self.record.lock().pausing += 1;
-        tokio::time::sleep(time).await;
-        self.record.lock().pausing -= 1;
     }
 
     pub(crate) fn log_secret(&self, label: &str, client_random: &[u8], secret: &[u8]) {
