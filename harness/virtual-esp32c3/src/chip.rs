@@ -167,7 +167,7 @@ impl Chip {
                 return Pause::Held;
             }
             self.note_halted();
-            self.peripherals.update(self.hart.now());
+            self.peripherals.update(&mut self.memory, self.hart.now());
             if let Some(cause) = self.peripherals.take_reset() {
                 self.reset(cause);
                 continue;
@@ -217,7 +217,7 @@ impl Chip {
             });
         }
         // The access may have reached registers: those that reset the chip do so at once.
-        self.peripherals.update(self.hart.now());
+        self.peripherals.update(&mut self.memory, self.hart.now());
         if let Some(cause) = self.peripherals.take_reset() {
             self.reset(cause);
         }

@@ -10,11 +10,19 @@ mod flash_chip;
 mod sfdp;
 mod cache;
 mod efuse;
+mod reed_solomon;
 mod rtc_cntl;
 mod timer_group;
 mod systimer;
 mod interrupt_matrix;
+mod accelerators;
+mod gdma;
+mod aes;
 mod sha;
+mod rsa;
+mod montgomery;
+mod hmac;
+mod digital_signature;
 mod gpio;
 mod settings;
 mod sleep;
@@ -26,6 +34,7 @@ mod openeth;
 use crate::bus::{AfterStore, Bus, Fault, Width};
 use crate::log::{HardwareEvent, Log, ResetCause};
 use crate::memory::Memory;
+use accelerators::{Accelerators, Power};
 use analog::AnalogBus;
 use apb::ApbControl;
 use cache::{Cache, MmuTable};
@@ -37,7 +46,6 @@ use openeth::OpenEth;
 use registers::Registers;
 use rtc_cntl::RtcControl;
 use settings::Settings;
-use sha::Sha;
 use sleep::WakeInputs;
 use spi_flash::SpiFlash;
 use system::System;
@@ -116,15 +124,19 @@ const SOURCE_OPENETH: u32 = 0;
 const SOURCE_GPIO: u32 = 16;
 const SOURCE_UART0: u32 = 21;
 const SOURCE_UART1: u32 = 22;
+const SOURCE_EFUSE: u32 = 24;
 const SOURCE_USB: u32 = 26;
 const SOURCE_RTC: u32 = 27;
 const SOURCE_TIMER_GROUP0: u32 = 32;
 const SOURCE_TIMER_GROUP1: u32 = 34;
 const SOURCE_SYSTIMER: u32 = 37;
+const SOURCE_ACCELERATORS: u32 = 44;
 const SOURCE_FROM_CPU: u32 = 50;
 
+const SYSTEM_PERIP_CLK_EN1: u32 = 0x14;
 const SYSTEM_PERIP_RST_EN0: u32 = 0x18;
 const SYSTEM_PERIP_RST_EN1: u32 = 0x1C;
+const SYSTEM_RSA_PD_CTRL: u32 = 0x38;
 
 /// All peripherals of the chip.
 #[derive(Debug, Clone)]
@@ -145,7 +157,7 @@ pub(crate) struct Peripherals {
     timer_group1: TimerGroup,
     systimer: SystemTimer,
     apb: ApbControl,
-    sha: Sha,
+    accelerators: Accelerators,
     saradc: Settings,
     pub(crate) usb: UsbSerialJtag,
     system: System,
@@ -181,7 +193,7 @@ pub(crate) struct PeripheralOptions {
 macro_rules! each {
     ($self:ident, $name:ident => $call:expr) => {{
         each!(@ $self, $name, $call, uart0 uart1 spi1 spi0 gpio fe2 fe efuse analog nrx bb timer_group0
-            timer_group1 systimer apb sha saradc usb system sensitive matrix cache mmu openeth assist_debug);
+            timer_group1 systimer apb accelerators saradc usb system sensitive matrix cache mmu openeth assist_debug);
     }};
     (@ $self:ident, $name:ident, $call:expr, $($field:ident)*) => {
         $({ let $name = &mut $self.$field; $call; })*
@@ -208,7 +220,7 @@ impl Peripherals {
             timer_group1: TimerGroup::new(0x6002_0000, TimerGroup1System, TimerGroup1Cpu),
             systimer: SystemTimer::new(0x6002_3000),
             apb: ApbControl::new(0x6002_6000, options.seed),
-            sha: Sha::new(0x6003_B000),
+            accelerators: Accelerators::new(),
             saradc: Settings::new(0x6004_0000, 0x400, &[0x00..=0x1C, 0x50..=0x5C, 0x3FC..=0x3FC]),
             usb: UsbSerialJtag::new(0x6004_3000, options.usb_connected),
             system: System::new(0x600C_0000),
@@ -228,7 +240,7 @@ impl Peripherals {
     }
 
     /// Does what has become due, and takes the sources' levels over.
-    pub(crate) fn update(&mut self, now: u64) {
+    pub(crate) fn update(&mut self, memory: &mut Memory, now: u64) {
         self.rtc.observe(WakeInputs {
             gpio: self.gpio.wakes(),
             pads: self.gpio.pads(),
@@ -244,6 +256,7 @@ impl Peripherals {
         self.timer_group0.update(digital);
         self.timer_group1.update(digital);
         self.systimer.update(digital);
+        self.accelerators.update(memory, digital);
         self.requested_reset = self
             .requested_reset
             .or(self.rtc.take_reset())
@@ -297,6 +310,7 @@ impl Peripherals {
             self.timer_group0.next_event(),
             self.timer_group1.next_event(),
             self.systimer.next_event(),
+            self.accelerators.next_event(),
         ]
         .into_iter()
         .flatten()
@@ -380,11 +394,13 @@ impl Peripherals {
             | self.uart0.interrupts() << SOURCE_UART0
             | self.uart1.interrupts() << SOURCE_UART1
             | self.gpio.interrupts() << SOURCE_GPIO
+            | self.efuse.interrupts() << SOURCE_EFUSE
             | self.usb.interrupts() << SOURCE_USB
             | self.rtc.interrupts() << SOURCE_RTC
             | self.timer_group0.interrupts() << SOURCE_TIMER_GROUP0
             | self.timer_group1.interrupts() << SOURCE_TIMER_GROUP1
             | self.systimer.interrupts() << SOURCE_SYSTIMER
+            | self.accelerators.interrupts() << SOURCE_ACCELERATORS
             | self.system.interrupts() << SOURCE_FROM_CPU;
         self.matrix.set_levels(levels);
         self.next_event = self.next_event();
@@ -411,7 +427,6 @@ impl Peripherals {
             0x6_0020 => &mut self.timer_group1,
             0x6_0023 => &mut self.systimer,
             0x6_0026 => &mut self.apb,
-            0x6_003B => &mut self.sha,
             0x6_0040 => &mut self.saradc,
             0x6_0043 => &mut self.usb,
             0x6_00C0 => &mut self.system,
@@ -443,11 +458,16 @@ impl Peripherals {
             memory,
             log: &mut log,
         };
-        let value = match self.at(address) {
-            Some((peripheral, offset)) => peripheral.read(offset, &mut context),
-            None => {
-                let registers = self.unknown(address);
-                context.unmodelled_read(registers, address & 0xFFF)
+        let value = if Accelerators::cover(address) {
+            let power = self.power();
+            self.accelerators.read(address, power, &mut context)
+        } else {
+            match self.at(address) {
+                Some((peripheral, offset)) => peripheral.read(offset, &mut context),
+                None => {
+                    let registers = self.unknown(address);
+                    context.unmodelled_read(registers, address & 0xFFF)
+                }
             }
         };
         self.log = log;
@@ -462,18 +482,32 @@ impl Peripherals {
             memory,
             log: &mut log,
         };
-        match self.at(address) {
-            Some((peripheral, offset)) => peripheral.write(offset, value, &mut context),
-            None => {
-                let registers = self.unknown(address);
-                context.unmodelled_write(registers, address & 0xFFF, value);
+        if Accelerators::cover(address) {
+            let power = self.power();
+            self.accelerators
+                .write(address, value, power, &self.efuse, &mut context);
+        } else {
+            match self.at(address) {
+                Some((peripheral, offset)) => peripheral.write(offset, value, &mut context),
+                None => {
+                    let registers = self.unknown(address);
+                    context.unmodelled_write(registers, address & 0xFFF, value);
+                }
             }
         }
         self.log = log;
         match address.wrapping_sub(0x600C_0000) {
             SYSTEM_PERIP_RST_EN0 => self.reset_by_system(value, self.digital(now)),
-            SYSTEM_PERIP_RST_EN1 if value & 1 << 2 != 0 => self.sha.reset(now),
+            SYSTEM_PERIP_RST_EN1 | SYSTEM_RSA_PD_CTRL => self.accelerators.set_power(self.power(), self.digital(now)),
             _ => {}
+        }
+    }
+
+    fn power(&self) -> Power {
+        Power {
+            clocks: self.system.get(SYSTEM_PERIP_CLK_EN1),
+            resets: self.system.get(SYSTEM_PERIP_RST_EN1),
+            rsa_memory: self.system.get(SYSTEM_RSA_PD_CTRL),
         }
     }
 
@@ -640,7 +674,7 @@ mod tests {
 
         fn pass(&mut self, cycles: u64) {
             self.now += cycles;
-            self.bus.update(self.now);
+            self.bus.update(&mut self.memory, self.now);
         }
     }
 

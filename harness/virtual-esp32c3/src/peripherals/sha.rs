@@ -1,9 +1,13 @@
-//! The SHA accelerator: SHA-1, SHA-224 and SHA-256 over blocks of 64 bytes, fed by the processor. Words enter and leave as
-//! they lie in memory. Its DMA mode is not modelled.
-//! (ESP32-C3 Technical Reference Manual, chapter "SHA Accelerator".)
+//! The SHA accelerator: SHA-1, SHA-224 and SHA-256 over blocks of 64 bytes, fed by the processor ("typical") or by DMA. Words
+//! enter and leave as they lie in memory. It knows no DMA channel: it is handed the controller.
+//! (ESP32-C3 Technical Reference Manual, chapter "SHA Accelerator"; FIPS 180-4.)
+//!
+//! A block takes no time.
 
+use super::gdma::{Gdma, Peer};
 use super::registers::Registers;
 use super::{Context, Peripheral};
+use crate::memory::Memory;
 
 const SHA1: [u32; 8] = [0x6745_2301, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476, 0xC3D2_E1F0, 0, 0, 0];
 const SHA224: [u32; 8] = [
@@ -16,7 +20,8 @@ const SHA224: [u32; 8] = [
     0x64F9_8FA7,
     0xBEFA_4FA4,
 ];
-const SHA256: [u32; 8] = [
+/// The initial state of SHA-256, for the units that hash by themselves.
+pub(super) const SHA256: [u32; 8] = [
     0x6A09_E667,
     0xBB67_AE85,
     0x3C6E_F372,
@@ -27,30 +32,100 @@ const SHA256: [u32; 8] = [
     0x5BE0_CD19,
 ];
 
+const MODE: u32 = 0x00;
+const DMA_BLOCK_NUM: u32 = 0x0C;
+const START: u32 = 0x10;
+const CONTINUE: u32 = 0x14;
+const BUSY: u32 = 0x18;
+const DMA_START: u32 = 0x1C;
+const DMA_CONTINUE: u32 = 0x20;
+const CLEAR_IRQ: u32 = 0x24;
+const IRQ_ENA: u32 = 0x28;
+const DATE: u32 = 0x2C;
+const H_MEM: u32 = 0x40;
+const M_MEM: u32 = 0x80;
+
 #[derive(Debug, Clone)]
 pub(crate) struct Sha {
     registers: Registers,
+    interrupt: bool,
+    job: Option<Job>,
+}
+
+/// A run of blocks by DMA.
+#[derive(Debug, Clone)]
+struct Job {
+    blocks: u32,
+    /// The next block begins a message.
+    first: bool,
+    input: [u8; 64],
+    /// Bytes of the input that are there.
+    received: usize,
 }
 
 impl Sha {
     pub(crate) fn new(base: u32) -> Self {
         Self {
             registers: Registers::new(base, 0xC0),
+            interrupt: false,
+            job: None,
         }
     }
 
-    fn digest(&mut self, first: bool) {
-        let mode = self.registers.get(0);
+    /// Works on while DMA delivers, for up to `budget` bytes. Whether it could go on.
+    pub(crate) fn run(&mut self, gdma: &mut Gdma, memory: &mut Memory, budget: usize) -> bool {
+        let Some(mut job) = self.job.take() else { return false };
+        let mut moved = 0;
+        while job.blocks != 0 {
+            let left = moved >= budget;
+            let taken = if left {
+                0
+            } else {
+                gdma.take(Peer::Sha, memory, &mut job.input[job.received..]).bytes
+            };
+            if taken == 0 {
+                self.job = Some(job);
+                return left;
+            }
+            moved += taken;
+            job.received += taken;
+            if job.received == job.input.len() {
+                self.digest(job.first, job.input);
+                job.blocks -= 1;
+                job.received = 0;
+                job.first = false;
+            }
+        }
+        self.interrupt = true;
+        false
+    }
+
+    fn start_dma(&mut self, first: bool) {
+        self.job = Some(Job {
+            blocks: self.registers.get(DMA_BLOCK_NUM),
+            first,
+            input: [0; 64],
+            received: 0,
+        });
+    }
+
+    /// One block of 64 bytes, from M_MEM.
+    fn digest_typical(&mut self, first: bool) {
+        let mut block = [0; 64];
+        for (n, word) in block.chunks_exact_mut(4).enumerate() {
+            word.copy_from_slice(&self.registers.get(M_MEM + 4 * n as u32).to_le_bytes());
+        }
+        self.digest(first, block);
+    }
+
+    fn digest(&mut self, first: bool, block: [u8; 64]) {
+        let mode = self.registers.get(MODE);
         let mut state: [u32; 8] = match (first, mode) {
             (true, 0) => SHA1,
             (true, 1) => SHA224,
             (true, _) => SHA256,
-            (false, _) => std::array::from_fn(|n| self.registers.get(0x40 + 4 * n as u32).swap_bytes()),
+            (false, _) => std::array::from_fn(|n| self.registers.get(H_MEM + 4 * n as u32).swap_bytes()),
         };
-        let mut block = [0; 64];
-        for (n, word) in block.chunks_exact_mut(4).enumerate() {
-            word.copy_from_slice(&self.registers.get(0x80 + 4 * n as u32).to_le_bytes());
-        }
         if mode == 0 {
             if let Some(state) = state.first_chunk_mut() {
                 sha1::block_api::compress(state, &[block]);
@@ -59,7 +134,7 @@ impl Sha {
             sha2::block_api::compress256(&mut state, &[block]);
         }
         for (n, word) in state.iter().enumerate() {
-            self.registers.set(0x40 + 4 * n as u32, word.swap_bytes());
+            self.registers.set(H_MEM + 4 * n as u32, word.swap_bytes());
         }
     }
 }
@@ -67,23 +142,33 @@ impl Sha {
 impl Peripheral for Sha {
     fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
         match offset {
-            0x18 => 0,
-            0x00 | 0x2C | 0x40..=0x5C | 0x80..=0xBC => self.registers.get(offset),
+            BUSY => u32::from(self.job.is_some()),
+            START | CONTINUE | DMA_START | DMA_CONTINUE | CLEAR_IRQ => 0,
+            MODE | DMA_BLOCK_NUM | IRQ_ENA | DATE | H_MEM..=0x5C | M_MEM..=0xBC => self.registers.get(offset),
             _ => context.unmodelled_read(&self.registers, offset),
         }
     }
 
     fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
         match offset {
-            0x10 if value & 1 != 0 => self.digest(true),
-            0x14 if value & 1 != 0 => self.digest(false),
-            0x10 | 0x14 => {}
-            0x00 | 0x2C | 0x40..=0x5C | 0x80..=0xBC => self.registers.set(offset, value),
+            START if value & 1 != 0 => self.digest_typical(true),
+            CONTINUE if value & 1 != 0 => self.digest_typical(false),
+            DMA_START if value & 1 != 0 => self.start_dma(true),
+            DMA_CONTINUE if value & 1 != 0 => self.start_dma(false),
+            CLEAR_IRQ if value & 1 != 0 => self.interrupt = false,
+            START | CONTINUE | DMA_START | DMA_CONTINUE | CLEAR_IRQ | BUSY => {}
+            MODE => self.registers.set(offset, value & 7),
+            DMA_BLOCK_NUM => self.registers.set(offset, value & 0x3F),
+            IRQ_ENA | DATE | H_MEM..=0x5C | M_MEM..=0xBC => self.registers.set(offset, value),
             _ => context.unmodelled_write(&mut self.registers, offset, value),
         }
     }
 
     fn reset(&mut self, _now: u64) {
-        self.registers.reset();
+        *self = Self::new(self.registers.base());
+    }
+
+    fn interrupts(&self) -> u64 {
+        u64::from(self.interrupt && self.registers.get(IRQ_ENA) & 1 != 0)
     }
 }

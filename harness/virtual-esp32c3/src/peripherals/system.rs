@@ -32,6 +32,11 @@ impl System {
         }
     }
 
+    /// What a register of settings holds.
+    pub(crate) fn get(&self, offset: u32) -> u32 {
+        self.registers.get(offset)
+    }
+
     /// Works the checksum out that software compares before it trusts code in RTC fast RAM: address and length are in
     /// words. The polynomial is not documented; this is that of IEEE 802.3, and nobody but this register computes it.
     fn checksum(&mut self, config: u32, context: &Context<'_>) {

@@ -1,0 +1,260 @@
+//! The AES accelerator: single blocks fed by the processor ("typical"), and runs of blocks fed by DMA in the modes ECB, CBC,
+//! OFB, CTR, CFB8 and CFB128. Keys and blocks enter as they lie in memory, blocks and the interrupt leave. It knows no DMA
+//! channel: it is handed the controller.
+//! (ESP32-C3 Technical Reference Manual, chapter "AES Accelerator"; FIPS 197; NIST SP 800-38A.)
+//!
+//! A block takes no time. GCM has registers that this chip's manual does not describe: they are not modelled.
+
+use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
+use aes::{Aes128, Aes256};
+
+use super::gdma::{Gdma, Peer};
+use super::registers::Registers;
+use super::{Context, Peripheral};
+use crate::memory::Memory;
+
+const KEY: u32 = 0x00;
+const TEXT_IN: u32 = 0x20;
+const TEXT_OUT: u32 = 0x30;
+const MODE: u32 = 0x40;
+const TRIGGER: u32 = 0x48;
+const STATE: u32 = 0x4C;
+const IV_MEM: u32 = 0x50;
+const DMA_ENABLE: u32 = 0x90;
+const BLOCK_MODE: u32 = 0x94;
+const BLOCK_NUM: u32 = 0x98;
+const INC_SEL: u32 = 0x9C;
+const INT_CLR: u32 = 0xAC;
+const INT_ENA: u32 = 0xB0;
+const DATE: u32 = 0xB4;
+const DMA_EXIT: u32 = 0xB8;
+
+type Block = [u8; 16];
+
+#[derive(Debug, Clone)]
+pub(crate) struct Aes {
+    registers: Registers,
+    state: State,
+    interrupt: bool,
+    job: Option<Job>,
+}
+
+/// What STATE shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Idle = 0,
+    Work = 1,
+    Done = 2,
+}
+
+/// A run of blocks by DMA.
+#[derive(Debug, Clone, Default)]
+struct Job {
+    /// Blocks that are still to come in.
+    blocks: u32,
+    input: Block,
+    /// Bytes of the input that are there.
+    received: usize,
+    output: Block,
+    /// Bytes of the output that have not left.
+    waiting: usize,
+}
+
+impl Aes {
+    pub(crate) fn new(base: u32) -> Self {
+        Self {
+            registers: Registers::new(base, 0xC0),
+            state: State::Idle,
+            interrupt: false,
+            job: None,
+        }
+    }
+
+    /// Works on while DMA delivers and takes, for up to `budget` bytes. Whether it could go on.
+    pub(crate) fn run(&mut self, gdma: &mut Gdma, memory: &mut Memory, budget: usize) -> bool {
+        let Some(mut job) = self.job.take() else { return false };
+        let mut moved = 0;
+        loop {
+            if job.waiting != 0 {
+                let from = &job.output[16 - job.waiting..];
+                job.waiting -= gdma.give(Peer::Aes, memory, from, job.blocks == 0);
+                if job.waiting != 0 {
+                    break;
+                }
+            }
+            if job.blocks == 0 {
+                self.state = State::Done;
+                self.interrupt = true;
+                return false;
+            }
+            if moved >= budget {
+                self.job = Some(job);
+                return true;
+            }
+            while job.received < 16 {
+                let taken = gdma.take(Peer::Aes, memory, &mut job.input[job.received..]);
+                if taken.bytes == 0 {
+                    self.job = Some(job);
+                    return false;
+                }
+                job.received += taken.bytes;
+            }
+            job.output = self.chained(job.input);
+            (job.received, job.waiting) = (0, 16);
+            job.blocks -= 1;
+            moved += 16;
+        }
+        self.job = Some(job);
+        false
+    }
+
+    fn start(&mut self, context: &mut Context<'_>) {
+        // 192-bit keys and GCM are not this chip's.
+        if !matches!(self.registers.get(MODE), 0 | 2 | 4 | 6) {
+            context.report(self.registers.base() + MODE, Some(self.registers.get(MODE)));
+        }
+        if self.registers.get(DMA_ENABLE) & 1 == 0 {
+            let output = self.cipher(self.block(TEXT_IN), self.decrypts());
+            self.set_block(TEXT_OUT, output);
+            return;
+        }
+        if self.registers.get(BLOCK_MODE) > 5 {
+            let mode = self.registers.get(BLOCK_MODE);
+            context.report(self.registers.base() + BLOCK_MODE, Some(mode));
+        }
+        self.state = State::Work;
+        self.job = Some(Job {
+            blocks: self.registers.get(BLOCK_NUM),
+            ..Job::default()
+        });
+    }
+
+    /// One block in the mode of operation that BLOCK_MODE names. The block in IV_MEM goes on to what the next one needs.
+    fn chained(&mut self, input: Block) -> Block {
+        let decrypts = self.decrypts();
+        let iv = self.block(IV_MEM);
+        let (output, next) = match self.registers.get(BLOCK_MODE) {
+            1 if decrypts => (xor(self.cipher(input, true), iv), input),
+            1 => {
+                let output = self.cipher(xor(input, iv), false);
+                (output, output)
+            }
+            2 => {
+                let stream = self.cipher(iv, false);
+                (xor(input, stream), stream)
+            }
+            3 => (xor(input, self.cipher(iv, false)), self.incremented(iv)),
+            4 => self.cfb8(input, iv, decrypts),
+            5 => {
+                let output = xor(input, self.cipher(iv, false));
+                (output, if decrypts { input } else { output })
+            }
+            _ => (self.cipher(input, decrypts), iv),
+        };
+        self.set_block(IV_MEM, next);
+        output
+    }
+
+    /// Sixteen steps of cipher feedback by the byte.
+    fn cfb8(&self, input: Block, mut shift: Block, decrypts: bool) -> (Block, Block) {
+        let output = input.map(|byte| {
+            let [stream, ..] = self.cipher(shift, false);
+            let out = byte ^ stream;
+            shift.rotate_left(1);
+            shift[15] = if decrypts { byte } else { out };
+            out
+        });
+        (output, shift)
+    }
+
+    /// The counter's next value: INC_SEL says whether its last 32 or all 128 bits count.
+    fn incremented(&self, counter: Block) -> Block {
+        let counter = u128::from_be_bytes(counter);
+        let counting = if self.registers.get(INC_SEL) & 1 != 0 {
+            u128::MAX
+        } else {
+            u128::from(u32::MAX)
+        };
+        (counter & !counting | counter.wrapping_add(1) & counting).to_be_bytes()
+    }
+
+    fn cipher(&self, block: Block, decrypt: bool) -> Block {
+        let mut key = [0; 32];
+        for (n, word) in key.chunks_exact_mut(4).enumerate() {
+            word.copy_from_slice(&self.registers.get(KEY + 4 * n as u32).to_le_bytes());
+        }
+        let mut block = block.into();
+        match (key.first_chunk::<16>(), self.registers.get(MODE) & 3 >= 2) {
+            (Some(key), false) => {
+                let cipher = Aes128::new(key.into());
+                if decrypt {
+                    cipher.decrypt_block(&mut block);
+                } else {
+                    cipher.encrypt_block(&mut block);
+                }
+            }
+            _ => {
+                let cipher = Aes256::new(&key.into());
+                if decrypt {
+                    cipher.decrypt_block(&mut block);
+                } else {
+                    cipher.encrypt_block(&mut block);
+                }
+            }
+        }
+        block.into()
+    }
+
+    fn decrypts(&self) -> bool {
+        self.registers.get(MODE) & 4 != 0
+    }
+
+    fn block(&self, offset: u32) -> Block {
+        let mut block = [0; 16];
+        for (n, word) in block.chunks_exact_mut(4).enumerate() {
+            word.copy_from_slice(&self.registers.get(offset + 4 * n as u32).to_le_bytes());
+        }
+        block
+    }
+
+    fn set_block(&mut self, offset: u32, block: Block) {
+        for (n, word) in block.as_chunks().0.iter().enumerate() {
+            self.registers.set(offset + 4 * n as u32, u32::from_le_bytes(*word));
+        }
+    }
+}
+
+fn xor(block: Block, with: Block) -> Block {
+    (u128::from_ne_bytes(block) ^ u128::from_ne_bytes(with)).to_ne_bytes()
+}
+
+impl Peripheral for Aes {
+    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
+        match offset {
+            STATE => self.state as u32,
+            TRIGGER | INT_CLR | DMA_EXIT => 0,
+            0x00..=MODE | IV_MEM..=0x5C | DMA_ENABLE..=INC_SEL | INT_ENA | DATE => self.registers.get(offset),
+            _ => context.unmodelled_read(&self.registers, offset),
+        }
+    }
+
+    fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
+        match offset {
+            TRIGGER if value & 1 != 0 => self.start(context),
+            INT_CLR if value & 1 != 0 => self.interrupt = false,
+            DMA_EXIT if value & 1 != 0 => self.state = State::Idle,
+            TRIGGER | INT_CLR | DMA_EXIT | STATE | TEXT_OUT..MODE => {}
+            MODE => self.registers.set(offset, value & 7),
+            0x00..TEXT_OUT | IV_MEM..=0x5C | DMA_ENABLE..=INC_SEL | INT_ENA | DATE => self.registers.set(offset, value),
+            _ => context.unmodelled_write(&mut self.registers, offset, value),
+        }
+    }
+
+    fn reset(&mut self, _now: u64) {
+        *self = Self::new(self.registers.base());
+    }
+
+    fn interrupts(&self) -> u64 {
+        u64::from(self.interrupt && self.registers.get(INT_ENA) & 1 != 0)
+    }
+}

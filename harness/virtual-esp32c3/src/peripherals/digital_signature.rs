@@ -1,0 +1,192 @@
+//! The digital signature unit: an RSA signature with a private key that only the chip can decrypt. The encrypted parameters and
+//! the padded message enter, with the key that the HMAC unit has derived; the signature leaves. It knows no eFuse.
+//! (ESP32-C3 Technical Reference Manual, chapter "Digital Signature".)
+//!
+//! A signature takes no time.
+
+use aes::Aes256;
+use aes::cipher::{BlockCipherDecrypt, KeyInit};
+use sha2::{Digest, Sha256};
+
+use super::montgomery::Modulus;
+use super::registers::Registers;
+use super::{Context, Peripheral};
+
+/// Words of each number.
+const WORDS: usize = 96;
+const Y_MEM: u32 = 0x000;
+const M_MEM: u32 = 0x200;
+const RB_MEM: u32 = 0x400;
+const BOX_MEM: u32 = 0x600;
+const IV_MEM: u32 = 0x630;
+const X_MEM: u32 = 0x800;
+const Z_MEM: u32 = 0xA00;
+const SET_START: u32 = 0xE00;
+const SET_CONTINUE: u32 = 0xE04;
+const SET_FINISH: u32 = 0xE08;
+const QUERY_BUSY: u32 = 0xE0C;
+const QUERY_KEY_WRONG: u32 = 0xE10;
+const QUERY_CHECK: u32 = 0xE14;
+const DATE: u32 = 0xE20;
+
+const CHECK_DIGEST: u32 = 1 << 0;
+const CHECK_PADDING: u32 = 1 << 1;
+/// QUERY_KEY_WRONG counts no further.
+const MANY_STARTS: u32 = 15;
+
+#[derive(Debug, Clone)]
+pub(crate) struct DigitalSignature {
+    registers: Registers,
+    starting: bool,
+    key: Option<[u8; 32]>,
+    key_wrong: u32,
+    check: u32,
+}
+
+impl DigitalSignature {
+    pub(crate) fn new(base: u32) -> Self {
+        Self {
+            registers: Registers::new(base, 0xE24),
+            starting: false,
+            key: None,
+            key_wrong: 0,
+            check: 0,
+        }
+    }
+
+    /// Takes the key that the HMAC unit has derived, if the unit has been started and waits for it.
+    pub(crate) fn take_key(&mut self, key: Option<[u8; 32]>) {
+        if !std::mem::take(&mut self.starting) {
+            return;
+        }
+        self.key = key;
+        self.key_wrong = if key.is_some() {
+            0
+        } else {
+            (self.key_wrong + 1).min(MANY_STARTS)
+        };
+    }
+
+    fn sign(&mut self) {
+        let Some(key) = self.key.take() else { return };
+        let iv = self.bytes(IV_MEM, 4);
+        let mut parameters = [
+            self.bytes(Y_MEM, WORDS),
+            self.bytes(M_MEM, WORDS),
+            self.bytes(RB_MEM, WORDS),
+            self.bytes(BOX_MEM, 12),
+        ]
+        .concat();
+        decrypt(key, &iv, &mut parameters);
+        let (numbers, sealed) = parameters.split_at(3 * 4 * WORDS);
+        let (digest, sealed) = sealed.split_at(32);
+        let (scalars, padding) = sealed.split_at(8);
+
+        let mut expected = Sha256::new();
+        expected.update(numbers);
+        expected.update(scalars);
+        expected.update(&iv);
+        self.check = 0;
+        if expected.finalize()[..] != *digest {
+            self.check |= CHECK_DIGEST;
+        }
+        if padding != [8; 8] {
+            self.check |= CHECK_PADDING;
+        }
+        // A wrong digest gives nothing away; with a wrong padding alone the result is there.
+        if self.check & CHECK_DIGEST != 0 {
+            return;
+        }
+        let number = |n: usize| words(&numbers[4 * WORDS * n..4 * WORDS * (n + 1)]);
+        let scalars = words(scalars);
+        let length = (scalars[1] as usize + 1).min(WORDS);
+        let (exponent, modulus, r_squared) = (number(0), number(1), number(2));
+        let message: Vec<u32> = (0..length as u32).map(|n| self.registers.get(X_MEM + 4 * n)).collect();
+        let modulus = Modulus {
+            words: &modulus[..length],
+            inverse: scalars[0],
+            r_squared: &r_squared[..length],
+        };
+        let signature = modulus.power(&message, &exponent[..length], 32 * length);
+        for (n, word) in signature.iter().enumerate() {
+            self.registers.set(Z_MEM + 4 * n as u32, *word);
+        }
+    }
+
+    fn bytes(&self, memory: u32, words: usize) -> Vec<u8> {
+        (0..words as u32)
+            .flat_map(|n| self.registers.get(memory + 4 * n).to_le_bytes())
+            .collect()
+    }
+
+    fn finish(&mut self) {
+        for offset in (0..SET_START).step_by(4) {
+            self.registers.set(offset, 0);
+        }
+        self.key = None;
+        self.check = 0;
+    }
+}
+
+/// AES-256-CBC.
+fn decrypt(key: [u8; 32], iv: &[u8], data: &mut [u8]) {
+    let cipher = Aes256::new(&key.into());
+    let mut previous: Vec<u8> = iv.to_vec();
+    for part in data.as_chunks_mut::<16>().0 {
+        let mut block = (*part).into();
+        cipher.decrypt_block(&mut block);
+        for (byte, with) in block.iter_mut().zip(&previous) {
+            *byte ^= with;
+        }
+        previous = part.to_vec();
+        *part = block.into();
+    }
+}
+
+fn words(bytes: &[u8]) -> Vec<u32> {
+    bytes
+        .as_chunks()
+        .0
+        .iter()
+        .map(|word| u32::from_le_bytes(*word))
+        .collect()
+}
+
+/// Whether software may write there: numbers, box, vector and message.
+fn is_input(offset: u32) -> bool {
+    const NUMBER: u32 = 4 * WORDS as u32;
+    offset < BOX_MEM && offset % 0x200 < NUMBER
+        || (BOX_MEM..0x640).contains(&offset)
+        || (X_MEM..X_MEM + NUMBER).contains(&offset)
+}
+
+impl Peripheral for DigitalSignature {
+    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
+        match offset {
+            QUERY_BUSY => 0,
+            QUERY_KEY_WRONG => self.key_wrong,
+            QUERY_CHECK => self.check,
+            SET_START..=SET_FINISH => 0,
+            DATE => self.registers.get(offset),
+            _ if is_input(offset) || (Z_MEM..Z_MEM + 4 * WORDS as u32).contains(&offset) => self.registers.get(offset),
+            _ => context.unmodelled_read(&self.registers, offset),
+        }
+    }
+
+    fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
+        match offset {
+            SET_START if value & 1 != 0 => self.starting = true,
+            SET_CONTINUE if value & 1 != 0 => self.sign(),
+            SET_FINISH if value & 1 != 0 => self.finish(),
+            SET_START..=QUERY_CHECK => {}
+            Z_MEM..0xB80 => {}
+            DATE => self.registers.set(offset, value),
+            _ if is_input(offset) => self.registers.set(offset, value),
+            _ => context.unmodelled_write(&mut self.registers, offset, value),
+        }
+    }
+
+    fn reset(&mut self, _now: u64) {
+        *self = Self::new(self.registers.base());
+    }
+}

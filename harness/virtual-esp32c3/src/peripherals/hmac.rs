@@ -1,0 +1,248 @@
+//! The HMAC accelerator: HMAC-SHA-256 with a key in the eFuses that software never sees. Blocks of the message enter; the tag
+//! leaves to software ("upstream"), or to the digital signature unit ("downstream"). It is handed the key when it asks for it.
+//! (ESP32-C3 Technical Reference Manual, chapter "HMAC Accelerator"; RFC 2104.)
+//!
+//! A block takes no time. The comparison that re-enables JTAG is not modelled.
+
+use super::registers::Registers;
+use super::sha::SHA256;
+use super::{Context, Peripheral};
+
+const SET_START: u32 = 0x40;
+const SET_PARA_PURPOSE: u32 = 0x44;
+const SET_PARA_KEY: u32 = 0x48;
+const SET_PARA_FINISH: u32 = 0x4C;
+const SET_MESSAGE_ONE: u32 = 0x50;
+const SET_MESSAGE_END: u32 = 0x58;
+const SET_RESULT_FINISH: u32 = 0x5C;
+const SET_INVALIDATE_DS: u32 = 0x64;
+const QUERY_ERROR: u32 = 0x68;
+const QUERY_BUSY: u32 = 0x6C;
+const WR_MESSAGE_MEM: u32 = 0x80;
+const RD_RESULT_MEM: u32 = 0xC0;
+const SET_MESSAGE_PAD: u32 = 0xF0;
+const ONE_BLOCK: u32 = 0xF4;
+
+/// Values of SET_PARA_PURPOSE, which are those of the eFuses' KEY_PURPOSE.
+const PURPOSE_DOWN_ALL: u32 = 5;
+const PURPOSE_DOWN_JTAG: u32 = 6;
+const PURPOSE_DOWN_DIGITAL_SIGNATURE: u32 = 7;
+const PURPOSE_UP: u32 = 8;
+
+type Key = [u8; 32];
+
+/// A key that the unit wants from the eFuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeyRequest {
+    /// KEY0 to KEY5.
+    pub(crate) key: u32,
+    purpose: u32,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Hmac {
+    registers: Registers,
+    request: Option<KeyRequest>,
+    error: bool,
+    session: Option<Session>,
+    /// The key of the digital signature unit.
+    signature_key: Option<Key>,
+}
+
+/// A message under way.
+#[derive(Debug, Clone)]
+struct Session {
+    key: Key,
+    inner: [u32; 8],
+    /// Blocks so far, that of the key included.
+    blocks: u64,
+    /// The next block is padded and the last.
+    last: bool,
+}
+
+impl Hmac {
+    pub(crate) fn new(base: u32) -> Self {
+        Self {
+            registers: Registers::new(base, 0x100),
+            request: None,
+            error: false,
+            session: None,
+            signature_key: None,
+        }
+    }
+
+    /// The key that is wanted, once. It is answered with [`Hmac::use_key`].
+    pub(crate) fn take_request(&mut self) -> Option<KeyRequest> {
+        self.request.take()
+    }
+
+    /// Begins with the key of that block of the eFuses, burnt for `burnt_for`. A key for another purpose is an error.
+    pub(crate) fn use_key(&mut self, request: KeyRequest, burnt_for: u32, key: Key) {
+        let purpose = request.purpose;
+        let downstream = matches!(
+            purpose,
+            PURPOSE_DOWN_ALL | PURPOSE_DOWN_JTAG | PURPOSE_DOWN_DIGITAL_SIGNATURE
+        );
+        let fits = burnt_for == purpose || downstream && burnt_for == PURPOSE_DOWN_ALL;
+        self.error = !(fits && (downstream || purpose == PURPOSE_UP));
+        self.session = None;
+        if self.error {
+            return;
+        }
+        let session = Session::new(key);
+        if !downstream {
+            self.session = Some(session);
+        } else if purpose != PURPOSE_DOWN_JTAG {
+            self.signature_key = Some(session.tag_of_ones());
+        }
+    }
+
+    /// The key that the digital signature unit works with, if one has been derived.
+    pub(crate) fn signature_key(&self) -> Option<Key> {
+        self.signature_key
+    }
+
+    fn message_block(&mut self) {
+        let mut block = [0; 64];
+        for (n, word) in block.chunks_exact_mut(4).enumerate() {
+            word.copy_from_slice(&self.registers.get(WR_MESSAGE_MEM + 4 * n as u32).to_le_bytes());
+        }
+        let Some(session) = &mut self.session else { return };
+        session.absorb(block);
+        if session.last {
+            self.finish();
+        }
+    }
+
+    /// The message's length is a multiple of the block's: the unit pads it.
+    fn pad(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.pad(0);
+            self.finish();
+        }
+    }
+
+    fn finish(&mut self) {
+        if let Some(session) = &self.session {
+            for (n, word) in session.tag().as_chunks().0.iter().enumerate() {
+                self.registers
+                    .set(RD_RESULT_MEM + 4 * n as u32, u32::from_le_bytes(*word));
+            }
+        }
+    }
+
+    fn start(&mut self) {
+        self.session = None;
+        self.error = false;
+        for n in 0..8 {
+            self.registers.set(RD_RESULT_MEM + 4 * n, 0);
+        }
+    }
+}
+
+impl Session {
+    fn new(key: Key) -> Self {
+        let mut session = Self {
+            key,
+            inner: SHA256,
+            blocks: 0,
+            last: false,
+        };
+        session.absorb(padded(key, 0x36));
+        session
+    }
+
+    fn absorb(&mut self, block: [u8; 64]) {
+        sha2::block_api::compress256(&mut self.inner, &[block]);
+        self.blocks += 1;
+    }
+
+    /// Ends the inner hash when its last block has `bytes` bytes, at most 32, which are all ones.
+    fn pad(&mut self, bytes: usize) {
+        let bits = 8 * (64 * self.blocks + bytes as u64);
+        let mut block = [0; 64];
+        block[..bytes].fill(0xFF);
+        block[bytes] = 0x80;
+        block[56..].copy_from_slice(&bits.to_be_bytes());
+        self.absorb(block);
+    }
+
+    /// The tag, if the inner hash has ended.
+    fn tag(&self) -> Key {
+        const BITS: u64 = 8 * (64 + 32);
+        let mut outer = SHA256;
+        let mut block = [0; 64];
+        block[..32].copy_from_slice(&bytes(self.inner));
+        block[32] = 0x80;
+        block[56..].copy_from_slice(&BITS.to_be_bytes());
+        sha2::block_api::compress256(&mut outer, &[padded(self.key, 0x5C), block]);
+        bytes(outer)
+    }
+
+    /// The tag of 32 bytes of 0xFF, which is what keys are derived with downstream.
+    fn tag_of_ones(mut self) -> Key {
+        self.pad(32);
+        self.tag()
+    }
+}
+
+fn padded(key: Key, with: u8) -> [u8; 64] {
+    let mut block = [with; 64];
+    for (byte, key) in block.iter_mut().zip(key) {
+        *byte ^= key;
+    }
+    block
+}
+
+fn bytes(state: [u32; 8]) -> Key {
+    let mut bytes = [0; 32];
+    for (part, word) in bytes.chunks_exact_mut(4).zip(state) {
+        part.copy_from_slice(&word.to_be_bytes());
+    }
+    bytes
+}
+
+impl Peripheral for Hmac {
+    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
+        match offset {
+            QUERY_ERROR => u32::from(self.error),
+            QUERY_BUSY => 0,
+            SET_START..=SET_INVALIDATE_DS | SET_MESSAGE_PAD | ONE_BLOCK => 0,
+            WR_MESSAGE_MEM..=0xDC => self.registers.get(offset),
+            _ => context.unmodelled_read(&self.registers, offset),
+        }
+    }
+
+    fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
+        let set = value & 1 != 0;
+        match offset {
+            SET_PARA_PURPOSE => self.registers.set(offset, value & 15),
+            SET_PARA_KEY => self.registers.set(offset, value & 7),
+            WR_MESSAGE_MEM..=0xBC => self.registers.set(offset, value),
+            SET_START if set => self.start(),
+            SET_PARA_FINISH if set => {
+                self.request = Some(KeyRequest {
+                    key: self.registers.get(SET_PARA_KEY),
+                    purpose: self.registers.get(SET_PARA_PURPOSE),
+                });
+            }
+            SET_MESSAGE_ONE if set => self.message_block(),
+            SET_MESSAGE_END if set => self.pad(),
+            SET_MESSAGE_PAD if set => {
+                if let Some(session) = &mut self.session {
+                    session.last = true;
+                }
+            }
+            ONE_BLOCK if set => self.finish(),
+            // The ROM's driver sets bit 1, esp-hal's bit 0.
+            SET_RESULT_FINISH => self.start(),
+            SET_INVALIDATE_DS if set => self.signature_key = None,
+            SET_START..=QUERY_BUSY | RD_RESULT_MEM..=0xDC | SET_MESSAGE_PAD | ONE_BLOCK => {}
+            _ => context.unmodelled_write(&mut self.registers, offset, value),
+        }
+    }
+
+    fn reset(&mut self, _now: u64) {
+        *self = Self::new(self.registers.base());
+    }
+}

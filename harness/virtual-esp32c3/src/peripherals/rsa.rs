@@ -1,0 +1,156 @@
+//! The RSA accelerator: modular exponentiation and multiplication of up to 3072 bits, multiplication of up to 1536 bits.
+//! Numbers enter and leave through its memory, the interrupt leaves. It knows no key and no padding.
+//! (ESP32-C3 Technical Reference Manual, chapter "RSA Accelerator".)
+//!
+//! An operation takes no time, so CONSTANT_TIME makes no difference.
+
+use super::montgomery::{Modulus, multiply};
+use super::registers::Registers;
+use super::{Context, Peripheral};
+
+/// Words of each block of memory.
+const WORDS: usize = 96;
+const M_MEM: u32 = 0x000;
+const Z_MEM: u32 = 0x200;
+const Y_MEM: u32 = 0x400;
+const X_MEM: u32 = 0x600;
+const M_PRIME: u32 = 0x800;
+const MODE: u32 = 0x804;
+const QUERY_CLEAN: u32 = 0x808;
+const SET_START_MODEXP: u32 = 0x80C;
+const SET_START_MODMULT: u32 = 0x810;
+const SET_START_MULT: u32 = 0x814;
+const QUERY_IDLE: u32 = 0x818;
+const INT_CLR: u32 = 0x81C;
+const CONSTANT_TIME: u32 = 0x820;
+const SEARCH_ENABLE: u32 = 0x824;
+const SEARCH_POS: u32 = 0x828;
+const INT_ENA: u32 = 0x82C;
+const DATE: u32 = 0x830;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Rsa {
+    registers: Registers,
+    interrupt: bool,
+    /// The memory of the numbers has power.
+    memory: bool,
+}
+
+impl Rsa {
+    pub(crate) fn new(base: u32) -> Self {
+        Self {
+            registers: Registers::new(base, 0x834),
+            interrupt: false,
+            memory: false,
+        }
+    }
+
+    /// Switches the memory of the numbers on or off. It comes up cleared.
+    pub(crate) fn set_memory(&mut self, on: bool) {
+        if !std::mem::replace(&mut self.memory, on) && on {
+            for offset in (0..M_PRIME).step_by(4) {
+                self.registers.set(offset, 0);
+            }
+        }
+    }
+
+    /// Z = X^Y mod M.
+    fn exponentiate(&mut self) {
+        let length = self.length();
+        // With the search on, bits above the position are taken for zero.
+        let bits = if self.registers.get(SEARCH_ENABLE) & 1 != 0 {
+            (self.registers.get(SEARCH_POS) as usize & 0xFFF) + 1
+        } else {
+            32 * length
+        };
+        let (base, exponent) = (self.number(X_MEM, length), self.number(Y_MEM, length));
+        let result = self.with_modulus(length, |modulus| modulus.power(&base, &exponent, bits));
+        self.finish(&result);
+    }
+
+    /// Z = X * Y mod M.
+    fn multiply_modulo(&mut self) {
+        let length = self.length();
+        let (a, b) = (self.number(X_MEM, length), self.number(Y_MEM, length));
+        let result = self.with_modulus(length, |modulus| modulus.multiply(&a, &b));
+        self.finish(&result);
+    }
+
+    /// Z = X * Y: MODE has the length of the product, and Y lies in the upper half of Z's memory.
+    fn multiply(&mut self) {
+        let length = self.length() / 2;
+        let b = self.number(Z_MEM + 4 * length as u32, length);
+        let result = multiply(&self.number(X_MEM, length), &b);
+        self.finish(&result);
+    }
+
+    /// Words of the numbers.
+    fn length(&self) -> usize {
+        (self.registers.get(MODE) as usize + 1).min(WORDS)
+    }
+
+    /// The modulus, with R^2 where software puts it, in Z's memory.
+    fn with_modulus<T>(&self, length: usize, work: impl FnOnce(Modulus<'_>) -> T) -> T {
+        work(Modulus {
+            words: &self.number(M_MEM, length),
+            inverse: self.registers.get(M_PRIME),
+            r_squared: &self.number(Z_MEM, length),
+        })
+    }
+
+    fn number(&self, memory: u32, length: usize) -> Vec<u32> {
+        (0..length as u32).map(|n| self.registers.get(memory + 4 * n)).collect()
+    }
+
+    fn finish(&mut self, result: &[u32]) {
+        for (n, word) in result.iter().enumerate().take(WORDS) {
+            self.registers.set(Z_MEM + 4 * n as u32, *word);
+        }
+        self.interrupt = true;
+    }
+}
+
+/// Whether an offset lies in the memory of a number.
+fn is_number(offset: u32) -> bool {
+    offset < M_PRIME && offset % 0x200 < 4 * WORDS as u32
+}
+
+impl Peripheral for Rsa {
+    fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
+        match offset {
+            QUERY_CLEAN => u32::from(self.memory),
+            QUERY_IDLE => 1,
+            SET_START_MODEXP..=SET_START_MULT | INT_CLR => 0,
+            M_PRIME | MODE | CONSTANT_TIME..=DATE => self.registers.get(offset),
+            _ if is_number(offset) && self.memory => self.registers.get(offset),
+            _ if is_number(offset) => 0,
+            _ => context.unmodelled_read(&self.registers, offset),
+        }
+    }
+
+    fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
+        match offset {
+            SET_START_MODEXP if value & 1 != 0 => self.exponentiate(),
+            SET_START_MODMULT if value & 1 != 0 => self.multiply_modulo(),
+            SET_START_MULT if value & 1 != 0 => self.multiply(),
+            INT_CLR if value & 1 != 0 => self.interrupt = false,
+            SET_START_MODEXP..=SET_START_MULT | INT_CLR | QUERY_CLEAN | QUERY_IDLE => {}
+            MODE => self.registers.set(offset, value & 0x7F),
+            M_PRIME | CONSTANT_TIME..=DATE => self.registers.set(offset, value),
+            _ if is_number(offset) && self.memory => self.registers.set(offset, value),
+            _ if is_number(offset) => {}
+            _ => context.unmodelled_write(&mut self.registers, offset, value),
+        }
+    }
+
+    fn reset(&mut self, _now: u64) {
+        *self = Self {
+            memory: self.memory,
+            ..Self::new(self.registers.base())
+        };
+    }
+
+    fn interrupts(&self) -> u64 {
+        u64::from(self.interrupt && self.registers.get(INT_ENA) & 1 != 0)
+    }
+}
