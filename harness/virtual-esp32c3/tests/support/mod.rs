@@ -1,6 +1,9 @@
 //! What the board's tests share: an image for the flash, espflash at the tty, and a console that waits with a deadline.
 #![allow(dead_code, unreachable_pub, reason = "each test target uses a part of it")]
 
+pub mod loader;
+pub mod ota;
+
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
