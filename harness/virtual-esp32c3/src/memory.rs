@@ -286,13 +286,22 @@ impl Memory {
         self.stale.entries = self.flash_code;
     }
 
+    /// Reads `N` bytes from SRAM1 on the data bus, where compiled code reads most; `None` elsewhere.
+    #[inline(always)]
+    pub(crate) fn read_near<const N: usize>(&self, address: u32) -> Option<[u8; N]> {
+        let offset = address.wrapping_sub(SRAM_DATA) as usize;
+        if offset > SRAM1_SIZE as usize - N {
+            return None;
+        }
+        chunk(self.sram.as_slice(), offset + SRAM0_SIZE as usize)
+    }
+
     /// Reads `N` bytes from any memory, on either bus.
     #[inline(always)]
     pub(crate) fn read<const N: usize>(&self, address: u32) -> Option<[u8; N]> {
         // The two regions that compiled code reads most come first, in line.
-        let offset = address.wrapping_sub(SRAM_DATA) as usize;
-        if offset <= SRAM1_SIZE as usize - N {
-            return chunk(self.sram.as_slice(), offset + SRAM0_SIZE as usize);
+        if let Some(bytes) = self.read_near(address) {
+            return Some(bytes);
         }
         let offset = address.wrapping_sub(FLASH_DATA) as usize;
         if offset < FLASH_WINDOW as usize && offset % MMU_PAGE <= MMU_PAGE - N {
@@ -341,21 +350,30 @@ impl Memory {
         Some(bytes)
     }
 
+    /// Writes `N` bytes to SRAM1 on the data bus, unless they bear a mark.
+    #[inline(always)]
+    pub(crate) fn write_near<const N: usize>(&mut self, address: u32, bytes: [u8; N]) -> Stored {
+        let offset = address.wrapping_sub(SRAM_DATA) as usize;
+        if offset > SRAM1_SIZE as usize - N {
+            return Stored::Elsewhere;
+        }
+        let offset = offset + SRAM0_SIZE as usize;
+        if self.sram_marks[offset / GRANULE] {
+            return Stored::Marked;
+        }
+        if let Some(into) = self.sram[offset..].first_chunk_mut() {
+            *into = bytes;
+        }
+        Stored::Done
+    }
+
     /// Writes `N` bytes to RAM, on either bus, unless they bear a mark.
     #[inline(always)]
     pub(crate) fn write<const N: usize>(&mut self, address: u32, bytes: [u8; N]) -> Stored {
-        let offset = address.wrapping_sub(SRAM_DATA) as usize;
-        if offset <= SRAM1_SIZE as usize - N {
-            let offset = offset + SRAM0_SIZE as usize;
-            if self.sram_marks[offset / GRANULE] {
-                return Stored::Marked;
-            }
-            if let Some(into) = self.sram[offset..].first_chunk_mut() {
-                *into = bytes;
-            }
-            return Stored::Done;
+        match self.write_near(address, bytes) {
+            Stored::Elsewhere => self.write_elsewhere(address, bytes),
+            stored => stored,
         }
-        self.write_elsewhere(address, bytes)
     }
 
     #[inline(never)]

@@ -4,7 +4,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::decode::Op;
+use super::chain::{self, code_of};
+use super::decode::{Code, Op};
 use crate::memory::{FLASH_CODE, FLASH_WINDOW, MMU_PAGE, ROM, ROM_SIZE, RTC, RTC_SIZE, SRAM_CODE, SRAM_SIZE, Stale};
 
 /// Bytes of code in one page.
@@ -51,7 +52,7 @@ impl DecodedCode {
     #[cold]
     pub(super) fn keep(&mut self, pc: u32, op: Op) {
         if let Some(page) = index(pc).and_then(|index| self.pages.get_mut(index)) {
-            Arc::make_mut(page.get_or_insert_with(empty_page))[slot(pc)] = op;
+            put(page.get_or_insert_with(empty_page), slot(pc), op);
         }
     }
 
@@ -122,8 +123,31 @@ fn slot(pc: u32) -> usize {
 /// Empties a slot; what is empty already stays shared.
 fn forget(page: &mut Arc<Page>, slot: usize) {
     if page[slot] != Op::EMPTY {
-        Arc::make_mut(page)[slot] = Op::EMPTY;
+        put(page, slot, Op::EMPTY);
     }
+}
+
+/// Changes a slot, and with it how those before it are executed.
+fn put(page: &mut Arc<Page>, slot: usize, op: Op) {
+    let page = Arc::make_mut(page);
+    page[slot] = op;
+    for slot in slot.saturating_sub(2 * (chain::MOST - 1))..=slot {
+        page[slot].form = form(page, slot);
+    }
+}
+
+/// The form of the operation at a slot, given those that follow.
+fn form(page: &Page, mut slot: usize) -> u8 {
+    let mut codes = [Code::Empty; chain::MOST];
+    for code in &mut codes {
+        let Some(&op) = page.get(slot) else { break };
+        *code = code_of(op);
+        if *code == Code::Empty {
+            break;
+        }
+        slot += code.slots();
+    }
+    chain::form(&codes)
 }
 
 #[cold]

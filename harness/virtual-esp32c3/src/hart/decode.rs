@@ -11,7 +11,8 @@ pub(super) const SINK: u8 = 32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(8))]
 pub(super) struct Op {
-    pub(super) code: Code,
+    /// How it is executed: by itself, which is its [`Code`]'s number, or together with those that follow.
+    pub(super) form: u8,
     /// Destination; x0 has become [`SINK`].
     pub(super) rd: u8,
     pub(super) rs1: u8,
@@ -20,11 +21,24 @@ pub(super) struct Op {
     pub(super) imm: u32,
 }
 
-/// Operations. The suffix `S` marks those of 16 bits, which advance by one slot instead of two; they exist where the C
-/// extension has them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Code {
+macro_rules! codes {
+    ($($(#[$doc:meta])* $code:ident,)*) => {
+        /// Operations. The suffix `S` marks those of 16 bits, which advance by one slot instead of two; they exist where
+        /// the C extension has them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[repr(u8)]
+        pub(super) enum Code {
+            $($(#[$doc])* $code,)*
+        }
+
+        impl Code {
+            /// All of them, each at the index that is its number.
+            pub(super) const ALL: [Self; [$(Self::$code),*].len()] = [$(Self::$code),*];
+        }
+    };
+}
+
+codes! {
     /// Not decoded yet.
     Empty,
     /// `imm` is the instruction word.
@@ -102,9 +116,36 @@ pub(super) enum Code {
     Wfi,
 }
 
+impl Code {
+    /// Slots that an instruction takes: halves of 16 bits.
+    pub(super) fn slots(self) -> usize {
+        match self {
+            Self::LiS
+            | Self::AddiS
+            | Self::AndiS
+            | Self::SlliS
+            | Self::SrliS
+            | Self::SraiS
+            | Self::AddS
+            | Self::SubS
+            | Self::XorS
+            | Self::OrS
+            | Self::AndS
+            | Self::LwS
+            | Self::SwS
+            | Self::BeqS
+            | Self::BneS
+            | Self::JalS
+            | Self::JalrS
+            | Self::EbreakS => 1,
+            _ => 2,
+        }
+    }
+}
+
 impl Op {
     pub(super) const EMPTY: Self = Self {
-        code: Code::Empty,
+        form: Code::Empty as u8,
         rd: 0,
         rs1: 0,
         rs2: 0,
@@ -114,7 +155,7 @@ impl Op {
     fn new(code: Code, rd: u32, rs1: u32, rs2: u32, imm: u32) -> Self {
         let rd = if rd == 0 { SINK } else { rd as u8 };
         Self {
-            code,
+            form: code as u8,
             rd,
             rs1: rs1 as u8,
             rs2: rs2 as u8,

@@ -1,16 +1,29 @@
 //! The run loop: decoded operations enter, registers and memory change. One match arm an operation.
 
-use super::code::{PAGE, Page};
+use super::chain::{self, code_of};
+use super::code::PAGE;
 use super::csr::Privilege;
 use super::decode::{self, Code, Op};
+use super::plain;
+use super::step::BASE;
 use super::triggers::Action;
-use super::{Cause, Exit, Hart, Registers};
+use super::{Cause, Exit, Hart};
 use crate::bus::{AfterStore, Bus, Width};
-use crate::memory::{Memory, Stored};
+use crate::memory::Memory;
 
-/// Why the inner loop left a page. It carries nothing, to leave the host's registers to the loop.
-enum Leave {
-    /// The next instruction lies elsewhere, or the time is over.
+/// Where the inner loop is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cursor {
+    /// The next instruction's slot in the page; beyond its end, an instruction elsewhere.
+    pub(super) slot: u32,
+    /// Instructions until the deadline.
+    pub(super) left: u64,
+}
+
+/// Why the inner loop left a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// The next instruction lies elsewhere, or some time is over.
     Page,
     /// The instruction at the slot needs more than registers and unmarked memory. It has not been executed.
     Whole,
@@ -51,19 +64,20 @@ fn run_uninterrupted<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, 
         let Some(page) = hart.code.page(hart.pc) else {
             return trap(hart, Cause::InstructionAccessFault, hart.pc);
         };
-        let mut cursor = Cursor {
-            base,
+        hart.registers[BASE] = base;
+        let cursor = Cursor {
             slot: (hart.pc - base) / 2,
             left: until - hart.now,
         };
-        let leave = run_page(&mut cursor, page, &mut hart.registers, memory);
+        let run_page = if hart.plainly { plain::run } else { chain::run };
+        let (cursor, leave) = run_page(cursor, page, &mut hart.registers, memory);
         hart.pc = base.wrapping_add(cursor.slot << 1);
         hart.now = until - cursor.left;
         let Leave::Whole = leave else { continue };
         let Some(&op) = page.get(cursor.slot as usize) else {
             continue;
         };
-        if op.code == Code::Empty {
+        if code_of(op) == Code::Empty {
             match hart.csrs.code_hit(hart.pc) {
                 Some(Action::Debug) => return Some(Exit::Trigger),
                 Some(Action::Trap) => return take_breakpoint(hart),
@@ -83,165 +97,6 @@ fn run_uninterrupted<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, 
     }
 }
 
-/// Where the inner loop is.
-struct Cursor {
-    /// Address of the page.
-    base: u32,
-    /// The next instruction's slot in the page; beyond its end, an instruction elsewhere.
-    slot: u32,
-    /// Instructions until the deadline.
-    left: u64,
-}
-
-/// Executes from one page until control leaves it, or comes to an instruction that it cannot execute. The cursor then
-/// stands at the next instruction.
-#[inline(never)]
-fn run_page(cursor: &mut Cursor, page: &Page, x: &mut Registers, memory: &mut Memory) -> Leave {
-    let Cursor {
-        base,
-        mut slot,
-        mut left,
-    } = *cursor;
-    let leave = loop {
-        if left == 0 {
-            break Leave::Page;
-        }
-        let Some(&op) = page.get(slot as usize) else {
-            break Leave::Page;
-        };
-
-        macro_rules! rs1 {
-            () => {
-                x[op.rs1 as usize]
-            };
-        }
-        macro_rules! rs2 {
-            () => {
-                x[op.rs2 as usize]
-            };
-        }
-        // Each operation names its length in slots, so that the next slot does not wait for a load.
-        macro_rules! set {
-            ($length:literal, $value:expr) => {{
-                x[op.rd as usize] = $value;
-                slot += $length;
-            }};
-        }
-        macro_rules! branch {
-            ($length:literal, $taken:expr) => {
-                if $taken {
-                    slot = op.imm;
-                } else {
-                    slot += $length;
-                }
-            };
-        }
-        macro_rules! jump {
-            ($length:literal, $target:expr) => {{
-                let target: u32 = $target;
-                x[op.rd as usize] = base.wrapping_add((slot + $length) << 1);
-                slot = target;
-            }};
-        }
-        macro_rules! load {
-            ($length:literal, $from_bytes:expr) => {{
-                let Some(bytes) = memory.read(rs1!().wrapping_add(op.imm)) else {
-                    break Leave::Whole;
-                };
-                set!($length, $from_bytes(bytes));
-            }};
-        }
-        macro_rules! store {
-            ($length:literal, $to_bytes:expr) => {{
-                let stored = memory.write(rs1!().wrapping_add(op.imm), $to_bytes(rs2!()));
-                if stored != Stored::Done {
-                    break Leave::Whole;
-                }
-                slot += $length;
-            }};
-        }
-
-        match op.code {
-            Code::Li => set!(2, op.imm),
-            Code::LiS => set!(1, op.imm),
-            Code::Addi => set!(2, rs1!().wrapping_add(op.imm)),
-            Code::AddiS => set!(1, rs1!().wrapping_add(op.imm)),
-            Code::Slti => set!(2, u32::from((rs1!() as i32) < op.imm as i32)),
-            Code::Sltiu => set!(2, u32::from(rs1!() < op.imm)),
-            Code::Xori => set!(2, rs1!() ^ op.imm),
-            Code::Ori => set!(2, rs1!() | op.imm),
-            Code::Andi => set!(2, rs1!() & op.imm),
-            Code::AndiS => set!(1, rs1!() & op.imm),
-            Code::Slli => set!(2, rs1!().wrapping_shl(op.imm)),
-            Code::SlliS => set!(1, rs1!().wrapping_shl(op.imm)),
-            Code::Srli => set!(2, rs1!().wrapping_shr(op.imm)),
-            Code::SrliS => set!(1, rs1!().wrapping_shr(op.imm)),
-            Code::Srai => set!(2, (rs1!() as i32).wrapping_shr(op.imm) as u32),
-            Code::SraiS => set!(1, (rs1!() as i32).wrapping_shr(op.imm) as u32),
-            Code::Add => set!(2, rs1!().wrapping_add(rs2!())),
-            Code::AddS => set!(1, rs1!().wrapping_add(rs2!())),
-            Code::Sub => set!(2, rs1!().wrapping_sub(rs2!())),
-            Code::SubS => set!(1, rs1!().wrapping_sub(rs2!())),
-            Code::Sll => set!(2, rs1!().wrapping_shl(rs2!())),
-            Code::Slt => set!(2, u32::from((rs1!() as i32) < rs2!() as i32)),
-            Code::Sltu => set!(2, u32::from(rs1!() < rs2!())),
-            Code::Xor => set!(2, rs1!() ^ rs2!()),
-            Code::XorS => set!(1, rs1!() ^ rs2!()),
-            Code::Srl => set!(2, rs1!().wrapping_shr(rs2!())),
-            Code::Sra => set!(2, (rs1!() as i32).wrapping_shr(rs2!()) as u32),
-            Code::Or => set!(2, rs1!() | rs2!()),
-            Code::OrS => set!(1, rs1!() | rs2!()),
-            Code::And => set!(2, rs1!() & rs2!()),
-            Code::AndS => set!(1, rs1!() & rs2!()),
-            Code::Mul => set!(2, rs1!().wrapping_mul(rs2!())),
-            Code::Mulh => set!(2, high(i64::from(rs1!() as i32) * i64::from(rs2!() as i32))),
-            Code::Mulhsu => set!(2, high(i64::from(rs1!() as i32) * i64::from(rs2!()))),
-            Code::Mulhu => set!(2, ((u64::from(rs1!()) * u64::from(rs2!())) >> 32) as u32),
-            Code::Div => set!(2, divide(rs1!() as i32, rs2!() as i32)),
-            Code::Divu => set!(2, rs1!().checked_div(rs2!()).unwrap_or(u32::MAX)),
-            Code::Rem => set!(2, remainder(rs1!() as i32, rs2!() as i32)),
-            Code::Remu => set!(2, rs1!().checked_rem(rs2!()).unwrap_or(rs1!())),
-            Code::Lb => load!(2, |[byte]: [u8; 1]| byte as i8 as u32),
-            Code::Lh => load!(2, |half| i16::from_le_bytes(half) as u32),
-            Code::Lw => load!(2, u32::from_le_bytes),
-            Code::LwS => load!(1, u32::from_le_bytes),
-            Code::Lbu => load!(2, |[byte]: [u8; 1]| u32::from(byte)),
-            Code::Lhu => load!(2, |half| u32::from(u16::from_le_bytes(half))),
-            Code::Sb => store!(2, |value: u32| [value as u8]),
-            Code::Sh => store!(2, |value: u32| (value as u16).to_le_bytes()),
-            Code::Sw => store!(2, u32::to_le_bytes),
-            Code::SwS => store!(1, u32::to_le_bytes),
-            Code::Beq => branch!(2, rs1!() == rs2!()),
-            Code::BeqS => branch!(1, rs1!() == 0),
-            Code::Bne => branch!(2, rs1!() != rs2!()),
-            Code::BneS => branch!(1, rs1!() != 0),
-            Code::Blt => branch!(2, (rs1!() as i32) < rs2!() as i32),
-            Code::Bge => branch!(2, rs1!() as i32 >= rs2!() as i32),
-            Code::Bltu => branch!(2, rs1!() < rs2!()),
-            Code::Bgeu => branch!(2, rs1!() >= rs2!()),
-            Code::Jal => jump!(2, op.imm),
-            Code::JalS => jump!(1, op.imm),
-            Code::Jalr => jump!(2, rs1!().wrapping_add(op.imm).wrapping_sub(base) >> 1),
-            Code::JalrS => jump!(1, rs1!().wrapping_sub(base) >> 1),
-            Code::Fence => slot += 2,
-            Code::Empty
-            | Code::Illegal
-            | Code::Csr
-            | Code::Ecall
-            | Code::Ebreak
-            | Code::EbreakS
-            | Code::Mret
-            | Code::Wfi => {
-                break Leave::Whole;
-            }
-        }
-        left -= 1;
-    };
-    cursor.slot = slot;
-    cursor.left = left;
-    leave
-}
-
 #[cold]
 fn decode_at(memory: &mut Memory, pc: u32, page: u32) -> Result<Op, u32> {
     let low = memory.fetch(pc).ok_or(pc)?;
@@ -254,24 +109,6 @@ fn decode_at(memory: &mut Memory, pc: u32, page: u32) -> Result<Op, u32> {
     };
     memory.mark_code(pc);
     Ok(op)
-}
-
-fn high(product: i64) -> u32 {
-    (product >> 32) as u32
-}
-
-fn divide(dividend: i32, divisor: i32) -> u32 {
-    if divisor == 0 {
-        return u32::MAX;
-    }
-    dividend.wrapping_div(divisor) as u32
-}
-
-fn remainder(dividend: i32, divisor: i32) -> u32 {
-    if divisor == 0 {
-        return dividend as u32;
-    }
-    dividend.wrapping_rem(divisor) as u32
 }
 
 /// Takes an exception at the hart's pc. The attempt takes a cycle, so that a loop of exceptions still ends at the deadline.
@@ -308,7 +145,7 @@ fn execute_whole<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, op: 
         None => After::Look,
     };
     let address = hart.registers[usize::from(op.rs1)].wrapping_add(op.imm);
-    match op.code {
+    match code_of(op) {
         Code::Lb | Code::Lh | Code::Lw | Code::LwS | Code::Lbu | Code::Lhu => {
             match device_load(hart, memory, bus, op, address) {
                 Some(after) => after,
@@ -346,25 +183,25 @@ fn execute_whole<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, op: 
 
 /// Loads from a register of the chip; `None` is an access fault.
 fn device_load<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, op: Op, address: u32) -> Option<After> {
-    let width = width(op.code);
+    let width = width(code_of(op));
     if !address.is_multiple_of(width.bytes()) {
         return None;
     }
     let value = bus.load(memory, hart.now, address, width).ok()?;
-    hart.registers[usize::from(op.rd)] = match op.code {
+    hart.registers[usize::from(op.rd)] = match code_of(op) {
         Code::Lb => value as i8 as u32,
         Code::Lbu => value & 0xFF,
         Code::Lh => value as i16 as u32,
         Code::Lhu => value & 0xFFFF,
         _ => value,
     };
-    retire(hart, op.code);
+    retire(hart, code_of(op));
     Some(if memory.has_stale() { After::Look } else { After::Next })
 }
 
 /// Stores to a register of the chip or to marked memory.
 fn slow_store<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, op: Op, address: u32) -> Result<After, Cause> {
-    let width = width(op.code);
+    let width = width(code_of(op));
     let value = hart.registers[usize::from(op.rs2)];
     let size = width.bytes();
     match hart.csrs.store_hit(address, size) {
@@ -376,7 +213,7 @@ fn slow_store<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, op: Op,
         if !memory.write_marked(address, &value.to_le_bytes()[..size as usize]) {
             return Err(Cause::Breakpoint);
         }
-        retire(hart, op.code);
+        retire(hart, code_of(op));
         return Ok(After::Look);
     }
     if !address.is_multiple_of(width.bytes()) {
@@ -390,7 +227,7 @@ fn slow_store<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, op: Op,
     let after = bus
         .store(memory, hart.now, address, width, value)
         .map_err(|_| Cause::StoreAccessFault)?;
-    retire(hart, op.code);
+    retire(hart, code_of(op));
     Ok(match after {
         AfterStore::Yield => After::Exit(Exit::Yield),
         AfterStore::Continue if memory.has_stale() => After::Look,

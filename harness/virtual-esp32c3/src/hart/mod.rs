@@ -11,12 +11,15 @@
 //! instructions under a breakpoint stay undecoded, watched bytes bear marks, and while loads are watched the hart takes a
 //! slow path (`load_watch`).
 
+mod chain;
 mod code;
 mod csr;
 mod debug_mode;
 mod decode;
 mod execute;
 mod load_watch;
+mod plain;
+mod step;
 mod triggers;
 
 use crate::bus::Bus;
@@ -38,6 +41,7 @@ pub struct Hart {
     now: u64,
     asleep: bool,
     stop_at_ebreak: bool,
+    plainly: bool,
     reset_vector: u32,
     code: DecodedCode,
 }
@@ -101,6 +105,7 @@ impl Hart {
             now: 0,
             asleep: false,
             stop_at_ebreak: false,
+            plainly: false,
             reset_vector,
             code: DecodedCode::new(),
         }
@@ -145,6 +150,12 @@ impl Hart {
     /// Whether `ebreak` stops [`Hart::run`] with [`Exit::Breakpoint`], as with a debugger attached, or traps to the program.
     pub fn stop_at_ebreak(&mut self, stop: bool) {
         self.stop_at_ebreak = stop;
+    }
+
+    /// Whether [`Hart::run`] executes one instruction after the other in the plainest way, or as fast as it can. What
+    /// happens is the same; the plain way is there to be compared with.
+    pub fn run_plainly(&mut self, plainly: bool) {
+        self.plainly = plainly;
     }
 
     /// Address of the next instruction.

@@ -1,0 +1,24 @@
+//! The plain interpreter: one instruction after the other, and nothing clever. It is what `chain` is measured against.
+
+use super::Registers;
+use super::chain::code_of;
+use super::code::Page;
+use super::execute::{Cursor, Leave};
+use super::step::step;
+use crate::memory::Memory;
+
+/// Executes from one page until control leaves it, the time is over, or there comes what it cannot execute.
+#[inline(never)]
+pub(super) fn run(mut cursor: Cursor, page: &Page, x: &mut Registers, memory: &mut Memory) -> (Cursor, Leave) {
+    while cursor.left > 0 {
+        let Some(&op) = page.get(cursor.slot as usize) else {
+            break;
+        };
+        let Some(next) = step::<false>(code_of(op), op, cursor.slot, x, memory) else {
+            return (cursor, Leave::Whole);
+        };
+        cursor.slot = next;
+        cursor.left -= 1;
+    }
+    (cursor, Leave::Page)
+}
