@@ -1,4 +1,5 @@
 //! Runs the program `crypto.bin` on a bare hart: input bytes enter; output bytes and the instruction count leave.
+#![allow(dead_code, reason = "each target uses its part")]
 
 use std::sync::Arc;
 
@@ -37,24 +38,58 @@ impl Machine {
         Self { hart, memory }
     }
 
+    /// A machine about to execute a function; it runs plainly or fast.
+    pub(crate) fn at(function: Function, input: &[u8], plainly: bool) -> Self {
+        let mut machine = Self::new();
+        machine.hart.run_plainly(plainly);
+        machine.prepare(function, input);
+        machine
+    }
+
     /// Calls a function of the program; what it returns, and how many instructions it took.
     pub(crate) fn call(&mut self, function: Function, input: &[u8]) -> (Vec<u8>, u64) {
+        self.prepare(function, input);
+        let start = self.hart.now();
+        let exit = self.run(start + LIMIT);
+        assert!(
+            matches!(exit, Exit::Breakpoint(_)),
+            "{exit:?} at {:#010x}",
+            self.hart.pc()
+        );
+        (self.output(), self.hart.now() - start)
+    }
+
+    fn prepare(&mut self, function: Function, input: &[u8]) {
         assert!(self.memory.write_bytes(INPUT, input), "the input fits");
         self.hart.reset();
         self.hart.set_register(10, function as u32);
         self.hart.set_register(11, INPUT);
         self.hart.set_register(12, input.len() as u32);
         self.hart.set_register(13, OUTPUT);
-        let start = self.hart.now();
-        let exit = self.hart.run(&mut self.memory, &mut NoPeripherals, start + LIMIT);
-        assert!(
-            matches!(exit, Exit::Breakpoint(_)),
-            "{exit:?} at {:#010x}",
-            self.hart.pc()
-        );
+    }
+
+    /// Executes until the clock stands at `until`, or the function returns.
+    pub(crate) fn run(&mut self, until: u64) -> Exit {
+        self.hart.run(&mut self.memory, &mut NoPeripherals, until)
+    }
+
+    /// Cycles since power-on.
+    pub(crate) fn now(&self) -> u64 {
+        self.hart.now()
+    }
+
+    /// Time, pc, x1 to x31.
+    pub(crate) fn state(&self) -> Vec<u64> {
+        let registers = (1..=31).map(|number| u64::from(self.hart.register(number)));
+        let state = [self.hart.now(), u64::from(self.hart.pc())];
+        state.into_iter().chain(registers).collect()
+    }
+
+    /// What the function has returned.
+    pub(crate) fn output(&self) -> Vec<u8> {
         let mut output = vec![0; self.hart.register(10) as usize];
         assert!(self.memory.read_bytes(OUTPUT, &mut output), "the output is in RAM");
-        (output, self.hart.now() - start)
+        output
     }
 }
 

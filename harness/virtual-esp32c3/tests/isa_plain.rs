@@ -1,0 +1,199 @@
+//! The fast interpreter does what the plain one does: programs run on both, stopped at the same random times, and registers
+//! and memory are the same each time.
+
+#[path = "../benches/programs/mod.rs"]
+mod programs;
+#[path = "differential/random.rs"]
+mod random;
+
+mod isa_support;
+
+use isa_support::{CODE, DATA, Machine, RAISE, REGISTER, YIELDING};
+use programs::Function;
+use random::Random;
+use virtual_esp32c3::hart::Exit;
+use virtual_esp32c3::memory::SRAM_CODE;
+
+/// Halves of code in a random program.
+const CODE_HALVES: usize = 6000;
+
+#[test]
+fn compiled_programs_run_the_same_from_stop_to_stop() {
+    for (function, size) in [(Function::P256, 32), (Function::Sha256, 0x4000)] {
+        let mut random = Random(size as u64);
+        let input = vec![0x5A; size];
+        let [mut plain, mut fast] = [true, false].map(|plainly| programs::Machine::at(function, &input, plainly));
+        loop {
+            let until = fast.now() + 1 + deadline(&mut random) * 16;
+            let exits = [plain.run(until), fast.run(until)];
+            assert_eq!(exits[0], exits[1]);
+            assert_eq!(plain.state(), fast.state(), "{function:?}: time, pc, x1 to x31");
+            if let Exit::Breakpoint(_) = exits[0] {
+                break;
+            }
+        }
+        assert!(fast.now() > 1_000_000);
+        assert_eq!(plain.output(), fast.output());
+    }
+}
+
+#[test]
+fn random_programs_run_the_same_from_stop_to_stop() {
+    for seed in 1..=40 {
+        let mut random = Random(seed);
+        let mut fast = machine(&mut random);
+        let mut plain = fast.clone();
+        plain.hart.run_plainly(true);
+        let mut traps = 0;
+        let mut longest = 0;
+        while fast.hart.now() < 60_000 {
+            let before = fast.hart.now();
+            let until = before + 1 + deadline(&mut random);
+            let exits = [&mut plain, &mut fast].map(|machine| {
+                let exit = machine.hart.run(&mut machine.memory, &mut machine.bus, until);
+                // What was raised is served once.
+                machine.bus.line = machine.bus.line.filter(|_| exit == Exit::Yield);
+                exit
+            });
+            assert_eq!(exits[0], exits[1], "seed {seed}, from {before} to {until}");
+            assert_eq!(state(&plain), state(&fast), "seed {seed}, from {before} to {until}");
+            assert!(fast.hart.now() <= until, "seed {seed}: {until} is overshot");
+            longest = longest.max(fast.hart.now() - before);
+            if fast.hart.pc() == isa_support::VECTOR || exits[0] != Exit::Deadline || random.below(40) == 0 {
+                traps += 1;
+                let at = CODE + 2 * random.below(CODE_HALVES) as u32;
+                let values: Vec<u32> = (0..31).map(|_| value(&mut random)).collect();
+                for machine in [&mut plain, &mut fast] {
+                    machine.hart.set_pc(at);
+                    set_registers(machine, &values);
+                }
+            }
+            // A debugger, or a DMA engine, changes code under way.
+            if random.below(20) == 0 {
+                let at = CODE + 2 * random.below(CODE_HALVES) as u32;
+                let halves = instruction(&mut random);
+                for machine in [&mut plain, &mut fast] {
+                    assert!(machine.memory.write_bytes(at, &halves));
+                }
+            }
+        }
+        assert!(sram(&plain) == sram(&fast), "seed {seed}: memory differs");
+        assert!(
+            traps > 20 && longest > 100,
+            "seed {seed}: {traps} traps, {longest} in a row"
+        );
+    }
+}
+
+/// How far to the next stop: most often a few instructions, sometimes more than are chained.
+fn deadline(random: &mut Random) -> u64 {
+    let most = [3, 30, 300, 6000][random.below(4)];
+    random.below(most) as u64
+}
+
+/// A machine with random code and data.
+fn machine(random: &mut Random) -> Machine {
+    let mut machine = Machine::new(&[]);
+    let mut code = Vec::new();
+    while code.len() < 2 * CODE_HALVES {
+        code.extend(instruction(random));
+    }
+    assert!(machine.memory.write_bytes(CODE, &code));
+    let flash: Vec<u8> = (0..0x4_0000).map(|_| random.next() as u8).collect();
+    machine
+        .memory
+        .flash_modify(0..flash.len(), |bytes| bytes.copy_from_slice(&flash));
+    machine.memory.map(0, Some(1));
+    // The trap vector leads back to itself, where the test sees it.
+    machine.put(isa_support::VECTOR, &[0x0000_006F; 32]);
+    machine.hart.set_pc(CODE);
+    let values: Vec<u32> = (0..31).map(|_| value(random)).collect();
+    set_registers(&mut machine, &values);
+    machine
+}
+
+fn set_registers(machine: &mut Machine, values: &[u32]) {
+    for (number, &value) in (1..).zip(values) {
+        machine.hart.set_register(number, value);
+    }
+}
+
+/// A number: mostly an address of something that answers, with room on either side; seldom anything.
+fn value(random: &mut Random) -> u32 {
+    let any = random.next() as u32;
+    match random.below(16) {
+        0 => any,
+        // Registers whose stores yield, raise an interrupt, or do nothing of note.
+        1 => [REGISTER, YIELDING, RAISE][random.below(3)],
+        // Flash, RTC fast RAM, the code itself, and the end of RAM.
+        2 => 0x3C00_0400 + any % 0x800,
+        3 => 0x5000_0400 + any % 0x800,
+        4 => CODE - 0x10_0000 - 0x60_0000 + any % (2 * CODE_HALVES as u32),
+        5 => CODE + any % (2 * CODE_HALVES as u32),
+        6 => 0x3FCD_FFE0 + any % 0x20,
+        7 => any % 64,
+        _ => DATA + 0x8000 + any % 0x1000 & !3,
+    }
+}
+
+/// An instruction, little-endian: mostly one of those that compiled code strings together.
+fn instruction(random: &mut Random) -> Vec<u8> {
+    let any = random.next() as u32;
+    // Base registers tend to stay addresses: what is computed goes to x8 to x15, addresses are in x16 to x31.
+    let rd = 8 + random.below(8) as u32;
+    let near = |shift: u32| (any >> shift & 7) << if shift == 13 { 7 } else { 2 };
+    let base = 16 + (any >> 20 & 15);
+    let (rs1, rs2) = (8 + (any >> 4 & 7), 8 + (any >> 24 & 7));
+    let r = |funct7: u32, funct3: u32| funct7 << 25 | rs2 << 20 | rs1 << 15 | funct3 << 12 | rd << 7 | 0x33;
+    let i = |funct3: u32, imm: u32| imm << 20 | rs1 << 15 | funct3 << 12 | rd << 7 | 0x13;
+    let offset = any >> 9 & 0x7C;
+    let ca = |bits: u32| 0x8C01 | bits << 5 | near(13) | near(16);
+    let word = match random.below(34) {
+        0..=3 => 0x9002 | rd << 7 | rs2 << 2,                          // c.add
+        4..=6 => r(0, 3),                                              // sltu
+        7 | 8 => offset << 20 | base << 15 | 2 << 12 | rd << 7 | 0x03, // lw
+        9 | 10 => (offset >> 5) << 25 | rs2 << 20 | base << 15 | 2 << 12 | (offset & 31) << 7 | 0x23, // sw
+        11 => 0x4002 | rd << 7 | (any >> 4 & 7) << 4,                  // c.lwsp
+        12 => 0xC002 | rs2 << 2 | (any >> 9 & 15) << 9,                // c.swsp
+        13 => r(1, 3),                                                 // mulhu
+        14 => r(1, 0),                                                 // mul
+        15 => r(0x20, 0),                                              // sub
+        16 => r(0, 0),                                                 // add
+        17 => i(5, any >> 27),                                         // srli
+        18 => i(1, any >> 27),                                         // slli
+        19 => r(0, 6),                                                 // or
+        20 => r(0, 4),                                                 // xor
+        21 => r(0, 7),                                                 // and
+        22 => i([0, 4, 7, 6, 2, 3][random.below(6)], any >> 20),       // addi, xori, ...
+        23 => ca(random.below(4) as u32),                              // c.sub, xor, or, and
+        24 => 0x0002 | rd << 7 | (any >> 27) << 2,                     // c.slli
+        25 => 0x8001 | (any >> 1 & 1) << 10 | near(13) | (any >> 27) << 2, // c.srli, c.srai
+        26 => 0x0001 | rd << 7 | (any >> 27) << 2,                     // c.addi
+        27 => 0x4001 | rd << 7 | (any >> 27) << 2,                     // c.li
+        28 => offset << 20 | base << 15 | 4 << 12 | rd << 7 | 0x03,    // lbu
+        29 => rs2 << 20 | base << 15 | (any >> 5 & 1) << 12 | 0x23,    // sb, sh
+        30 => rs2 << 20 | rs1 << 15 | [0, 1, 4, 5, 6, 7][random.below(6)] << 12 | 16 << 7 | 0x63, // branch by 16
+        31 => 0xC001 | (any & 1) << 13 | near(13) | 0x18,              // c.beqz, c.bnez by 6
+        32 => [0x0080_006F, 0xFC1F_F06F, 0x0000_0017 | rd << 7][random.below(3)], // jal by 8 or -64, auipc
+        _ => any,
+    };
+    let length = if word & 3 == 3 { 4 } else { 2 };
+    word.to_le_bytes()[..length].to_vec()
+}
+
+fn state(machine: &Machine) -> Vec<u64> {
+    let hart = &machine.hart;
+    let csrs = [0x300, 0x341, 0x342, 0x343].map(|csr| u64::from(hart.csr(csr).expect("the hart has it")));
+    let registers = (1..=31).map(|number| u64::from(hart.register(number)));
+    [hart.now(), u64::from(hart.pc())]
+        .into_iter()
+        .chain(csrs)
+        .chain(registers)
+        .collect()
+}
+
+fn sram(machine: &Machine) -> Vec<u8> {
+    let mut bytes = vec![0; 0x6_4000];
+    assert!(machine.memory.read_bytes(SRAM_CODE, &mut bytes));
+    bytes
+}
