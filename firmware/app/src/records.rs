@@ -3,7 +3,7 @@
 //! embedded-tls 0.19.0 takes an unencrypted alert or handshake message where only encrypted ones may come (an attacker
 //! could close the connection "cleanly" in the middle of a reply), and sends its own alerts with a wrong record type. So
 //! [`Records`] checks each record's header on its way in, and the ServerHello, which is not encrypted, as a whole; and it
-//! repairs those alerts on their way out. What is encrypted is checked in [`plaintext`](crate::plaintext). What enters:
+//! repairs those alerts on their way out. What is encrypted is checked in [`plaintext`]. What enters:
 //! bytes. What leaves: the same bytes, or a [`RecordFault`]. It knows no certificate.
 
 use alloc::vec::Vec;
