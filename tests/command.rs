@@ -65,7 +65,7 @@ fn machines_get_one_object_a_line_and_a_summary() {
         .expect("an outcome");
     assert_eq!(finished["verdict"], "passed");
     assert!(
-        finished["device"]
+        finished["runs"][0]["device"]
             .as_array()
             .unwrap()
             .iter()

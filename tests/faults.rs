@@ -199,7 +199,7 @@ impl Rig {
         let image = Image::load(&support::firmware()).unwrap();
         bench.prepare(&image, &mut Quiet).unwrap();
         let route = Route {
-            host: "api.github.com".into(),
+            hosts: vec!["api.github.com".into()],
             port: 443,
             server,
             settled,

@@ -27,6 +27,17 @@ fn every_scenario_has_a_snapshot_and_every_snapshot_a_scenario() {
     assert_eq!(scenarios, snapshots);
 }
 
+/// The catalogue is browsed before anything is built.
+#[test]
+fn the_page_of_the_catalogue_is_current() {
+    let page = scenario::index(&scenario::load_all(&support::fixtures()).unwrap());
+    let kept = fs::read_to_string(support::fixtures().join("scenarios/README.md")).unwrap_or_default();
+    assert!(
+        kept == page,
+        "write it anew: cargo run -- list --markdown > fixtures/scenarios/README.md"
+    );
+}
+
 /// The image in the tree is what the sources build, or a fresh machine would test something else.
 #[test]
 fn the_images_in_the_tree_are_built_from_the_sources_in_the_tree() {

@@ -4,7 +4,6 @@
 //! for each scenario. Whatever happens, an outcome holds what both sides had said so far, and a failure leaves a bundle
 //! of files.
 
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,12 +16,11 @@ use crate::board::flash::{FlashProgress, FlashReport};
 use crate::board::{Bench, Board, BoardError, BootMode, LinkSettings, RecordedFile, Route};
 use crate::bundle;
 use crate::deadline::Deadline;
-use crate::device::{Answer, Device, DeviceError, Said};
+use crate::device::{Answer, Device, DeviceError, Fields, Said};
 use crate::image::Image;
-use crate::scenario::{Expectation, Scenario};
-use crate::service::{Running, ServiceLog};
-use crate::traffic::Settled;
-use crate::transcript::{DeviceLine, Redactor, Transcript, without_tag};
+use crate::scenario::{DEFAULT_HOST, DeviceSettings, Expectation, Run, Scenario};
+use crate::service::Running;
+use crate::transcript::{DeviceLine, Lanes, Redactor, Transcript, without_tag};
 use crate::verdict::{self, Blame, DeviceEvidence, Evidence, Failure, ServerEvidence, Verdict};
 
 /// The port that the device connects to: the scenario's server stands behind it, wherever it really listens.
@@ -92,7 +90,7 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// What both sides said.
     pub transcript: Transcript,
-    /// What the server saw, in numbers.
+    /// What the server saw in all the scenario's runs, in numbers.
     pub server: ServerEvidence,
     /// How long it took.
     pub took: Duration,
@@ -180,13 +178,15 @@ impl Runner<'_> {
             runner: self,
             scenario,
             transcript: Transcript::default(),
-            evidence: DeviceEvidence::default(),
             server: ServerEvidence::default(),
             files: Vec::new(),
             remarks: Vec::new(),
             skipped: Duration::ZERO,
         };
-        let mut verdict = sitting.run().unwrap_or_else(Verdict::Failed);
+        let mut verdict = match sitting.run() {
+            Ok(()) => Verdict::Passed,
+            Err(failure) => Verdict::Failed(failure),
+        };
         if let Verdict::Failed(failure) = &mut verdict {
             failure.findings.append(&mut sitting.remarks);
         }
@@ -221,7 +221,6 @@ struct Sitting<'a> {
     runner: &'a Runner<'a>,
     scenario: &'a Scenario,
     transcript: Transcript,
-    evidence: DeviceEvidence,
     server: ServerEvidence,
     files: Vec<RecordedFile>,
     /// What the board's network or hardware did not allow: it may explain a failure.
@@ -230,40 +229,28 @@ struct Sitting<'a> {
 }
 
 impl Sitting<'_> {
-    fn run(&mut self) -> Result<Verdict, Failure> {
-        let service = Running::start(&self.scenario.service).map_err(|error| rig(error.to_string()))?;
-        let driven = self.drive(service.address(), service.settled());
-        // The server's side is evidence too when the device's side broke down: it is closed and read in any case.
-        let closed = Deadline::after("the server's last connection to close", self.runner.limits.close);
-        let log = service.finish(&closed);
-        self.files.extend(log.files());
-        self.transcript.server = log.lines();
-        self.server = log.evidence();
-        driven?;
-        self.judge(&log)
+    fn run(&mut self) -> Result<(), Failure> {
+        let first = self.scenario.runs.first();
+        let first = first.ok_or_else(|| rig("the scenario has no run".to_owned()))?;
+        let mut service = Running::start(&first.service).map_err(|error| rig(error.to_string()))?;
+        let result = self.with_board(&mut service);
+        self.files.extend(service.finish());
+        result
     }
 
-    fn judge(&self, log: &ServiceLog) -> Result<Verdict, Failure> {
-        if let Some(problem) = log.problem() {
-            return Err(Failure {
-                blame: Blame::Hang,
-                findings: vec![problem],
-            });
-        }
-        let evidence = Evidence {
-            device: self.evidence.clone(),
-            server: self.server,
-        };
-        Ok(verdict::judge(&self.scenario.expect, &evidence))
-    }
-
-    /// The device's side, from power-on to the result line.
-    fn drive(&mut self, server: SocketAddr, settled: Settled) -> Result<(), Failure> {
+    /// All that is done with one board, from power-on.
+    fn with_board(&mut self, service: &mut Running) -> Result<(), Failure> {
+        let hosts = self.scenario.runs.iter().map(|run| run.device.host.as_str());
+        // In DNS the root's dot is always there, written or not.
+        let mut hosts: Vec<String> = hosts.map(|host| host.trim_end_matches('.').to_owned()).collect();
+        hosts.push(DEFAULT_HOST.to_owned());
+        hosts.sort();
+        hosts.dedup();
         let route = Route {
-            host: self.scenario.device.host.clone(),
+            hosts,
             port: HTTPS,
-            server,
-            settled,
+            server: service.address(),
+            settled: service.settled(),
         };
         let Board {
             console,
@@ -277,10 +264,12 @@ impl Sitting<'_> {
             .board(&route)
             .map_err(|error| rig(error.to_string()))?;
         let mut device = Device::new(console);
+        self.transcript.runs.push(Lanes::default());
         let result = reset
             .reset(BootMode::Flash)
             .map_err(|error| rig(error.to_string()))
-            .and_then(|()| self.talk(&mut device, &link, &patience));
+            .and_then(|()| self.boot(&mut device, &link))
+            .and_then(|()| self.all_runs(&mut device, service, &link, &patience));
         if let Err(Failure {
             blame: Blame::Crash, ..
         }) = result
@@ -312,7 +301,9 @@ impl Sitting<'_> {
         result
     }
 
-    fn talk(&mut self, device: &mut Device, link: &LinkSettings, patience: &AtomicBool) -> Result<(), Failure> {
+    /// Waits for the firmware, makes sure that it is the right one, and tells it the facts of the bench: they differ from bench to bench
+    /// and stay out of the transcript.
+    fn boot(&mut self, device: &mut Device, link: &LinkSettings) -> Result<(), Failure> {
         let limits = self.runner.limits;
         let observer = self.runner.observer;
         let scenario = self.scenario;
@@ -328,89 +319,142 @@ impl Sitting<'_> {
                 self.runner.image.path().display()
             )));
         }
-
-        // Facts of the bench: they differ from bench to bench and stay out of the transcript.
-        let mut bench_settings = vec![format!("set network {}", link.network)];
-        bench_settings.extend(link.connect_to.map(|address| format!("set connect-to {address}")));
-        for setting in bench_settings {
+        let mut settings = vec![format!("set network {}", link.network)];
+        settings.extend(link.connect_to.map(|address| format!("set connect-to {address}")));
+        for setting in settings {
             let deadline = Deadline::after("the answer to a setting of the bench", limits.setting);
-            match device
-                .command(&setting, &deadline, |_| {})
-                .map_err(|error| blamed(&error))?
-            {
-                Answer::Ok(_) => {}
-                Answer::Error(fields) => {
-                    return Err(rig(format!(
-                        "the firmware refused `{setting}`: {}",
-                        fields.get("detail").unwrap_or("no detail")
-                    )));
-                }
+            let answer = device.command(&setting, &deadline, |_| {});
+            if let Answer::Error(fields) = answer.map_err(|error| blamed(&error))? {
+                return Err(rig(refused(&setting, &fields)));
             }
         }
+        Ok(())
+    }
 
-        let mut redactor = Redactor::default().with(&link.network, "[NETWORK]");
-        let settings = &scenario.device;
-        let on_mismatch = match settings.on_mismatch {
-            crate::scenario::OnMismatch::Abort => "abort",
-            crate::scenario::OnMismatch::Continue => "continue",
+    /// The scenario's runs, and, where the last was not to be accepted, the proof that the device is none the worse for it.
+    fn all_runs(
+        &mut self,
+        device: &mut Device,
+        service: &mut Running,
+        link: &LinkSettings,
+        patience: &AtomicBool,
+    ) -> Result<(), Failure> {
+        let scenario = self.scenario;
+        let mut bench = RunBench {
+            device,
+            redactor: Redactor::default().with(&link.network, "[NETWORK]"),
+            patience,
+            has: None,
         };
-        let rule = match settings.rule {
-            crate::scenario::Rule::Original => "original",
-            crate::scenario::Rule::Robust => "robust",
-        };
-        for setting in [
-            format!("set host {}", settings.host),
-            format!("set path {}", settings.path),
-            format!("set on-mismatch {on_mismatch}"),
-            format!("set rule {rule}"),
-            format!("set pin {}", settings.pin),
-        ] {
-            let deadline = Deadline::after("the answer to a setting", limits.setting);
-            if let Answer::Error(fields) = self.command(device, &mut redactor, &setting, &deadline)? {
-                if setting.starts_with("set pin ") && matches!(scenario.expect, Expectation::PinRejected { .. }) {
-                    self.evidence.pin_rejected = Some(fields);
-                    return Ok(());
+        for (index, run) in scenario.runs.iter().enumerate() {
+            if index > 0 {
+                service.change(&run.service).map_err(|error| rig(error.to_string()))?;
+                self.transcript.runs.push(Lanes::default());
+            }
+            self.one_run(run, &mut bench, service).map_err(|mut failure| {
+                if scenario.runs.len() > 1 {
+                    for finding in &mut failure.findings {
+                        *finding = format!("run {}: {finding}", index + 1);
+                    }
                 }
-                return Err(Failure {
-                    blame: Blame::Assertion,
-                    findings: vec![format!(
-                        "the firmware refused `{setting}`: {}",
-                        fields.get("detail").unwrap_or("no detail")
-                    )],
-                });
+                failure
+            })?;
+        }
+        let accepted = |run: &Run| matches!(run.expect, Expectation::Accepted { .. });
+        if scenario.runs.last().is_some_and(accepted) {
+            return Ok(());
+        }
+        let honest = Run::honest();
+        service
+            .change(&honest.service)
+            .map_err(|error| rig(error.to_string()))?;
+        self.transcript.runs.push(Lanes::default());
+        self.one_run(&honest, &mut bench, service).map_err(|mut failure| {
+            for finding in &mut failure.findings {
+                *finding = format!("afterwards, with an honest server: {finding}");
+            }
+            failure
+        })?;
+        // Its lanes are those of `pin/matches`: only that it went well is worth a line.
+        self.transcript.runs.pop();
+        self.transcript.afterwards = Some("the same device accepts an honest server".to_owned());
+        Ok(())
+    }
+
+    /// One run, and what both sides say of it.
+    fn one_run(&mut self, run: &Run, bench: &mut RunBench<'_>, service: &mut Running) -> Result<(), Failure> {
+        let driven = self.drive(run, bench);
+        // The server's side is evidence too when the device's side broke down.
+        let closed = Deadline::after("the server's last connection to close", self.runner.limits.close);
+        let seen = service.seen(&closed);
+        self.server += seen.evidence;
+        let lanes = self.transcript.runs.last_mut().expect("the run has begun");
+        lanes.server = seen.lines;
+        let said = lanes.said().map(str::to_owned).collect();
+        let answered = driven?;
+        if let Some(problem) = seen.problem {
+            return Err(Failure {
+                blame: Blame::Hang,
+                findings: vec![problem],
+            });
+        }
+        let mut device = DeviceEvidence {
+            said,
+            ..DeviceEvidence::default()
+        };
+        match answered {
+            Answered::Result(fields) => device.result = Some(fields),
+            Answered::PinRejected(fields) => device.pin_rejected = Some(fields),
+        }
+        let evidence = Evidence {
+            device,
+            server: seen.evidence,
+        };
+        match verdict::judge(&run.expect, &evidence) {
+            Verdict::Passed => Ok(()),
+            Verdict::Failed(failure) => Err(failure),
+        }
+    }
+
+    /// The device's side of one run: settings, then `run`.
+    fn drive(&mut self, run: &Run, bench: &mut RunBench<'_>) -> Result<Answered, Failure> {
+        let limits = self.runner.limits;
+        let settings = match &bench.has {
+            Some(has) => run.device.commands_after(has),
+            None => run.device.commands(),
+        };
+        for setting in settings {
+            let deadline = Deadline::after("the answer to a setting", limits.setting);
+            if let Answer::Error(fields) = self.command(bench, &setting, &deadline)? {
+                if setting.starts_with("set pin ") && matches!(run.expect, Expectation::PinRejected { .. }) {
+                    // What the pin is now is not known: the next run sets it in any case.
+                    bench.has = Some(DeviceSettings {
+                        pin: String::new(),
+                        ..run.device.clone()
+                    });
+                    return Ok(Answered::PinRejected(fields));
+                }
+                return Err(assertion(refused(&setting, &fields)));
             }
         }
+        bench.has = Some(run.device.clone());
 
         let deadline = Deadline::after("the result of `run`", limits.run);
-        patience.store(true, Ordering::SeqCst);
-        let answer = self.command(device, &mut redactor, "run", &deadline);
-        patience.store(false, Ordering::SeqCst);
-        self.evidence.said = self.transcript.said().map(str::to_owned).collect();
+        bench.patience.store(true, Ordering::SeqCst);
+        let answer = self.command(bench, "run", &deadline);
+        bench.patience.store(false, Ordering::SeqCst);
         match answer? {
-            Answer::Ok(fields) => {
-                self.evidence.result = Some(fields);
-                Ok(())
-            }
-            Answer::Error(fields) => Err(Failure {
-                blame: Blame::Assertion,
-                findings: vec![format!(
-                    "the firmware refused `run`: {}",
-                    fields.get("detail").unwrap_or("no detail")
-                )],
-            }),
+            Answer::Ok(fields) => Ok(Answered::Result(fields)),
+            Answer::Error(fields) => Err(assertion(refused("run", &fields))),
         }
     }
 
     /// Sends one command of the scenario and writes all that is said into the device's lane.
-    fn command(
-        &mut self,
-        device: &mut Device,
-        redactor: &mut Redactor,
-        command: &str,
-        deadline: &Deadline,
-    ) -> Result<Answer, Failure> {
+    fn command(&mut self, bench: &mut RunBench<'_>, command: &str, deadline: &Deadline) -> Result<Answer, Failure> {
         self.grow(DeviceLine::Sent(command.to_owned()));
-        device
+        let redactor = &mut bench.redactor;
+        bench
+            .device
             .command(command, deadline, |said| {
                 let (shown, kept) = match said {
                     Said::Line(line) => (
@@ -423,14 +467,47 @@ impl Sitting<'_> {
                     ),
                 };
                 (self.runner.observer)(Event::Device(self.scenario, &shown));
-                self.transcript.device.push(kept);
+                self.keep(kept);
             })
             .map_err(|error| blamed(&error))
     }
 
     fn grow(&mut self, line: DeviceLine) {
         (self.runner.observer)(Event::Device(self.scenario, &line));
-        self.transcript.device.push(line);
+        self.keep(line);
+    }
+
+    fn keep(&mut self, line: DeviceLine) {
+        if let Some(lanes) = self.transcript.runs.last_mut() {
+            lanes.device.push(line);
+        }
+    }
+}
+
+/// A booted board, as the runs of one scenario find it.
+struct RunBench<'a> {
+    device: &'a mut Device,
+    redactor: Redactor,
+    patience: &'a AtomicBool,
+    /// The settings that the device has, once it has been told some.
+    has: Option<DeviceSettings>,
+}
+
+/// What the device answered in the end.
+enum Answered {
+    Result(Fields),
+    PinRejected(Fields),
+}
+
+fn refused(command: &str, fields: &Fields) -> String {
+    let detail = fields.get("detail").unwrap_or("no detail");
+    format!("the firmware refused `{command}`: {detail}")
+}
+
+fn assertion(finding: String) -> Failure {
+    Failure {
+        blame: Blame::Assertion,
+        findings: vec![finding],
     }
 }
 

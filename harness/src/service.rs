@@ -1,33 +1,40 @@
 //! The scenario's server while it runs, and what it leaves behind.
 //!
-//! What enters: a [`Service`]. What leaves: an address, then a [`ServiceLog`]: the server's lane, its evidence and its
-//! files. This is the one place that turns a scenario into a server's configuration.
+//! What enters: a [`Service`], and others for later runs. What leaves: an address; for each run a [`Seen`]: the server's lane and its
+//! evidence; and at the end the record as files. This is the one place that turns a scenario into a server's configuration.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
 
 use crate::board::RecordedFile;
 use crate::deadline::Deadline;
-use crate::scenario::Service;
-use crate::server::{
-    EventKind, Handshake, RogueHandshake, RunningServer, ServerConfig, ServerLog, StartError, TlsServer,
-};
+use crate::scenario::{Service, TlsService};
+use crate::server::{EventKind, RunningServer, ServerConfig, StartError, TlsServer};
 use crate::traffic::{Settled, Traffic};
 use crate::verdict::ServerEvidence;
 
 /// What stands at the server's address.
 #[derive(Debug)]
-pub enum Running {
+pub struct Running {
+    address: SocketAddr,
+    stands: Stands,
+    /// Asks whoever stands there now.
+    settled: Arc<Mutex<Settled>>,
+    /// How many events, and how many application bytes, earlier runs have seen.
+    before: (usize, u64),
+}
+
+#[derive(Debug)]
+enum Stands {
     /// A port that is taken but not listened on, so that a connection is refused and nobody else can take it.
-    Closed {
-        /// Where nothing listens.
-        address: SocketAddr,
-        /// Keeps the port.
-        _socket: std::os::fd::OwnedFd,
-    },
+    Closed(OwnedFd),
     /// A TLS server.
     Tls(RunningServer),
+    /// Nothing any more: the server could not take the port over.
+    Gone,
 }
 
 /// Why a service did not start.
@@ -37,8 +44,22 @@ pub enum ServiceError {
     #[error(transparent)]
     Server(#[from] StartError),
     /// No port could be taken.
-    #[error("cannot take a port on 127.0.0.1 at which nothing listens: {0}")]
+    #[error("cannot take a port on 127.0.0.1: {0}")]
     Port(#[from] std::io::Error),
+    /// Scenarios are checked for this when they are read.
+    #[error("a server that listens cannot be closed before the scenario ends")]
+    Close,
+}
+
+/// What a service saw of one run.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// The server's lane.
+    pub lines: Vec<String>,
+    /// What counts for the verdict.
+    pub evidence: ServerEvidence,
+    /// Why this may not be all: a connection that did not end in time.
+    pub problem: Option<String>,
 }
 
 impl Running {
@@ -47,126 +68,91 @@ impl Running {
     /// # Errors
     /// When no port or thread can be had.
     pub fn start(service: &Service) -> Result<Self, ServiceError> {
-        match service {
-            Service::Closed => Ok(closed_port()?),
-            Service::Tls(tls) => Ok(Self::Tls(TlsServer::start(configuration(tls, any_port()))?)),
+        let (address, stands) = match service {
+            Service::Closed => closed_port()?,
+            Service::Tls(tls) => {
+                let server = TlsServer::start(configuration(tls, any_port()))?;
+                (server.address(), Stands::Tls(server))
+            }
+        };
+        let settled = Arc::new(Mutex::new(stands.settled()));
+        Ok(Self {
+            address,
+            stands,
+            settled,
+            before: (0, 0),
+        })
+    }
+
+    /// Puts `service` at the same address, from the next connection on.
+    ///
+    /// # Errors
+    /// When the new one cannot be served.
+    pub fn change(&mut self, service: &Service) -> Result<(), ServiceError> {
+        match (std::mem::replace(&mut self.stands, Stands::Gone), service) {
+            (stands @ Stands::Closed(_), Service::Closed) => self.stands = stands,
+            (Stands::Closed(socket), Service::Tls(tls)) => {
+                listen(&socket, 128).map_err(std::io::Error::from)?;
+                let server = TlsServer::start_on(TcpListener::from(socket), configuration(tls, self.address))?;
+                self.stands = Stands::Tls(server);
+            }
+            (Stands::Tls(server), Service::Tls(tls)) => {
+                let changed = server.change(&configuration(tls, self.address));
+                self.stands = Stands::Tls(server);
+                changed?;
+            }
+            (stands, _) => {
+                self.stands = stands;
+                return Err(ServiceError::Close);
+            }
         }
+        *self.settled.lock().unwrap_or_else(PoisonError::into_inner) = self.stands.settled();
+        Ok(())
     }
 
     /// Where it stands.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        match self {
-            Self::Closed { address, .. } => *address,
-            Self::Tls(server) => server.address(),
-        }
+        self.address
     }
 
     /// Tells whether it does nothing but wait for its clients.
     #[must_use]
     pub fn settled(&self) -> Settled {
-        match self {
-            Self::Closed { .. } => Settled::new(|| Some(Traffic::default())),
-            Self::Tls(server) => server.settled(),
-        }
+        let settled = Arc::clone(&self.settled);
+        Settled::new(move || settled.lock().unwrap_or_else(PoisonError::into_inner).traffic())
     }
 
-    /// Waits until the last connection is over, then stops.
-    #[must_use]
-    pub fn finish(self, deadline: &Deadline) -> ServiceLog {
-        match self {
-            Self::Closed { .. } => ServiceLog::default(),
-            Self::Tls(server) => {
-                let problem = server.wait_idle(deadline.left()).err().map(|error| error.to_string());
-                ServiceLog {
-                    log: Some(server.stop()),
-                    problem,
-                }
-            }
-        }
-    }
-}
-
-/// The server that a scenario asks for, to listen at `bind`.
-#[must_use]
-pub fn configuration(tls: &crate::scenario::TlsService, bind: SocketAddr) -> ServerConfig {
-    let identity = tls.certificate.issue();
-    let identity = if tls.signing_key == tls.certificate {
-        identity
-    } else {
-        identity.with_key_of(&tls.signing_key.issue())
-    };
-    let mut config = ServerConfig::new(identity, tls.reply.clone());
-    config.bind = bind;
-    if !tls.omit.is_empty() {
-        config.handshake = Handshake::Rogue(
-            tls.omit
-                .iter()
-                .fold(RogueHandshake::honest(), |plan, step| plan.omit(*step)),
-        );
-    }
-    config
-}
-
-fn any_port() -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
-}
-
-fn closed_port() -> Result<Running, std::io::Error> {
-    // The standard library only binds sockets that listen at once.
-    let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
-    bind(&socket, &any_port())?;
-    let address = SocketAddr::try_from(getsockname(&socket)?)?;
-    Ok(Running::Closed {
-        address,
-        _socket: socket,
-    })
-}
-
-/// What a service saw, from start to stop.
-#[derive(Debug, Default)]
-pub struct ServiceLog {
-    log: Option<ServerLog>,
-    problem: Option<String>,
-}
-
-impl ServiceLog {
-    /// The server's lane.
-    #[must_use]
-    pub fn lines(&self) -> Vec<String> {
-        self.log
-            .iter()
-            .flat_map(|log| log.events.iter().map(ToString::to_string))
-            .collect()
-    }
-
-    /// What counts for the verdict.
-    #[must_use]
-    pub fn evidence(&self) -> ServerEvidence {
-        let Some(log) = &self.log else {
-            return ServerEvidence::default();
+    /// Waits until the last connection is over, then tells what was seen since the last call.
+    pub fn seen(&mut self, deadline: &Deadline) -> Seen {
+        let Stands::Tls(server) = &self.stands else {
+            return Seen::default();
         };
-        let count = |wanted: fn(&EventKind) -> bool| log.events.iter().filter(|event| wanted(&event.kind)).count();
-        ServerEvidence {
-            connections: count(|kind| matches!(kind, EventKind::Connected)),
-            handshakes: count(|kind| matches!(kind, EventKind::HandshakeComplete { .. })),
-            requests: count(|kind| matches!(kind, EventKind::Request { .. })),
-            application_bytes: log.application_bytes_received,
+        let problem = server.wait_idle(deadline.left()).err().map(|error| error.to_string());
+        let events = server.events();
+        let bytes = server.application_bytes_received();
+        let (events_before, bytes_before) = std::mem::replace(&mut self.before, (events.len(), bytes));
+        let new = &events[events_before..];
+        let count = |wanted: fn(&EventKind) -> bool| new.iter().filter(|event| wanted(&event.kind)).count();
+        Seen {
+            lines: new.iter().map(ToString::to_string).collect(),
+            evidence: ServerEvidence {
+                connections: count(|kind| matches!(kind, EventKind::Connected)),
+                handshakes: count(|kind| matches!(kind, EventKind::HandshakeComplete { .. })),
+                requests: count(|kind| matches!(kind, EventKind::Request { .. })),
+                application_bytes: bytes - bytes_before,
+            },
+            problem,
         }
     }
 
-    /// Why the record may not be whole: a connection that did not end in time.
+    /// The whole record as files: every event with its time, and the sessions' secrets for Wireshark.
     #[must_use]
-    pub fn problem(&self) -> Option<String> {
-        self.problem.clone()
-    }
-
-    /// The record as files: every event with its time, and the sessions' secrets for Wireshark.
-    #[must_use]
-    pub fn files(&self) -> Vec<RecordedFile> {
-        let Some(log) = &self.log else {
+    pub fn finish(self) -> Vec<RecordedFile> {
+        let Stands::Tls(server) = self.stands else {
             return Vec::new();
         };
+        let log = server.stop();
         let events = serde_json::to_vec_pretty(&log.events).expect("events are plain data");
         vec![
             RecordedFile {
@@ -175,23 +161,82 @@ impl ServiceLog {
             },
             RecordedFile {
                 name: "tls-keys.log",
-                contents: log.key_log.clone().into_bytes(),
+                contents: log.key_log.into_bytes(),
             },
         ]
     }
+}
+
+impl Stands {
+    fn settled(&self) -> Settled {
+        match self {
+            Self::Closed(_) | Self::Gone => Settled::new(|| Some(Traffic::default())),
+            Self::Tls(server) => server.settled(),
+        }
+    }
+}
+
+/// The server that a scenario asks for, to listen at `bind`.
+#[must_use]
+pub fn configuration(tls: &TlsService, bind: SocketAddr) -> ServerConfig {
+    let identity = tls.certificate.issue();
+    let identity = if tls.signing_key == tls.certificate {
+        identity
+    } else {
+        identity.with_key_of(&tls.signing_key.issue())
+    };
+    let mut config = ServerConfig::new(identity, tls.reply.clone());
+    config.bind = bind;
+    config.handshake = tls.handshake.clone();
+    config.close = tls.close;
+    config.fault = tls.fault;
+    config
+}
+
+fn any_port() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
+}
+
+fn closed_port() -> Result<(SocketAddr, Stands), std::io::Error> {
+    // The standard library only binds sockets that listen at once.
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    bind(&socket, &any_port())?;
+    let address = SocketAddr::try_from(getsockname(&socket)?)?;
+    Ok((address, Stands::Closed(socket)))
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::ErrorKind;
     use std::net::TcpStream;
+    use std::time::Duration;
 
     use super::*;
+    use crate::scenario::Run;
 
     #[test]
     fn a_closed_port_refuses() {
         let closed = Running::start(&Service::Closed).unwrap();
         let error = TcpStream::connect(closed.address()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn a_server_can_come_to_stand_at_a_closed_port() {
+        let mut running = Running::start(&Service::Closed).unwrap();
+        let deadline = Deadline::after("the connection to end", Duration::from_secs(10));
+        assert_eq!(running.seen(&deadline).lines, Vec::<String>::new());
+        running.change(&Run::honest().service).unwrap();
+        drop(TcpStream::connect(running.address()).unwrap());
+        let seen = running.seen(&deadline);
+        assert_eq!(seen.evidence.connections, 1, "{seen:?}");
+        assert_eq!(running.seen(&deadline).evidence, ServerEvidence::default(), "told once");
+        assert!(matches!(running.change(&Service::Closed), Err(ServiceError::Close)));
+        drop(TcpStream::connect(running.address()).unwrap());
+        assert_eq!(
+            running.seen(&deadline).evidence.connections,
+            1,
+            "the server is still there"
+        );
     }
 }

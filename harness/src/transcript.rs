@@ -5,9 +5,20 @@
 
 use std::fmt::{self, Write as _};
 
-/// Both lanes of one run.
+use sha2::{Digest, Sha256};
+
+/// What both sides said, run by run.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Transcript {
+    /// The scenario's runs, as far as they came.
+    pub runs: Vec<Lanes>,
+    /// How the device then met an honest server, where that was tried.
+    pub afterwards: Option<String>,
+}
+
+/// Both lanes of one run.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Lanes {
     /// What was said on the console, in its order.
     pub device: Vec<DeviceLine>,
     /// What the server recorded, in its order.
@@ -36,6 +47,28 @@ impl fmt::Display for DeviceLine {
 }
 
 impl Transcript {
+    /// The text of the snapshot.
+    #[must_use]
+    pub fn snapshot(&self) -> String {
+        let mut text = String::new();
+        for (index, lanes) in self.runs.iter().enumerate() {
+            let of = match self.runs.len() {
+                1 => String::new(),
+                _ => format!(", run {}", index + 1),
+            };
+            if index > 0 {
+                text.push('\n');
+            }
+            text.push_str(&lanes.titled(&of));
+        }
+        if let Some(afterwards) = &self.afterwards {
+            text.push_str(&format!("\nafterwards\n  {afterwards}\n"));
+        }
+        text
+    }
+}
+
+impl Lanes {
     /// The human lines alone.
     pub fn said(&self) -> impl Iterator<Item = &str> {
         self.device.iter().filter_map(|line| match line {
@@ -44,20 +77,27 @@ impl Transcript {
         })
     }
 
-    /// The text of the snapshot.
+    /// The device's last answer, without its tag.
     #[must_use]
-    pub fn snapshot(&self) -> String {
-        let mut text = String::from("device\n");
+    pub fn last_answer(&self) -> Option<&str> {
+        self.device.iter().rev().find_map(|line| match line {
+            DeviceLine::Answer(text) => Some(text.as_str()),
+            DeviceLine::Sent(_) | DeviceLine::Said(_) => None,
+        })
+    }
+
+    fn titled(&self, of: &str) -> String {
+        let mut text = format!("device{of}\n");
         for line in &self.device {
             text.push_str(line.to_string().trim_end());
             text.push('\n');
         }
-        text.push_str("\nserver\n");
+        let _ = writeln!(text, "\nserver{of}");
         if self.server.is_empty() {
             text.push_str("  (nothing connected)\n");
         }
         for line in &self.server {
-            writeln!(text, "  {line}").expect("writing to a String cannot fail");
+            let _ = writeln!(text, "  {line}");
         }
         text
     }
@@ -89,7 +129,7 @@ impl Redactor {
         if !line.is_empty() && line.bytes().all(|byte| byte == b'.') {
             return "........".to_owned();
         }
-        self.replace(line)
+        shortened(self.replace(line))
     }
 
     /// A machine line without its tag.
@@ -105,6 +145,22 @@ impl Redactor {
                 text.replace(literal, placeholder)
             })
     }
+}
+
+/// A line as a person can read it: of a long one, which is a reply's body, the beginning, the length and the SHA-256 of it all.
+fn shortened(line: String) -> String {
+    const LONGEST: usize = 200;
+    const SHOWN: usize = 72;
+    if line.len() <= LONGEST {
+        return line;
+    }
+    let digest: String = Sha256::digest(&line)
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let shown = &line[..line.floor_char_boundary(SHOWN)];
+    format!("{shown}[... {} bytes in all, SHA-256 {digest}...]", line.len())
 }
 
 /// A machine line without `@` and its tag, which is random; any other line as it is.
@@ -146,19 +202,60 @@ mod tests {
         );
     }
 
-    #[test]
-    fn the_snapshot_has_two_lanes() {
-        let transcript = Transcript {
+    fn lanes() -> Lanes {
+        Lanes {
             device: vec![
                 DeviceLine::Sent("run".into()),
                 DeviceLine::Said("connection failed".into()),
                 DeviceLine::Answer("ok run outcome=connection-failed".into()),
             ],
             server: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_snapshot_has_two_lanes() {
+        let transcript = Transcript {
+            runs: vec![lanes()],
+            afterwards: None,
         };
         assert_eq!(
             transcript.snapshot(),
             "device\n> run\n  connection failed\n@ ok run outcome=connection-failed\n\nserver\n  (nothing connected)\n"
         );
+    }
+
+    #[test]
+    fn several_runs_are_numbered() {
+        let transcript = Transcript {
+            runs: vec![lanes(), lanes()],
+            afterwards: Some("accepted".into()),
+        };
+        let text = transcript.snapshot();
+        let titles: Vec<&str> = text
+            .lines()
+            .filter(|line| line.starts_with(|c: char| c.is_lowercase()))
+            .collect();
+        assert_eq!(
+            titles,
+            [
+                "device, run 1",
+                "server, run 1",
+                "device, run 2",
+                "server, run 2",
+                "afterwards"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_long_line_is_told_from_every_other_of_its_length() {
+        let mut redactor = Redactor::default();
+        let (long, other) = ("x".repeat(5000), "x".repeat(4999) + "y");
+        let (long, other) = (redactor.said(&long), redactor.said(&other));
+        assert!(long.contains("5000 bytes") && long.len() < 200, "{long}");
+        assert_ne!(long, other);
+        let edge = "y".repeat(200);
+        assert_eq!(redactor.said(&edge), edge);
     }
 }

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::device::Fields;
-use crate::scenario::{Build, Expectation, Pin};
+use crate::scenario::{Build, Expectation, Name, Pin};
 
 /// How a scenario ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -114,13 +114,14 @@ pub fn judge(expectation: &Expectation, evidence: &Evidence) -> Verdict {
     let mut checks = Checks::default();
     let server = evidence.server;
     match expectation {
-        Expectation::Accepted { build, pin } => {
+        Expectation::Accepted { build, pin, name } => {
             let (outcome, line) = match build {
                 Build::Success => ("success", "esp8266/Arduino CI successfull!"),
                 Build::Failed => ("failed", "esp8266/Arduino CI has failed"),
             };
             checks.result(&evidence.device, "outcome", outcome);
             checks.pin(&evidence.device, *pin);
+            checks.name(&evidence.device, *name);
             checks.said(&evidence.device, line);
             checks.said(&evidence.device, "closing connection");
             checks.that(server.handshakes > 0, || {
@@ -130,15 +131,26 @@ pub fn judge(expectation: &Expectation, evidence: &Evidence) -> Verdict {
                 format!("the server should have seen one request; it saw {server}")
             });
         }
-        Expectation::Refused { reason, pin } => {
+        Expectation::Refused { reason, pin, name } => {
             checks.result(&evidence.device, "outcome", "refused");
             checks.result(&evidence.device, "reason", reason);
             checks.pin(&evidence.device, *pin);
+            checks.name(&evidence.device, *name);
+            checks.connection_without_data(server);
+        }
+        Expectation::HandshakeFailed { reason } => {
+            checks.result(&evidence.device, "outcome", "handshake-failed");
+            checks.result(&evidence.device, "reason", reason);
+            checks.said(&evidence.device, "connection failed");
+            checks.pin(&evidence.device, Pin::Unchecked);
+            checks.connection_without_data(server);
+        }
+        Expectation::ResponseFailed { reason, pin } => {
+            checks.result(&evidence.device, "outcome", "response-failed");
+            checks.result(&evidence.device, "reason", reason);
+            checks.pin(&evidence.device, *pin);
             checks.that(server.connections > 0, || {
-                "the server should have seen the connection that was refused; it saw none".to_owned()
-            });
-            checks.that(server.application_bytes == 0 && server.requests == 0, || {
-                format!("the server should have seen no application byte; it saw {server}")
+                "the server should have seen a connection; it saw none".to_owned()
             });
         }
         Expectation::Unreachable { reason } => {
@@ -146,9 +158,12 @@ pub fn judge(expectation: &Expectation, evidence: &Evidence) -> Verdict {
             checks.result(&evidence.device, "reason", reason);
             checks.said(&evidence.device, "connection failed");
             checks.pin(&evidence.device, Pin::Unchecked);
-            checks.that(server == ServerEvidence::default(), || {
-                format!("the server should have seen nothing; it saw {server}")
-            });
+            checks.nothing(server);
+        }
+        Expectation::NoNetwork { reason } => {
+            checks.result(&evidence.device, "outcome", "network-failed");
+            checks.result(&evidence.device, "reason", reason);
+            checks.nothing(server);
         }
         Expectation::PinRejected { code } => {
             match &evidence.device.pin_rejected {
@@ -162,12 +177,19 @@ pub fn judge(expectation: &Expectation, evidence: &Evidence) -> Verdict {
                     "the console should have refused the pin; it took it".to_owned()
                 }),
             }
-            checks.that(server == ServerEvidence::default(), || {
-                format!("the server should have seen nothing; it saw {server}")
-            });
+            checks.nothing(server);
         }
     }
     checks.verdict(&evidence.device)
+}
+
+impl std::ops::AddAssign for ServerEvidence {
+    fn add_assign(&mut self, more: Self) {
+        self.connections += more.connections;
+        self.handshakes += more.handshakes;
+        self.requests += more.requests;
+        self.application_bytes += more.application_bytes;
+    }
 }
 
 impl fmt::Display for ServerEvidence {
@@ -204,6 +226,33 @@ impl Checks {
                 "the device should have ended with {key}={expected}; it ended with {key}={}",
                 result.get(key).unwrap_or("(none)")
             )
+        });
+    }
+
+    /// The device leaves the word out where it has not compared the name.
+    fn name(&mut self, device: &DeviceEvidence, expected: Name) {
+        let said = device.result.as_ref().and_then(|result| result.get("name"));
+        let said = said.unwrap_or(Name::Unchecked.as_str());
+        self.that(said == expected.as_str(), || {
+            format!(
+                "the device should have ended with name={}; it ended with name={said}",
+                expected.as_str()
+            )
+        });
+    }
+
+    fn nothing(&mut self, server: ServerEvidence) {
+        self.that(server == ServerEvidence::default(), || {
+            format!("the server should have seen nothing; it saw {server}")
+        });
+    }
+
+    fn connection_without_data(&mut self, server: ServerEvidence) {
+        self.that(server.connections > 0, || {
+            "the server should have seen the connection that came to nothing; it saw none".to_owned()
+        });
+        self.that(server.application_bytes == 0 && server.requests == 0, || {
+            format!("the server should have seen no application byte; it saw {server}")
         });
     }
 
@@ -263,11 +312,15 @@ mod tests {
     const REFUSED: Expectation = Expectation::Refused {
         reason: String::new(),
         pin: Pin::Mismatch,
+        name: Name::Unchecked,
     };
 
     fn refused_evidence() -> Evidence {
         Evidence {
-            device: device("outcome=refused reason= pin=mismatch", &["certificate doesn't match"]),
+            device: device(
+                "outcome=refused reason= pin=mismatch name=unchecked",
+                &["certificate doesn't match"],
+            ),
             server: ServerEvidence {
                 connections: 1,
                 handshakes: 0,
@@ -306,8 +359,15 @@ mod tests {
             Expectation::Accepted {
                 build: Build::Success,
                 pin: Pin::Match,
+                name: Name::Unchecked,
             },
             REFUSED,
+            Expectation::HandshakeFailed { reason: "eof".into() },
+            Expectation::ResponseFailed {
+                reason: "eof".into(),
+                pin: Pin::Match,
+            },
+            Expectation::NoNetwork { reason: "dhcp".into() },
             Expectation::Unreachable {
                 reason: "tcp-refused".into(),
             },
@@ -327,10 +387,11 @@ mod tests {
         let expectation = Expectation::Accepted {
             build: Build::Success,
             pin: Pin::Match,
+            name: Name::Unchecked,
         };
         let evidence = Evidence {
             device: device(
-                "outcome=success pin=match",
+                "outcome=success pin=match name=unchecked",
                 &[
                     "certificate doesn't match",
                     "esp8266/Arduino CI successfull!",
@@ -355,6 +416,7 @@ mod tests {
         let expectation = Expectation::Accepted {
             build: Build::Success,
             pin: Pin::Match,
+            name: Name::Unchecked,
         };
         let evidence = Evidence {
             device: device("outcome=network-failed", &[]),

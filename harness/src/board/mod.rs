@@ -58,14 +58,14 @@ pub trait Bench: Sync {
     fn board(&self, route: &Route) -> Result<Board, BoardError>;
 }
 
-/// The name under which the board must find the server, and where the server really is.
+/// The names under which the board must find the server, and where the server really is.
 #[derive(Clone, Debug)]
 pub struct Route {
-    /// The name that the board will connect to.
-    pub host: String,
+    /// The names that the board will connect to; an address needs no resolver.
+    pub hosts: Vec<String>,
     /// The port that it will connect to.
     pub port: u16,
-    /// The socket on this machine that stands behind that name and port; none accepts when nothing listens there.
+    /// The socket on this machine that stands behind those names and that port; none accepts when nothing listens there.
     pub server: SocketAddr,
     /// Tells whether whoever listens there only waits.
     pub settled: Settled,

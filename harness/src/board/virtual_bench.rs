@@ -141,7 +141,7 @@ impl Bench for VirtualBench {
         let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Prepared { flash, booted } = prepared.ok_or(BoardError::NotPrepared)?;
         let network = LanConfig {
-            names: vec![(route.host.clone(), SERVER)],
+            names: route.hosts.iter().map(|host| (host.clone(), SERVER)).collect(),
             joins: vec![Join {
                 address: SERVER,
                 port: route.port,

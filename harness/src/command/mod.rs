@@ -39,7 +39,7 @@ enum Command {
     /// Flash the firmware and run scenarios, all or those named; with names, the transcript is printed live
     Run(run::Names),
     /// List the scenarios and what each shows
-    List,
+    List(list::List),
     /// Stand up the server of one scenario for any other client
     Serve(serve::Serve),
     /// Start a virtual ESP32-C3 for other tools, and print where it is
@@ -65,7 +65,7 @@ pub(crate) fn main() -> ExitCode {
     let result = match line.command {
         None => run::run(&line.place, &line.options, &[]),
         Some(Command::Run(names)) => run::run(&line.place, &line.options, &names.names),
-        Some(Command::List) => list::list(&line.place),
+        Some(Command::List(options)) => list::list(&line.place, &options),
         Some(Command::Serve(serve)) => serve::serve(&line.place, &serve),
         Some(Command::Virtual(options)) => virtual_board::virtual_board(&line.place, &options),
         Some(Command::Fingerprint(target)) => fingerprint::fingerprint(&line.place, &target),

@@ -32,7 +32,11 @@ pub(super) fn serve(place: &Place, options: &Serve) -> CommandResult {
     let [scenario] = &scenario::select(&all, std::slice::from_ref(&options.name))?[..] else {
         return Err(format!("`{}` is a folder of scenarios; name one of them", options.name).into());
     };
-    let Service::Tls(tls) = &scenario.service else {
+    // The first run's: who serves it to other clients decides about further ones by hand.
+    let Some(run) = scenario.runs.first() else {
+        return Err(format!("`{}` has no run", scenario.name).into());
+    };
+    let Service::Tls(tls) = &run.service else {
         return Err(format!("in `{}` nothing listens, so there is nothing to serve", scenario.name).into());
     };
     let config = service::configuration(tls, options.listen);
@@ -41,7 +45,7 @@ pub(super) fn serve(place: &Place, options: &Serve) -> CommandResult {
     let server = TlsServer::start(config)?;
     let address = server.address();
 
-    let host = &scenario.device.host;
+    let host = &run.device.host;
     if place.json {
         let mut line = prints.json();
         line["scenario"] = json!(scenario.name);
@@ -56,7 +60,7 @@ pub(super) fn serve(place: &Place, options: &Serve) -> CommandResult {
         prints.write(&mut text)?;
         let port = address.port();
         let pin = prints.public_key();
-        let path = &scenario.device.path;
+        let path = &run.device.path;
         writeln!(
             text,
             "\n{DIM}try: curl --insecure --pinnedpubkey '{pin}' --resolve {host}:{port}:127.0.0.1 https://{host}:{port}{path}{DIM:#}"

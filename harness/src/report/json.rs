@@ -82,8 +82,11 @@ pub fn outcome(outcome: &Outcome) -> Value {
         "findings": findings,
         "seconds": outcome.took.as_secs_f64(),
         "skipped_seconds": outcome.skipped.as_secs_f64(),
-        "device": outcome.transcript.device.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "server": outcome.transcript.server,
+        "runs": outcome.transcript.runs.iter().map(|lanes| json!({
+            "device": lanes.device.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "server": lanes.server,
+        })).collect::<Vec<_>>(),
+        "afterwards": outcome.transcript.afterwards,
         "server_saw": outcome.server,
         "bundle": outcome.bundle.as_ref().map(|folder| folder.display().to_string()),
     })

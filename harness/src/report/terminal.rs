@@ -11,8 +11,9 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use crate::device::MachineLine;
 use crate::run::{Event, Outcome};
-use crate::scenario::{Expectation, Scenario};
+use crate::scenario::Scenario;
 use crate::transcript::DeviceLine;
 use crate::verdict::Verdict;
 
@@ -114,12 +115,18 @@ impl TerminalReport {
                 });
                 drop(state);
                 if self.live {
-                    let mut text = format!("{DIM}server:{DIM:#}\n");
-                    if outcome.transcript.server.is_empty() {
-                        let _ = writeln!(text, "  {DIM}(nothing connected){DIM:#}");
+                    let mut text = String::new();
+                    for lanes in &outcome.transcript.runs {
+                        let _ = writeln!(text, "{DIM}server:{DIM:#}");
+                        if lanes.server.is_empty() {
+                            let _ = writeln!(text, "  {DIM}(nothing connected){DIM:#}");
+                        }
+                        for line in &lanes.server {
+                            let _ = writeln!(text, "  {line}");
+                        }
                     }
-                    for line in &outcome.transcript.server {
-                        let _ = writeln!(text, "  {line}");
+                    if let Some(afterwards) = &outcome.transcript.afterwards {
+                        let _ = writeln!(text, "{DIM}afterwards:{DIM:#}\n  {afterwards}");
                     }
                     self.print(text.trim_end())?;
                 }
@@ -213,7 +220,7 @@ fn table(outcomes: &[Outcome]) -> String {
         .map(|outcome| {
             [
                 outcome.scenario.name.clone(),
-                expected(&outcome.scenario.expect).to_owned(),
+                expected(outcome),
                 device_said(outcome),
                 server_saw(outcome),
                 match &outcome.verdict {
@@ -251,32 +258,29 @@ fn table(outcomes: &[Outcome]) -> String {
     text.trim_end().to_owned()
 }
 
-fn expected(expectation: &Expectation) -> &'static str {
-    match expectation {
-        Expectation::Accepted { .. } => "accepted",
-        Expectation::Refused { .. } => "refused",
-        Expectation::Unreachable { .. } => "unreachable",
-        Expectation::PinRejected { .. } => "pin rejected",
-    }
+fn expected(outcome: &Outcome) -> String {
+    let runs = outcome.scenario.runs.iter().map(|run| run.expect.as_str());
+    runs.collect::<Vec<_>>().join(", ")
 }
 
-/// The result in the device's own words: `outcome`, and the reason where it gave one.
+/// The results in the device's own words: `outcome`, and the reason where it gave one.
 fn device_said(outcome: &Outcome) -> String {
-    let last = outcome.transcript.device.iter().rev().find_map(|line| match line {
-        DeviceLine::Answer(text) => crate::device::MachineLine::parse(&format!("@- {text}")),
-        DeviceLine::Sent(_) | DeviceLine::Said(_) => None,
+    let runs = outcome.transcript.runs.iter().map(|lanes| {
+        let last = lanes.last_answer().map(|text| format!("@- {text}"));
+        let Some(fields) = last.and_then(|line| MachineLine::parse(&line)).map(|line| line.fields) else {
+            return "nothing".to_owned();
+        };
+        let word = fields
+            .get("outcome")
+            .or_else(|| fields.get("code"))
+            .unwrap_or("no result");
+        match fields.get("reason") {
+            Some(reason) => format!("{word}: {reason}"),
+            None => word.to_owned(),
+        }
     });
-    let Some(fields) = last.map(|line| line.fields) else {
-        return "nothing".to_owned();
-    };
-    let word = fields
-        .get("outcome")
-        .or_else(|| fields.get("code"))
-        .unwrap_or("no result");
-    match fields.get("reason") {
-        Some(reason) => format!("{word}: {reason}"),
-        None => word.to_owned(),
-    }
+    let said = runs.collect::<Vec<_>>().join(", ");
+    if said.is_empty() { "nothing".to_owned() } else { said }
 }
 
 /// How far the device went, as the server knows it: the witness that a refusal needs.

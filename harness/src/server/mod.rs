@@ -133,7 +133,8 @@ pub enum Close {
 }
 
 /// What a server does to its connection on purpose, once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Fault {
     /// When.
     pub when: When,
@@ -142,7 +143,8 @@ pub struct Fault {
 }
 
 /// When a fault happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum When {
     /// As soon as there is a connection.
     Connected,

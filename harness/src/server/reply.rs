@@ -50,6 +50,8 @@ struct Spoilt {
     cut: Option<usize>,
     /// The server says that it keeps the connection open.
     keep_alive: bool,
+    /// The head's lines end in a line feed alone.
+    bare_line_feeds: bool,
     /// Comes before the response.
     before: Vec<u8>,
 }
@@ -235,6 +237,13 @@ impl Reply {
         self
     }
 
+    /// The same reply, the lines of whose head end in a line feed alone (RFC 9112 section 2.2 lets a client take that).
+    #[must_use]
+    pub fn with_bare_line_feeds(mut self) -> Self {
+        self.spoilt.bare_line_feeds = true;
+        self
+    }
+
     /// The same reply after these bytes, an interim reply (RFC 9110 section 15.2) for example.
     #[must_use]
     pub fn after(mut self, before: impl Into<Vec<u8>>) -> Self {
@@ -416,6 +425,9 @@ fn compose(status: &str, headers: &[(String, String)], body: &[u8], framing: Fra
     }
     let connection = if spoilt.keep_alive { "keep-alive" } else { "close" };
     head += &format!("Connection: {connection}\r\n\r\n");
+    if spoilt.bare_line_feeds {
+        head = head.replace("\r\n", "\n");
+    }
     let mut response = head.into_bytes();
     if framing == Framing::Chunked {
         for chunk in body.chunks(Reply::CHUNK) {

@@ -158,8 +158,8 @@ pub struct Bit {
 }
 
 /// A step, and how it is spoilt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "StepText")]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PlannedStep {
     /// What to do.
     pub step: Step,
@@ -170,10 +170,13 @@ pub struct PlannedStep {
     /// Sends the message in records of at most so many bytes of content.
     pub fragment: Option<usize>,
     /// Holds the message back, for the record of the next one.
+    #[serde(default)]
     pub with_next: bool,
     /// Sends the message unencrypted, whatever it should be.
+    #[serde(default)]
     pub in_clear: bool,
     /// Takes the message for sent, and does not send it.
+    #[serde(default)]
     pub unsent: bool,
     /// So many bytes of application data.
     pub size: Option<usize>,
@@ -196,52 +199,6 @@ impl From<Step> for PlannedStep {
             size: None,
             description: None,
             hex: None,
-        }
-    }
-}
-
-/// Either a name or a table.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum StepText {
-    Name(Step),
-    Table(StepTable),
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct StepTable {
-    step: Step,
-    flip_bit: Option<Bit>,
-    cut: Option<usize>,
-    fragment: Option<usize>,
-    #[serde(default)]
-    with_next: bool,
-    #[serde(default)]
-    in_clear: bool,
-    #[serde(default)]
-    unsent: bool,
-    size: Option<usize>,
-    description: Option<u8>,
-    hex: Option<String>,
-}
-
-impl From<StepText> for PlannedStep {
-    fn from(text: StepText) -> Self {
-        match text {
-            StepText::Name(step) => step.into(),
-            StepText::Table(table) => Self {
-                step: table.step,
-                flip_bit: table.flip_bit,
-                cut: table.cut,
-                fragment: table.fragment,
-                with_next: table.with_next,
-                in_clear: table.in_clear,
-                unsent: table.unsent,
-                size: table.size,
-                description: table.description,
-                hex: table.hex,
-            },
         }
     }
 }
@@ -278,8 +235,7 @@ impl fmt::Display for PlannedStep {
 }
 
 /// A list of steps. It may leave steps out, repeat them, change their order, and spoil them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RogueHandshake(Vec<PlannedStep>);
 
 impl RogueHandshake {

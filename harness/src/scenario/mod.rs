@@ -2,17 +2,24 @@
 //!
 //! What enters: a file below `fixtures/scenarios`. What leaves: a [`Scenario`] in which everything has been checked
 //! once (certificates exist, replies exist, the combination makes sense), so that nothing checks again later. A mistake
-//! is a [`ScenarioError`] with file, line and column. This module knows no board.
+//! is a [`ScenarioError`] with file, line and column. The file's language is in `text`, `server` and `device`. This module knows no
+//! board.
+
+mod device;
+mod index;
+mod server;
+mod text;
 
 use std::fs;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use pinrig_certs::Recipe;
 use serde::Deserialize;
-use toml::Spanned;
 
-use crate::server::{Framing, Reply, Step};
+pub use device::{DeviceSettings, OnMismatch, Rule, Timeouts};
+pub use index::index;
+
+use crate::server::{Close, Fault, Handshake, Reply};
 
 /// The name that the device connects to unless the scenario says otherwise.
 pub const DEFAULT_HOST: &str = "api.github.com";
@@ -26,6 +33,13 @@ pub struct Scenario {
     pub name: String,
     /// One sentence in plain words.
     pub about: String,
+    /// What is done, in order, without a restart of the board: at least one run.
+    pub runs: Vec<Run>,
+}
+
+/// One run of the device.
+#[derive(Clone, Debug)]
+pub struct Run {
     /// What stands at the server's address.
     pub service: Service,
     /// What the device is told over its console.
@@ -40,7 +54,7 @@ pub enum Service {
     /// A port at which nothing listens.
     Closed,
     /// A TLS server.
-    Tls(TlsService),
+    Tls(Box<TlsService>),
 }
 
 /// A TLS server's certificate, reply and misbehaviour.
@@ -52,45 +66,35 @@ pub struct TlsService {
     pub signing_key: Recipe,
     /// The HTTP reply.
     pub reply: Reply,
-    /// Handshake steps that are left out. Not empty: the rogue server serves, since no honest library can.
-    pub omit: Vec<Step>,
+    /// How it behaves in the handshake.
+    pub handshake: Handshake,
+    /// How it ends a connection on which it has replied.
+    pub close: Close,
+    /// What it does to its connection on purpose.
+    pub fault: Option<Fault>,
 }
 
-/// What the device is told before it runs.
-#[derive(Clone, Debug)]
-pub struct DeviceSettings {
-    /// The server's name: for SNI, the `Host` header and the transcript.
-    pub host: String,
-    /// The request's path.
-    pub path: String,
-    /// The text after `set pin`.
-    pub pin: String,
-    /// What to do when the fingerprint differs.
-    pub on_mismatch: OnMismatch,
-    /// How a reply is judged.
-    pub rule: Rule,
-}
-
-/// What the device does when the certificate's fingerprint is not the pinned one.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnMismatch {
-    /// Close the connection before any application byte.
-    #[default]
-    Abort,
-    /// Say so and go on, as the original sketch does.
-    Continue,
-}
-
-/// How the device decides that a build has succeeded.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "kebab-case")]
-pub enum Rule {
-    /// The original's: the body's first line starts with `{"state":"success"`.
-    #[default]
-    Original,
-    /// Chunks are decoded and the JSON is parsed.
-    Robust,
+impl Run {
+    /// What shows that a device is well: the right server, the right pin, the usual reply.
+    #[must_use]
+    pub fn honest() -> Self {
+        Self {
+            service: Service::Tls(Box::new(TlsService {
+                certificate: Recipe::Github,
+                signing_key: Recipe::Github,
+                reply: Reply::github("success").expect("the default reply exists"),
+                handshake: Handshake::default(),
+                close: Close::default(),
+                fault: None,
+            })),
+            device: DeviceSettings::default(),
+            expect: Expectation::Accepted {
+                build: Build::Success,
+                pin: Pin::Match,
+                name: Name::Unchecked,
+            },
+        }
+    }
 }
 
 /// What device and server must both show.
@@ -104,6 +108,9 @@ pub enum Expectation {
         /// What it says of the fingerprint.
         #[serde(default)]
         pin: Pin,
+        /// What it says of the certificate's name.
+        #[serde(default)]
+        name: Name,
     },
     /// The device refuses the server, which sees no application byte.
     Refused {
@@ -111,10 +118,31 @@ pub enum Expectation {
         reason: String,
         /// What it says of the fingerprint.
         pin: Pin,
+        /// What it says of the certificate's name.
+        #[serde(default)]
+        name: Name,
+    },
+    /// The handshake comes to no end, and the server sees no application byte.
+    HandshakeFailed {
+        /// The reason that the device gives: `timeout-handshake`, ...
+        reason: String,
+    },
+    /// The device accepts the server, but gets no reply that it can use.
+    ResponseFailed {
+        /// The reason that the device gives: `timeout-response`, ...
+        reason: String,
+        /// What it says of the fingerprint.
+        #[serde(default)]
+        pin: Pin,
     },
     /// The device finds no server: nothing was connected.
     Unreachable {
         /// The reason that the device gives: `tcp-refused`, ...
+        reason: String,
+    },
+    /// The device has no network: nothing was connected.
+    NoNetwork {
+        /// The reason that the device gives: `dhcp`, ...
         reason: String,
     },
     /// The console refuses the scenario's pin, and nothing is connected.
@@ -122,6 +150,22 @@ pub enum Expectation {
         /// The error code that the console gives.
         code: String,
     },
+}
+
+impl Expectation {
+    /// How people call it.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Accepted { .. } => "accepted",
+            Self::Refused { .. } => "refused",
+            Self::HandshakeFailed { .. } => "handshake failed",
+            Self::ResponseFailed { .. } => "response failed",
+            Self::Unreachable { .. } => "unreachable",
+            Self::NoNetwork { .. } => "no network",
+            Self::PinRejected { .. } => "pin rejected",
+        }
+    }
 }
 
 /// What the device says of the build.
@@ -148,6 +192,31 @@ pub enum Pin {
 }
 
 impl Pin {
+    /// The word that the device's result line has for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Match => "match",
+            Self::Mismatch => "mismatch",
+            Self::Unchecked => "unchecked",
+        }
+    }
+}
+
+/// What the device says of the certificate's name.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Name {
+    /// It is the host's.
+    Match,
+    /// It is another one.
+    Mismatch,
+    /// It was not compared.
+    #[default]
+    Unchecked,
+}
+
+impl Name {
     /// The word that the device's result line has for it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -261,7 +330,7 @@ pub fn load(folder: &Path, file: &Path) -> Result<Scenario, ScenarioError> {
         .with_extension("")
         .to_string_lossy()
         .replace(std::path::MAIN_SEPARATOR, "/");
-    parse(&name, &text).map_err(|problem| {
+    text::parse(&name, &text).map_err(|problem| {
         let (line, column) = position(&text, problem.span.map_or(0, |span| span.start));
         ScenarioError::Invalid {
             path: file.to_owned(),
@@ -270,207 +339,6 @@ pub fn load(folder: &Path, file: &Path) -> Result<Scenario, ScenarioError> {
             message: problem.message,
         }
     })
-}
-
-fn parse(name: &str, text: &str) -> Result<Scenario, Problem> {
-    let raw: RawScenario = toml::from_str(text).map_err(|error| Problem {
-        span: error.span(),
-        message: error.message().to_owned(),
-    })?;
-    let service = raw.server.check()?;
-    let device = raw.device.check()?;
-    if raw.about.get_ref().trim().is_empty() {
-        return Err(Problem::at(&raw.about, "say in one sentence what the scenario shows"));
-    }
-    Ok(Scenario {
-        name: name.to_owned(),
-        about: raw.about.into_inner(),
-        service,
-        device,
-        expect: raw.expect,
-    })
-}
-
-/// What is wrong, and at which bytes of the file.
-#[derive(Debug)]
-struct Problem {
-    span: Option<Range<usize>>,
-    message: String,
-}
-
-impl Problem {
-    fn at<T>(value: &Spanned<T>, message: impl Into<String>) -> Self {
-        Self {
-            span: Some(value.span()),
-            message: message.into(),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct RawScenario {
-    about: Spanned<String>,
-    server: RawServer,
-    device: RawDevice,
-    expect: Expectation,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct RawServer {
-    listening: Option<Spanned<bool>>,
-    certificate: Option<Spanned<String>>,
-    signing_key: Option<Spanned<String>>,
-    reply: Option<Spanned<String>>,
-    transfer: Option<Framing>,
-    omit: Option<Spanned<Vec<Step>>>,
-}
-
-impl RawServer {
-    fn check(self) -> Result<Service, Problem> {
-        if let Some(listening) = self.listening {
-            let others = self.certificate.is_some()
-                || self.signing_key.is_some()
-                || self.reply.is_some()
-                || self.transfer.is_some()
-                || self.omit.is_some();
-            return match (listening.get_ref(), others) {
-                (false, false) => Ok(Service::Closed),
-                (false, true) => Err(Problem::at(
-                    &listening,
-                    "a server that is not listening has no certificate, reply or handshake: leave them out",
-                )),
-                (true, _) => Err(Problem::at(
-                    &listening,
-                    "a server listens unless told otherwise: leave this out",
-                )),
-            };
-        }
-        let certificate = match &self.certificate {
-            Some(name) => recipe(name)?,
-            None => Recipe::Github,
-        };
-        let signing_key = match &self.signing_key {
-            Some(name) => recipe(name)?,
-            None => certificate,
-        };
-        let reply = match &self.reply {
-            Some(name) => Reply::github(name.get_ref()).map_err(|error| Problem::at(name, error.to_string()))?,
-            None => Reply::github("success").expect("the default reply exists"),
-        };
-        let reply = reply.framed(self.transfer.unwrap_or_default());
-        let omit = match self.omit {
-            Some(steps) if steps.get_ref().is_empty() => {
-                return Err(Problem::at(&steps, "names no step: leave it out"));
-            }
-            Some(steps) => steps.into_inner(),
-            None => Vec::new(),
-        };
-        Ok(Service::Tls(TlsService {
-            certificate,
-            signing_key,
-            reply,
-            omit,
-        }))
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct RawDevice {
-    host: Option<String>,
-    path: Option<String>,
-    pin: RawPin,
-    #[serde(default)]
-    on_mismatch: OnMismatch,
-    #[serde(default)]
-    rule: Rule,
-}
-
-/// Either `{ of = "github", digest = "sha1" }` or `{ text = "..." }`.
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct RawPin {
-    of: Option<Spanned<String>>,
-    digest: Option<Digest>,
-    flip_bit: Option<Spanned<BitPosition>>,
-    text: Option<Spanned<String>>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Digest {
-    Sha1,
-    Sha256,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BitPosition {
-    byte: usize,
-    bit: usize,
-}
-
-impl RawDevice {
-    fn check(self) -> Result<DeviceSettings, Problem> {
-        Ok(DeviceSettings {
-            host: self.host.unwrap_or_else(|| DEFAULT_HOST.to_owned()),
-            path: self.path.unwrap_or_else(|| DEFAULT_PATH.to_owned()),
-            pin: self.pin.check()?,
-            on_mismatch: self.on_mismatch,
-            rule: self.rule,
-        })
-    }
-}
-
-impl RawPin {
-    fn check(self) -> Result<String, Problem> {
-        match (self.of, self.text) {
-            (Some(of), None) => {
-                let leaf = recipe(&of)?.issue();
-                let mut pin = match self.digest.unwrap_or(Digest::Sha1) {
-                    Digest::Sha1 => leaf.sha1(),
-                    Digest::Sha256 => leaf.sha256(),
-                };
-                if let Some(position) = self.flip_bit {
-                    let BitPosition { byte, bit } = *position.get_ref();
-                    let length = pin.as_bytes().len();
-                    if byte >= length || bit > 7 {
-                        return Err(Problem::at(
-                            &position,
-                            format!("this digest has bytes 0 to {} of bits 0 to 7", length - 1),
-                        ));
-                    }
-                    pin = pin.with_bit_flipped(byte, bit);
-                }
-                Ok(pin.to_string())
-            }
-            (None, Some(text)) => {
-                if self.digest.is_some() || self.flip_bit.is_some() {
-                    return Err(Problem::at(
-                        &text,
-                        "`digest` and `flip-bit` go with `of`, not with `text`",
-                    ));
-                }
-                if text.get_ref().contains(['\r', '\n']) {
-                    return Err(Problem::at(&text, "a line break would end the console command"));
-                }
-                Ok(text.into_inner())
-            }
-            (Some(of), Some(_)) => Err(Problem::at(&of, "give either `of` or `text`")),
-            (None, None) => Err(Problem {
-                span: None,
-                message: "[device] pin: give `of` (a certificate) or `text`".to_owned(),
-            }),
-        }
-    }
-}
-
-fn recipe(name: &Spanned<String>) -> Result<Recipe, Problem> {
-    name.get_ref()
-        .parse()
-        .map_err(|error: pinrig_certs::UnknownRecipe| Problem::at(name, error.to_string()))
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), ScenarioError> {
@@ -527,25 +395,31 @@ build = "success"
 "#;
 
     fn error(text: &str) -> (usize, String) {
-        let problem = parse("x", text).expect_err("must be refused");
+        let problem = text::parse("x", text).expect_err("must be refused");
         let (line, _) = position(text, problem.span.map_or(0, |span| span.start));
         (line, problem.message)
     }
 
     #[test]
     fn a_scenario_is_read_with_the_originals_defaults() {
-        let scenario = parse("pin/matches", GOOD).map_err(|p| p.message).unwrap();
-        assert_eq!(scenario.device.host, "api.github.com");
-        assert_eq!(scenario.device.path, DEFAULT_PATH);
-        assert_eq!(scenario.device.on_mismatch, OnMismatch::Abort);
+        let scenario = text::parse("pin/matches", GOOD).map_err(|p| p.message).unwrap();
+        assert_eq!(scenario.runs[0].device.host, "api.github.com");
+        assert_eq!(scenario.runs[0].device.path, DEFAULT_PATH);
+        assert_eq!(scenario.runs[0].device.on_mismatch, OnMismatch::Abort);
         assert_eq!(
-            scenario.expect,
+            scenario.runs[0].expect,
             Expectation::Accepted {
                 build: Build::Success,
-                pin: Pin::Match
+                pin: Pin::Match,
+                name: Name::Unchecked,
             }
         );
-        assert_eq!(scenario.device.pin.split(':').count(), 20, "{}", scenario.device.pin);
+        assert_eq!(
+            scenario.runs[0].device.pin.split(':').count(),
+            20,
+            "{}",
+            scenario.runs[0].device.pin
+        );
     }
 
     #[test]
@@ -573,10 +447,84 @@ build = "success"
     }
 
     #[test]
+    fn mistakes_in_the_servers_table_are_found_on_their_line() {
+        let with = |line: &str| error(&GOOD.replace("certificate = \"github\"", line));
+        for (line, wanted) in [
+            ("handshake = [\"server-hello\", \"finnished\"]", "finnished"),
+            ("handshake = [{ step = \"finished\", flip = 1 }]", "flip"),
+            ("reply = \"sucess\"", "sucess"),
+            ("reply = { of = \"success\", body = \"{}\" }", "one of"),
+            ("reply = { body-hex = \"4x\" }", "4x"),
+            ("reply = { cut-body-to = 99999 }", "cannot be cut"),
+            ("reply = { padded-to = 10 }", "cannot be padded"),
+            ("suites = [\"TLS_NULL\"]", "TLS_AES_128_GCM_SHA256"),
+            ("versions = []", "1.2"),
+            ("record-size = 16", "32"),
+            ("tickets = 1\nsays = \"SSH-2.0\"", "one of"),
+            ("omit = []", "names no step"),
+            ("fault = { what = \"stall\", when = \"never\" }", "never"),
+        ] {
+            let (at, message) = with(line);
+            assert_eq!(at, 4 + line.matches('\n').count(), "{line}: {message}");
+            assert!(message.contains(wanted), "{line}: {message}");
+        }
+    }
+
+    #[test]
+    fn further_runs_keep_what_they_do_not_say() {
+        let text = GOOD.to_owned()
+            + "[[then]]\ndevice.rule = \"robust\"\nexpect.accepted.build = \"success\"\n\
+               [[then]]\nserver.certificate = \"expired\"\nexpect.accepted.build = \"success\"\n";
+        let scenario = text::parse("x", &text).map_err(|p| p.message).unwrap();
+        let [first, second, third] = &scenario.runs[..] else {
+            panic!("{:?}", scenario.runs)
+        };
+        assert_eq!(second.device.commands_after(&first.device), ["set rule robust"]);
+        assert_eq!(third.device, second.device);
+        let Service::Tls(server) = &third.service else {
+            panic!("{third:?}")
+        };
+        assert_eq!(server.certificate, Recipe::Expired);
+        let closed = text.replace("server.certificate = \"expired\"", "server.listening = false");
+        let (line, message) = error(&closed);
+        assert_eq!((line, message.contains("listened")), (12, true), "{message}");
+    }
+
+    #[test]
+    fn a_pin_is_written_as_the_scenario_says() {
+        let pin = |more: &str| {
+            let text = GOOD.replace("of = \"github\"", &format!("of = \"github\"{more}"));
+            text::parse("x", &text).map_err(|p| p.message).unwrap().runs[0]
+                .device
+                .pin
+                .clone()
+        };
+        let usual = pin("");
+        assert_eq!(
+            pin(", separator = \"\", case = \"lower\""),
+            usual.replace(':', "").to_lowercase()
+        );
+        let mixed = pin(", case = \"mixed\"");
+        assert!(
+            mixed != usual && mixed != usual.to_lowercase() && mixed.eq_ignore_ascii_case(&usual),
+            "{mixed}"
+        );
+        assert_ne!(pin(", certificate = 1"), usual);
+        let (_, message) = error(&GOOD.replace("of = \"github\"", "of = \"github\", certificate = 2"));
+        assert!(message.contains("0 to 1"), "{message}");
+    }
+
+    #[test]
     fn a_flipped_bit_changes_one_digit() {
-        let right = parse("x", GOOD).map_err(|p| p.message).unwrap().device.pin;
+        let right = text::parse("x", GOOD).map_err(|p| p.message).unwrap().runs[0]
+            .device
+            .pin
+            .clone();
         let flipped = GOOD.replace("of = \"github\"", "of = \"github\", flip-bit = { byte = 0, bit = 0 }");
-        let wrong = parse("x", &flipped).map_err(|p| p.message).unwrap().device.pin;
+        let wrong = text::parse("x", &flipped).map_err(|p| p.message).unwrap().runs[0]
+            .device
+            .pin
+            .clone();
         let different = right.chars().zip(wrong.chars()).filter(|(a, b)| a != b).count();
         assert_eq!(different, 1, "{right} / {wrong}");
     }
@@ -585,7 +533,7 @@ build = "success"
     fn names_and_folders_select() {
         let scenario = |name: &str| Scenario {
             name: name.into(),
-            ..parse("x", GOOD).map_err(|p| p.message).unwrap()
+            ..text::parse("x", GOOD).map_err(|p| p.message).unwrap()
         };
         let all = [scenario("pin/matches"), scenario("pin/wrong"), scenario("pinned/other")];
         let names = |patterns: &[&str]| {

@@ -1,0 +1,33 @@
+//! The catalogue for people who browse the repository: `fixtures/scenarios/README.md`.
+//!
+//! What enters: all scenarios. What leaves: a page in Markdown, folder by folder, with what each expects. A test keeps the file current.
+
+use std::fmt::Write as _;
+
+use super::Scenario;
+
+/// What stands above the tables: how a scenario is written.
+const PREFACE: &str = include_str!("language.md");
+
+/// The page; `scenarios` are sorted by name.
+#[must_use]
+pub fn index(scenarios: &[Scenario]) -> String {
+    let mut page = PREFACE.to_owned();
+    let _ = write!(page, "\n## The {} scenarios\n", scenarios.len());
+    let mut folder = "";
+    for scenario in scenarios {
+        let (its, name) = scenario.name.rsplit_once('/').unwrap_or(("", &scenario.name));
+        if its != folder {
+            folder = its;
+            let _ = write!(
+                page,
+                "\n### {folder}\n\n| scenario | what it shows | expected |\n|---|---|---|\n"
+            );
+        }
+        let expected: Vec<&str> = scenario.runs.iter().map(|run| run.expect.as_str()).collect();
+        let about = scenario.about.replace('|', "\\|");
+        let expected = expected.join(", then ");
+        let _ = writeln!(page, "| [{name}]({}.toml) | {about} | {expected} |", scenario.name);
+    }
+    page
+}
