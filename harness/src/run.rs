@@ -344,7 +344,7 @@ impl Sitting<'_> {
             device,
             redactor: Redactor::default().with(&link.network, "[NETWORK]"),
             patience,
-            has: None,
+            has: Has::ItsOwn,
         };
         for (index, run) in scenario.runs.iter().enumerate() {
             if index > 0 {
@@ -404,7 +404,7 @@ impl Sitting<'_> {
         };
         match answered {
             Answered::Result(fields) => device.result = Some(fields),
-            Answered::PinRejected(fields) => device.pin_rejected = Some(fields),
+            Answered::Rejected(command, fields) => device.rejected = Some((command, fields)),
         }
         let evidence = Evidence {
             device,
@@ -419,25 +419,23 @@ impl Sitting<'_> {
     /// The device's side of one run: settings, then `run`.
     fn drive(&mut self, run: &Run, bench: &mut RunBench<'_>) -> Result<Answered, Failure> {
         let limits = self.runner.limits;
-        let settings = match &bench.has {
-            Some(has) => run.device.commands_after(has),
-            None => run.device.commands(),
+        let settings = match std::mem::replace(&mut bench.has, Has::Some) {
+            Has::ItsOwn => run.device.commands(),
+            Has::Settings(settings) => run.device.commands_after(&settings),
+            Has::Some => run.device.all_commands(),
         };
         for setting in settings {
             let deadline = Deadline::after("the answer to a setting", limits.setting);
             if let Answer::Error(fields) = self.command(bench, &setting, &deadline)? {
-                if setting.starts_with("set pin ") && matches!(run.expect, Expectation::PinRejected { .. }) {
-                    // What the pin is now is not known: the next run sets it in any case.
-                    bench.has = Some(DeviceSettings {
-                        pin: String::new(),
-                        ..run.device.clone()
-                    });
-                    return Ok(Answered::PinRejected(fields));
+                if let Expectation::CommandRejected { command, .. } = &run.expect
+                    && setting.starts_with(command.as_str())
+                {
+                    return Ok(Answered::Rejected(setting, fields));
                 }
                 return Err(assertion(refused(&setting, &fields)));
             }
         }
-        bench.has = Some(run.device.clone());
+        bench.has = Has::Settings(run.device.clone());
 
         let deadline = Deadline::after("the result of `run`", limits.run);
         bench.patience.store(true, Ordering::SeqCst);
@@ -445,7 +443,12 @@ impl Sitting<'_> {
         bench.patience.store(false, Ordering::SeqCst);
         match answer? {
             Answer::Ok(fields) => Ok(Answered::Result(fields)),
-            Answer::Error(fields) => Err(assertion(refused("run", &fields))),
+            Answer::Error(fields) => match &run.expect {
+                Expectation::CommandRejected { command, .. } if command == "run" => {
+                    Ok(Answered::Rejected("run".to_owned(), fields))
+                }
+                _ => Err(assertion(refused("run", &fields))),
+            },
         }
     }
 
@@ -489,14 +492,23 @@ struct RunBench<'a> {
     device: &'a mut Device,
     redactor: Redactor,
     patience: &'a AtomicBool,
-    /// The settings that the device has, once it has been told some.
-    has: Option<DeviceSettings>,
+    has: Has,
+}
+
+/// The settings that a device has.
+enum Has {
+    /// The firmware's own: it has just booted.
+    ItsOwn,
+    /// These.
+    Settings(DeviceSettings),
+    /// Some of those that it was told: it refused one.
+    Some,
 }
 
 /// What the device answered in the end.
 enum Answered {
     Result(Fields),
-    PinRejected(Fields),
+    Rejected(String, Fields),
 }
 
 fn refused(command: &str, fields: &Fields) -> String {

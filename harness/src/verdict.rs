@@ -91,8 +91,8 @@ pub struct DeviceEvidence {
     pub said: Vec<String>,
     /// The result line of `run`.
     pub result: Option<Fields>,
-    /// The error with which the console refused the pin.
-    pub pin_rejected: Option<Fields>,
+    /// The command that the console refused, and its error.
+    pub rejected: Option<(String, Fields)>,
 }
 
 /// What the server saw.
@@ -134,7 +134,11 @@ pub fn judge(expectation: &Expectation, evidence: &Evidence) -> Verdict {
         Expectation::Refused { reason, pin, name } => {
             checks.result(&evidence.device, "outcome", "refused");
             checks.result(&evidence.device, "reason", reason);
-            checks.pin(&evidence.device, *pin);
+            // People are told the same of a wrong pin, a wrong name and wrong dates.
+            let by_certificate = *name == Name::Mismatch || matches!(reason.as_str(), "expired" | "not-yet-valid");
+            let spoken = if by_certificate { Pin::Mismatch } else { *pin };
+            checks.result(&evidence.device, "pin", pin.as_str());
+            checks.lines(&evidence.device, spoken);
             checks.name(&evidence.device, *name);
             checks.connection_without_data(server);
         }
@@ -165,16 +169,16 @@ pub fn judge(expectation: &Expectation, evidence: &Evidence) -> Verdict {
             checks.result(&evidence.device, "reason", reason);
             checks.nothing(server);
         }
-        Expectation::PinRejected { code } => {
-            match &evidence.device.pin_rejected {
-                Some(fields) => checks.that(fields.get("code") == Some(code), || {
+        Expectation::CommandRejected { command, code } => {
+            match &evidence.device.rejected {
+                Some((_, fields)) => checks.that(fields.get("code") == Some(code), || {
                     format!(
-                        "the console should have refused the pin with code={code}; it gave code={}",
+                        "the console should have refused `{command}` with code={code}; it gave code={}",
                         fields.get("code").unwrap_or("(none)")
                     )
                 }),
                 None => checks.that(false, || {
-                    "the console should have refused the pin; it took it".to_owned()
+                    format!("the console should have refused `{command}`; it took it")
                 }),
             }
             checks.nothing(server);
@@ -264,11 +268,15 @@ impl Checks {
 
     /// The device speaks of the pin twice, for people and for machines: both must say the same, and the expected.
     fn pin(&mut self, device: &DeviceEvidence, expected: Pin) {
+        self.result(device, "pin", expected.as_str());
+        self.lines(device, expected);
+    }
+
+    fn lines(&mut self, device: &DeviceEvidence, expected: Pin) {
         const LINES: [(Pin, &str); 2] = [
             (Pin::Match, "certificate matches"),
             (Pin::Mismatch, "certificate doesn't match"),
         ];
-        self.result(device, "pin", expected.as_str());
         for (pin, line) in LINES {
             let said = device.said.iter().any(|said| said == line);
             self.that(said == (pin == expected), || {
@@ -305,7 +313,7 @@ mod tests {
         DeviceEvidence {
             said: said.iter().map(|&line| line.to_owned()).collect(),
             result: MachineLine::parse(&format!("@x ok run {result}")).map(|line| line.fields),
-            pin_rejected: None,
+            rejected: None,
         }
     }
 
@@ -371,8 +379,9 @@ mod tests {
             Expectation::Unreachable {
                 reason: "tcp-refused".into(),
             },
-            Expectation::PinRejected {
-                code: "odd-digits".into(),
+            Expectation::CommandRejected {
+                command: "set pin".into(),
+                code: "bad-pin".into(),
             },
         ] {
             assert!(

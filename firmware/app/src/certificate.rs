@@ -9,7 +9,6 @@ use crate::clock::UnixTime;
 
 const ID_EC_PUBLIC_KEY: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01];
 const SECP256R1: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07];
-const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1D, 0x11];
 
 const BOOLEAN: u8 = 0x01;
@@ -20,7 +19,6 @@ const OBJECT_IDENTIFIER: u8 = 0x06;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
 const VERSION: u8 = 0xA0;
 const EXTENSIONS: u8 = 0xA3;
 const DNS_NAME: u8 = 0x82;
@@ -31,7 +29,6 @@ const IP_ADDRESS: u8 = 0x87;
 pub struct Certificate<'a> {
     not_before: UnixTime,
     not_after: UnixTime,
-    subject: Reader<'a>,
     key_info: Reader<'a>,
     alt_names: Option<Reader<'a>>,
 }
@@ -101,41 +98,23 @@ impl<'a> Certificate<'a> {
         }
     }
 
-    /// Whether the certificate is for `host`: one of its DNS names is, or, where it has none, its common name. Case does
-    /// not matter; `*.` at the start of a name stands for exactly one label (RFC 6125, section 6.4). An address is not a
-    /// name: it must be among the certificate's addresses (RFC 9110, section 4.3.5).
+    /// Whether the certificate is for `host`: one of its DNS names is; a name in the subject does not count (RFC 9525, section 2). Case
+    /// does not matter; `*.` at the start of a name stands for exactly one label (section 6.3). An address is not a name: it must be
+    /// among the certificate's addresses (section 6.5).
     #[must_use]
     pub fn is_for(&self, host: &str) -> bool {
         let address = host.parse::<Ipv4Addr>().ok();
-        let mut has_dns_name = false;
         let mut names = self.alt_names.unwrap_or_default();
         while let Some((tag, name)) = names.next() {
             if let Some(address) = address {
                 if tag == IP_ADDRESS && name.0 == address.octets() {
                     return true;
                 }
-            } else if tag == DNS_NAME {
-                has_dns_name = true;
-                if name_matches(name.0, host) {
-                    return true;
-                }
+            } else if tag == DNS_NAME && name_matches(name.0, host) {
+                return true;
             }
         }
-        address.is_none() && !has_dns_name && self.common_name().is_some_and(|name| name_matches(name, host))
-    }
-
-    /// The last common name of the subject, which is the most specific.
-    fn common_name(&self) -> Option<&'a [u8]> {
-        let mut names = self.subject;
-        let mut found = None;
-        while let Some((SET, mut set)) = names.next() {
-            while let Some((SEQUENCE, mut attribute)) = set.next() {
-                if attribute.expect(OBJECT_IDENTIFIER)?.0 == COMMON_NAME {
-                    found = attribute.next().map(|(_, value)| value.0);
-                }
-            }
-        }
-        found
+        false
     }
 
     fn read(der: &'a [u8]) -> Option<Self> {
@@ -149,7 +128,7 @@ impl<'a> Certificate<'a> {
         body.expect(SEQUENCE)?; // issuer
         let mut validity = body.expect(SEQUENCE)?;
         let (not_before, not_after) = (validity.time()?, validity.time()?);
-        let subject = body.expect(SEQUENCE)?;
+        let _subject = body.expect(SEQUENCE)?;
         let key_info = body.expect(SEQUENCE)?;
         let mut alt_names = None;
         while let Some(tag) = body.peek() {
@@ -161,7 +140,6 @@ impl<'a> Certificate<'a> {
         outer.0.is_empty().then_some(Self {
             not_before,
             not_after,
-            subject,
             key_info,
             alt_names,
         })
@@ -255,13 +233,13 @@ mod tests {
     }
 
     #[test]
-    fn names_are_checked_as_in_the_original_with_alternatives_first() {
+    fn a_certificate_is_for_its_dns_names_and_no_others() {
         for (names, common_name, host, good) in [
             (&["api.example"][..], "x", "api.example", true),
             (&["other.example", "api.example"], "x", "API.EXAMPLE", true),
             (&["api.example"], "x", "evil.example", false),
             (&["other.example"], "api.example", "api.example", false),
-            (&[], "api.example", "api.example", true),
+            (&[], "api.example", "api.example", false),
             (&[], "api.example", "evil.example", false),
             (&["*.example"], "x", "api.example", true),
             (&["*.example"], "x", "a.api.example", false),

@@ -459,12 +459,17 @@ impl<C: Console> Exchange<'_, C> {
         mut reply: Reply,
     ) -> Result<bool, Failure> {
         self.report.body = Some(0);
-        let end = loop {
-            let taken = reply.take(&bytes);
-            if let Err(error) = taken {
-                break fail(Outcome::ResponseFailed, error.reason());
+        let end = 'body: loop {
+            // In pieces: a record is a fifth of the memory, and what is made of it must not be as large again.
+            for piece in bytes.chunks(PIECE) {
+                if let Err(error) = reply.take(piece) {
+                    break 'body fail(Outcome::ResponseFailed, error.reason());
+                }
+                self.print(&mut reply, false).await;
+                if reply.body.is_done() {
+                    break;
+                }
             }
-            self.print(&mut reply, false).await;
             if reply.body.is_done() {
                 break Ok(());
             }
@@ -486,7 +491,9 @@ impl<C: Console> Exchange<'_, C> {
             self.console.write(line_end).await;
             self.say("==========").await;
         }
-        end.map(|()| reply.judge.finish())
+        end?;
+        let judged = reply.judge.finish();
+        judged.or_else(|error| fail(Outcome::ResponseFailed, error.reason()))
     }
 
     /// Prints the verdict as soon as there is one, and then the body.
@@ -506,8 +513,8 @@ impl<C: Console> Exchange<'_, C> {
             self.say("==========").await;
         }
         let printer = reply.printer.get_or_insert_default();
-        // In pieces: what is printed is longer than what came, and memory is short.
-        for piece in reply.unprinted.chunks(1024) {
+        // What is printed is longer than what came.
+        for piece in reply.unprinted.chunks(PIECE) {
             self.console.write(&printer.print(piece)).await;
         }
         self.report.body = self.report.body.map(|bytes| bytes + reply.unprinted.len() as u64);
@@ -558,6 +565,9 @@ struct Reply {
 }
 
 const VERDICT_WINDOW: usize = 8192;
+
+/// So many bytes of a body are worked on at a time.
+const PIECE: usize = 1024;
 
 impl Reply {
     fn take(&mut self, bytes: &[u8]) -> Result<(), crate::body::BodyError> {

@@ -17,6 +17,18 @@ enum Kind {
     Robust(StateFinder),
 }
 
+/// What the robust rule finds wrong with a reply that began as a success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MalformedJson;
+
+impl MalformedJson {
+    /// The `reason=` of the answer.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        "malformed-json"
+    }
+}
+
 const ORIGINAL_START: &[u8] = b"{\"state\":\"success\"";
 
 impl Judge {
@@ -39,10 +51,8 @@ impl Judge {
     /// Looks at the next bytes. Once there is a verdict it stays.
     pub fn look_at(&mut self, bytes: &[u8]) -> Option<bool> {
         for &byte in bytes {
-            if self.verdict.is_some() {
-                break;
-            }
-            self.verdict = match &mut self.kind {
+            let found = match &mut self.kind {
+                Kind::Original { .. } if self.verdict.is_some() => break,
                 Kind::Original { matched } if byte == ORIGINAL_START[*matched] => {
                     *matched += 1;
                     (*matched == ORIGINAL_START.len()).then_some(true)
@@ -50,6 +60,7 @@ impl Judge {
                 Kind::Original { .. } => Some(false),
                 Kind::Robust(finder) => finder.look_at(byte),
             };
+            self.verdict = self.verdict.or(found);
         }
         self.verdict
     }
@@ -60,9 +71,14 @@ impl Judge {
     }
 
     /// The verdict when nothing more will be looked at.
-    #[must_use]
-    pub fn finish(&self) -> bool {
-        self.verdict.unwrap_or(false)
+    ///
+    /// # Errors
+    /// [`MalformedJson`] under the robust rule, where the body said success, and then did not end as one object with one state.
+    pub fn finish(&self) -> Result<bool, MalformedJson> {
+        match (&self.kind, self.verdict.unwrap_or(false)) {
+            (Kind::Robust(finder), true) if !finder.is_whole() => Err(MalformedJson),
+            (_, verdict) => Ok(verdict),
+        }
     }
 }
 
@@ -74,6 +90,12 @@ struct StateFinder {
     /// In the outermost object: the key that the value to come belongs to.
     key: Option<String>,
     string: Option<StringToken>,
+    /// How many members are called `state`.
+    states: u32,
+    /// The outermost object is closed.
+    closed: bool,
+    /// Something comes behind it.
+    trailing: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -98,6 +120,10 @@ const LONGEST_TEXT: usize = 16;
 
 impl StateFinder {
     fn look_at(&mut self, byte: u8) -> Option<bool> {
+        if self.closed {
+            self.trailing |= !byte.is_ascii_whitespace();
+            return None;
+        }
         if let Some(string) = &mut self.string {
             if string.take(byte) {
                 let text = self.string.take().map(|string| string.text)?;
@@ -116,6 +142,7 @@ impl StateFinder {
             b'}' | b']' => {
                 self.depth = self.depth.saturating_sub(1);
                 if self.depth == 0 {
+                    self.closed = true;
                     return Some(false);
                 }
             }
@@ -136,9 +163,15 @@ impl StateFinder {
             return Some(text == "success");
         }
         if self.key.is_none() {
+            self.states += u32::from(text == "state");
             self.key = Some(text);
         }
         None
+    }
+
+    /// Whether it was one object, to its end, with one state.
+    fn is_whole(&self) -> bool {
+        self.closed && !self.trailing && self.states == 1
     }
 
     fn is_state(&self) -> bool {
@@ -201,7 +234,7 @@ mod tests {
         for piece in body.as_bytes().chunks(3) {
             judge.look_at(piece);
         }
-        judge.finish()
+        judge.finish().unwrap_or(false)
     }
 
     #[test]
@@ -245,5 +278,23 @@ mod tests {
             assert_eq!(judge(RuleKind::Robust, 200, body), success, "{body}");
         }
         assert!(!judge(RuleKind::Robust, 403, r#"{"state":"success"}"#));
+    }
+
+    #[test]
+    fn a_success_that_is_not_said_to_the_end_is_malformed() {
+        for (body, end) in [
+            (r#"{"state":"success"}"#, Ok(true)),
+            ("{\"state\":\"success\",\"x\":[{}]}\n", Ok(true)),
+            (r#"{"state":"success""#, Err(MalformedJson)),
+            (r#"{"state":"success","x":["#, Err(MalformedJson)),
+            (r#"{"state":"success"}{}"#, Err(MalformedJson)),
+            (r#"{"state":"success","state":"failure"}"#, Err(MalformedJson)),
+            (r#"{"state":"failure","state":"success"}"#, Ok(false)),
+            (r#"{"state":"failure""#, Ok(false)),
+        ] {
+            let mut judge = Judge::new(RuleKind::Robust, 200);
+            judge.look_at(body.as_bytes());
+            assert_eq!(judge.finish(), end, "{body}");
+        }
     }
 }

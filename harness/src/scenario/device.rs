@@ -124,6 +124,12 @@ impl DeviceSettings {
             .collect()
     }
 
+    /// The console commands for a device of which nothing is known.
+    #[must_use]
+    pub fn all_commands(&self) -> Vec<String> {
+        self.all().iter().map(command).collect()
+    }
+
     /// Every setting with its value, in the order in which they are sent. The pin is the last: the console may refuse it.
     fn all(&self) -> [(&'static str, String); 13] {
         let on = |on| if on { "on" } else { "off" }.to_owned();
@@ -169,7 +175,7 @@ fn command((setting, value): &(&str, String)) -> String {
 }
 
 /// The table. What is left out stays as it was; in the first run, as the firmware has it.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct RawDevice {
     host: Option<Spanned<String>>,

@@ -145,8 +145,10 @@ pub enum Expectation {
         /// The reason that the device gives: `dhcp`, ...
         reason: String,
     },
-    /// The console refuses the scenario's pin, and nothing is connected.
-    PinRejected {
+    /// The console refuses a command, and nothing is connected.
+    CommandRejected {
+        /// How the command begins: `set pin`, `run`.
+        command: String,
         /// The error code that the console gives.
         code: String,
     },
@@ -163,7 +165,7 @@ impl Expectation {
             Self::ResponseFailed { .. } => "response failed",
             Self::Unreachable { .. } => "unreachable",
             Self::NoNetwork { .. } => "no network",
-            Self::PinRejected { .. } => "pin rejected",
+            Self::CommandRejected { .. } => "command rejected",
         }
     }
 }

@@ -32,7 +32,9 @@ impl Problem {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct RawScenario {
     about: Spanned<String>,
+    #[serde(default)]
     server: RawServer,
+    #[serde(default)]
     device: RawDevice,
     expect: Expectation,
     #[serde(default)]
