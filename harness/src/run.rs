@@ -18,7 +18,7 @@ use crate::bundle;
 use crate::deadline::Deadline;
 use crate::device::{Answer, Device, DeviceError, Fields, Said};
 use crate::image::Image;
-use crate::scenario::{DEFAULT_HOST, DeviceSettings, Expectation, Run, Scenario};
+use crate::scenario::{DEFAULT_HOST, DeviceSettings, Expectation, Run, SOAK_WARM_UP, Scenario};
 use crate::service::Running;
 use crate::transcript::{DeviceLine, Lanes, Redactor, Transcript, without_tag};
 use crate::verdict::{self, Blame, DeviceEvidence, Evidence, Failure, ServerEvidence, Verdict};
@@ -174,7 +174,7 @@ impl Runner<'_> {
     pub fn run(&self, scenario: &Scenario) -> Outcome {
         (self.observer)(Event::Started(scenario));
         let began = Instant::now();
-        let mut sitting = Sitting {
+        let mut attempt = Attempt {
             runner: self,
             scenario,
             transcript: Transcript::default(),
@@ -183,24 +183,24 @@ impl Runner<'_> {
             remarks: Vec::new(),
             skipped: Duration::ZERO,
         };
-        let mut verdict = match sitting.run() {
+        let mut verdict = match attempt.run() {
             Ok(()) => Verdict::Passed,
             Err(failure) => Verdict::Failed(failure),
         };
         if let Verdict::Failed(failure) = &mut verdict {
-            failure.findings.append(&mut sitting.remarks);
+            failure.findings.append(&mut attempt.remarks);
         }
         let mut outcome = Outcome {
             scenario: scenario.clone(),
             verdict,
-            transcript: sitting.transcript,
-            server: sitting.server,
+            transcript: attempt.transcript,
+            server: attempt.server,
             took: began.elapsed(),
-            skipped: sitting.skipped,
+            skipped: attempt.skipped,
             bundle: None,
         };
         if self.keep || !outcome.passed() {
-            match bundle::write(self.out, self.image, &outcome, &sitting.files) {
+            match bundle::write(self.out, self.image, &outcome, &attempt.files) {
                 Ok(folder) => outcome.bundle = Some(folder),
                 Err(error) => {
                     let finding = format!("the evidence could not be kept: {error}");
@@ -216,8 +216,11 @@ impl Runner<'_> {
     }
 }
 
+/// How much deeper the stack may be found when an interrupt has come at an unlucky moment, in bytes.
+const INTERRUPT_STACK: u64 = 1024;
+
 /// One scenario under way.
-struct Sitting<'a> {
+struct Attempt<'a> {
     runner: &'a Runner<'a>,
     scenario: &'a Scenario,
     transcript: Transcript,
@@ -228,7 +231,7 @@ struct Sitting<'a> {
     skipped: Duration,
 }
 
-impl Sitting<'_> {
+impl Attempt<'_> {
     fn run(&mut self) -> Result<(), Failure> {
         let first = self.scenario.runs.first();
         let first = first.ok_or_else(|| rig("the scenario has no run".to_owned()))?;
@@ -360,6 +363,9 @@ impl Sitting<'_> {
                 failure
             })?;
         }
+        if let Some(last) = scenario.runs.last() {
+            self.repeat(last, &mut bench, service)?;
+        }
         let accepted = |run: &Run| matches!(run.expect, Expectation::Accepted { .. });
         if scenario.runs.last().is_some_and(accepted) {
             return Ok(());
@@ -377,8 +383,76 @@ impl Sitting<'_> {
         })?;
         // Its lanes are those of `pin/matches`: only that it went well is worth a line.
         self.transcript.runs.pop();
-        self.transcript.afterwards = Some("the same device accepts an honest server".to_owned());
+        let line = "the same device accepts an honest server";
+        self.transcript.afterwards.push(line.to_owned());
         Ok(())
+    }
+
+    /// The further runs of a soak test: each like the first, and none with more memory than a device in its stride needs.
+    fn repeat(&mut self, run: &Run, bench: &mut RunBench<'_>, service: &mut Running) -> Result<(), Failure> {
+        let times = self.scenario.repeat;
+        if times <= 1 {
+            return Ok(());
+        }
+        let said = |lanes: &Lanes| -> Vec<String> { lanes.said().map(str::to_owned).collect() };
+        let first = self.transcript.runs.last().map(said);
+        let mut in_its_stride = None;
+        for time in 2..=times {
+            self.transcript.runs.push(Lanes::default());
+            self.one_run(run, bench, service).map_err(|mut failure| {
+                for finding in &mut failure.findings {
+                    *finding = format!("repetition {time} of {times}: {finding}");
+                }
+                failure
+            })?;
+            if self.transcript.runs.last().map(said) != first {
+                return Err(assertion(format!(
+                    "repetition {time} of {times} should have been like the first; the device said something else"
+                )));
+            }
+            self.transcript.runs.pop();
+            if time == SOAK_WARM_UP {
+                in_its_stride = Some(self.memory(bench)?);
+            }
+        }
+        let (before, after) = (in_its_stride.unwrap_or_default(), self.memory(bench)?);
+        let grown: Vec<String> = before
+            .iter()
+            .zip(&after)
+            .filter(|((name, before), (_, after))| {
+                let chance = if *name == "stack-peak" { INTERRUPT_STACK } else { 0 };
+                *after > before + chance
+            })
+            .map(|((name, before), (_, after))| {
+                format!("{name} was {before} bytes after {SOAK_WARM_UP} runs and {after} after {times}: memory is lost")
+            })
+            .collect();
+        if !grown.is_empty() {
+            return Err(Failure {
+                blame: Blame::Assertion,
+                findings: grown,
+            });
+        }
+        let line = format!("the same {times} times in all, with no more memory after {SOAK_WARM_UP}");
+        self.transcript.afterwards.push(line);
+        Ok(())
+    }
+
+    /// The device's use of memory, in bytes: by name, what is in use or has been at most.
+    fn memory(&self, bench: &mut RunBench<'_>) -> Result<Vec<(&'static str, u64)>, Failure> {
+        let deadline = Deadline::after("the answer to `status`", self.runner.limits.setting);
+        let answer = bench.device.command("status", &deadline, |_| {});
+        let Answer::Ok(fields) = answer.map_err(|error| blamed(&error))? else {
+            return Err(assertion("the firmware refused `status`".to_owned()));
+        };
+        ["heap-used", "heap-peak", "stack-peak"]
+            .into_iter()
+            .map(|name| {
+                let bytes = fields.get(name).and_then(|bytes| bytes.parse().ok());
+                let bytes = bytes.ok_or_else(|| assertion(format!("the firmware's `status` has no {name}")))?;
+                Ok((name, bytes))
+            })
+            .collect()
     }
 
     /// One run, and what both sides say of it.

@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 pub struct Transcript {
     /// The scenario's runs, as far as they came.
     pub runs: Vec<Lanes>,
-    /// How the device then met an honest server, where that was tried.
-    pub afterwards: Option<String>,
+    /// What came of repeating the last run, and how the device then met an honest server, where that was tried.
+    pub afterwards: Vec<String>,
 }
 
 /// Both lanes of one run.
@@ -61,8 +61,11 @@ impl Transcript {
             }
             text.push_str(&lanes.titled(&of));
         }
-        if let Some(afterwards) = &self.afterwards {
-            text.push_str(&format!("\nafterwards\n  {afterwards}\n"));
+        if !self.afterwards.is_empty() {
+            text.push_str("\nafterwards\n");
+        }
+        for line in &self.afterwards {
+            let _ = writeln!(text, "  {line}");
         }
         text
     }
@@ -217,7 +220,7 @@ mod tests {
     fn the_snapshot_has_two_lanes() {
         let transcript = Transcript {
             runs: vec![lanes()],
-            afterwards: None,
+            afterwards: Vec::new(),
         };
         assert_eq!(
             transcript.snapshot(),
@@ -229,7 +232,7 @@ mod tests {
     fn several_runs_are_numbered() {
         let transcript = Transcript {
             runs: vec![lanes(), lanes()],
-            afterwards: Some("accepted".into()),
+            afterwards: vec!["accepted".into()],
         };
         let text = transcript.snapshot();
         let titles: Vec<&str> = text

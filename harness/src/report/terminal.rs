@@ -125,8 +125,8 @@ impl TerminalReport {
                             let _ = writeln!(text, "  {line}");
                         }
                     }
-                    if let Some(afterwards) = &outcome.transcript.afterwards {
-                        let _ = writeln!(text, "{DIM}afterwards:{DIM:#}\n  {afterwards}");
+                    for line in &outcome.transcript.afterwards {
+                        let _ = writeln!(text, "{DIM}afterwards:{DIM:#}\n  {line}");
                     }
                     self.print(text.trim_end())?;
                 }

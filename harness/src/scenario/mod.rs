@@ -26,6 +26,9 @@ pub const DEFAULT_HOST: &str = "api.github.com";
 /// The path that the device asks for unless the scenario says otherwise.
 pub const DEFAULT_PATH: &str = "/repos/esp8266/Arduino/commits/master/status";
 
+/// How many runs of a soak test a device may take to reach its usual use of memory.
+pub const SOAK_WARM_UP: u32 = 10;
+
 /// One test: what is served, what the device is told, and what both must then show.
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -35,6 +38,8 @@ pub struct Scenario {
     pub about: String,
     /// What is done, in order, without a restart of the board: at least one run.
     pub runs: Vec<Run>,
+    /// How often the last run is made in all: more than once in a soak test.
+    pub repeat: u32,
 }
 
 /// One run of the device.
@@ -490,6 +495,15 @@ build = "success"
         let closed = text.replace("server.certificate = \"expired\"", "server.listening = false");
         let (line, message) = error(&closed);
         assert_eq!((line, message.contains("listened")), (12, true), "{message}");
+    }
+
+    #[test]
+    fn a_soak_test_goes_on_beyond_its_warm_up() {
+        let soak = |times: u32| format!("repeat = {times}\n{}", GOOD.trim_start());
+        assert_eq!(text::parse("x", &soak(100)).map_err(|p| p.message).unwrap().repeat, 100);
+        assert_eq!(text::parse("x", GOOD).map_err(|p| p.message).unwrap().repeat, 1);
+        let (line, message) = error(&soak(SOAK_WARM_UP));
+        assert_eq!((line, message.contains("after 10 runs")), (1, true), "{message}");
     }
 
     #[test]

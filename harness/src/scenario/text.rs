@@ -10,7 +10,7 @@ use toml::Spanned;
 
 use super::device::RawDevice;
 use super::server::RawServer;
-use super::{DeviceSettings, Expectation, Run, Scenario, Service};
+use super::{DeviceSettings, Expectation, Run, SOAK_WARM_UP, Scenario, Service};
 
 /// What is wrong, and at which bytes of the file.
 #[derive(Debug)]
@@ -32,6 +32,7 @@ impl Problem {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct RawScenario {
     about: Spanned<String>,
+    repeat: Option<Spanned<u32>>,
     #[serde(default)]
     server: RawServer,
     #[serde(default)]
@@ -59,6 +60,12 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Scenario, Problem> {
     })?;
     if raw.about.get_ref().trim().is_empty() {
         return Err(Problem::at(&raw.about, "say in one sentence what the scenario shows"));
+    }
+    if let Some(repeat) = raw.repeat.as_ref().filter(|repeat| *repeat.get_ref() <= SOAK_WARM_UP) {
+        return Err(Problem::at(
+            repeat,
+            format!("the device's memory is watched after {SOAK_WARM_UP} runs: repeat more often, or leave this out"),
+        ));
     }
     let mut last = Run {
         service: raw.server.check()?,
@@ -89,6 +96,7 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Scenario, Problem> {
         name: name.to_owned(),
         about: raw.about.into_inner(),
         runs,
+        repeat: raw.repeat.map_or(1, Spanned::into_inner),
     })
 }
 
