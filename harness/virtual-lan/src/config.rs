@@ -9,6 +9,11 @@ use std::{
     time::Duration,
 };
 
+use crate::{
+    clock::TimeSource,
+    faults::{FaultError, Faults},
+};
+
 /// The network that a [`Lan`](crate::Lan) plays. [`Default`] is 10.13.37.0/24 with no names and no joins.
 #[derive(Debug, Clone)]
 pub struct LanConfig {
@@ -30,6 +35,10 @@ pub struct LanConfig {
     pub board_timeout: Duration,
     /// How many bytes of frames the capture keeps; the oldest go first.
     pub capture_limit: usize,
+    /// What is wrong with the network from the start.
+    pub faults: Faults,
+    /// Whose time passes on it. Only the connect to a socket of this machine is always timed by the host.
+    pub time: TimeSource,
 }
 
 /// A TCP endpoint of the network that is joined to a socket of this machine.
@@ -94,6 +103,9 @@ pub enum LanError {
     /// A name stands twice in the configuration.
     #[error("the name `{0}` has two addresses; keep one")]
     NamedTwice(String),
+    /// The faults make no sense.
+    #[error(transparent)]
+    Faults(#[from] FaultError),
     /// The operating system gave no thread or no event queue.
     #[error("cannot start the network's thread: {0}")]
     Start(#[from] io::Error),
@@ -111,6 +123,8 @@ impl Default for LanConfig {
             connect_timeout: Duration::from_secs(5),
             board_timeout: Duration::from_secs(60),
             capture_limit: 32 << 20,
+            faults: Faults::default(),
+            time: TimeSource::default(),
         }
     }
 }
@@ -152,6 +166,7 @@ impl LanConfig {
     }
 
     pub(crate) fn check(&self) -> Result<(), LanError> {
+        self.faults.check()?;
         if !(8..=30).contains(&self.prefix_len) {
             return Err(LanError::Prefix(self.prefix_len));
         }

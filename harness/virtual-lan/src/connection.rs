@@ -11,7 +11,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::Context,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rustix::{
@@ -35,14 +35,14 @@ pub(crate) struct Connection {
     pub(crate) board: SocketAddrV4,
     pub(crate) to: SocketAddrV4,
     pub(crate) socket: SocketHandle,
-    /// When the board last sent anything for this connection.
-    pub(crate) heard: Instant,
+    /// When the board last sent anything for this connection. All times are the network's.
+    pub(crate) heard: Duration,
     /// The board has sent a RST.
     pub(crate) board_reset: bool,
     /// Since when the board has owed an acknowledgement.
-    owed_since: Option<Instant>,
+    owed_since: Option<Duration>,
     /// When to stop waiting for what a reset waits for: data to be delivered before it, or itself to be sent.
-    reset_by: Option<Instant>,
+    reset_by: Option<Duration>,
     /// Bytes that the board had yet to acknowledge at the last look.
     unacknowledged: usize,
     /// Gone once the connection has ended; the gateway's socket may stay for the TIME-WAIT state.
@@ -120,7 +120,7 @@ impl Connection {
         (board, to): (SocketAddrV4, SocketAddrV4),
         socket: SocketHandle,
         Connected { stream, reset }: Connected,
-        now: Instant,
+        now: Duration,
     ) -> Self {
         let stream = Arc::new(stream);
         let watched = Arc::clone(&stream);
@@ -158,7 +158,7 @@ impl Connection {
         &mut self,
         socket: &mut Socket<'_>,
         patience: Duration,
-        now: Instant,
+        now: Duration,
         cx: &mut Context<'_>,
     ) -> Progress {
         let Some(host) = &mut self.host else {
@@ -229,13 +229,13 @@ impl Connection {
     }
 
     /// When the next thing happens by the clock alone.
-    pub(crate) fn wakes_at(&self, patience: Duration) -> Option<Instant> {
+    pub(crate) fn wakes_at(&self, patience: Duration) -> Option<Duration> {
         let silent_at = self.owed_since.map(|since| since.max(self.heard) + patience);
         self.reset_by.into_iter().chain(silent_at).min()
     }
 
     /// The connection has ended and its socket is closed, so that nothing is left to do.
-    pub(crate) fn is_over(&self, socket: &Socket<'_>, now: Instant) -> bool {
+    pub(crate) fn is_over(&self, socket: &Socket<'_>, now: Duration) -> bool {
         // A closed socket remembers its peer until the RST is sent, which takes an ARP exchange when the board was long silent.
         let settled = matches!(socket.state(), State::Closed | State::Listen) && socket.remote_endpoint().is_none();
         self.has_ended() && (settled || self.reset_by.is_some_and(|by| now >= by))
@@ -246,10 +246,16 @@ impl Connection {
         self.host.is_none()
     }
 
-    fn end(&mut self, ending: Ending, socket: &mut Socket<'_>, now: Instant) -> What {
+    /// Ends it towards the host, as if the network had forgotten it; the event, unless it has ended.
+    pub(crate) fn cut(&mut self, socket: &mut Socket<'_>, now: Duration) -> Option<What> {
+        self.host.as_ref()?;
+        Some(self.end(Ending::Cut, socket, now))
+    }
+
+    fn end(&mut self, ending: Ending, socket: &mut Socket<'_>, now: Duration) -> What {
         self.reset_by = None;
         self.owed_since = None;
-        if matches!(ending, Ending::HostReset | Ending::BoardSilent) {
+        if matches!(ending, Ending::HostReset | Ending::BoardSilent | Ending::Cut) {
             socket.abort();
             self.reset_by = Some(now + RESET_PATIENCE);
         }

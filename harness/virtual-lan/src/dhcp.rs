@@ -18,8 +18,28 @@ pub(crate) struct Answer {
     pub(crate) event: Option<What>,
 }
 
-/// Answers a DHCP message, when it asks for something and is meant for this server.
-pub(crate) fn answer(config: &LanConfig, message: &[u8]) -> Option<Answer> {
+/// What a DHCP message asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// DHCPDISCOVER.
+    Offer,
+    /// DHCPREQUEST.
+    Lease,
+}
+
+/// What a DHCP message asks for, if it is one of these.
+pub(crate) fn asks_for(message: &[u8]) -> Option<Asked> {
+    let packet = DhcpPacket::new_checked(message).ok()?;
+    match DhcpRepr::parse(&packet).ok()?.message_type {
+        DhcpMessageType::Discover => Some(Asked::Offer),
+        DhcpMessageType::Request => Some(Asked::Lease),
+        _ => None,
+    }
+}
+
+/// Answers a DHCP message, when it asks for something and is meant for this server. A request is granted if it is for the board's
+/// lease and not to be `refused`.
+pub(crate) fn answer(config: &LanConfig, message: &[u8], refused: bool) -> Option<Answer> {
     let packet = DhcpPacket::new_checked(message).ok()?;
     let asked = DhcpRepr::parse(&packet).ok()?;
     if asked.server_identifier.is_some_and(|server| server != config.gateway) {
@@ -32,7 +52,7 @@ pub(crate) fn answer(config: &LanConfig, message: &[u8]) -> Option<Answer> {
         DhcpMessageType::Request => {
             // Option 50 while selecting or after a reboot, ciaddr while renewing (RFC 2131 table 4).
             let wanted = asked.requested_ip.unwrap_or(asked.client_ip);
-            if wanted == config.lease {
+            if wanted == config.lease && !refused {
                 (DhcpMessageType::Ack, Some(What::LeaseGiven { mac, address: wanted }))
             } else {
                 (DhcpMessageType::Nak, Some(What::LeaseRefused { mac, asked: wanted }))
@@ -141,7 +161,7 @@ mod tests {
     fn another_address_is_refused_by_broadcast() {
         let config = LanConfig::default();
         let asked = Ipv4Addr::new(192, 168, 4, 2);
-        let answer = answer(&config, &message(|m| m.requested_ip = Some(asked))).unwrap();
+        let answer = answer(&config, &message(|m| m.requested_ip = Some(asked)), false).unwrap();
         assert_eq!(reply_type(&answer), DhcpMessageType::Nak);
         assert_eq!(answer.to, "255.255.255.255:68".parse().unwrap());
         assert_eq!(answer.event, Some(What::LeaseRefused { mac: MAC, asked }));
@@ -150,7 +170,7 @@ mod tests {
     #[test]
     fn a_renewal_is_granted_to_the_address_it_comes_from() {
         let config = LanConfig::default();
-        let answer = answer(&config, &message(|m| m.client_ip = config.lease)).unwrap();
+        let answer = answer(&config, &message(|m| m.client_ip = config.lease), false).unwrap();
         assert_eq!(reply_type(&answer), DhcpMessageType::Ack);
         assert_eq!(answer.to, "10.13.37.2:68".parse().unwrap());
     }
@@ -164,9 +184,9 @@ mod tests {
                 m.broadcast = broadcast;
             })
         };
-        let unicast = answer(&config, &discover(false)).unwrap();
+        let unicast = answer(&config, &discover(false), false).unwrap();
         assert_eq!((unicast.mac, *unicast.to.ip()), (EthernetAddress(MAC), config.lease));
-        let broadcast = answer(&config, &discover(true)).unwrap();
+        let broadcast = answer(&config, &discover(true), false).unwrap();
         assert_eq!(
             (broadcast.mac, *broadcast.to.ip()),
             (EthernetAddress::BROADCAST, Ipv4Addr::BROADCAST)
@@ -179,8 +199,8 @@ mod tests {
     fn messages_to_other_servers_and_releases_are_left_alone() {
         let config = LanConfig::default();
         let elsewhere = message(|m| m.server_identifier = Some(Ipv4Addr::new(10, 13, 37, 9)));
-        assert!(answer(&config, &elsewhere).is_none());
-        assert!(answer(&config, &message(|m| m.message_type = DhcpMessageType::Release)).is_none());
-        assert!(answer(&config, b"not DHCP at all").is_none());
+        assert!(answer(&config, &elsewhere, false).is_none());
+        assert!(answer(&config, &message(|m| m.message_type = DhcpMessageType::Release), false).is_none());
+        assert!(answer(&config, b"not DHCP at all", false).is_none());
     }
 }

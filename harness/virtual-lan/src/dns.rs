@@ -9,10 +9,12 @@ use smoltcp::wire::{DnsFlags, DnsOpcode, DnsPacket, DnsQueryType, DnsQuestion};
 use crate::{
     config::LanConfig,
     event::{NameAnswer, What},
+    faults::{Decoy, NameError},
 };
 
-/// Answers a query. The event is missing when nothing was asked that makes sense; no answer when it was no query at all.
-pub(crate) fn answer(config: &LanConfig, message: &[u8]) -> Option<(Vec<u8>, Option<What>)> {
+/// Answers a query, with `error` where one is to be feigned. The event is missing when nothing was asked that makes sense; no answer when
+/// it was no query at all.
+pub(crate) fn answer(config: &LanConfig, message: &[u8], error: Option<NameError>) -> Option<(Vec<u8>, Option<What>)> {
     let query = DnsPacket::new_checked(message).ok()?;
     if query.flags().contains(DnsFlags::RESPONSE) {
         return None;
@@ -25,6 +27,7 @@ pub(crate) fn answer(config: &LanConfig, message: &[u8]) -> Option<(Vec<u8>, Opt
     };
     let kind = u16::from(question.type_);
     let answer = match config.resolve(&name) {
+        _ if let Some(error) = error => NameAnswer::Error(error),
         Some(address) if question.type_ == DnsQueryType::A => NameAnswer::Address(address),
         Some(_) => NameAnswer::NoData,
         None => NameAnswer::Unknown,
@@ -34,12 +37,33 @@ pub(crate) fn answer(config: &LanConfig, message: &[u8]) -> Option<(Vec<u8>, Opt
     let (code, address) = match answer {
         NameAnswer::Address(address) => (NO_ERROR, Some(address.octets())),
         NameAnswer::NoData => (NO_ERROR, None),
-        NameAnswer::Unknown => (NAME_ERROR, None),
+        NameAnswer::Unknown | NameAnswer::Error(NameError::NxDomain) => (NAME_ERROR, None),
+        NameAnswer::Error(NameError::ServFail) => (SERVER_FAILURE, None),
+        NameAnswer::Error(NameError::Refused) => (REFUSED, None),
     };
     Some((
         reply(&query, code, &asked, address),
         Some(What::NameAsked { name, kind, answer }),
     ))
+}
+
+/// A forged answer to a query; `None` where there is nothing to answer.
+pub(crate) fn forge(message: &[u8], decoy: Decoy) -> Option<Vec<u8>> {
+    let query = DnsPacket::new_checked(message).ok()?;
+    let (question, _) = question(&query)?;
+    let mut asked = vec![0; question.buffer_len()];
+    question.emit(&mut asked);
+    if decoy == Decoy::OtherName {
+        // The first label's first letter is another one: still a name, and of the same length.
+        let letter = asked.get_mut(1)?;
+        *letter = if *letter == b'x' { b'y' } else { b'x' };
+    }
+    let mut forged = reply(&query, NO_ERROR, &asked, Some(NOWHERE));
+    if decoy == Decoy::WrongId {
+        let id = query.transaction_id() ^ 1;
+        forged.splice(..2, id.to_be_bytes());
+    }
+    Some(forged)
 }
 
 /// The only question of a query, and its name. Names are not compressed in a message's first question.
@@ -100,8 +124,13 @@ pub(crate) const PORT: u16 = 53;
 // Response codes, RFC 1035 section 4.1.1.
 const NO_ERROR: u16 = 0;
 const FORMAT_ERROR: u16 = 1;
+const SERVER_FAILURE: u16 = 2;
 const NAME_ERROR: u16 = 3;
 const NOT_IMPLEMENTED: u16 = 4;
+const REFUSED: u16 = 5;
+
+/// Where forged answers lead: an address of TEST-NET-3 (RFC 5737).
+const NOWHERE: [u8; 4] = [203, 0, 113, 66];
 
 /// A pointer to the first byte behind the header, RFC 1035 section 4.1.4.
 const NAME_OF_QUESTION: [u8; 2] = [0xc0, 12];
@@ -133,7 +162,7 @@ mod tests {
     #[test]
     fn a_name_resolves_in_any_case_and_the_question_comes_back_verbatim() {
         let name = b"\x03ApI\x06GitHub\x03com\x00";
-        let (reply, event) = answer(&config(), &query(name, 1)).unwrap();
+        let (reply, event) = answer(&config(), &query(name, 1), None).unwrap();
         assert_eq!(reply[..4], [0xab, 0xcd, 0x85, 0x80]);
         assert_eq!(reply[4..12], [0, 1, 0, 1, 0, 0, 0, 0]);
         assert_eq!(reply[12..12 + name.len()], name[..]);
@@ -151,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_known_name_without_the_type_is_empty_but_no_error() {
-        let (reply, event) = answer(&config(), &query(b"\x03api\x06github\x03com\x00", 28)).unwrap();
+        let (reply, event) = answer(&config(), &query(b"\x03api\x06github\x03com\x00", 28), None).unwrap();
         assert_eq!(reply[3] & 0xf, 0);
         assert_eq!(reply[6..8], [0, 0]);
         assert!(matches!(
@@ -166,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_dot_within_a_label_is_another_name() {
-        let (reply, event) = answer(&config(), &query(b"\x0eapi.github.com\x00", 1)).unwrap();
+        let (reply, event) = answer(&config(), &query(b"\x0eapi.github.com\x00", 1), None).unwrap();
         assert_eq!(reply[3] & 0xf, 3);
         let Some(What::NameAsked {
             name,
@@ -177,7 +206,7 @@ mod tests {
             panic!("{event:?}")
         };
         assert_eq!(name, r"api\.github\.com");
-        let (_, event) = answer(&config(), &query(b"\x03a\x1b\xff\x00", 1)).unwrap();
+        let (_, event) = answer(&config(), &query(b"\x03a\x1b\xff\x00", 1), None).unwrap();
         assert!(matches!(event, Some(What::NameAsked { name, .. }) if name == r"a\027\255"));
     }
 
@@ -188,16 +217,16 @@ mod tests {
             query(b"\xc0\x0c", 1),                    // the name points to itself
             vec![0, 1, 1, 0, 0, 2, 0, 0, 0, 0, 0, 0], // two questions, none there
         ] {
-            let (reply, event) = answer(&config(), &message).unwrap();
+            let (reply, event) = answer(&config(), &message, None).unwrap();
             assert_eq!((reply.len(), reply[3] & 0xf, event), (12, 1, None), "{message:x?}");
         }
         let mut response = query(b"\x03api\x00", 1);
         response[2] |= 0x80;
-        assert!(answer(&config(), &response).is_none());
-        assert!(answer(&config(), b"short").is_none());
+        assert!(answer(&config(), &response, None).is_none());
+        assert!(answer(&config(), b"short", None).is_none());
         let mut update = query(b"\x03api\x00", 1);
         update[2] = 5 << 3;
-        let (reply, _) = answer(&config(), &update).unwrap();
+        let (reply, _) = answer(&config(), &update, None).unwrap();
         assert_eq!(reply[2..4], [0xa8 | 0x04, 0x84], "opcode carried over, not implemented");
     }
 }

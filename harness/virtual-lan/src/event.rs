@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use crate::faults::{Direction, NameError};
+
 /// Something that happened on the network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -87,6 +89,17 @@ pub enum What {
         /// Endpoint that it tried (port 0 where the protocol has none).
         to: SocketAddrV4,
     },
+    /// A frame fared worse than on a good network.
+    Disturbed {
+        /// Which way it went.
+        direction: Direction,
+        /// Its number among those that went this way, from 1, since the faults were put in force.
+        frame: u64,
+        /// What befell it.
+        effect: Effect,
+    },
+    /// The board asked for something and was not answered, on purpose.
+    Unanswered(Unanswered),
     /// The board sent frames faster than the network takes them, and one was lost.
     FrameLost,
     /// So much has happened that nothing further is recorded.
@@ -102,6 +115,43 @@ pub enum NameAnswer {
     NoData,
     /// There is no such name (NXDOMAIN).
     Unknown,
+    /// An error, on purpose.
+    Error(NameError),
+}
+
+/// What befell a frame on a bad network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It was lost.
+    Lost,
+    /// The cable was out.
+    LinkDown,
+    /// A bit was flipped on the wire, and the receiver's MAC dropped it.
+    Corrupted,
+    /// This bit of the frame was flipped, and the frame check sequence is right: only a checksum of IP, TCP or UDP can tell.
+    ChecksumBroken {
+        /// Counted from the first bit of the destination's address.
+        bit: usize,
+    },
+    /// It arrived this much later.
+    Delayed(Duration),
+    /// It was not delayed, unlike those around it.
+    Reordered,
+    /// It arrived twice.
+    Duplicated,
+}
+
+/// What stayed unanswered on purpose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unanswered {
+    /// An ARP request for this address.
+    Arp(Ipv4Addr),
+    /// A DHCPDISCOVER.
+    Discover,
+    /// A DNS query.
+    Query,
+    /// A SYN to this endpoint.
+    Syn(SocketAddrV4),
 }
 
 /// Why a connection was refused.
@@ -113,6 +163,8 @@ pub enum RefusedReason {
     Timeout(Duration),
     /// The board has too many connections open: the number is the limit.
     TooMany(usize),
+    /// On purpose.
+    Fault,
 }
 
 /// How a connection ended.
@@ -126,6 +178,8 @@ pub enum Ending {
     HostReset,
     /// The board stopped to answer, and the connection was reset on both sides.
     BoardSilent,
+    /// The network cut it, on both sides.
+    Cut,
 }
 
 /// What an attempt to reach nothing was made with.
@@ -156,6 +210,9 @@ impl fmt::Display for What {
                     NameAnswer::Address(address) => write!(f, "{address}"),
                     NameAnswer::NoData => f.write_str("no such record"),
                     NameAnswer::Unknown => f.write_str("unknown"),
+                    NameAnswer::Error(NameError::NxDomain) => f.write_str("unknown, on purpose"),
+                    NameAnswer::Error(NameError::ServFail) => f.write_str("server failure, on purpose"),
+                    NameAnswer::Error(NameError::Refused) => f.write_str("refused, on purpose"),
                 }
             }
             Self::Opened {
@@ -181,6 +238,7 @@ impl fmt::Display for What {
                     RefusedReason::Host(reason) => f.write_str(reason),
                     RefusedReason::Timeout(limit) => write!(f, "no answer in {limit:?}"),
                     RefusedReason::TooMany(limit) => write!(f, "{limit} connections are open"),
+                    RefusedReason::Fault => f.write_str("on purpose"),
                 }
             }
             Self::Closed {
@@ -194,6 +252,7 @@ impl fmt::Display for What {
                     Ending::BoardReset => "reset by the board",
                     Ending::HostReset => "reset by this machine",
                     Ending::BoardSilent => "given up, the board is silent",
+                    Ending::Cut => "cut",
                 };
                 write!(
                     f,
@@ -213,6 +272,35 @@ impl fmt::Display for What {
                 to,
             } => {
                 write!(f, "unreachable: protocol {number} {}", to.ip())
+            }
+            Self::Disturbed {
+                direction,
+                frame,
+                effect,
+            } => {
+                let direction = match direction {
+                    Direction::FromBoard => "from",
+                    Direction::ToBoard => "to",
+                };
+                write!(f, "frame {frame} {direction} the board ")?;
+                match effect {
+                    Effect::Lost => f.write_str("lost"),
+                    Effect::LinkDown => f.write_str("lost: the cable is out"),
+                    Effect::Corrupted => f.write_str("corrupted and dropped"),
+                    Effect::ChecksumBroken { bit } => write!(f, "corrupted: bit {bit}, which only a checksum can tell"),
+                    Effect::Delayed(by) => write!(f, "delayed by {by:?}"),
+                    Effect::Reordered => f.write_str("not delayed, ahead of others"),
+                    Effect::Duplicated => f.write_str("duplicated"),
+                }
+            }
+            Self::Unanswered(what) => {
+                f.write_str("on purpose unanswered: ")?;
+                match what {
+                    Unanswered::Arp(address) => write!(f, "ARP request for {address}"),
+                    Unanswered::Discover => f.write_str("DHCPDISCOVER"),
+                    Unanswered::Query => f.write_str("DNS query"),
+                    Unanswered::Syn(to) => write!(f, "SYN to {to}"),
+                }
             }
             Self::FrameLost => f.write_str("a frame was lost: the board sends too fast"),
             Self::RecordFull => f.write_str("the record is full"),

@@ -12,7 +12,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Instant,
+    time::Duration,
 };
 
 use smoltcp::{
@@ -29,31 +29,44 @@ use crate::{
     config::LanConfig,
     connection::{Connected, Connection, Progress},
     dhcp, dns,
-    event::{RefusedReason, Unreachable, What},
+    event::{RefusedReason, Unanswered, Unreachable, What},
+    fate::SynFate,
+    faults::Direction,
     packet::{Packet, Segment, udp_frame},
     record::Record,
-    traffic::{Settled, Traffic},
-    wire::{Direction, Wire},
+    traffic::{Standing, Traffic},
+    wire::Wire,
 };
 
 /// Runs until it is told to stop.
 pub(crate) struct Gateway {
     config: LanConfig,
     record: Arc<Record>,
-    frames: mpsc::Receiver<Vec<u8>>,
-    stopped: oneshot::Receiver<()>,
+    inputs: Inputs,
     wire: Wire,
     interface: Interface,
     sockets: SocketSet<'static>,
     connections: Vec<Connection>,
     opening: Vec<Opening>,
+    /// SYNs that reach the server late, and when.
+    late: Vec<(Duration, Vec<u8>)>,
     opened: u64,
     alarm: Pin<Box<Sleep>>,
-    alarm_at: Option<Instant>,
+    alarm_at: Option<Duration>,
     /// Frames of the board taken so far.
     frames_taken: u64,
     /// What crossed in connections that have ended.
     past: Traffic,
+}
+
+/// What reaches a gateway from outside, beside its sockets.
+pub(crate) struct Inputs {
+    /// The board's frames.
+    pub(crate) frames: mpsc::Receiver<Vec<u8>>,
+    /// For each, all connections are cut.
+    pub(crate) cuts: mpsc::UnboundedReceiver<()>,
+    /// Stops the gateway, by a value or by its sender's end.
+    pub(crate) stopped: oneshot::Receiver<()>,
 }
 
 /// A SYN that waits for the socket that it leads to.
@@ -67,13 +80,12 @@ struct Opening {
 }
 
 impl Gateway {
-    /// A gateway for `config`, which was checked. `stopped` stops it, by a value or by its sender's end.
+    /// A gateway for `config`, which was checked.
     pub(crate) async fn run(
         config: LanConfig,
-        frames: mpsc::Receiver<Vec<u8>>,
+        inputs: Inputs,
         to_board: Box<dyn FnMut(Vec<u8>) + Send>,
         record: Arc<Record>,
-        stopped: oneshot::Receiver<()>,
     ) {
         let mut wire = Wire::new(to_board, Arc::clone(&record));
         let mut interface = Interface::new(Config::new(MAC.into()), &mut wire, smoltcp::time::Instant::ZERO);
@@ -86,15 +98,15 @@ impl Gateway {
         let mut gateway = Self {
             config,
             record,
-            frames,
-            stopped,
+            inputs,
             wire,
             interface,
             sockets: SocketSet::new(Vec::new()),
             connections: Vec::new(),
             opening: Vec::new(),
+            late: Vec::new(),
             opened: 0,
-            alarm: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)),
+            alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
             alarm_at: None,
             frames_taken: 0,
             past: Traffic::default(),
@@ -106,46 +118,77 @@ impl Gateway {
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.record.settle(None);
         loop {
-            if Pin::new(&mut self.stopped).poll(cx).is_ready() {
+            if Pin::new(&mut self.inputs.stopped).poll(cx).is_ready() {
                 return Poll::Ready(());
             }
-            let mut busy = self.take_frames(cx);
+            let mut busy = self.take_cuts(cx);
+            busy |= self.take_frames(cx);
+            busy |= self.take_late();
             busy |= self.take_opened(cx);
             busy |= self.run_stack();
             busy |= self.pump(cx);
             if !busy && !self.alarm_rings(cx) {
-                self.record.settle(self.settled());
+                self.record.settle(self.standing());
                 return Poll::Pending;
             }
         }
     }
 
     /// Where the gateway stands when it has nothing to do; nothing while it waits for a socket to connect.
-    fn settled(&self) -> Option<Settled> {
+    fn standing(&self) -> Option<Standing> {
         let mut traffic = self.past;
         for connection in &self.connections {
             traffic.add(connection.traffic());
         }
         traffic.connections = self.opened;
-        self.opening.is_empty().then_some(Settled {
+        self.opening.is_empty().then_some(Standing {
             traffic,
             frames: self.frames_taken,
             alarm: self.alarm_at,
         })
     }
 
+    /// Cuts the connections that there are, if that was asked for; whether it was.
+    fn take_cuts(&mut self, cx: &mut Context<'_>) -> bool {
+        let Poll::Ready(Some(())) = self.inputs.cuts.poll_recv(cx) else {
+            return false;
+        };
+        self.opening.clear();
+        let now = self.record.clock().now();
+        let sockets = &mut self.sockets;
+        let cut = |connection: &mut Connection| connection.cut(sockets.get_mut(connection.socket), now);
+        let ended: Vec<What> = self.connections.iter_mut().filter_map(cut).collect();
+        ended.into_iter().for_each(|event| self.ended(event));
+        true
+    }
+
     /// Takes some of the frames that wait; whether there were any.
     fn take_frames(&mut self, cx: &mut Context<'_>) -> bool {
-        for taken in 0..FRAMES_PER_TURN {
-            let Poll::Ready(Some(frame)) = self.frames.poll_recv(cx) else {
-                return taken > 0;
-            };
-            self.frames_taken += 1;
-            if let Some(frame) = self.wire.cross(Direction::FromBoard, frame) {
+        let mut any = self.wire.deliver_due();
+        for _ in 0..FRAMES_PER_TURN {
+            while let Some(frame) = self.wire.take_arrived() {
                 self.receive(frame);
             }
+            let Poll::Ready(Some(frame)) = self.inputs.frames.poll_recv(cx) else {
+                return any;
+            };
+            any = true;
+            self.frames_taken += 1;
+            self.wire.cross(Direction::FromBoard, frame, Duration::ZERO);
         }
         true
+    }
+
+    /// Lets SYNs go on that were late; whether there were any.
+    fn take_late(&mut self) -> bool {
+        let now = self.record.clock().now();
+        let due: Vec<_> = self.late.extract_if(.., |(due, _)| *due <= now).collect();
+        for (_, syn) in &due {
+            if let Some(Packet::Tcp { from, to, kind }) = Packet::parse(syn, MAC) {
+                self.pass_on(from, to, kind, syn.clone());
+            }
+        }
+        !due.is_empty()
     }
 
     /// Decides what a frame of the board comes to. Events are recorded before their answers leave, so that whoever has seen an answer
@@ -158,24 +201,18 @@ impl Gateway {
             // The board may ask whether its own address is taken (RFC 5227): it is not.
             Packet::Arp { target } => {
                 if self.config.is_station(target) && target != self.config.lease {
+                    if self.record.fates().ignores_arp() {
+                        return self.record.event(What::Unanswered(Unanswered::Arp(target)));
+                    }
                     self.wire.admit(frame);
                 }
             }
-            Packet::Udp { to, payload, .. } if to.port() == dhcp::SERVER_PORT => {
-                if let Some(answer) = dhcp::answer(&self.config, payload) {
-                    let server = SocketAddrV4::new(self.config.gateway, dhcp::SERVER_PORT);
-                    answer.event.into_iter().for_each(|event| self.record.event(event));
-                    self.send(server, (answer.mac, answer.to), &answer.payload);
-                }
-            }
+            Packet::Udp { to, payload, .. } if to.port() == dhcp::SERVER_PORT => self.lease(payload),
             // Without a proper source there is nobody to answer to.
             Packet::Udp { from, .. } | Packet::Tcp { from, .. } if !self.is_board(*from.ip()) => {}
             Packet::Other { from, .. } if !self.is_board(from) => {}
             Packet::Udp { mac, from, to, payload } if to == SocketAddrV4::new(self.config.gateway, dns::PORT) => {
-                if let Some((answer, event)) = dns::answer(&self.config, payload) {
-                    event.into_iter().for_each(|event| self.record.event(event));
-                    self.send(to, (mac, from), &answer);
-                }
+                self.resolve(to, (mac, from), payload);
             }
             Packet::Udp { to, .. } => {
                 self.record.event(What::Unreachable {
@@ -196,7 +233,70 @@ impl Gateway {
         }
     }
 
+    /// Answers a DHCP message, so far as the faults in force let it.
+    fn lease(&mut self, message: &[u8]) {
+        let (refused, delay) = {
+            let mut fates = self.record.fates();
+            let delay = fates.faults().dhcp.delay;
+            match dhcp::asks_for(message) {
+                Some(dhcp::Asked::Offer) if fates.ignores_discover() => {
+                    drop(fates);
+                    return self.record.event(What::Unanswered(Unanswered::Discover));
+                }
+                Some(dhcp::Asked::Lease) => (fates.refuses_request(), delay),
+                _ => (false, delay),
+            }
+        };
+        if let Some(answer) = dhcp::answer(&self.config, message, refused) {
+            let server = SocketAddrV4::new(self.config.gateway, dhcp::SERVER_PORT);
+            answer.event.into_iter().for_each(|event| self.record.event(event));
+            self.send(server, (answer.mac, answer.to), &answer.payload, delay);
+        }
+    }
+
+    /// Answers a DNS query, so far as the faults in force let it.
+    fn resolve(&mut self, server: SocketAddrV4, board: (EthernetAddress, SocketAddrV4), query: &[u8]) {
+        let (ignored, faults) = {
+            let mut fates = self.record.fates();
+            (fates.ignores_query(), fates.faults().dns)
+        };
+        if let Some(decoy) = faults.decoy.and_then(|decoy| dns::forge(query, decoy)) {
+            self.send(server, board, &decoy, Duration::ZERO);
+        }
+        if ignored {
+            return self.record.event(What::Unanswered(Unanswered::Query));
+        }
+        if let Some((answer, event)) = dns::answer(&self.config, query, faults.answer) {
+            event.into_iter().for_each(|event| self.record.event(event));
+            self.send(server, board, &answer, faults.delay);
+        }
+    }
+
+    /// Decides what the faults in force let become of a segment.
     fn receive_segment(&mut self, board: SocketAddrV4, to: SocketAddrV4, kind: Segment, frame: Vec<u8>) {
+        let target = self.config.target(*to.ip(), to.port());
+        let (Segment::Open, Some(target)) = (kind, target) else {
+            return self.pass_on(board, to, kind, frame);
+        };
+        let fate = self.record.fates().of_syn();
+        match fate {
+            SynFate::Ignored => self.record.event(What::Unanswered(Unanswered::Syn(to))),
+            SynFate::Refused => {
+                let reason = RefusedReason::Fault;
+                self.record.event(What::Refused {
+                    board,
+                    to,
+                    target,
+                    reason,
+                });
+                self.wire.admit(frame);
+            }
+            SynFate::Late(Duration::ZERO) => self.pass_on(board, to, kind, frame),
+            SynFate::Late(by) => self.late.push((self.record.clock().now() + by, frame)),
+        }
+    }
+
+    fn pass_on(&mut self, board: SocketAddrV4, to: SocketAddrV4, kind: Segment, frame: Vec<u8>) {
         let opening = self
             .opening
             .iter()
@@ -217,7 +317,7 @@ impl Gateway {
             }
             (Segment::Open, None, None) => self.open(board, to, frame),
             (_, _, Some(connection)) => {
-                connection.heard = Instant::now();
+                connection.heard = self.record.clock().now();
                 connection.board_reset |= kind == Segment::Reset;
                 self.wire.admit(frame);
             }
@@ -316,7 +416,7 @@ impl Gateway {
             (board, to),
             handle,
             connected,
-            Instant::now(),
+            self.record.clock().now(),
         ));
         self.record.event(What::Opened {
             connection: self.opened,
@@ -331,31 +431,19 @@ impl Gateway {
 
     /// Carries bytes over in all connections; whether anything moved.
     fn pump(&mut self, cx: &mut Context<'_>) -> bool {
-        let now = Instant::now();
+        let now = self.record.clock().now();
         let mut moved = false;
+        let mut ended = Vec::new();
         for connection in &mut self.connections {
             let socket = self.sockets.get_mut(connection.socket);
             match connection.pump(socket, self.config.board_timeout, now, cx) {
                 Progress::Idle => continue,
                 Progress::Moved => {}
-                Progress::Ended(event) => {
-                    if let What::Closed {
-                        from_board, to_board, ..
-                    } = event
-                    {
-                        self.past.add(Traffic {
-                            connections: 0,
-                            to_host: from_board,
-                            from_host: to_board,
-                            ended_by_board: 1,
-                            ended_by_host: 1,
-                        });
-                    }
-                    self.record.event(event);
-                }
+                Progress::Ended(event) => ended.push(event),
             }
             moved = true;
         }
+        ended.into_iter().for_each(|event| self.ended(event));
         let over =
             |connection: &Connection, sockets: &SocketSet<'_>| connection.is_over(sockets.get(connection.socket), now);
         let ids: Vec<u64> = self
@@ -368,6 +456,23 @@ impl Gateway {
             self.remove(|connection| ids.contains(&connection.id));
         }
         moved
+    }
+
+    /// Counts and records the end of a connection.
+    fn ended(&mut self, event: What) {
+        if let What::Closed {
+            from_board, to_board, ..
+        } = event
+        {
+            self.past.add(Traffic {
+                connections: 0,
+                to_host: from_board,
+                from_host: to_board,
+                ended_by_board: 1,
+                ended_by_host: 1,
+            });
+        }
+        self.record.event(event);
     }
 
     fn remove(&mut self, which: impl Fn(&Connection) -> bool) {
@@ -384,29 +489,34 @@ impl Gateway {
 
     /// Sets the alarm for the next thing that happens by the clock alone; whether that is now.
     fn alarm_rings(&mut self, cx: &mut Context<'_>) -> bool {
-        let now = self.stack_now();
+        let clock = self.record.clock();
+        let now = clock.now();
         let stack = self
             .interface
-            .poll_delay(now, &self.sockets)
-            .map(|delay| Instant::now() + delay.into());
+            .poll_delay(self.stack_now(), &self.sockets)
+            // A stack that asks for less must not turn waiting into spinning.
+            .map(|delay| now + Duration::from(delay).max(RESOLUTION));
+        let late = self.late.iter().map(|&(due, _)| due);
         let patience = self.config.board_timeout;
         let connections = self
             .connections
             .iter()
             .filter_map(|connection| connection.wakes_at(patience));
-        self.alarm_at = connections.chain(stack).min();
+        self.alarm_at = connections.chain(stack).chain(late).chain(self.wire.next_due()).min();
+        if let Some(rings) = clock.set_alarm(self.alarm_at, cx.waker()) {
+            return rings;
+        }
         let Some(next) = self.alarm_at else {
             return false;
         };
-        // The alarm has a resolution of a millisecond; a stack that asks for less must not turn waiting into spinning.
-        let next = next.max(Instant::now() + std::time::Duration::from_millis(1));
-        self.alarm.as_mut().reset(next.into());
+        let next = next.max(now + RESOLUTION);
+        self.alarm.as_mut().reset(clock.host_time(next).into());
         self.alarm.as_mut().poll(cx).is_ready()
     }
 
-    fn send(&mut self, from: SocketAddrV4, to: (EthernetAddress, SocketAddrV4), payload: &[u8]) {
+    fn send(&mut self, from: SocketAddrV4, to: (EthernetAddress, SocketAddrV4), payload: &[u8], late: Duration) {
         let frame = udp_frame((MAC, from), to, payload);
-        self.wire.cross(Direction::ToBoard, frame);
+        self.wire.cross(Direction::ToBoard, frame, late);
     }
 
     fn is_board(&self, address: Ipv4Addr) -> bool {
@@ -414,13 +524,16 @@ impl Gateway {
     }
 
     fn stack_now(&self) -> smoltcp::time::Instant {
-        let elapsed = self.record.started().elapsed();
+        let elapsed = self.record.clock().now();
         smoltcp::time::Instant::from_micros(i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX))
     }
 }
 
 /// The gateway's hardware address: locally administered, and its own address on the network (0a 0d 25 is 10.13.37) for a mnemonic.
 const MAC: EthernetAddress = EthernetAddress([0x02, 0x00, 0x0a, 0x0d, 0x25, 0x01]);
+
+/// The resolution of the runtime's alarm.
+const RESOLUTION: Duration = Duration::from_millis(1);
 
 /// Protocol number of ICMP.
 const ICMP: u8 = 1;

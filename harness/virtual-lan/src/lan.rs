@@ -5,17 +5,21 @@ use std::{fmt, sync::Arc, thread, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
+    clock::Clock,
     config::{LanConfig, LanError},
     event::{LanEvent, What},
-    gateway::Gateway,
+    fate::Fates,
+    faults::{FaultError, Faults},
+    gateway::{Gateway, Inputs},
     record::Record,
-    traffic::Traffic,
+    traffic::Settled,
 };
 
 /// A running network with one board on it. Dropping it stops the network and resets its connections.
 pub struct Lan {
     port: FramePort,
     record: Arc<Record>,
+    cut: mpsc::UnboundedSender<()>,
     /// Dropped to stop the thread.
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
@@ -40,20 +44,31 @@ impl Lan {
             .enable_io()
             .enable_time()
             .build()?;
-        let record = Arc::new(Record::new(config.capture_limit));
+        let clock = Clock::new(config.time);
+        let record = Arc::new(Record::new(config.capture_limit, config.faults.clone(), clock));
         let (frames, from_board) = mpsc::channel(QUEUED_FRAMES);
         let (stop, stopped) = oneshot::channel();
+        let (cut, cuts) = mpsc::unbounded_channel();
         let port = FramePort {
             frames,
             record: Arc::clone(&record),
         };
+        let inputs = Inputs {
+            frames: from_board,
+            cuts,
+            stopped,
+        };
         let thread = thread::Builder::new().name("virtual-lan".into()).spawn({
             let record = Arc::clone(&record);
-            move || runtime.block_on(Gateway::run(config, from_board, to_board, record, stopped))
+            move || {
+                let gateway = Gateway::run(config, inputs, to_board, record);
+                runtime.block_on(gateway);
+            }
         })?;
         Ok(Self {
             port,
             record,
+            cut,
             stop: Some(stop),
             thread: Some(thread),
         })
@@ -64,10 +79,33 @@ impl Lan {
         self.port.clone()
     }
 
-    /// What has crossed so far, if that is all that will cross until the board sends a frame or a socket stirs: the network has
-    /// taken every frame, and does nothing by itself for `at_least` this long.
-    pub fn settled(&self, at_least: Duration) -> Option<Traffic> {
-        self.record.settled(at_least)
+    /// Where the network stands, unless it is at work or has yet to take a frame of the board.
+    pub fn settled(&self) -> Option<Settled> {
+        self.record.settled()
+    }
+
+    /// Lets time pass on a network with [`TimeSource::Driven`](crate::TimeSource::Driven); on another, nothing. What is due then is
+    /// done on the network's thread; until it is, the network is not [settled](Self::settled).
+    pub fn advance(&self, by: Duration) {
+        self.record.clock().advance(by);
+    }
+
+    /// Puts other faults in force, in place of all before. Frames that are held back still arrive when they were to.
+    ///
+    /// # Errors
+    /// When the faults make no sense; those before stay in force.
+    pub fn set_faults(&self, faults: Faults) -> Result<(), FaultError> {
+        faults.check()?;
+        let now = self.record.clock().now();
+        *self.record.fates() = Fates::new(faults, now);
+        Ok(())
+    }
+
+    /// Resets every connection towards the sockets of this machine, as a router does that is switched off and on. The board learns of
+    /// it when it sends something.
+    pub fn cut_connections(&self) {
+        // Without a thread there are no connections either.
+        let _stopped = self.cut.send(());
     }
 
     /// All that has happened, oldest first.

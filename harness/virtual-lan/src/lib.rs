@@ -6,21 +6,29 @@
 //!
 //! The network is one gateway that plays every other station on the wire. It leases the board its address (DHCP), answers
 //! for every address (ARP), resolves the configured names (DNS) and joins the configured (address, port) pairs to sockets
-//! on this machine. Everything else is unreachable: the board is told so, and the attempt is recorded.
+//! on this machine. Everything else is unreachable: the board is told so, and the attempt is recorded. [`Faults`] make it a bad network.
 
 mod config;
+mod faults;
 mod lan;
+mod clock;
 mod gateway;
 mod packet;
 mod dhcp;
 mod dns;
 mod connection;
 mod wire;
+mod fate;
 mod record;
 mod traffic;
 mod event;
 
+pub use clock::TimeSource;
 pub use config::{Join, LanConfig, LanError};
-pub use event::{Ending, LanEvent, NameAnswer, RefusedReason, Unreachable, What};
+pub use event::{Effect, Ending, LanEvent, NameAnswer, RefusedReason, Unanswered, Unreachable, What};
+pub use faults::{
+    Decoy, DhcpFaults, Direction, DnsFaults, FaultError, Faults, Impairment, Moment, NameError, Outage, Scope,
+    SynFaults,
+};
 pub use lan::{FramePort, Lan};
-pub use traffic::Traffic;
+pub use traffic::{Settled, Traffic};

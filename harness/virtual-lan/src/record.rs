@@ -12,20 +12,25 @@ use std::{
 };
 
 use crate::{
+    clock::Clock,
     event::{LanEvent, What},
-    traffic::{Settled, Traffic},
+    fate::Fates,
+    faults::Faults,
+    traffic::{Settled, Standing},
 };
 
 /// Shared between the network's thread, which writes, and its owner, who reads.
 #[derive(Debug)]
 pub(crate) struct Record {
-    started: Instant,
+    clock: Clock,
+    /// What is wrong with the network, and how far that has come.
+    fates: Mutex<Fates>,
     kept: Mutex<Kept>,
     grown: Condvar,
     /// Frames that the board has put on the wire.
     frames_sent: AtomicU64,
     /// The gateway waits, and this is where it stands.
-    settled: Mutex<Option<Settled>>,
+    standing: Mutex<Option<Standing>>,
 }
 
 #[derive(Debug, Default)]
@@ -37,16 +42,17 @@ struct Kept {
 }
 
 impl Record {
-    pub(crate) fn new(capture_limit: usize) -> Self {
+    pub(crate) fn new(capture_limit: usize, faults: Faults, clock: Clock) -> Self {
         Self {
-            started: Instant::now(),
+            fates: Mutex::new(Fates::new(faults, clock.now())),
+            clock,
             kept: Mutex::new(Kept {
                 capture_limit,
                 ..Kept::default()
             }),
             grown: Condvar::new(),
             frames_sent: AtomicU64::new(0),
-            settled: Mutex::default(),
+            standing: Mutex::default(),
         }
     }
 
@@ -55,17 +61,22 @@ impl Record {
     }
 
     /// The gateway works (`None`), or waits.
-    pub(crate) fn settle(&self, settled: Option<Settled>) {
-        *self.settled.lock().unwrap_or_else(PoisonError::into_inner) = settled;
+    pub(crate) fn settle(&self, standing: Option<Standing>) {
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
     }
 
-    pub(crate) fn settled(&self, at_least: Duration) -> Option<Traffic> {
-        let settled = *self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        settled?.judge(self.frames_sent.load(Ordering::SeqCst), at_least)
+    pub(crate) fn settled(&self) -> Option<Settled> {
+        let standing = *self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        standing?.judge(self.frames_sent.load(Ordering::SeqCst), self.clock.now())
     }
 
-    pub(crate) fn started(&self) -> Instant {
-        self.started
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The faults in force. To be held no longer than one decision takes.
+    pub(crate) fn fates(&self) -> MutexGuard<'_, Fates> {
+        self.fates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn event(&self, what: What) {
@@ -76,7 +87,7 @@ impl Record {
             _ => return,
         };
         kept.events.push(LanEvent {
-            at: self.started.elapsed(),
+            at: self.clock.now(),
             what,
         });
         self.grown.notify_all();
@@ -84,7 +95,7 @@ impl Record {
 
     pub(crate) fn frame(&self, frame: &[u8]) {
         let mut kept = self.kept();
-        kept.frames.push_back((self.started.elapsed(), frame.into()));
+        kept.frames.push_back((self.clock.now(), frame.into()));
         kept.frame_bytes += frame.len();
         while kept.frame_bytes > kept.capture_limit {
             let Some((_, oldest)) = kept.frames.pop_front() else {
@@ -150,10 +161,15 @@ const MAX_EVENTS: usize = 10_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::TimeSource;
+
+    fn record(capture_limit: usize) -> Record {
+        Record::new(capture_limit, Faults::default(), Clock::new(TimeSource::Host))
+    }
 
     #[test]
     fn the_capture_is_a_pcap_file_of_the_newest_frames() {
-        let record = Record::new(100);
+        let record = record(100);
         for byte in 1..=4 {
             record.frame(&[byte; 40]);
         }
@@ -168,7 +184,7 @@ mod tests {
 
     #[test]
     fn events_are_bounded_and_say_so() {
-        let record = Record::new(0);
+        let record = record(0);
         for _ in 0..MAX_EVENTS + 10 {
             record.event(What::FrameLost);
         }
@@ -179,7 +195,7 @@ mod tests {
 
     #[test]
     fn waiting_finds_what_was_and_gives_up_in_time() {
-        let record = Record::new(0);
+        let record = record(0);
         record.event(What::FrameLost);
         assert!(
             record

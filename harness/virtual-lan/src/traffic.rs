@@ -3,7 +3,7 @@
 //! Enters: the gateway's word that it has nothing to do. Leaves: [`Traffic`], for whoever compares it with the other end's count. Must
 //! not know: who sits behind the sockets.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Counts since the network was started, over all of its connections.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,20 +30,33 @@ impl Traffic {
     }
 }
 
+/// A network that does nothing until the board sends a frame, a socket stirs, or time passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settled {
+    /// What has crossed so far.
+    pub traffic: Traffic,
+    /// How much time has to pass before it does something by itself: a frame that is held back arrives, or one is repeated. `None`:
+    /// time alone brings nothing about.
+    pub lasts: Option<Duration>,
+}
+
 /// A gateway that waits: for frames, for sockets, or for a time.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Settled {
+pub(crate) struct Standing {
     pub(crate) traffic: Traffic,
     /// Frames of the board that it has taken.
     pub(crate) frames: u64,
     /// When it goes on by itself.
-    pub(crate) alarm: Option<Instant>,
+    pub(crate) alarm: Option<Duration>,
 }
 
-impl Settled {
-    /// What has crossed, if `frames` is all that the board has sent, and the gateway will do nothing by itself for `at_least` this long.
-    pub(crate) fn judge(&self, frames: u64, at_least: Duration) -> Option<Traffic> {
-        let patient = self.alarm.is_none_or(|alarm| alarm > Instant::now() + at_least);
-        (patient && self.frames == frames).then_some(self.traffic)
+impl Standing {
+    /// Where the network stands at `now`, if `frames` is all that the board has sent and no alarm is due.
+    pub(crate) fn judge(&self, frames: u64, now: Duration) -> Option<Settled> {
+        let due = self.alarm.is_some_and(|alarm| alarm <= now);
+        (!due && self.frames == frames).then(|| Settled {
+            traffic: self.traffic,
+            lasts: self.alarm.map(|alarm| alarm - now),
+        })
     }
 }

@@ -1,54 +1,124 @@
 //! The wire between the board and the gateway.
 //!
-//! Enters: frames of either side. Leaves: frames for the other side, and for the capture. Must not know: their contents.
+//! Enters: frames of either side. Leaves: frames for the other side, now or later, and for the capture. Must not know: what the frames
+//! say.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use smoltcp::{
     phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken},
     time::Instant,
 };
 
-use crate::record::Record;
+use crate::{
+    event::{Effect, What},
+    faults::Direction,
+    record::Record,
+};
 
 /// Both ends of the wire. To the gateway's TCP/IP stack it is the network card.
 pub(crate) struct Wire {
     to_board: Box<dyn FnMut(Vec<u8>) + Send>,
+    /// Frames from the board that have crossed.
+    arrived: VecDeque<Vec<u8>>,
+    /// Frames on their way, by the time at which they arrive, and by the order in which they set out.
+    held: BTreeMap<(Duration, u64), (Direction, Vec<u8>)>,
+    held_so_far: u64,
     /// Frames from the board that the stack is yet to take.
     to_stack: VecDeque<Vec<u8>>,
     record: Arc<Record>,
-}
-
-/// Which way a frame goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Direction {
-    FromBoard,
-    ToBoard,
 }
 
 impl Wire {
     pub(crate) fn new(to_board: Box<dyn FnMut(Vec<u8>) + Send>, record: Arc<Record>) -> Self {
         Self {
             to_board,
+            arrived: VecDeque::new(),
+            held: BTreeMap::new(),
+            held_so_far: 0,
             to_stack: VecDeque::new(),
             record,
         }
     }
 
-    /// Every frame of either direction passes here, once: the place for whatever a bad wire does to frames. Returns what
-    /// arrives at the gateway.
-    pub(crate) fn cross(&mut self, direction: Direction, mut frame: Vec<u8>) -> Option<Vec<u8>> {
+    /// Every frame of either direction enters here, once, so that the capture has what was sent; the faults in force decide what
+    /// arrives. It sets out `late` by so much.
+    pub(crate) fn cross(&mut self, direction: Direction, mut frame: Vec<u8>, late: Duration) {
         if direction == Direction::ToBoard && frame.len() < SHORTEST {
             frame.resize(SHORTEST, 0);
         }
         self.record.frame(&frame);
-        match direction {
-            Direction::FromBoard => Some(frame),
-            Direction::ToBoard => {
-                (self.to_board)(frame);
-                None
+        let now = self.record.clock().now();
+        let fate = self.record.fates().of_frame(direction, &frame, now);
+        let mut copies = 1;
+        let mut after = late;
+        for effect in fate.effects {
+            self.record.event(What::Disturbed {
+                direction,
+                frame: fate.number,
+                effect,
+            });
+            match effect {
+                Effect::Lost | Effect::LinkDown | Effect::Corrupted => return,
+                Effect::ChecksumBroken { bit } => {
+                    if let Some(byte) = frame.get_mut(bit / 8) {
+                        *byte ^= 0x80 >> (bit % 8);
+                    }
+                }
+                Effect::Delayed(by) => after += by,
+                Effect::Reordered => {}
+                Effect::Duplicated => copies = 2,
             }
         }
+        for _ in 1..copies {
+            self.send(direction, frame.clone(), now, after);
+        }
+        self.send(direction, frame, now, after);
+    }
+
+    fn send(&mut self, direction: Direction, frame: Vec<u8>, now: Duration, after: Duration) {
+        if after.is_zero() {
+            self.arrive(direction, frame);
+        } else {
+            self.held_so_far += 1;
+            let due = now.saturating_add(after);
+            self.held.insert((due, self.held_so_far), (direction, frame));
+        }
+    }
+
+    fn arrive(&mut self, direction: Direction, frame: Vec<u8>) {
+        match direction {
+            Direction::FromBoard => self.arrived.push_back(frame),
+            Direction::ToBoard => (self.to_board)(frame),
+        }
+    }
+
+    /// Lets frames arrive that were held back until now; whether there were any.
+    pub(crate) fn deliver_due(&mut self) -> bool {
+        let now = self.record.clock().now();
+        let mut any = false;
+        while let Some(first) = self.held.first_entry()
+            && first.key().0 <= now
+        {
+            let (direction, frame) = first.remove();
+            self.arrive(direction, frame);
+            any = true;
+        }
+        any
+    }
+
+    /// When the next frame that is held back arrives.
+    pub(crate) fn next_due(&self) -> Option<Duration> {
+        self.held.keys().next().map(|&(due, _)| due)
+    }
+
+    /// The next frame from the board that has crossed.
+    pub(crate) fn take_arrived(&mut self) -> Option<Vec<u8>> {
+        self.arrived.pop_front()
     }
 
     /// Hands a frame that has crossed to the stack.
@@ -94,7 +164,7 @@ impl TxToken for Transmit<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, fill: F) -> R {
         let mut frame = vec![0; length];
         let result = fill(&mut frame);
-        self.0.cross(Direction::ToBoard, frame);
+        self.0.cross(Direction::ToBoard, frame, Duration::ZERO);
         result
     }
 }

@@ -15,7 +15,7 @@ use smoltcp::{
     time::Instant as StackInstant,
     wire::{DnsQueryType, EthernetAddress, IpAddress, IpCidr, Ipv4Cidr},
 };
-use virtual_lan::{FramePort, Lan, LanConfig};
+use virtual_lan::{FramePort, Lan, LanConfig, Settled, TimeSource};
 
 /// Longer than anything here takes, shorter than anybody's patience.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
@@ -31,9 +31,70 @@ pub(crate) struct Board {
     pub(crate) sockets: SocketSet<'static>,
     started: Instant,
     next_port: u16,
+    /// The network, when time passes only where both it and the board wait.
+    driven: Option<Lan>,
+    /// Time that has passed on it.
+    pub(crate) passed: Duration,
 }
 
 impl Board {
+    /// A board that has its address, on a network whose time it drives: as on a virtual board, waiting costs nothing.
+    pub(crate) fn driven(config: LanConfig) -> Self {
+        let mut board = Self::driven_without_address(config);
+        let lease = board.lease();
+        board.use_lease(&lease);
+        board
+    }
+
+    /// As [`Board::driven`], with no address yet.
+    pub(crate) fn driven_without_address(config: LanConfig) -> Self {
+        let (lan, mut board) = Self::without_address(LanConfig {
+            time: TimeSource::Driven,
+            ..config
+        });
+        board.driven = Some(lan);
+        board
+    }
+
+    /// The network of a board that drives its time.
+    pub(crate) fn lan(&self) -> &Lan {
+        self.driven.as_ref().expect("the board drives the network")
+    }
+
+    /// Where the network stands, once it does.
+    pub(crate) fn settled(&self) -> Settled {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            if let Some(settled) = self.lan().settled() {
+                return settled;
+            }
+            assert!(Instant::now() < deadline, "the network does not settle");
+            std::thread::yield_now();
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.driven
+            .as_ref()
+            .map_or_else(|| self.started.elapsed(), |_| self.passed)
+    }
+
+    /// The next frame, or time up to the stack's next deed.
+    fn frame_or_time(&mut self, delay: Duration) -> Option<Vec<u8>> {
+        let Some(lan) = &self.driven else {
+            return self.frames.recv_timeout(delay).ok();
+        };
+        // The tests' servers are given this long to say something.
+        if let Ok(frame) = self.frames.recv_timeout(Duration::from_millis(3)) {
+            return Some(frame);
+        }
+        let settled = lan.settled()?;
+        let step = settled.lasts.map_or(delay, |lasts| lasts.min(delay));
+        self.passed += step;
+        lan.advance(step);
+        None
+    }
+
     /// A network, and a board on it that has no address yet.
     pub(crate) fn without_address(config: LanConfig) -> (Lan, Self) {
         let (to_board, frames) = mpsc::channel();
@@ -65,6 +126,8 @@ impl Board {
                 sockets,
                 started: Instant::now(),
                 next_port: 50_000,
+                driven: None,
+                passed: Duration::ZERO,
             },
         )
     }
@@ -82,7 +145,7 @@ impl Board {
     pub(crate) fn until<T>(&mut self, what: &str, mut wanted: impl FnMut(&mut Self) -> Option<T>) -> T {
         let deadline = Instant::now() + LIMIT;
         loop {
-            let now = StackInstant::from_micros(i64::try_from(self.started.elapsed().as_micros()).unwrap());
+            let now = StackInstant::from_micros(i64::try_from(self.now().as_micros()).unwrap());
             self.interface.poll(
                 now,
                 &mut Card {
@@ -109,7 +172,7 @@ impl Board {
                 .interface
                 .poll_delay(now, &self.sockets)
                 .map_or(left, Duration::from);
-            if let Ok(frame) = self.frames.recv_timeout(delay.min(left)) {
+            if let Some(frame) = self.frame_or_time(delay.min(left)) {
                 let mut card = Card {
                     port: &self.port,
                     frame: Some(frame),
@@ -122,6 +185,11 @@ impl Board {
     /// The next frame for the board, past its stack.
     pub(crate) fn next_frame(&self) -> Vec<u8> {
         self.frames.recv_timeout(LIMIT).unwrap()
+    }
+
+    /// Whether no frame is there for the board.
+    pub(crate) fn no_frame(&self) -> bool {
+        self.frames.try_recv().is_err()
     }
 
     pub(crate) fn lease(&mut self) -> Lease {
@@ -192,6 +260,23 @@ impl Board {
         });
         assert_eq!(state, tcp::State::Established);
         handle
+    }
+
+    /// Connects a socket once more that is closed; the state that it comes to.
+    pub(crate) fn connect_again(&mut self, handle: SocketHandle, address: [u8; 4], port: u16) -> tcp::State {
+        self.next_port += 1;
+        self.sockets
+            .get_mut::<tcp::Socket<'_>>(handle)
+            .connect(
+                self.interface.context(),
+                (Ipv4Addr::from(address), port),
+                self.next_port,
+            )
+            .unwrap();
+        self.until("a handshake", |board| match board.tcp(handle).state() {
+            tcp::State::SynSent => None,
+            state => Some(state),
+        })
     }
 
     pub(crate) fn tcp(&mut self, handle: SocketHandle) -> &mut tcp::Socket<'static> {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 mod board;
+mod faults;
 mod names;
 mod robustness;
 mod server;

@@ -1,0 +1,263 @@
+//! What becomes of each frame and each question while [`Faults`] are in force.
+//!
+//! Enters: frames and questions, in order, with the time. Leaves: their fates. Must not know: who sends them, or how a fate is
+//! brought about.
+
+use std::time::Duration;
+
+use crate::{
+    event::Effect,
+    faults::{Direction, Faults, Impairment, Moment, Outage, Scope},
+};
+
+/// Faults in force, and how far they have come.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fates {
+    faults: Faults,
+    since: Duration,
+    from_board: Passed,
+    to_board: Passed,
+    /// When each outage began.
+    began: Vec<Option<Duration>>,
+    arp_requests: u32,
+    discovers: u32,
+    requests: u32,
+    queries: u32,
+    syns: u32,
+}
+
+/// What has gone one way.
+#[derive(Debug, Clone, Copy, Default)]
+struct Passed {
+    frames: u64,
+    in_scope: u64,
+    bytes: u64,
+}
+
+/// What becomes of one frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fate {
+    /// Its number among those of its direction, from 1.
+    pub(crate) number: u64,
+    /// How it differs from a good network's, in the order in which it is brought about.
+    pub(crate) effects: Vec<Effect>,
+}
+
+/// What becomes of a SYN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SynFate {
+    Ignored,
+    Refused,
+    Late(Duration),
+}
+
+impl Fates {
+    /// Puts `faults`, which were checked, in force.
+    pub(crate) fn new(faults: Faults, now: Duration) -> Self {
+        Self {
+            began: vec![None; faults.outages.len()],
+            faults,
+            since: now,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Decides on a frame that enters the wire.
+    pub(crate) fn of_frame(&mut self, direction: Direction, frame: &[u8], now: Duration) -> Fate {
+        // Before the frame is counted: the one that brings an outage about passes.
+        let out = self.is_out(now);
+        let payload = tcp_payload(frame);
+        let (impairment, passed) = match direction {
+            Direction::FromBoard => (self.faults.from_board, &mut self.from_board),
+            Direction::ToBoard => (self.faults.to_board, &mut self.to_board),
+        };
+        passed.frames += 1;
+        passed.bytes += payload.unwrap_or(0) as u64;
+        let number = passed.frames;
+        let in_scope = impairment.only == Scope::All || payload.is_some();
+        if in_scope {
+            passed.in_scope += 1;
+        }
+        let spared = !in_scope || passed.in_scope <= impairment.after;
+        // The moment that an outage begins with is that of the frame, not that of the first frame that it takes.
+        self.is_out(now);
+        let effects = if out {
+            vec![Effect::LinkDown]
+        } else if spared {
+            Vec::new()
+        } else {
+            let random = Random::of_frame(self.faults.seed, direction, number);
+            effects(&impairment, random, frame)
+        };
+        Fate { number, effects }
+    }
+
+    /// Whether the cable is out; notes which outages have begun.
+    fn is_out(&mut self, now: Duration) -> bool {
+        let elapsed = now.saturating_sub(self.since);
+        let (from_board, to_board) = (self.from_board, self.to_board);
+        let passed = |direction| match direction {
+            Direction::FromBoard => from_board,
+            Direction::ToBoard => to_board,
+        };
+        let mut out = false;
+        for (Outage { from, lasts }, began) in self.faults.outages.iter().zip(&mut self.began) {
+            let (reached, at) = match *from {
+                Moment::Elapsed(time) => (elapsed >= time, time),
+                Moment::Frames(direction, frames) => (passed(direction).frames >= frames, elapsed),
+                Moment::Bytes(direction, bytes) => (passed(direction).bytes >= bytes, elapsed),
+            };
+            if reached {
+                let began = *began.get_or_insert(at);
+                out |= lasts.is_none_or(|lasts| elapsed < began.saturating_add(lasts));
+            }
+        }
+        out
+    }
+
+    /// Whether an ARP request of the board stays unanswered.
+    pub(crate) fn ignores_arp(&mut self) -> bool {
+        next(&mut self.arp_requests) < self.faults.arp_ignore_first
+    }
+
+    /// Whether a DHCPDISCOVER stays unanswered.
+    pub(crate) fn ignores_discover(&mut self) -> bool {
+        next(&mut self.discovers) < self.faults.dhcp.ignore_first
+    }
+
+    /// Whether a DHCPREQUEST is answered with DHCPNAK.
+    pub(crate) fn refuses_request(&mut self) -> bool {
+        next(&mut self.requests) < self.faults.dhcp.refuse_first
+    }
+
+    /// Whether a DNS query stays unanswered.
+    pub(crate) fn ignores_query(&mut self) -> bool {
+        next(&mut self.queries) < self.faults.dns.ignore_first
+    }
+
+    /// What becomes of a SYN.
+    pub(crate) fn of_syn(&mut self) -> SynFate {
+        let number = next(&mut self.syns);
+        let faults = self.faults.syn;
+        if number < faults.ignore_first {
+            SynFate::Ignored
+        } else if number < faults.ignore_first.saturating_add(faults.refuse_first) {
+            SynFate::Refused
+        } else {
+            SynFate::Late(faults.delay)
+        }
+    }
+}
+
+/// The count so far; it stops where it would begin anew.
+fn next(count: &mut u32) -> u32 {
+    let number = *count;
+    *count = count.saturating_add(1).min(u32::MAX - 1);
+    number
+}
+
+fn effects(impairment: &Impairment, mut random: Random, frame: &[u8]) -> Vec<Effect> {
+    // All drawn in any case, so that one setting does not change what another does.
+    let lost = random.happens(impairment.loss);
+    let corrupted = random.happens(impairment.corrupt);
+    let duplicated = random.happens(impairment.duplicate);
+    let damaged = random.happens(impairment.corrupt_checksum);
+    let reordered = random.happens(impairment.reorder);
+    let jitter = random.unit();
+    let place = random.next();
+    if lost {
+        return vec![Effect::Lost];
+    }
+    if corrupted {
+        return vec![Effect::Corrupted];
+    }
+    let mut effects = Vec::new();
+    if let (true, Some(bits)) = (damaged, checked_bits(frame)) {
+        let count = (bits.end - bits.start) as u64;
+        let bit = bits.start + usize::try_from(place % count).expect("a frame has fewer bits than memory");
+        effects.push(Effect::ChecksumBroken { bit });
+    }
+    if reordered {
+        effects.push(Effect::Reordered);
+    } else if !impairment.delay.is_zero() || !impairment.jitter.is_zero() {
+        let latest = impairment.delay + impairment.jitter;
+        let late = latest.saturating_sub(impairment.jitter.mul_f64(2.0 * jitter));
+        effects.push(Effect::Delayed(late));
+    }
+    if duplicated {
+        effects.push(Effect::Duplicated);
+    }
+    effects
+}
+
+/// Length of the TCP payload; `None` when the frame carries no TCP.
+fn tcp_payload(frame: &[u8]) -> Option<usize> {
+    let packet = ipv4(frame)?;
+    if packet.get(9) != Some(&TCP) {
+        return None;
+    }
+    let segment = packet.get(header_length(packet)..)?;
+    let header = usize::from(segment.get(12)? >> 4) * 4;
+    Some(segment.len().saturating_sub(header))
+}
+
+/// The bits that TCP's or UDP's checksum covers, and IPv4's header.
+fn checked_bits(frame: &[u8]) -> Option<std::ops::Range<usize>> {
+    let packet = ipv4(frame)?;
+    // A checksum of UDP that turns to zero would mean that there is none: the port numbers stay in front of it.
+    let covered = match packet.get(9) {
+        Some(&TCP) => packet.len(),
+        _ => packet.len().min(header_length(packet) + 4),
+    };
+    Some(ETHERNET * 8..(ETHERNET + covered) * 8)
+}
+
+fn header_length(packet: &[u8]) -> usize {
+    usize::from(packet.first().map_or(0, |byte| byte & 0xf)) * 4
+}
+
+/// The IPv4 packet in a frame, without padding.
+fn ipv4(frame: &[u8]) -> Option<&[u8]> {
+    if frame.get(12..14)? != [8, 0] {
+        return None;
+    }
+    let length = usize::from(u16::from_be_bytes([*frame.get(16)?, *frame.get(17)?]));
+    frame.get(ETHERNET..)?.get(..length)
+}
+
+const ETHERNET: usize = 14;
+const TCP: u8 = 6;
+
+/// SplitMix64 (Steele, Lea and Flood, 2014): small, and any seed is as good as any other.
+struct Random(u64);
+
+impl Random {
+    /// Each frame has a sequence of its own, so that nothing hangs on what befell the others.
+    fn of_frame(seed: u64, direction: Direction, number: u64) -> Self {
+        let direction = match direction {
+            Direction::FromBoard => 0,
+            Direction::ToBoard => 1,
+        };
+        Self(seed ^ Self(number << 1 | direction).next())
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+
+    /// From 0 up to, but not, 1.
+    fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    fn happens(&mut self, probability: f64) -> bool {
+        self.unit() < probability
+    }
+}
