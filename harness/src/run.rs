@@ -259,6 +259,7 @@ impl Attempt<'_> {
             console,
             link,
             patience,
+            network: _,
             mut reset,
             recorder,
         } = self

@@ -21,6 +21,7 @@ pub use virtual_bench::{Start, VirtualBench};
 use crate::image::Image;
 use crate::traffic::Settled;
 use flash::{FlashProgress, FlashReport};
+use virtual_lan::Faults;
 
 /// What the chip does when reset is released (strapping pin GPIO9 of the ESP32-C3).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -82,6 +83,8 @@ pub struct Board {
     pub patience: Arc<AtomicBool>,
     /// Pulls its lines.
     pub reset: Box<dyn Reset>,
+    /// Its network, if that can be disturbed.
+    pub network: Option<Box<dyn Network>>,
     /// Gives what the board's surroundings recorded: frames, hardware log.
     pub recorder: Box<dyn Recorder>,
 }
@@ -101,6 +104,18 @@ pub struct LinkSettings {
     pub network: String,
     /// Where the server is when the board's resolver does not know: `set connect-to`.
     pub connect_to: Option<SocketAddr>,
+}
+
+/// A network that can be made a bad one.
+pub trait Network: Send {
+    /// Puts faults in force, in place of all before.
+    ///
+    /// # Errors
+    /// When they make no sense.
+    fn disturb(&self, faults: &Faults) -> Result<(), BoardError>;
+
+    /// Lifts all faults, and ends the connections that were left behind: those whose end was lost, so that neither side will hear of it.
+    fn calm(&self);
 }
 
 /// What the board's surroundings recorded during a run.

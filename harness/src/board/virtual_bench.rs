@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use virtual_esp32c3::{BoardConfig, HardwareEvent, Snapshot, VirtualBoard};
-use virtual_lan::{FramePort, Join, Lan, LanConfig, What};
+use virtual_esp32c3::{BoardConfig, HardwareEvent, Snapshot, Surroundings, VirtualBoard};
+use virtual_lan::{Faults, FramePort, Join, Lan, LanConfig, TimeSource, What};
 
 use super::flash::{self, FlashProgress, FlashReport};
-use super::{Bench, Board, BoardError, BootMode, Console, LinkSettings, RecordedFile, Recorder, Reset, Route};
+use super::{Bench, Board, BoardError, BootMode, Console, LinkSettings, Network, RecordedFile, Recorder, Reset, Route};
 use crate::deadline::Deadline;
 use crate::device::READY;
 use crate::image::Image;
@@ -147,6 +147,7 @@ impl Bench for VirtualBench {
                 port: route.port,
                 target: route.server,
             }],
+            time: TimeSource::Driven,
             ..LanConfig::default()
         };
         // Board and network each need the other's door: the network's is a slot that is filled when the board is there.
@@ -166,9 +167,10 @@ impl Bench for VirtualBench {
         let board = Arc::new(board);
         let lan = Arc::new(lan);
         let patience = Arc::new(AtomicBool::new(false));
-        board.skip_idle_time(Box::new({
-            let (patience, lan, server) = (Arc::clone(&patience), Arc::clone(&lan), route.settled.clone());
-            move || patience.load(Ordering::SeqCst) && is_quiet(&lan, &server)
+        board.skip_idle_time(Box::new(World {
+            patience: Arc::clone(&patience),
+            lan: Arc::clone(&lan),
+            server: route.settled.clone(),
         }));
         Ok(Board {
             console: Console::open(board.tty())?,
@@ -176,6 +178,10 @@ impl Bench for VirtualBench {
                 network: NETWORK.to_owned(),
                 connect_to: None,
             },
+            network: Some(Box::new(VirtualNetwork {
+                lan: Arc::clone(&lan),
+                patience: Arc::clone(&patience),
+            })),
             patience,
             reset: Box::new(VirtualLines {
                 board: Arc::clone(&board),
@@ -186,16 +192,79 @@ impl Bench for VirtualBench {
     }
 }
 
-/// Whether nothing is under way between the board and its server, nor will be unless one of them begins: the network's own timers are
-/// far off. Asked in this order: what the server has sent, the network has then either taken or not yet counted.
-fn is_quiet(lan: &Lan, server: &Settled) -> bool {
-    const FAR: Duration = Duration::from_secs(2);
-    let network = || lan.settled(FAR);
-    let (Some(before), Some(server)) = (network(), server.traffic()) else {
-        return false;
-    };
-    let before = traffic(before);
-    before.agrees_with(&server) && network().map(traffic) == Some(before)
+/// Network and server: what is around a virtual board.
+struct World {
+    /// Whoever drives the console waits for the board.
+    patience: Arc<AtomicBool>,
+    lan: Arc<Lan>,
+    server: Settled,
+}
+
+impl Surroundings for World {
+    fn advance(&self, by: Duration) {
+        self.lan.advance(by);
+    }
+
+    /// Nothing is under way between the board and its server, and the network does nothing before its next alarm. Asked in this order:
+    /// what the server has sent, the network has then either taken or not yet counted.
+    fn quiet_for(&self) -> Option<Duration> {
+        if !self.patience.load(Ordering::SeqCst) {
+            return None;
+        }
+        let before = self.lan.settled()?;
+        let server = self.server.traffic()?;
+        let quiet = traffic(before.traffic).agrees_with(&server) && self.lan.settled() == Some(before);
+        quiet.then(|| before.lasts.unwrap_or(Duration::MAX))
+    }
+}
+
+/// The network, for whoever disturbs it.
+struct VirtualNetwork {
+    lan: Arc<Lan>,
+    patience: Arc<AtomicBool>,
+}
+
+impl VirtualNetwork {
+    /// Connections that have not ended.
+    fn open(&self) -> usize {
+        let count = |wanted: fn(&What) -> bool| self.lan.events().iter().filter(|event| wanted(&event.what)).count();
+        let opened = count(|what| matches!(what, What::Opened { .. }));
+        opened.saturating_sub(count(|what| matches!(what, What::Closed { .. })))
+    }
+}
+
+impl Network for VirtualNetwork {
+    fn disturb(&self, faults: &Faults) -> Result<(), BoardError> {
+        let disturbed = self.lan.set_faults(faults.clone());
+        disturbed.map_err(|error| BoardError::Network(error.to_string()))
+    }
+
+    fn calm(&self) {
+        /// For this long an end of a connection may be under way between threads.
+        const UNDER_WAY: Duration = Duration::from_millis(20);
+        const LIMIT: Duration = Duration::from_millis(500);
+        self.lan.set_faults(Faults::default()).expect("no faults make sense");
+        // What was lost is repeated now, in the board's time; what nobody will repeat is nobody's any more.
+        self.patience.store(true, Ordering::SeqCst);
+        let limit = Deadline::after("the connections of a bad network to end", LIMIT);
+        let mut still = None;
+        while self.open() > 0 && !limit.left().is_zero() {
+            let settled = self.lan.settled();
+            if settled.is_some_and(|settled| settled.lasts.is_none()) && settled == still {
+                break;
+            }
+            still = settled;
+            let ends = |event: &virtual_lan::LanEvent| matches!(event.what, What::Closed { .. });
+            let before = self.lan.events().iter().filter(|event| ends(event)).count();
+            let mut seen = 0;
+            self.lan.wait_for(UNDER_WAY, |event| {
+                seen += usize::from(ends(event));
+                seen > before
+            });
+        }
+        self.lan.cut_connections();
+        self.patience.store(false, Ordering::SeqCst);
+    }
 }
 
 fn traffic(lan: virtual_lan::Traffic) -> Traffic {

@@ -20,8 +20,15 @@ use crate::debug_port::DebugPort;
 use crate::log::LogEntry;
 use crate::rom::RomError;
 
-/// Says whether the world around the board does nothing until the board does something.
-pub type Quiet = Box<dyn Fn() -> bool + Send>;
+/// What is around a board and lives by its clock.
+pub trait Surroundings: Send {
+    /// The board's clock has moved on by so much since it last said so. Called in the board's thread, every millisecond of its time.
+    fn advance(&self, by: Duration);
+
+    /// How much time has to pass until something may come to the board that is not an answer to it: byte, frame or reset.
+    /// [`Duration::MAX`]: time alone brings nothing; `None`: it may come at any moment. Called often, so it must be quick.
+    fn quiet_for(&self) -> Option<Duration>;
+}
 
 /// Receives the frames that leave the board.
 pub type FrameSink = Box<dyn FnMut(&[u8]) + Send>;
@@ -131,7 +138,7 @@ enum Command {
     },
     /// Something that is done to the chip between two slices of its time.
     AtChip(Box<dyn FnOnce(&mut Chip) + Send>),
-    SkipIdleTime(Quiet),
+    SkipIdleTime(Box<dyn Surroundings>),
     Stop,
 }
 
@@ -207,6 +214,7 @@ impl VirtualBoard {
         let mut runner = Runner {
             chip,
             tty: controller,
+            readers_end: terminal.try_clone().map_err(BoardError::Pty)?,
             bell: Arc::clone(&bell),
             commands,
             ethernet,
@@ -214,7 +222,8 @@ impl VirtualBoard {
             outgoing,
             unread_since: None,
             spins: 0,
-            quiet: None,
+            surroundings: None,
+            told: 0,
             stirred: Instant::now(),
             skipped: 0,
         };
@@ -287,11 +296,10 @@ impl VirtualBoard {
             .expect("the board's thread runs as long as the board exists")
     }
 
-    /// Skips the time for which the hart sleeps, whenever `quiet` says that nothing will come before the hart wakes by itself: no
-    /// byte, no frame, no reset. It is called in the board's thread, often, and must be quick. A wait of ten seconds then costs
-    /// next to nothing; the chip's clock runs ahead of the host's.
-    pub fn skip_idle_time(&self, quiet: Quiet) {
-        self.control.send(Command::SkipIdleTime(quiet));
+    /// Skips the time for which the hart sleeps, as long as `surroundings` say that nothing will come to it. A wait of ten seconds then
+    /// costs next to nothing; the chip's clock runs ahead of the host's, and the surroundings go with it.
+    pub fn skip_idle_time(&self, surroundings: Box<dyn Surroundings>) {
+        self.control.send(Command::SkipIdleTime(surroundings));
     }
 
     /// The board as it stands now. It runs on.
@@ -405,6 +413,8 @@ enum Obeyed {
 struct Runner {
     chip: Chip,
     tty: OwnedFd,
+    /// The tty's other end: tells how much of what was written there is still to be read.
+    readers_end: OwnedFd,
     bell: Arc<OwnedFd>,
     commands: Receiver<Command>,
     ethernet: Option<FrameSink>,
@@ -414,7 +424,9 @@ struct Runner {
     unread_since: Option<Instant>,
     /// Slices in a row that ended in a loop that only waits, with nothing going in or out.
     spins: u32,
-    quiet: Option<Quiet>,
+    surroundings: Option<Box<dyn Surroundings>>,
+    /// The chip's clock, in cycles, as the surroundings know it.
+    told: u64,
     /// When something last went in or out.
     stirred: Instant,
     /// Cycles of sleep that were skipped.
@@ -426,6 +438,7 @@ impl Runner {
         loop {
             let mut pause = self.chip.run(self.chip.now() + SLICE);
             self.publish();
+            self.tell_time();
             let sent = self.send_frames();
             let written = self.write_tty();
             if sent || written {
@@ -444,6 +457,7 @@ impl Runner {
             self.wait(wait);
             if let Pause::Asleep(until) = pause {
                 self.wake(slept.elapsed(), until);
+                self.tell_time();
             }
             let received = self.read_tty();
             if received {
@@ -454,7 +468,7 @@ impl Runner {
             }
             // Before the commands: what was on its way when the world was found quiet is among them.
             let wakes = match pause {
-                Pause::Asleep(until) if until != u64::MAX && self.is_quiet() => Some(until),
+                Pause::Asleep(until) => self.quiet_until(until),
                 _ => None,
             };
             match (self.obey(), wakes) {
@@ -466,17 +480,32 @@ impl Runner {
         }
     }
 
-    fn is_quiet(&self) -> bool {
-        self.outgoing.is_empty()
-            && self.chip.waiting() == 0
-            && self.stirred.elapsed() >= CALM
-            && self.quiet.as_ref().is_some_and(|quiet| quiet())
+    /// Up to when a sleep until `until` may be skipped, if at all.
+    fn quiet_until(&self, until: u64) -> Option<u64> {
+        let surroundings = self.surroundings.as_ref()?;
+        let all_said = self.outgoing.is_empty() && rustix::io::ioctl_fionread(&self.readers_end) == Ok(0);
+        if !all_said || self.chip.waiting() > 0 || self.stirred.elapsed() < CALM {
+            return None;
+        }
+        let quiet = cycles(surroundings.quiet_for()?);
+        let until = until.min(self.chip.now().saturating_add(quiet));
+        (until != u64::MAX).then_some(until)
     }
 
-    /// Lets the chip's clock jump to where the hart wakes by itself.
+    /// Lets the chip's clock jump.
     fn skip(&mut self, until: u64) {
         self.skipped += until.saturating_sub(self.chip.now());
         self.chip.sleep_until(until);
+        self.tell_time();
+    }
+
+    /// Lets the surroundings' clock follow the chip's.
+    fn tell_time(&mut self) {
+        let now = self.chip.now();
+        if let Some(surroundings) = &self.surroundings {
+            surroundings.advance(duration(now).saturating_sub(duration(self.told)));
+        }
+        self.told = now;
     }
 
     /// Lets a hart that has only waited for some time rest between its looks, or it would keep one of the host's processors
@@ -494,18 +523,14 @@ impl Runner {
     /// How long the thread waits when the hart sleeps until this time: the chip's idle time passes as the host's does, unless it may be
     /// skipped, for which the world is looked at again and again.
     fn idle_time(&self, until: u64) -> Option<Duration> {
-        let time = (until != u64::MAX).then(|| duration(until.saturating_sub(self.chip.now())))?;
-        Some(if self.quiet.is_some() {
-            time.min(LOOK_AROUND)
-        } else {
-            time
-        })
+        let time = (until != u64::MAX).then(|| duration(until.saturating_sub(self.chip.now())));
+        let look = self.surroundings.as_ref().map(|_| LOOK_AROUND);
+        time.into_iter().chain(look).min()
     }
 
     /// Lets the chip's clock follow the host's.
     fn wake(&mut self, slept: Duration, until: u64) {
-        let cycles = slept.as_nanos() * u128::from(CYCLES_PER_SECOND) / 1_000_000_000;
-        let now = self.chip.now().saturating_add(cycles as u64);
+        let now = self.chip.now().saturating_add(cycles(slept));
         self.chip.sleep_until(now.min(until));
     }
 
@@ -601,6 +626,8 @@ impl Runner {
 
     fn restore(&mut self, snapshot: Snapshot, said: Vec<u8>) {
         self.chip = snapshot.chip;
+        // Another chip's clock: the surroundings' goes on from where it was.
+        self.told = self.chip.now();
         self.outgoing = said.into();
         self.outgoing.extend(snapshot.outgoing);
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -646,13 +673,19 @@ impl Runner {
                     self.spins = 0;
                     work(&mut self.chip);
                 }
-                Command::SkipIdleTime(quiet) => self.quiet = Some(quiet),
+                Command::SkipIdleTime(surroundings) => self.surroundings = Some(surroundings),
                 Command::Stop => return Obeyed::Stop,
             }
             obeyed = Obeyed::Something;
         }
         obeyed
     }
+}
+
+/// As many as this time needs, none too few.
+fn cycles(time: Duration) -> u64 {
+    let cycles = (time.as_nanos() * u128::from(CYCLES_PER_SECOND)).div_ceil(1_000_000_000);
+    u64::try_from(cycles).unwrap_or(u64::MAX)
 }
 
 fn duration(cycles: u64) -> Duration {

@@ -22,7 +22,8 @@ mod debug_port;
 mod serial_server;
 
 pub use board::{
-    BoardConfig, BoardError, BoardLines, BoardStats, ConsolePort, FrameSender, FrameSink, Quiet, Snapshot, VirtualBoard,
+    BoardConfig, BoardError, BoardLines, BoardStats, ConsolePort, FrameSender, FrameSink, Snapshot, Surroundings,
+    VirtualBoard,
 };
 pub use chip::FlashTiming;
 pub use debug::{DmiAccess, JtagClock, JtagTap};
