@@ -134,19 +134,23 @@ pub fn judge(expectation: &Expectation, evidence: &Evidence) -> Verdict {
         Expectation::Refused { reason, pin, name } => {
             checks.result(&evidence.device, "outcome", "refused");
             checks.result(&evidence.device, "reason", reason);
-            // People are told the same of a wrong pin, a wrong name and wrong dates.
-            let by_certificate = *name == Name::Mismatch || matches!(reason.as_str(), "expired" | "not-yet-valid");
-            let spoken = if by_certificate { Pin::Mismatch } else { *pin };
+            // People are told the same of a wrong pin, a wrong name and wrong dates, and nothing of a certificate without proof.
+            let by_certificate = *pin == Pin::Mismatch
+                || *name == Name::Mismatch
+                || matches!(reason.as_str(), "expired" | "not-yet-valid");
+            let spoken = if by_certificate { Pin::Mismatch } else { Pin::Unchecked };
             checks.result(&evidence.device, "pin", pin.as_str());
             checks.lines(&evidence.device, spoken);
             checks.name(&evidence.device, *name);
             checks.connection_without_data(server);
         }
-        Expectation::HandshakeFailed { reason } => {
+        Expectation::HandshakeFailed { reason, pin } => {
             checks.result(&evidence.device, "outcome", "handshake-failed");
             checks.result(&evidence.device, "reason", reason);
             checks.said(&evidence.device, "connection failed");
-            checks.pin(&evidence.device, Pin::Unchecked);
+            checks.result(&evidence.device, "pin", pin.as_str());
+            // To people nothing is said of a certificate before the handshake is over.
+            checks.lines(&evidence.device, Pin::Unchecked);
             checks.connection_without_data(server);
         }
         Expectation::ResponseFailed { reason, pin } => {
@@ -370,7 +374,10 @@ mod tests {
                 name: Name::Unchecked,
             },
             REFUSED,
-            Expectation::HandshakeFailed { reason: "eof".into() },
+            Expectation::HandshakeFailed {
+                reason: "eof".into(),
+                pin: Pin::Unchecked,
+            },
             Expectation::ResponseFailed {
                 reason: "eof".into(),
                 pin: Pin::Match,

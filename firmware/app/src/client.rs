@@ -639,6 +639,9 @@ fn reason(error: TlsError, watch: &Watch) -> String {
             None => format!("alert-{code}"),
         },
         Some(fault) => fault.reason().into(),
+        // The guard checks the server's signature: what the library compares is Finished.
+        None if matches!(error, TlsError::InvalidSignature) => "bad-finished".into(),
+        None if matches!(error, TlsError::CryptoError) => "bad-record-mac".into(),
         None => {
             let name = format!("{error:?}");
             kebab(name.split('(').next().unwrap_or(&name))

@@ -47,7 +47,15 @@ enum Progress {
 
 impl Progress {
     fn load() -> Self {
-        let [kind, detail] = PROGRESS.load(Ordering::Relaxed).to_be_bytes();
+        Self::decode(PROGRESS.load(Ordering::Relaxed))
+    }
+
+    fn store(self) {
+        PROGRESS.store(self.encode(), Ordering::Relaxed);
+    }
+
+    fn decode(progress: u16) -> Self {
+        let [kind, detail] = progress.to_be_bytes();
         match kind {
             0 => Self::After(detail),
             1 => Self::Established,
@@ -57,11 +65,12 @@ impl Progress {
             5 => Self::Fault(RecordFault::KeyUpdate),
             6 => Self::Fault(RecordFault::TooManyCertificates),
             7 => Self::Fault(RecordFault::TooLong),
+            8 => Self::Fault(RecordFault::UnsupportedExtension),
             _ => Self::Fault(RecordFault::Alert(detail)),
         }
     }
 
-    fn store(self) {
+    fn encode(self) -> u16 {
         let bytes = match self {
             Self::After(message) => [0, message],
             Self::Established => [1, 0],
@@ -71,11 +80,12 @@ impl Progress {
                 RecordFault::KeyUpdate => [5, 0],
                 RecordFault::TooManyCertificates => [6, 0],
                 RecordFault::TooLong => [7, 0],
-                RecordFault::Alert(description) => [8, description],
+                RecordFault::UnsupportedExtension => [8, 0],
+                RecordFault::Alert(description) => [9, description],
                 _ => [2, 0],
             },
         };
-        PROGRESS.store(u16::from_be_bytes(bytes), Ordering::Relaxed);
+        u16::from_be_bytes(bytes)
     }
 }
 
@@ -163,6 +173,10 @@ const CERTIFICATE_VERIFY: u8 = 15;
 const FINISHED: u8 = 20;
 const KEY_UPDATE: u8 = 24;
 
+/// Extensions (RFC 8446, section 4.2).
+const SERVER_NAME: u16 = 0;
+const SUPPORTED_GROUPS: u16 = 10;
+
 /// The library has room for so many certificates.
 const MAX_CERTIFICATES: usize = 16;
 
@@ -217,6 +231,7 @@ fn messages(
 /// after Finished. The guard looks after Certificate and CertificateVerify, and has a name for each of their faults.
 fn in_handshake(message: u8, body: &[u8], last: u8) -> Result<(), RecordFault> {
     match (last, message) {
+        (0, ENCRYPTED_EXTENSIONS) if has_unasked_extension(body) => Err(RecordFault::UnsupportedExtension),
         (0, ENCRYPTED_EXTENSIONS) | (ENCRYPTED_EXTENSIONS, CERTIFICATE_REQUEST) => Ok(()),
         (0 | FINISHED, _) => Err(RecordFault::Unexpected),
         (_, CERTIFICATE) if certificates(body) > MAX_CERTIFICATES => Err(RecordFault::TooManyCertificates),
@@ -232,6 +247,24 @@ fn established(message: u8, _body: &[u8], _last: u8) -> Result<(), RecordFault> 
         KEY_UPDATE => Err(RecordFault::KeyUpdate),
         _ => Err(RecordFault::Unexpected),
     }
+}
+
+/// Whether EncryptedExtensions (RFC 8446, section 4.3.1) answers what the ClientHello did not ask, as far as it can be read. Of what the
+/// library asks, only the server's name and the groups are answered there.
+fn has_unasked_extension(body: &[u8]) -> bool {
+    let mut rest = body.get(2..).unwrap_or_default();
+    while let [kind_high, kind_low, high, low, after @ ..] = rest {
+        if !matches!(
+            u16::from_be_bytes([*kind_high, *kind_low]),
+            SERVER_NAME | SUPPORTED_GROUPS
+        ) {
+            return true;
+        }
+        rest = after
+            .get(usize::from(u16::from_be_bytes([*high, *low]))..)
+            .unwrap_or_default();
+    }
+    false
 }
 
 /// How many certificates a Certificate message (RFC 8446, section 4.4.2) has, as far as it can be read.
@@ -316,6 +349,49 @@ mod tests {
                 check(&[&message(kind)[..], &[HANDSHAKE]].concat(), progress)
             });
             assert_eq!(one_by_one, result, "{types:?}");
+        }
+    }
+
+    #[test]
+    fn extensions_that_nobody_asked_for_are_refused() {
+        for (extensions, unasked) in [
+            (&[][..], false),
+            (&[0, 0, 0, 0], false),
+            (&[0, 0, 0, 0, 0, 10, 0, 2, 0, 23], false),
+            (&[0, 10, 0, 2, 0, 23, 0, 16, 0, 0], true),
+            (&[0xff, 1, 0, 1, 0], true),
+        ] {
+            let length = [0, extensions.len() as u8];
+            let message = [
+                &[8, 0, 0, extensions.len() as u8 + 2],
+                &length[..],
+                extensions,
+                &[HANDSHAKE],
+            ]
+            .concat();
+            let refused = check(&message, START) == Err(RecordFault::UnsupportedExtension);
+            assert_eq!(refused, unasked, "{extensions:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_wrong_is_kept_whole() {
+        let faults = [
+            RecordFault::Malformed,
+            RecordFault::TooLong,
+            RecordFault::Unexpected,
+            RecordFault::Fragmented,
+            RecordFault::UnsupportedExtension,
+            RecordFault::TooManyCertificates,
+            RecordFault::KeyUpdate,
+            RecordFault::Alert(40),
+        ];
+        let all = faults
+            .map(Progress::Fault)
+            .into_iter()
+            .chain([START, Progress::After(20), DONE]);
+        for progress in all {
+            assert_eq!(Progress::decode(progress.encode()), progress);
         }
     }
 

@@ -109,6 +109,8 @@ pub struct Watch {
     hello_seen: Cell<bool>,
     /// That record's content so far, while it comes.
     hello: RefCell<Option<Vec<u8>>>,
+    /// The record that comes is a ChangeCipherSpec.
+    change_cipher_spec: Cell<bool>,
 }
 
 impl Watch {
@@ -120,6 +122,7 @@ impl Watch {
             fault: Cell::new(None),
             hello_seen: Cell::new(false),
             hello: RefCell::new(None),
+            change_cipher_spec: Cell::new(false),
         }
     }
 
@@ -145,6 +148,7 @@ impl Watch {
         let [kind, major, _, high, low] = header;
         let length = usize::from(u16::from_be_bytes([high, low]));
         let established = plaintext::is_established();
+        self.change_cipher_spec.set(kind == CHANGE_CIPHER_SPEC);
         let (allowed, lengths) = match kind {
             APPLICATION_DATA => (self.hello_seen.get(), SHORTEST_ENCRYPTED..=LONGEST_RECORD),
             HANDSHAKE => {
@@ -167,6 +171,10 @@ impl Watch {
 
     /// Looks at a part of a record's content, of which `left` bytes are yet to come.
     fn look_at(&self, part: &[u8], left: usize) -> Result<(), RecordFault> {
+        // RFC 8446, section 5: any other value is an unexpected message.
+        if self.change_cipher_spec.get() && part != [1] {
+            return Err(RecordFault::Unexpected);
+        }
         let mut hello = self.hello.borrow_mut();
         let Some(content) = &mut *hello else { return Ok(()) };
         content.extend_from_slice(part);

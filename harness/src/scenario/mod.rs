@@ -131,6 +131,9 @@ pub enum Expectation {
     HandshakeFailed {
         /// The reason that the device gives: `timeout-handshake`, ...
         reason: String,
+        /// What it says of the fingerprint: a match only where the server had proved to hold the certificate's key.
+        #[serde(default = "unchecked")]
+        pin: Pin,
     },
     /// The device accepts the server, but gets no reply that it can use.
     ResponseFailed {
@@ -157,6 +160,10 @@ pub enum Expectation {
         /// The error code that the console gives.
         code: String,
     },
+}
+
+fn unchecked() -> Pin {
+    Pin::Unchecked
 }
 
 impl Expectation {
