@@ -5,6 +5,7 @@
 use std::{
     fmt,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    num::NonZeroU16,
     time::Duration,
 };
 
@@ -139,6 +140,8 @@ pub enum Effect {
     Reordered,
     /// It arrived twice.
     Duplicated,
+    /// It arrived in pieces with at most so many bytes of TCP's payload.
+    Cut(NonZeroU16),
 }
 
 /// What stayed unanswered on purpose.
@@ -291,6 +294,7 @@ impl fmt::Display for What {
                     Effect::Delayed(by) => write!(f, "delayed by {by:?}"),
                     Effect::Reordered => f.write_str("not delayed, ahead of others"),
                     Effect::Duplicated => f.write_str("duplicated"),
+                    Effect::Cut(size) => write!(f, "cut into pieces of {size} bytes"),
                 }
             }
             Self::Unanswered(what) => {

@@ -191,6 +191,11 @@ fn effects(impairment: &Impairment, mut random: Random, frame: &[u8]) -> Vec<Eff
     if duplicated {
         effects.push(Effect::Duplicated);
     }
+    if let Some(size) = impairment.segment
+        && tcp_payload(frame).is_some_and(|payload| payload > size.get().into())
+    {
+        effects.push(Effect::Cut(size));
+    }
     effects
 }
 

@@ -4,7 +4,7 @@
 //!
 //! Everything that is left to chance comes from the seed: the n-th frame of a direction always meets the same fate.
 
-use std::time::Duration;
+use std::{num::NonZeroU16, time::Duration};
 
 /// All that is wrong with a network. [`Default`] is a good one.
 ///
@@ -48,6 +48,9 @@ pub struct Impairment {
     /// Probability that a bit is flipped where the frame check sequence is right again afterwards, as in the memory of a faulty
     /// switch: only the checksums of IP, TCP and UDP can tell. Frames without IPv4, which have none, are spared.
     pub corrupt_checksum: f64,
+    /// The most bytes of TCP's payload that one frame carries: longer segments are cut, and the pieces follow each other at 0.2 ms.
+    /// What was sent at once then arrives bit by bit. `None`: as many as fit.
+    pub segment: Option<NonZeroU16>,
     /// The first so many frames in scope are spared.
     pub after: u64,
     /// Which frames are in scope.

@@ -12,7 +12,7 @@ use smoltcp::{
     },
 };
 
-use crate::wire::LONGEST;
+use crate::wire::{LONGEST, SHORTEST};
 
 /// A frame of the board whose lengths and checksums hold.
 #[derive(Debug, PartialEq, Eq)]
@@ -160,10 +160,53 @@ pub(crate) fn udp_frame(
     frame
 }
 
+/// A frame's TCP segment in pieces of at most `size` bytes (more than none) of payload, each in a frame of its own; the frame as it is
+/// where it carries no TCP whose checksums hold.
+pub(crate) fn cut_segment(frame: &[u8], size: usize) -> Vec<Vec<u8>> {
+    pieces(frame, size).unwrap_or_else(|| vec![frame.to_vec()])
+}
+
+fn pieces(frame: &[u8], size: usize) -> Option<Vec<Vec<u8>>> {
+    let ethernet = EthernetFrame::new_checked(frame).ok()?;
+    let ipv4 = Ipv4Packet::new_checked(ethernet.payload()).ok()?;
+    if ethernet.ethertype() != EthernetProtocol::Ipv4 || ipv4.next_header() != IpProtocol::Tcp {
+        return None;
+    }
+    let (from, to) = (ipv4.src_addr().into(), ipv4.dst_addr().into());
+    let tcp = TcpPacket::new_checked(ipv4.payload()).ok()?;
+    if !ipv4.verify_checksum() || !tcp.verify_checksum(&from, &to) {
+        return None;
+    }
+    let payload = tcp.payload();
+    let headers = EthernetFrame::<&[u8]>::header_len() + usize::from(ipv4.header_len()) + usize::from(tcp.header_len());
+    let count = payload.len().div_ceil(size);
+    let piece = |(index, bytes): (usize, &[u8])| {
+        let mut piece = [frame.get(..headers)?, bytes].concat();
+        let mut ethernet = EthernetFrame::new_unchecked(&mut piece[..]);
+        let mut ipv4 = Ipv4Packet::new_unchecked(ethernet.payload_mut());
+        let length = u16::from(ipv4.header_len()) + u16::from(tcp.header_len()) + u16::try_from(bytes.len()).ok()?;
+        ipv4.set_total_len(length);
+        ipv4.fill_checksum();
+        let mut segment = TcpPacket::new_unchecked(ipv4.payload_mut());
+        segment.set_seq_number(tcp.seq_number() + index * size);
+        if index + 1 < count {
+            segment.set_fin(false);
+            segment.set_psh(false);
+        }
+        segment.fill_checksum(&from, &to);
+        let shortest = SHORTEST.max(piece.len());
+        piece.resize(shortest, 0);
+        Some(piece)
+    };
+    payload.chunks(size).enumerate().map(piece).collect()
+}
+
 const UDP_HEADER: usize = 8;
 
 #[cfg(test)]
 mod tests {
+    use smoltcp::wire::TcpSeqNumber;
+
     use super::*;
 
     const GATEWAY: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 1]);
@@ -188,6 +231,69 @@ mod tests {
             payload: b"question",
         };
         assert_eq!(Packet::parse(&frame, GATEWAY), Some(expected));
+    }
+
+    /// A segment of the board's with this payload, PSH and FIN.
+    fn segment(payload: &[u8]) -> Vec<u8> {
+        let (from, to) = (Ipv4Addr::new(10, 13, 37, 2), Ipv4Addr::new(10, 13, 37, 10));
+        let mut frame = vec![0; 54 + payload.len()];
+        EthernetRepr {
+            src_addr: BOARD,
+            dst_addr: GATEWAY,
+            ethertype: EthernetProtocol::Ipv4,
+        }
+        .emit(&mut EthernetFrame::new_unchecked(&mut frame[..]));
+        Ipv4Repr {
+            src_addr: from,
+            dst_addr: to,
+            next_header: IpProtocol::Tcp,
+            payload_len: 20 + payload.len(),
+            hop_limit: 64,
+        }
+        .emit(
+            &mut Ipv4Packet::new_unchecked(&mut frame[14..]),
+            &ChecksumCapabilities::default(),
+        );
+        let mut tcp = TcpPacket::new_unchecked(&mut frame[34..]);
+        tcp.set_src_port(5000);
+        tcp.set_dst_port(443);
+        tcp.set_seq_number(TcpSeqNumber(-3));
+        tcp.set_header_len(20);
+        tcp.set_ack(true);
+        tcp.set_fin(true);
+        tcp.set_psh(true);
+        tcp.payload_mut().copy_from_slice(payload);
+        tcp.fill_checksum(&from.into(), &to.into());
+        frame
+    }
+
+    #[test]
+    fn a_cut_segment_is_the_same_stream() {
+        let whole = segment(b"abcdefg");
+        let pieces = cut_segment(&whole, 3);
+        let seen: Vec<_> = pieces
+            .iter()
+            .map(|piece| {
+                assert!(
+                    matches!(Packet::parse(piece, GATEWAY), Some(Packet::Tcp { .. })),
+                    "{piece:x?}"
+                );
+                assert_eq!(piece.len(), SHORTEST);
+                let ipv4 = Ipv4Packet::new_checked(&piece[14..]).unwrap();
+                let tcp = TcpPacket::new_checked(ipv4.payload()).unwrap();
+                (tcp.seq_number().0, tcp.payload().to_vec(), tcp.psh(), tcp.fin())
+            })
+            .collect();
+        let expected = [(-3, &b"abc"[..], false), (0, b"def", false), (3, b"g", true)];
+        let expected: Vec<_> = expected
+            .into_iter()
+            .map(|(seq, bytes, last)| (seq, bytes.to_vec(), last, last))
+            .collect();
+        assert_eq!(seen, expected);
+        assert_eq!(cut_segment(&datagram(), 3), [datagram()], "UDP has no pieces");
+        let mut broken = whole;
+        broken[60] ^= 1;
+        assert_eq!(cut_segment(&broken, 3), [broken.clone()], "what is broken stays so");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use smoltcp::{
 use crate::{
     event::{Effect, What},
     faults::Direction,
+    packet::cut_segment,
     record::Record,
 };
 
@@ -55,6 +56,7 @@ impl Wire {
         let now = self.record.clock().now();
         let fate = self.record.fates().of_frame(direction, &frame, now);
         let mut copies = 1;
+        let mut piece = None;
         let mut after = late;
         for effect in fate.effects {
             self.record.event(What::Disturbed {
@@ -72,12 +74,20 @@ impl Wire {
                 Effect::Delayed(by) => after += by,
                 Effect::Reordered => {}
                 Effect::Duplicated => copies = 2,
+                Effect::Cut(size) => piece = Some(size),
             }
         }
-        for _ in 1..copies {
-            self.send(direction, frame.clone(), now, after);
+        let pieces = match piece {
+            Some(size) => cut_segment(&frame, size.get().into()),
+            None => vec![frame],
+        };
+        for _ in 0..copies {
+            let mut after = after;
+            for frame in &pieces {
+                self.send(direction, frame.clone(), now, after);
+                after += BETWEEN_PIECES;
+            }
         }
-        self.send(direction, frame, now, after);
     }
 
     fn send(&mut self, direction: Direction, frame: Vec<u8>, now: Duration, after: Duration) {
@@ -169,9 +179,12 @@ impl TxToken for Transmit<'_> {
     }
 }
 
+/// Time between the pieces of a segment: a board has room for a few frames only, and a time to take them in.
+const BETWEEN_PIECES: Duration = Duration::from_micros(200);
+
 /// Longest frame: an MTU of 1500 bytes behind the Ethernet header.
 pub(crate) const LONGEST: usize = 1514;
 
 /// Shortest frame that a network card puts on the wire, without its check sequence (IEEE 802.3 clause 4.2.3.3); receivers
 /// drop shorter ones as runts.
-const SHORTEST: usize = 60;
+pub(crate) const SHORTEST: usize = 60;

@@ -35,6 +35,7 @@ pub(crate) struct Board {
     driven: Option<Lan>,
     /// Time that has passed on it.
     pub(crate) passed: Duration,
+    pub(crate) longest_frame: usize,
 }
 
 impl Board {
@@ -128,6 +129,7 @@ impl Board {
                 next_port: 50_000,
                 driven: None,
                 passed: Duration::ZERO,
+                longest_frame: 0,
             },
         )
     }
@@ -173,6 +175,7 @@ impl Board {
                 .poll_delay(now, &self.sockets)
                 .map_or(left, Duration::from);
             if let Some(frame) = self.frame_or_time(delay.min(left)) {
+                self.longest_frame = self.longest_frame.max(frame.len());
                 let mut card = Card {
                     port: &self.port,
                     frame: Some(frame),

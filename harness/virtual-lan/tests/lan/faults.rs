@@ -1,8 +1,9 @@
 //! A bad network, fault by fault: what a board notices of it, and that it costs time on the board's clock only.
 
 use std::{
-    io::{ErrorKind, Read},
+    io::{ErrorKind, Read, Write},
     net::Ipv4Addr,
+    num::NonZeroU16,
     time::{Duration, Instant},
 };
 
@@ -413,6 +414,63 @@ fn frames_that_overtake_each_other_are_put_in_order() {
         most <= Duration::from_millis(70) && most > Duration::from_millis(60),
         "{most:?}"
     );
+}
+
+#[test]
+fn segments_that_are_cut_arrive_whole() {
+    for size in [1, 7, 500] {
+        let length = usize::from(size) * 100;
+        let (target, server) = serve(move |mut stream| {
+            let mut request = vec![0; length];
+            stream.read_exact(&mut request).unwrap();
+            stream.write_all(&pattern(length)).unwrap();
+            request
+        });
+        let impairment = Impairment {
+            segment: NonZeroU16::new(size),
+            ..Impairment::default()
+        };
+        let mut board = Board::driven(LanConfig {
+            faults: both_ways(0, impairment),
+            ..joined(target)
+        });
+        let handle = board.connect(SERVER, 443);
+        // One way after the other: smoltcp drops data with an acknowledgement that another frame has overtaken.
+        board.send(handle, &pattern(length));
+        let (data, _) = board.read_to_end(handle);
+        assert!(data == pattern(length), "{size}");
+        assert!(server.join().unwrap() == pattern(length), "{size}");
+        let events = board.lan().events();
+        assert!(
+            effects(&events, |effect| matches!(effect, Effect::Cut(_))) > 1,
+            "{size}"
+        );
+    }
+}
+
+#[test]
+fn no_frame_carries_more_than_a_piece() {
+    let (target, _server) = serve(|mut stream| {
+        stream.write_all(&pattern(1000)).unwrap();
+        stream.read(&mut [0])
+    });
+    let faults = Faults {
+        to_board: Impairment {
+            segment: NonZeroU16::new(64),
+            ..Impairment::default()
+        },
+        ..Faults::default()
+    };
+    let mut board = Board::driven(LanConfig {
+        faults,
+        ..joined(target)
+    });
+    board.longest_frame = 0;
+    let handle = board.connect(SERVER, 443);
+    board.until("the data", |board| {
+        (board.tcp(handle).recv_queue() == 1000).then_some(())
+    });
+    assert_eq!(board.longest_frame, 14 + 20 + 20 + 64);
 }
 
 #[test]
