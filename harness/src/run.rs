@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::board::console::Line;
 use crate::board::flash::{FlashProgress, FlashReport};
-use crate::board::{Bench, Board, BoardError, BootMode, LinkSettings, RecordedFile, Route};
+use crate::board::{Bench, Board, BoardError, BootMode, LinkSettings, Network, RecordedFile, Route};
 use crate::bundle;
 use crate::deadline::Deadline;
 use crate::device::{Answer, Device, DeviceError, Fields, Said};
@@ -259,7 +259,7 @@ impl Attempt<'_> {
             console,
             link,
             patience,
-            network: _,
+            network,
             mut reset,
             recorder,
         } = self
@@ -273,7 +273,16 @@ impl Attempt<'_> {
             .reset(BootMode::Flash)
             .map_err(|error| rig(error.to_string()))
             .and_then(|()| self.boot(&mut device, &link))
-            .and_then(|()| self.all_runs(&mut device, service, &link, &patience));
+            .and_then(|()| {
+                let bench = RunBench {
+                    device: &mut device,
+                    redactor: Redactor::default().with(&link.network, "[NETWORK]"),
+                    patience: &patience,
+                    network: network.as_deref(),
+                    has: Has::ItsOwn,
+                };
+                self.all_runs(bench, service)
+            });
         if let Err(Failure {
             blame: Blame::Crash, ..
         }) = result
@@ -336,20 +345,8 @@ impl Attempt<'_> {
     }
 
     /// The scenario's runs, and, where the last was not to be accepted, the proof that the device is none the worse for it.
-    fn all_runs(
-        &mut self,
-        device: &mut Device,
-        service: &mut Running,
-        link: &LinkSettings,
-        patience: &AtomicBool,
-    ) -> Result<(), Failure> {
+    fn all_runs(&mut self, mut bench: RunBench<'_>, service: &mut Running) -> Result<(), Failure> {
         let scenario = self.scenario;
-        let mut bench = RunBench {
-            device,
-            redactor: Redactor::default().with(&link.network, "[NETWORK]"),
-            patience,
-            has: Has::ItsOwn,
-        };
         for (index, run) in scenario.runs.iter().enumerate() {
             if index > 0 {
                 service.change(&run.service).map_err(|error| rig(error.to_string()))?;
@@ -513,9 +510,24 @@ impl Attempt<'_> {
         bench.has = Has::Settings(run.device.clone());
 
         let deadline = Deadline::after("the result of `run`", limits.run);
+        let disturbed = match (run.network.are_none(), bench.network) {
+            (true, _) => None,
+            (false, Some(network)) => Some(network),
+            (false, None) => {
+                let finding = "the bench cannot disturb this board's network: run the scenario on a virtual board";
+                return Err(rig(finding.to_owned()));
+            }
+        };
+        if let Some(network) = disturbed {
+            network.disturb(&run.network).map_err(|error| rig(error.to_string()))?;
+        }
         bench.patience.store(true, Ordering::SeqCst);
         let answer = self.command(bench, "run", &deadline);
         bench.patience.store(false, Ordering::SeqCst);
+        // Before the server is heard: what it waits for may have been lost.
+        if let Some(network) = disturbed {
+            network.calm();
+        }
         match answer? {
             Answer::Ok(fields) => Ok(Answered::Result(fields)),
             Answer::Error(fields) => match &run.expect {
@@ -567,6 +579,7 @@ struct RunBench<'a> {
     device: &'a mut Device,
     redactor: Redactor,
     patience: &'a AtomicBool,
+    network: Option<&'a dyn Network>,
     has: Has,
 }
 

@@ -2,11 +2,12 @@
 //!
 //! What enters: a file below `fixtures/scenarios`. What leaves: a [`Scenario`] in which everything has been checked
 //! once (certificates exist, replies exist, the combination makes sense), so that nothing checks again later. A mistake
-//! is a [`ScenarioError`] with file, line and column. The file's language is in `text`, `server` and `device`. This module knows no
+//! is a [`ScenarioError`] with file, line and column. The file's language is in `text`, `server`, `device` and `network`. This module knows no
 //! board.
 
 mod device;
 mod index;
+mod network;
 mod server;
 mod text;
 
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use pinrig_certs::Recipe;
 use serde::Deserialize;
+use virtual_lan::Faults;
 
 pub use device::{DeviceSettings, OnMismatch, Rule, Timeouts};
 pub use index::index;
@@ -49,6 +51,8 @@ pub struct Run {
     pub service: Service,
     /// What the device is told over its console.
     pub device: DeviceSettings,
+    /// What is wrong with the network between them.
+    pub network: Faults,
     /// What device and server must show.
     pub expect: Expectation,
 }
@@ -93,6 +97,7 @@ impl Run {
                 fault: None,
             })),
             device: DeviceSettings::default(),
+            network: Faults::default(),
             expect: Expectation::Accepted {
                 build: Build::Success,
                 pin: Pin::Match,

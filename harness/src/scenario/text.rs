@@ -7,8 +7,10 @@ use std::ops::Range;
 use pinrig_certs::Recipe;
 use serde::Deserialize;
 use toml::Spanned;
+use virtual_lan::Faults;
 
 use super::device::RawDevice;
+use super::network::RawNetwork;
 use super::server::RawServer;
 use super::{DeviceSettings, Expectation, Run, SOAK_WARM_UP, Scenario, Service};
 
@@ -37,18 +39,20 @@ struct RawScenario {
     server: RawServer,
     #[serde(default)]
     device: RawDevice,
+    network: Option<Spanned<RawNetwork>>,
     expect: Expectation,
     #[serde(default)]
     then: Vec<Spanned<RawThen>>,
 }
 
-/// A further run of the same board. The server stays as it was unless it is described anew; each setting of the device stays as it was
+/// A further run of the same board. Server and network stay as they were unless they are described anew; each setting of the device stays as it was
 /// unless it is given.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct RawThen {
     server: Option<RawServer>,
     device: Option<RawDevice>,
+    network: Option<RawNetwork>,
     expect: Expectation,
 }
 
@@ -70,6 +74,10 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Scenario, Problem> {
     let mut last = Run {
         service: raw.server.check()?,
         device: raw.device.check(DeviceSettings::default())?,
+        network: match raw.network {
+            Some(network) => described(network)?,
+            None => Faults::default(),
+        },
         expect: raw.expect,
     };
     let mut runs = vec![last.clone()];
@@ -89,6 +97,9 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Scenario, Problem> {
         if let Some(device) = then.device {
             last.device = device.check(last.device)?;
         }
+        if let Some(network) = then.network {
+            last.network = network.check()?;
+        }
         last.expect = then.expect;
         runs.push(last.clone());
     }
@@ -98,6 +109,19 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Scenario, Problem> {
         runs,
         repeat: raw.repeat.map_or(1, Spanned::into_inner),
     })
+}
+
+/// The faults of a scenario's first run, of which there are some.
+fn described(network: Spanned<RawNetwork>) -> Result<Faults, Problem> {
+    let span = network.span();
+    let faults = network.into_inner().check()?;
+    if faults.are_none() {
+        return Err(Problem {
+            span: Some(span),
+            message: "says nothing that is wrong with the network: leave it out".to_owned(),
+        });
+    }
+    Ok(faults)
 }
 
 pub(super) fn recipe(name: &Spanned<String>) -> Result<Recipe, Problem> {
