@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -105,10 +106,12 @@ recipes! {
 }
 
 impl Recipe {
-    /// Issues the certificate. The same recipe gives the same bytes at every call.
+    /// Issues the certificate. The same recipe gives the same bytes at every call, and is made once in a process.
     #[must_use]
     pub fn issue(self) -> CertifiedChain {
-        table::issue(self)
+        static ISSUED: [OnceLock<CertifiedChain>; Recipe::ALL.len()] = [const { OnceLock::new() }; Recipe::ALL.len()];
+        // The variants are numbered in the order of the table.
+        ISSUED[self as usize].get_or_init(|| table::issue(self)).clone()
     }
 
     /// The DER of the certificate of `pinrig test CA`, which clients that check chains are to trust.

@@ -473,13 +473,31 @@ impl Memory {
         self.stale.entries != 0 || self.stale.all_ram || !self.stale.ranges.is_empty()
     }
 
-    /// Takes the list of what changed under decoded code.
+    /// Takes the list of what changed under decoded code. All code of a granule goes with it, and with that the granule's mark: memory
+    /// that held the bootloader's code and now holds data must not be slow for ever.
     pub(crate) fn take_stale(&mut self) -> Stale {
-        let stale = std::mem::take(&mut self.stale);
+        let mut stale = std::mem::take(&mut self.stale);
         self.flash_code &= !stale.entries;
         if stale.all_ram {
             self.sram_marks.fill(false);
             self.rtc_marks.fill(false);
+        }
+        for range in &mut stale.ranges {
+            let first = range.start & !(GRANULE as u32 - 1);
+            let end = range.end.next_multiple_of(GRANULE as u32);
+            for address in (first..end).step_by(GRANULE) {
+                let sram = address.wrapping_sub(SRAM_CODE) as usize / GRANULE;
+                let rtc = address.wrapping_sub(RTC) as usize / GRANULE;
+                if let Some(mark) = self.sram_marks.get_mut(sram) {
+                    *mark = false;
+                } else if let Some(mark) = self.rtc_marks.get_mut(rtc) {
+                    *mark = false;
+                }
+            }
+            // An instruction up to three bytes behind has marked this granule as well: see `mark_code`.
+            *range = first..end + 3;
+        }
+        if stale.all_ram || !stale.ranges.is_empty() {
             self.mark_watched();
         }
         stale
@@ -540,5 +558,58 @@ fn boxed<T: Clone, const N: usize>(value: T) -> Box<[T; N]> {
     match vec![value; N].into_boxed_slice().try_into() {
         Ok(array) => array,
         Err(_) => unreachable!("the vector was made with N elements"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CODE: u32 = SRAM_CODE + 0x8000;
+    const DATA: u32 = SRAM_DATA + 0x8000 - SRAM0_SIZE;
+
+    fn memory() -> Memory {
+        Memory::new(vec![0; 4].into(), 0x1_0000)
+    }
+
+    #[test]
+    fn memory_that_held_code_becomes_plain_memory() {
+        let mut memory = memory();
+        memory.mark_code(CODE + 0x40);
+        assert_eq!(memory.write(DATA + 0x80, [1; 4]), Stored::Marked);
+        assert!(memory.write_marked(DATA + 0x80, &[1; 4]));
+        let stale = memory.take_stale();
+        assert_eq!(memory.write(DATA + 0x80, [2; 4]), Stored::Done);
+        // Whatever the hart still holds there was not to be forgotten one by one: all of it goes.
+        assert!(
+            stale.ranges.iter().any(|range| range.contains(&(CODE + 0x40))),
+            "{stale:?}"
+        );
+    }
+
+    #[test]
+    fn code_that_reaches_into_a_granule_goes_with_it() {
+        let boundary = CODE + GRANULE as u32;
+        for (instruction, store) in [(boundary, boundary - 2), (boundary - 2, boundary)] {
+            let mut memory = memory();
+            memory.mark_code(instruction);
+            let store = store - CODE + DATA;
+            assert_eq!(memory.write(store, [1; 4]), Stored::Marked, "{instruction:#x}");
+            assert!(memory.write_marked(store, &[1; 4]));
+            let stale = memory.take_stale();
+            // The hart looks three bytes before each range as well.
+            let forgotten = |range: &Range<u32>| range.start - 3 <= instruction && instruction < range.end;
+            assert!(stale.ranges.iter().any(forgotten), "{instruction:#x} {stale:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_trigger_watches_stays_marked() {
+        let mut memory = memory();
+        memory.watch(vec![DATA + 0x90..DATA + 0x94]);
+        memory.mark_code(CODE + 0x40);
+        assert!(memory.write_marked(DATA + 0x40, &[1; 4]));
+        memory.take_stale();
+        assert_eq!(memory.write(DATA + 0x90, [1; 4]), Stored::Marked);
     }
 }
