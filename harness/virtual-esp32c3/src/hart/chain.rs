@@ -172,8 +172,22 @@ static FIRST: [Code; 256] = {
     first
 };
 
+/// Whether an operation of this code begins something that is executed together: most do not.
+const BEGINS: [bool; Code::ALL.len()] = {
+    let mut begins = [false; Code::ALL.len()];
+    let mut index = 0;
+    while index < TOGETHER.len() {
+        begins[TOGETHER[index][0] as usize] = true;
+        index += 1;
+    }
+    begins
+};
+
 /// The form in which the first of these operations is executed, if all of them lie behind each other.
-pub(super) fn form(codes: &[Code]) -> u8 {
+pub(super) fn form(codes: &[Code; MOST]) -> u8 {
+    if !BEGINS[codes[0] as usize] {
+        return codes[0] as u8;
+    }
     let together = TOGETHER.iter().position(|sequence| codes.starts_with(sequence));
     match together {
         Some(index) => (Code::ALL.len() + index) as u8,
