@@ -47,6 +47,17 @@ pub const MMU_ENTRIES: usize = 128;
 /// Size of what one MMU entry maps, in bytes.
 pub const MMU_PAGE: usize = 0x1_0000;
 
+/// All that plain loads reach: first address and size in bytes.
+pub(crate) const READABLE: [(u32, u32); 7] = [
+    (FLASH_DATA, FLASH_WINDOW),
+    (SRAM_DATA, SRAM1_SIZE),
+    (ROM_DATA, ROM_SIZE - ROM_DATA_OFFSET),
+    (ROM, ROM_SIZE),
+    (SRAM_CODE, SRAM_SIZE),
+    (FLASH_CODE, FLASH_WINDOW),
+    (RTC, RTC_SIZE),
+];
+
 const SRAM0_SIZE: u32 = 0x4000;
 const SRAM1_SIZE: u32 = 0x6_0000;
 const ROM_DATA: u32 = 0x3FF0_0000;
@@ -80,6 +91,8 @@ pub struct Memory {
     stale: Stale,
     /// Addresses whose stores a trigger of the hart watches. They bear marks as well.
     watched: Vec<Range<u32>>,
+    /// Addresses that may not be written. They bear marks as well.
+    protected: Vec<Range<u32>>,
 }
 
 /// Decoded code that no longer says what memory says.
@@ -126,6 +139,7 @@ impl Memory {
             flash_code: 0,
             stale: Stale::default(),
             watched: Vec::new(),
+            protected: Vec::new(),
         }
     }
 
@@ -378,6 +392,9 @@ impl Memory {
 
     #[inline(never)]
     fn write_elsewhere<const N: usize>(&mut self, address: u32, bytes: [u8; N]) -> Stored {
+        if overlaps(&self.protected, address, N) {
+            return Stored::Marked;
+        }
         let (into, marked) = match self.ram(address, N) {
             Some(Ram::Sram(range)) => (&mut self.sram[range.clone()], self.sram_marks[range.start / GRANULE]),
             Some(Ram::Rtc(range)) => (&mut self.rtc[range.clone()], self.rtc_marks[range.start / GRANULE]),
@@ -418,7 +435,21 @@ impl Memory {
         }
     }
 
+    /// Sets the addresses that may not be written: stores there come back as [`Stored::Marked`] to whoever knows why.
+    pub(crate) fn protect(&mut self, ranges: Vec<Range<u32>>) {
+        if ranges != self.protected {
+            // Marks that are no longer needed would slow stores down for ever.
+            self.stale.all_ram |= !self.protected.is_empty();
+            self.protected = ranges;
+            self.mark_watched();
+        }
+    }
+
     fn mark_watched(&mut self) {
+        // Stores over the instruction bus are looked at without marks, which the data bus would pay for.
+        for range in &self.protected {
+            mark(self.sram_marks.as_mut_slice(), SRAM_DATA - SRAM0_SIZE, range);
+        }
         for range in &self.watched {
             mark(self.sram_marks.as_mut_slice(), SRAM_DATA - SRAM0_SIZE, range);
             mark(self.sram_marks.as_mut_slice(), SRAM_CODE, range);
@@ -528,6 +559,12 @@ impl fmt::Debug for Memory {
 enum Ram {
     Sram(Range<usize>),
     Rtc(Range<usize>),
+}
+
+/// Whether `length` bytes from `address` have anything in common with these ranges.
+fn overlaps(ranges: &[Range<u32>], address: u32, length: usize) -> bool {
+    let end = address.saturating_add(length as u32);
+    ranges.iter().any(|range| address < range.end && range.start < end)
 }
 
 /// Marks what `range` has in common with the memory at `base`.

@@ -142,6 +142,7 @@ fn the_mask_roms_registers_exist() {
 fn gpio_registers_are_the_buss_and_open_to_user_mode() {
     // csrrs a0, 0x803, zero; csrrw a0, 0x805, a1
     let mut machine = Machine::new(&[MRET, 0x8030_2573, 0x8055_9573]);
+    machine.open_to_user_mode();
     machine.hart.set_csr(MEPC, CODE + 4);
     machine.hart.set_register(11, 0x55);
     machine.run(2);
@@ -173,6 +174,7 @@ fn user_mode_may_not_touch_the_machine() {
         ("wfi with TW", WFI, 2, WFI),
     ] {
         let mut machine = Machine::new(&[MRET, code]);
+        machine.open_to_user_mode();
         machine.hart.set_csr(MEPC, CODE + 4);
         machine.hart.set_csr(MSTATUS, 1 << 21);
         machine.run(2);

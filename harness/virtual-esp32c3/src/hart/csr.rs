@@ -6,6 +6,7 @@
 
 use super::Cause;
 use super::debug_mode::DebugMode;
+use super::pmp::{PMPADDR0, PMPADDR15, PMPCFG0, PMPCFG3, Pmp};
 use super::triggers::{Action, Triggers};
 
 /// Privilege of the code that runs.
@@ -22,10 +23,6 @@ const MSCRATCH: u16 = 0x340;
 const MTVAL: u16 = 0x343;
 const MEPC: u16 = 0x341;
 const MCAUSE: u16 = 0x342;
-const PMPCFG0: u16 = 0x3A0;
-const PMPCFG3: u16 = 0x3A3;
-const PMPADDR0: u16 = 0x3B0;
-const PMPADDR15: u16 = 0x3BF;
 /// The user-mode view of mstatus; the mask ROM writes it, though the chip has no user-mode interrupts.
 const USTATUS: u16 = 0x000;
 const USTATUS_MASK: u32 = 0x11;
@@ -60,8 +57,7 @@ pub(super) struct Csrs {
     mscratch: u32,
     pub(super) triggers: Triggers,
     pub(super) debug: DebugMode,
-    pmpcfg: [u32; 4],
-    pmpaddr: [u32; 16],
+    pub(super) pmp: Pmp,
     mpcer: u32,
     mpcmr: u32,
     /// The count while it stands still; while it runs, the clock's value when it was zero.
@@ -80,8 +76,7 @@ impl Csrs {
             mscratch: 0,
             triggers: Triggers::new(),
             debug: DebugMode::new(),
-            pmpcfg: [0; 4],
-            pmpaddr: [0; 16],
+            pmp: Pmp::new(),
             mpcer: 0,
             mpcmr: COUNT_SATURATE | COUNT_ENABLE,
             count: 0,
@@ -103,8 +98,7 @@ impl Csrs {
             MEPC => self.mepc,
             MCAUSE => self.mcause,
             MTVAL => self.mtval,
-            PMPCFG0..=PMPCFG3 => self.pmpcfg[usize::from(number - PMPCFG0)],
-            PMPADDR0..=PMPADDR15 => self.pmpaddr[usize::from(number - PMPADDR0)],
+            PMPCFG0..=PMPCFG3 | PMPADDR0..=PMPADDR15 => return self.pmp.read(number),
             USTATUS => self.mstatus & USTATUS_MASK,
             MPCER | UPCER => self.mpcer,
             MPCMR | UPCMR => self.mpcmr,
@@ -133,8 +127,7 @@ impl Csrs {
             MEPC => self.mepc = value & !1,
             MCAUSE => self.mcause = value & 0x8000_001F,
             MTVAL => self.mtval = value,
-            PMPCFG0..=PMPCFG3 => self.write_pmpcfg(usize::from(number - PMPCFG0), value),
-            PMPADDR0..=PMPADDR15 => self.write_pmpaddr(usize::from(number - PMPADDR0), value),
+            PMPCFG0..=PMPCFG3 | PMPADDR0..=PMPADDR15 => return self.pmp.write(number, value),
             MPCER | UPCER => self.recount(now, |csrs| csrs.mpcer = value & 0x7FF),
             MPCMR | UPCMR => self.recount(now, |csrs| csrs.mpcmr = value & 3),
             MPCCR | UPCCR => {
@@ -236,22 +229,6 @@ impl Csrs {
     /// Where exceptions go.
     pub(super) fn trap_base(&self) -> u32 {
         self.mtvec & !0xFF
-    }
-
-    /// An entry with its lock bit set keeps its value until reset.
-    fn write_pmpcfg(&mut self, index: usize, value: u32) {
-        let (old, new) = (self.pmpcfg[index].to_le_bytes(), value.to_le_bytes());
-        let kept = std::array::from_fn(|byte| if old[byte] & 0x80 != 0 { old[byte] } else { new[byte] });
-        self.pmpcfg[index] = u32::from_le_bytes(kept);
-    }
-
-    fn write_pmpaddr(&mut self, index: usize, value: u32) {
-        let config = |entry: usize| self.pmpcfg[entry / 4].to_le_bytes()[entry % 4];
-        // A locked top-of-range entry locks the address below it as well.
-        let below_locked_range = index < 15 && config(index + 1) & 0x98 == 0x88;
-        if config(index) & 0x80 == 0 && !below_locked_range {
-            self.pmpaddr[index] = value;
-        }
     }
 
     fn counts(&self) -> bool {

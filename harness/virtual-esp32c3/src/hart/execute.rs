@@ -5,6 +5,7 @@ use super::code::PAGE;
 use super::csr::Privilege;
 use super::decode::{self, Code, Op};
 use super::plain;
+use super::pmp::Access;
 use super::step::BASE;
 use super::triggers::Action;
 use super::{Cause, Exit, Hart};
@@ -29,7 +30,17 @@ pub(super) enum Leave {
     Whole,
 }
 
-pub(super) fn run<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, until: u64) -> Exit {
+/// Whether the caller knows what the next instruction loads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loads {
+    /// It has looked at the one instruction that is to run.
+    Seen,
+    /// It has not: the run ends where loads have to be looked at.
+    Unseen,
+}
+
+/// Runs until the reason that is told, or, if loads are not seen, until they have to be looked at (`None`).
+pub(super) fn run<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, until: u64, loads: Loads) -> Option<Exit> {
     loop {
         if memory.has_stale() {
             hart.code.invalidate(&memory.take_stale());
@@ -41,14 +52,13 @@ pub(super) fn run<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, unt
             }
         }
         if hart.asleep {
-            return Exit::Wfi;
+            return Some(Exit::Wfi);
         }
-        if hart.arm_triggers(memory) && until > hart.now + 1 {
-            // Whoever runs single instructions looks at loads by itself.
-            return Exit::Yield;
+        if hart.arm(memory) && loads == Loads::Unseen {
+            return (hart.now >= until).then_some(Exit::Deadline);
         }
         if let Some(exit) = run_uninterrupted(hart, memory, bus, until) {
-            return exit;
+            return Some(exit);
         }
     }
 }
@@ -83,6 +93,9 @@ fn run_uninterrupted<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, 
                 Some(Action::Trap) => return take_breakpoint(hart),
                 None => {}
             }
+            if let Some(address) = hart.denied_fetch(memory) {
+                return trap(hart, Cause::InstructionAccessFault, address);
+            }
             match decode_at(memory, hart.pc, base) {
                 Ok(op) => hart.code.keep(hart.pc, op),
                 Err(address) => return trap(hart, Cause::InstructionAccessFault, address),
@@ -114,7 +127,8 @@ fn decode_at(memory: &mut Memory, pc: u32, page: u32) -> Result<Op, u32> {
 /// Takes an exception at the hart's pc. The attempt takes a cycle, so that a loop of exceptions still ends at the deadline.
 #[cold]
 fn trap(hart: &mut Hart, cause: Cause, value: u32) -> Option<Exit> {
-    if cause == Cause::InstructionAccessFault && hart.pc == hart.csrs.trap_base() {
+    let machine = hart.csrs.privilege == Privilege::Machine;
+    if cause == Cause::InstructionAccessFault && machine && hart.pc == hart.csrs.trap_base() {
         return Some(Exit::DoubleTrap);
     }
     hart.pc = hart.csrs.enter_trap(cause, value, hart.pc);
@@ -126,6 +140,12 @@ fn trap(hart: &mut Hart, cause: Cause, value: u32) -> Option<Exit> {
 #[cold]
 pub(super) fn take_breakpoint(hart: &mut Hart) -> Option<Exit> {
     trap(hart, Cause::Breakpoint, hart.pc)
+}
+
+/// Takes the exception of a load at the hart's pc that is denied.
+#[cold]
+pub(super) fn take_load_fault(hart: &mut Hart, address: u32) -> Option<Exit> {
+    trap(hart, Cause::LoadAccessFault, address)
 }
 
 /// What follows a privileged instruction.
@@ -184,7 +204,8 @@ fn execute_whole<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, op: 
 /// Loads from a register of the chip; `None` is an access fault.
 fn device_load<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, op: Op, address: u32) -> Option<After> {
     let width = width(code_of(op));
-    if !address.is_multiple_of(width.bytes()) {
+    let denied = hart.protection.denies(Access::Read, address, width.bytes());
+    if denied || !address.is_multiple_of(width.bytes()) {
         return None;
     }
     let value = bus.load(memory, hart.now, address, width).ok()?;
@@ -208,6 +229,9 @@ fn slow_store<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, op: Op,
         Some(Action::Debug) => return Ok(After::Exit(Exit::Trigger)),
         Some(Action::Trap) => return Err(Cause::Breakpoint),
         None => {}
+    }
+    if hart.protection.denies(Access::Write, address, size) {
+        return Err(Cause::StoreAccessFault);
     }
     if memory.is_ram(address, width) {
         if !memory.write_marked(address, &value.to_le_bytes()[..size as usize]) {

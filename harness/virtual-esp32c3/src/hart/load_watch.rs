@@ -1,39 +1,52 @@
-//! Execution while a trigger watches loads: one instruction at a time, each looked at before it runs. A hart and a deadline
-//! enter; the reason why it stopped leaves. It knows how loads are encoded and no other instruction.
+//! Execution while loads are watched by a trigger, or some are denied by memory protection: one instruction at a time, each
+//! looked at before it runs. A hart and a deadline enter; the reason why it stopped leaves. It knows how loads are encoded
+//! and no other instruction.
 //!
 //! Loads of compiled code go straight to memory, with no mark to stop at as stores have. Watching them is rare enough to pay
 //! with speed, and only while it lasts.
 
+use super::execute::Loads;
+use super::pmp::Access;
 use super::triggers::Action;
 use super::{Exit, Hart, execute};
 use crate::bus::Bus;
 use crate::memory::Memory;
 
-/// Runs as [`execute::run`] does, until no load is watched any more.
-pub(super) fn run<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, until: u64) -> Exit {
+/// Runs as [`execute::run`] does, until no load is watched any more (`None`).
+pub(super) fn run<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, until: u64) -> Option<Exit> {
     while hart.watches_loads() && hart.now < until {
         // Interrupts first, so that the instruction looked at is the one that runs.
-        let exit = execute::run(hart, memory, bus, hart.now);
-        if exit != Exit::Deadline {
+        let exit = execute::run(hart, memory, bus, hart.now, Loads::Seen);
+        if exit != Some(Exit::Deadline) {
             return exit;
         }
-        let hit = load_at(hart, memory).and_then(|(address, size)| hart.csrs.load_hit(address, size));
+        let load = load_at(hart, memory);
+        let hit = load.and_then(|(address, size)| hart.csrs.load_hit(address, size));
         match hit {
-            Some(Action::Debug) => return Exit::Trigger,
+            Some(Action::Debug) => return Some(Exit::Trigger),
             Some(Action::Trap) => {
                 if let Some(exit) = execute::take_breakpoint(hart) {
-                    return exit;
+                    return Some(exit);
                 }
                 continue;
             }
             None => {}
         }
-        let exit = execute::run(hart, memory, bus, hart.now + 1);
-        if exit != Exit::Deadline {
+        if let Some((address, size)) = load
+            && hart.protection.denies(Access::Read, address, size)
+            && hart.denied_fetch(memory).is_none()
+        {
+            if let Some(exit) = execute::take_load_fault(hart, address) {
+                return Some(exit);
+            }
+            continue;
+        }
+        let exit = execute::run(hart, memory, bus, hart.now + 1, Loads::Seen);
+        if exit != Some(Exit::Deadline) {
             return exit;
         }
     }
-    if hart.now < until { Exit::Yield } else { Exit::Deadline }
+    (hart.now >= until).then_some(Exit::Deadline)
 }
 
 /// What the instruction at the hart's pc loads: address and size in bytes, if it is a load.

@@ -5,7 +5,7 @@
 //! Instructions are decoded once into pages of operations (`decode`, `code`) and executed from there (`execute`). Stores
 //! into decoded code, MMU changes and flash writes take effect at once, with or without `fence.i`.
 //!
-//! Physical memory protection exists as registers but protects nothing.
+//! Physical memory protection (`pmp`) is armed when it changes (`protection`), and costs the run loop nothing.
 //!
 //! A debugger stops the hart (`debug_mode`) and sets triggers (`triggers`). Neither costs the run loop anything: slots of
 //! instructions under a breakpoint stay undecoded, watched bytes bear marks, and while loads are watched the hart takes a
@@ -19,6 +19,8 @@ mod decode;
 mod execute;
 mod load_watch;
 mod plain;
+mod pmp;
+mod protection;
 mod step;
 mod triggers;
 
@@ -28,6 +30,8 @@ use code::DecodedCode;
 use csr::{Csrs, Privilege};
 pub(crate) use debug_mode::HaltCause;
 use decode::SINK;
+use execute::Loads;
+use protection::Protection;
 
 /// Registers are indexed by a byte, so that no access needs a bounds check; those beyond [`SINK`] do not exist.
 type Registers = [u32; 256];
@@ -44,6 +48,7 @@ pub struct Hart {
     plainly: bool,
     reset_vector: u32,
     code: DecodedCode,
+    protection: Protection,
 }
 
 /// Why [`Hart::run`] returned.
@@ -108,6 +113,7 @@ impl Hart {
             plainly: false,
             reset_vector,
             code: DecodedCode::new(),
+            protection: Protection::default(),
         }
     }
 
@@ -115,10 +121,15 @@ impl Hart {
     /// taken on entry, and after instructions that enable interrupts; whoever changes interrupt lines between two runs need
     /// do no more. An entry into a handler takes no time; an instruction that traps takes one cycle.
     pub fn run(&mut self, memory: &mut Memory, bus: &mut impl Bus, until: u64) -> Exit {
-        if self.watches_loads() {
-            load_watch::run(self, memory, bus, until)
-        } else {
-            execute::run(self, memory, bus, until)
+        loop {
+            let exit = if self.watches_loads() {
+                load_watch::run(self, memory, bus, until)
+            } else {
+                execute::run(self, memory, bus, until, Loads::Unseen)
+            };
+            if let Some(exit) = exit {
+                return exit;
+            }
         }
     }
 
@@ -138,6 +149,7 @@ impl Hart {
         self.registers.fill(0);
         self.pc = self.reset_vector & !1;
         self.csrs = Csrs::new();
+        self.protection.reset();
         self.asleep = false;
     }
 
@@ -257,12 +269,12 @@ impl Hart {
         let end = self.now.saturating_add(limit);
         let result = loop {
             // One at a time, since an exception has to end it and not to go on anywhere.
-            let exit = execute::run(self, memory, bus, self.now + 1);
+            let exit = execute::run(self, memory, bus, self.now + 1, Loads::Seen);
             self.asleep = false;
-            if self.csrs.debug.fault || exit == Exit::DoubleTrap {
+            if self.csrs.debug.fault || exit == Some(Exit::DoubleTrap) {
                 break Err(ProgramError::Exception);
             }
-            if matches!(exit, Exit::Breakpoint(_)) {
+            if matches!(exit, Some(Exit::Breakpoint(_))) {
                 break Ok(());
             }
             if self.now >= end {
@@ -276,12 +288,14 @@ impl Hart {
 
     /// Whether loads have to be looked at one by one.
     fn watches_loads(&self) -> bool {
-        !self.csrs.debug.active && self.csrs.triggers.watches_loads(self.csrs.privilege)
+        !self.csrs.debug.active
+            && (self.protection.guards_loads() || self.csrs.triggers.watches_loads(self.csrs.privilege))
     }
 
-    /// Arms the triggers as they are now: marks what they watch, and empties the slots of the instructions that they match.
-    /// True if loads are watched.
-    fn arm_triggers(&mut self, memory: &mut Memory) -> bool {
+    /// Arms memory protection and the triggers as they are now: marks what they watch, and empties the slots of the
+    /// instructions that they match. True if loads have to be looked at.
+    fn arm(&mut self, memory: &mut Memory) -> bool {
+        self.arm_protection(memory);
         if self.csrs.debug.active {
             memory.watch(Vec::new());
             return false;
@@ -291,7 +305,7 @@ impl Hart {
         for range in self.csrs.triggers.watched_code(privilege) {
             self.code.forget(&range);
         }
-        self.csrs.triggers.watches_loads(privilege)
+        self.watches_loads()
     }
 }
 

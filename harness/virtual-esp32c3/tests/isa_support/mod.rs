@@ -100,6 +100,12 @@ impl Machine {
         machine
     }
 
+    /// Gives user mode all rights to all addresses, by memory protection's entry 15.
+    pub(crate) fn open_to_user_mode(&mut self) {
+        assert!(self.hart.set_csr(0x3BF, u32::MAX));
+        assert!(self.hart.set_csr(0x3A3, 0x1F00_0000));
+    }
+
     /// Writes instruction words, one after the other, into RAM.
     pub(crate) fn put(&mut self, address: u32, code: &[u32]) {
         let bytes: Vec<u8> = code.iter().flat_map(|word| word.to_le_bytes()).collect();
