@@ -82,7 +82,8 @@ impl Fates {
         if in_scope {
             passed.in_scope += 1;
         }
-        let spared = !in_scope || passed.in_scope <= impairment.after;
+        let behind = passed.in_scope.saturating_sub(impairment.after);
+        let spared = !in_scope || behind == 0 || impairment.frames.is_some_and(|frames| behind > frames);
         // The moment that an outage begins with is that of the frame, not that of the first frame that it takes.
         self.is_out(now);
         let effects = if out {

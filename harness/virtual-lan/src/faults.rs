@@ -53,6 +53,8 @@ pub struct Impairment {
     pub segment: Option<NonZeroU16>,
     /// The first so many frames in scope are spared.
     pub after: u64,
+    /// It befalls so many frames behind those, and no later ones. `None`: all.
+    pub frames: Option<u64>,
     /// Which frames are in scope.
     pub only: Scope,
 }

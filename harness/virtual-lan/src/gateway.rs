@@ -292,8 +292,16 @@ impl Gateway {
                 self.wire.admit(frame);
             }
             SynFate::Late(Duration::ZERO) => self.pass_on(board, to, kind, frame),
+            // A SYN that the board repeats meanwhile is the same one.
+            SynFate::Late(_) if self.is_late(board, to) => {}
             SynFate::Late(by) => self.late.push((self.record.clock().now() + by, frame)),
         }
+    }
+
+    /// Whether a SYN of this connection is under way.
+    fn is_late(&self, board: SocketAddrV4, to: SocketAddrV4) -> bool {
+        let same = |syn: &[u8]| matches!(Packet::parse(syn, MAC), Some(Packet::Tcp { from, to: there, .. }) if (from, there) == (board, to));
+        self.late.iter().any(|(_, syn)| same(syn))
     }
 
     fn pass_on(&mut self, board: SocketAddrV4, to: SocketAddrV4, kind: Segment, frame: Vec<u8>) {

@@ -496,9 +496,13 @@ fn only_what_is_in_scope_is_impaired_and_only_after_the_frames_that_are_spared()
         loss: 1.0,
         only: Scope::Tcp,
         after: 1,
+        frames: Some(2),
         ..Impairment::default()
     };
-    let (target, _server) = serve(drop);
+    let (target, _server) = serve(|mut stream| {
+        stream.write_all(b"data").unwrap();
+        stream.read(&mut [0])
+    });
     let mut board = Board::driven(LanConfig {
         faults: both_ways(1, dead_tcp),
         ..joined(target)
@@ -507,10 +511,15 @@ fn only_what_is_in_scope_is_impaired_and_only_after_the_frames_that_are_spared()
     let handle = board.connect(SERVER, 443); // one frame each way: the board's acknowledgement is lost
     board.until("the network to lose something", |board| {
         let lost = effects(&board.lan().events(), |effect| effect == Effect::Lost);
-        (lost > 5).then_some(())
+        (lost > 1).then_some(())
     });
     assert_eq!(board.tcp(handle).state(), tcp::State::Established);
-    assert_eq!(board.settled().traffic.to_host, 0);
+    assert_eq!(board.settled().traffic.from_host, 0);
+    board.until("the data, when frames get through again", |board| {
+        board.tcp(handle).can_recv().then_some(())
+    });
+    let lost_from = |from| move |what: &What| matches!(what, What::Disturbed { direction, effect: Effect::Lost, .. } if *direction == from);
+    assert_eq!(count(&board.lan().events(), lost_from(Direction::ToBoard)), 2);
 }
 
 #[test]
