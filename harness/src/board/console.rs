@@ -148,6 +148,7 @@ impl Console {
     pub fn next_line(&mut self, deadline: &Deadline) -> Result<Line, NoLine> {
         let mut capture = self.shared.lock();
         loop {
+            capture.waited_for = None;
             if let Some(line) = capture.lines.get(self.next) {
                 self.next += 1;
                 return Ok(line.clone());
@@ -166,6 +167,7 @@ impl Console {
                     last: capture.last_text(),
                 });
             }
+            capture.waited_for = Some(self.next);
             capture = self
                 .shared
                 .arrived
@@ -173,6 +175,12 @@ impl Console {
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
+    }
+
+    /// Tells others whether this console is waited at.
+    #[must_use]
+    pub fn attention(&self) -> Attention {
+        Attention(Arc::clone(&self.shared))
     }
 
     /// Every byte so far, as it arrived.
@@ -204,6 +212,26 @@ pub fn open_port(tty: &Path) -> Result<TTYPort, BoardError> {
             tty: tty.to_owned(),
             source,
         })
+}
+
+/// Whether somebody waits for the board's next line.
+#[derive(Clone)]
+pub struct Attention(Arc<Shared>);
+
+impl Attention {
+    /// Whether all of the `said` bytes that the board has sent so far have been heard, and whoever reads the lines waits for another:
+    /// then nobody will say anything to the board before it speaks.
+    #[must_use]
+    pub fn is_undivided(&self, said: u64) -> bool {
+        let capture = self.0.lock();
+        capture.waited_for.is_some_and(|next| capture.lines.len() <= next) && capture.heard == said
+    }
+}
+
+impl fmt::Debug for Attention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attention").finish_non_exhaustive()
+    }
 }
 
 struct Shared {
@@ -245,6 +273,10 @@ struct Capture {
     lines: Vec<Line>,
     partial: Vec<u8>,
     ended: Option<String>,
+    /// Bytes so far.
+    heard: u64,
+    /// The line that is waited for, by its number, while somebody waits.
+    waited_for: Option<usize>,
 }
 
 impl Capture {
@@ -255,11 +287,14 @@ impl Capture {
             lines: Vec::new(),
             partial: Vec::new(),
             ended: None,
+            heard: 0,
+            waited_for: None,
         }
     }
 
     fn push(&mut self, bytes: &[u8]) {
         let at = self.began.elapsed();
+        self.heard += bytes.len() as u64;
         self.chunks.push(Chunk {
             at,
             bytes: bytes.to_vec(),

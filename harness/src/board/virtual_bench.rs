@@ -13,6 +13,7 @@ use std::time::Duration;
 use virtual_esp32c3::{BoardConfig, HardwareEvent, Snapshot, Surroundings, VirtualBoard};
 use virtual_lan::{Faults, FramePort, Join, Lan, LanConfig, TimeSource, What};
 
+use super::console::Attention;
 use super::flash::{self, FlashProgress, FlashReport};
 use super::{Bench, Board, BoardError, BootMode, Console, LinkSettings, Network, RecordedFile, Recorder, Reset, Route};
 use crate::deadline::Deadline;
@@ -167,20 +168,24 @@ impl Bench for VirtualBench {
         let board = Arc::new(board);
         let lan = Arc::new(lan);
         let patience = Arc::new(AtomicBool::new(false));
+        let calming = Arc::new(AtomicBool::new(false));
+        let console = Console::open(board.tty())?;
         board.skip_idle_time(Box::new(World {
             patience: Arc::clone(&patience),
+            attention: console.attention(),
+            calming: Arc::clone(&calming),
             lan: Arc::clone(&lan),
             server: route.settled.clone(),
         }));
         Ok(Board {
-            console: Console::open(board.tty())?,
+            console,
             link: LinkSettings {
                 network: NETWORK.to_owned(),
                 connect_to: None,
             },
             network: Some(Box::new(VirtualNetwork {
                 lan: Arc::clone(&lan),
-                patience: Arc::clone(&patience),
+                calming,
             })),
             patience,
             reset: Box::new(VirtualLines {
@@ -194,8 +199,12 @@ impl Bench for VirtualBench {
 
 /// Network and server: what is around a virtual board.
 struct World {
-    /// Whoever drives the console waits for the board.
+    /// Nobody will say anything to the board before it has spoken, ...
     patience: Arc<AtomicBool>,
+    /// ... which is over once it has: whoever waits there may have a new command.
+    attention: Attention,
+    /// A bad network is being calmed: nobody says anything meanwhile.
+    calming: Arc<AtomicBool>,
     lan: Arc<Lan>,
     server: Settled,
 }
@@ -207,8 +216,9 @@ impl Surroundings for World {
 
     /// Nothing is under way between the board and its server, and the network does nothing before its next alarm. Asked in this order:
     /// what the server has sent, the network has then either taken or not yet counted.
-    fn quiet_for(&self) -> Option<Duration> {
-        if !self.patience.load(Ordering::SeqCst) {
+    fn quiet_for(&self, said: u64) -> Option<Duration> {
+        let patient = self.patience.load(Ordering::SeqCst) && self.attention.is_undivided(said);
+        if !patient && !self.calming.load(Ordering::SeqCst) {
             return None;
         }
         let before = self.lan.settled()?;
@@ -221,7 +231,7 @@ impl Surroundings for World {
 /// The network, for whoever disturbs it.
 struct VirtualNetwork {
     lan: Arc<Lan>,
-    patience: Arc<AtomicBool>,
+    calming: Arc<AtomicBool>,
 }
 
 impl VirtualNetwork {
@@ -245,7 +255,7 @@ impl Network for VirtualNetwork {
         const LIMIT: Duration = Duration::from_millis(500);
         self.lan.set_faults(Faults::default()).expect("no faults make sense");
         // What was lost is repeated now, in the board's time; what nobody will repeat is nobody's any more.
-        self.patience.store(true, Ordering::SeqCst);
+        self.calming.store(true, Ordering::SeqCst);
         let limit = Deadline::after("the connections of a bad network to end", LIMIT);
         let mut still = None;
         while self.open() > 0 && !limit.left().is_zero() {
@@ -263,7 +273,7 @@ impl Network for VirtualNetwork {
             });
         }
         self.lan.cut_connections();
-        self.patience.store(false, Ordering::SeqCst);
+        self.calming.store(false, Ordering::SeqCst);
     }
 }
 

@@ -26,8 +26,9 @@ pub trait Surroundings: Send {
     fn advance(&self, by: Duration);
 
     /// How much time has to pass until something may come to the board that is not an answer to it: byte, frame or reset.
-    /// [`Duration::MAX`]: time alone brings nothing; `None`: it may come at any moment. Called often, so it must be quick.
-    fn quiet_for(&self) -> Option<Duration>;
+    /// [`Duration::MAX`]: time alone brings nothing; `None`: it may come at any moment. `said` is how many bytes the board has written to
+    /// its tty so far. Called often, so it must be quick.
+    fn quiet_for(&self, said: u64) -> Option<Duration>;
 }
 
 /// Receives the frames that leave the board.
@@ -214,12 +215,13 @@ impl VirtualBoard {
         let mut runner = Runner {
             chip,
             tty: controller,
-            readers_end: terminal.try_clone().map_err(BoardError::Pty)?,
+
             bell: Arc::clone(&bell),
             commands,
             ethernet,
             shared: Arc::clone(&shared),
             outgoing,
+            said: 0,
             unread_since: None,
             spins: 0,
             surroundings: None,
@@ -413,13 +415,13 @@ enum Obeyed {
 struct Runner {
     chip: Chip,
     tty: OwnedFd,
-    /// The tty's other end: tells how much of what was written there is still to be read.
-    readers_end: OwnedFd,
     bell: Arc<OwnedFd>,
     commands: Receiver<Command>,
     ethernet: Option<FrameSink>,
     shared: Arc<Mutex<Shared>>,
     outgoing: VecDeque<u8>,
+    /// Bytes that the tty has taken.
+    said: u64,
     /// Since when the tty takes nothing of what waits for it.
     unread_since: Option<Instant>,
     /// Slices in a row that ended in a loop that only waits, with nothing going in or out.
@@ -483,11 +485,10 @@ impl Runner {
     /// Up to when a sleep until `until` may be skipped, if at all.
     fn quiet_until(&self, until: u64) -> Option<u64> {
         let surroundings = self.surroundings.as_ref()?;
-        let all_said = self.outgoing.is_empty() && rustix::io::ioctl_fionread(&self.readers_end) == Ok(0);
-        if !all_said || self.chip.waiting() > 0 || self.stirred.elapsed() < CALM {
+        if !self.outgoing.is_empty() || self.chip.waiting() > 0 || self.stirred.elapsed() < CALM {
             return None;
         }
-        let quiet = cycles(surroundings.quiet_for()?);
+        let quiet = cycles(surroundings.quiet_for(self.said)?);
         let until = until.min(self.chip.now().saturating_add(quiet));
         (until != u64::MAX).then_some(until)
     }
@@ -587,6 +588,7 @@ impl Runner {
             match rustix::io::write(&self.tty, bytes) {
                 Ok(length) => {
                     drop(self.outgoing.drain(..length));
+                    self.said += length as u64;
                     self.unread_since = None;
                     written = true;
                 }
