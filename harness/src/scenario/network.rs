@@ -83,6 +83,7 @@ struct RawImpairment {
     corrupt_checksum: Probability,
     segment: Option<NonZeroU16>,
     after: u64,
+    frames: Option<u64>,
     only: RawScope,
 }
 
@@ -98,6 +99,7 @@ impl RawImpairment {
             corrupt_checksum: self.corrupt_checksum.0,
             segment: self.segment,
             after: self.after,
+            frames: self.frames,
             only: match self.only {
                 RawScope::All => Scope::All,
                 RawScope::Tcp => Scope::Tcp,
@@ -284,7 +286,7 @@ mod tests {
         let text = r#"
 seed = 7
 to-board = { loss = 0.1, delay-ms = 50, jitter-ms = 20, reorder = 0.2, duplicate = 0.3, segment = 9 }
-from-board = { corrupt = 0.4, corrupt-checksum = 1, after = 5, only = "tcp" }
+from-board = { corrupt = 0.4, corrupt-checksum = 1, after = 5, frames = 6, only = "tcp" }
 outages = [{ after.bytes-to-board = 2000, lasts-ms = 3000 }, { after.ms = 10 }]
 arp.ignore-first = 1
 dhcp = { ignore-first = 2, refuse-first = "all", delay-ms = 300 }
@@ -307,6 +309,7 @@ syn = { ignore-first = 3, refuse-first = 4, delay-ms = 500 }
                 corrupt: 0.4,
                 corrupt_checksum: 1.0,
                 after: 5,
+                frames: Some(6),
                 only: Scope::Tcp,
                 ..Impairment::default()
             },
