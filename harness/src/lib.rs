@@ -11,7 +11,7 @@
 //! A [`scenario`] is one TOML file and one test. [`server`] stands up what it asks for, [`image`] and [`board`] put the
 //! firmware on a board and hold its console, [`device`] speaks the firmware's command language there, [`transcript`]
 //! keeps what both sides saw, [`verdict`] judges it, [`run`] does these in order and emits events, and [`report`] shows
-//! them to people and machines.
+//! them to people and machines. [`mutants`] asks whether the scenarios would notice broken firmware.
 
 pub mod deadline;
 pub mod traffic;
@@ -25,5 +25,6 @@ pub mod device;
 pub mod transcript;
 pub mod verdict;
 pub mod run;
+pub mod mutants;
 pub mod bundle;
 pub mod report;

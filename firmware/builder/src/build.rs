@@ -1,7 +1,10 @@
 //! Builds one image.
+//!
+//! What enters: sources, the name of an image, a toolchain. What leaves: an ELF file, in the image's place where it has one.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{fs, io};
 
 use crate::Error;
 use crate::image::{Image, fixtures, target_dir};
@@ -20,24 +23,13 @@ pub(crate) const FLAGS: [&str; 1] = ["--remap-path-prefix"];
 pub fn build(root: &Path, image: &Image, toolchain: &Toolchain) -> Result<PathBuf, Error> {
     // Taken first: sources that change during the build must leave the image stale.
     let source = source_hash(root)?;
-    let target_dir = target_dir(root);
-    let mut cargo = toolchain.cargo_build();
-    cargo
-        .current_dir(root.join("firmware/esp32c3"))
-        .arg("--target-dir")
-        .arg(&target_dir)
-        .args(["--features", &image.features.join(",")])
-        .arg("--config")
-        .arg(remap(root, toolchain));
-    let status = cargo.status().map_err(|source| Error::Start {
-        program: cargo.get_program().to_string_lossy().into_owned(),
-        source,
-    })?;
+    let mut cargo = cargo(root, root, image, toolchain);
+    let status = cargo.status().map_err(|source| start(&cargo, source))?;
     if !status.success() {
         return Err(Error::Build { image: image.name });
     }
 
-    let elf = target_dir.join(TARGET).join("release/pinrig-esp32c3");
+    let elf = built_elf(root);
     let path = image.path(root);
     let bytes = fs::read(&elf).map_err(Error::file(&elf))?;
     if let Some(folder) = path.parent() {
@@ -50,6 +42,32 @@ pub fn build(root: &Path, image: &Image, toolchain: &Toolchain) -> Result<PathBu
         provenance.store(root)?;
     }
     Ok(path)
+}
+
+/// The command that builds `image` from the sources below `sources`, which may be another folder than the repository's `root`: what
+/// they have in common is then compiled once.
+pub(crate) fn cargo(root: &Path, sources: &Path, image: &Image, toolchain: &Toolchain) -> Command {
+    let mut cargo = toolchain.cargo_build();
+    cargo
+        .current_dir(sources.join("firmware/esp32c3"))
+        .arg("--target-dir")
+        .arg(target_dir(root))
+        .args(["--features", &image.features.join(",")])
+        .arg("--config")
+        .arg(remap(root, toolchain));
+    cargo
+}
+
+/// Where that command leaves its ELF file, until the next one.
+pub(crate) fn built_elf(root: &Path) -> PathBuf {
+    target_dir(root).join(TARGET).join("release/pinrig-esp32c3")
+}
+
+pub(crate) fn start(command: &Command, source: io::Error) -> Error {
+    Error::Start {
+        program: command.get_program().to_string_lossy().into_owned(),
+        source,
+    }
 }
 
 /// A Cargo setting, joined with the `build.rustflags` of `.cargo/config.toml`.

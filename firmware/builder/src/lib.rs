@@ -9,17 +9,23 @@
 //! - [`toolchain`]: the compilers that can build for the chip.
 //! - [`build`]: one build.
 //! - [`provenance`]: what was built from what, and whether it still is.
+//! - [`mutant`]: mistakes that a programmer could have made, as data.
+//! - [`workshop`]: builds the firmware with one of them.
 
 pub mod image;
 pub mod source;
 pub mod toolchain;
 pub mod build;
 pub mod provenance;
+pub mod mutant;
+pub mod workshop;
 
 use std::path::{Path, PathBuf};
 
+pub use mutant::Mutant;
 pub use provenance::Provenance;
 pub use source::source_hash;
+pub use workshop::Workshop;
 
 /// The root of the repository that this crate was compiled in.
 #[must_use]
@@ -62,6 +68,36 @@ pub enum Error {
     Build {
         /// Which image.
         image: &'static str,
+    },
+    /// A mutant's file is wrong, or the sources have changed since it was written.
+    #[error("{}:{line}: {message}", path.display())]
+    Mutant {
+        /// Which file.
+        path: PathBuf,
+        /// The line that is wrong, from 1.
+        line: usize,
+        /// What is wrong, and what to do.
+        message: String,
+    },
+    /// The compiler does not take changed sources.
+    #[error("{}: the change does not compile:\n{messages}", path.display())]
+    Rejected {
+        /// The file with the change; the copied sources where nothing was changed.
+        path: PathBuf,
+        /// What the compiler said.
+        messages: String,
+    },
+    /// A change made no other image.
+    #[error("{}: the image is the same as without the change: the compiler sees no difference", path.display())]
+    NoDifference {
+        /// The file with the change.
+        path: PathBuf,
+    },
+    /// Two at once would build from each other's sources.
+    #[error("{}: another process builds there: wait until it has ended", path.display())]
+    Busy {
+        /// The folder.
+        path: PathBuf,
     },
     /// The provenance file is not what `cargo firmware build` writes.
     #[error("{}: {source}; run: cargo firmware build", path.display())]

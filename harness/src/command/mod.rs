@@ -6,6 +6,7 @@
 
 mod fingerprint;
 mod list;
+mod mutants;
 mod run;
 mod serve;
 mod virtual_board;
@@ -44,6 +45,8 @@ enum Command {
     Serve(serve::Serve),
     /// Start a virtual ESP32-C3 for other tools, and print where it is
     Virtual(virtual_board::Virtual),
+    /// Build the firmware with mistakes in it and show which scenarios notice
+    Mutants(mutants::Mutants),
     /// Print the fingerprints of a server's or a file's certificate, as browsers show them
     Fingerprint(fingerprint::Target),
 }
@@ -68,6 +71,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::List(options)) => list::list(&line.place, &options),
         Some(Command::Serve(serve)) => serve::serve(&line.place, &serve),
         Some(Command::Virtual(options)) => virtual_board::virtual_board(&line.place, &options),
+        Some(Command::Mutants(mutants)) => mutants::mutants(&line.place, &line.options, &mutants),
         Some(Command::Fingerprint(target)) => fingerprint::fingerprint(&line.place, &target),
     };
     match result {

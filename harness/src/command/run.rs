@@ -31,19 +31,19 @@ pub(super) struct Names {
 pub(super) struct Options {
     /// The firmware's ELF file; without it, the image that the project holds
     #[arg(long, global = true, value_name = "FILE", env = "PINRIG_FIRMWARE")]
-    firmware: Option<PathBuf>,
+    pub(super) firmware: Option<PathBuf>,
     /// How many boards run at once; without it, one for each processor, or one where the transcript is printed
     #[arg(long, global = true, value_name = "N")]
-    jobs: Option<NonZeroUsize>,
+    pub(super) jobs: Option<NonZeroUsize>,
     /// Where the evidence of failures goes
     #[arg(long, global = true, value_name = "DIR", default_value = "target/pinrig")]
-    out: PathBuf,
+    pub(super) out: PathBuf,
     /// Keep the evidence of passes too
     #[arg(long, global = true)]
     keep: bool,
     /// Boot each virtual board by itself, instead of copying one that has booted
     #[arg(long, global = true)]
-    cold: bool,
+    pub(super) cold: bool,
 }
 
 pub(super) fn run(place: &Place, options: &Options, names: &[String]) -> CommandResult {

@@ -17,11 +17,11 @@ use crate::scenario::Scenario;
 use crate::transcript::DeviceLine;
 use crate::verdict::Verdict;
 
-const GOOD: Style = AnsiColor::Green.on_default().bold();
-const BAD: Style = AnsiColor::Red.on_default().bold();
-const DIM: Style = Style::new().dimmed();
+pub(super) const GOOD: Style = AnsiColor::Green.on_default().bold();
+pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
+pub(super) const DIM: Style = Style::new().dimmed();
 const SENT: Style = AnsiColor::Cyan.on_default();
-const TITLE: Style = Style::new().bold();
+pub(super) const TITLE: Style = Style::new().bold();
 
 /// Shows events to a person.
 #[derive(Debug)]
@@ -214,7 +214,6 @@ fn result_line(outcome: &Outcome) -> String {
 }
 
 fn table(outcomes: &[Outcome]) -> String {
-    let header = ["scenario", "expected", "device said", "server saw", "verdict", "time"].map(str::to_owned);
     let rows: Vec<[String; 6]> = outcomes
         .iter()
         .map(|outcome| {
@@ -231,29 +230,41 @@ fn table(outcomes: &[Outcome]) -> String {
             ]
         })
         .collect();
-    let mut widths = [0; 6];
-    for row in std::iter::once(&header).chain(&rows) {
+    let style = |row: usize, column| match (column, &outcomes[row].verdict) {
+        (4, Verdict::Passed) => GOOD,
+        (4, Verdict::Failed(_)) => BAD,
+        _ => Style::new(),
+    };
+    let header = ["scenario", "expected", "device said", "server saw", "verdict", "time"];
+    grid(header, &rows, style)
+}
+
+/// Rows in columns under a header; `style` is asked with row and column.
+pub(super) fn grid<const N: usize>(
+    header: [&str; N],
+    rows: &[[String; N]],
+    style: impl Fn(usize, usize) -> Style,
+) -> String {
+    let header = header.map(str::to_owned);
+    let mut widths = [0; N];
+    for row in std::iter::once(&header).chain(rows) {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = cell.chars().count().max(*width);
         }
     }
     let mut text = String::from("\n");
-    let line = |text: &mut String, row: &[String; 6], style: Style| {
+    let line = |text: &mut String, row: &[String; N], style: &dyn Fn(usize) -> Style| {
         for (index, (cell, width)) in row.iter().zip(widths).enumerate() {
-            let style = if index == 4 && style == Style::new() {
-                if cell == "pass" { GOOD } else { BAD }
-            } else {
-                style
-            };
+            let style = style(index);
             let padding = " ".repeat(width - cell.chars().count() + 2);
             let _ = write!(text, "{style}{cell}{style:#}{padding}");
         }
         text.truncate(text.trim_end().len());
         text.push('\n');
     };
-    line(&mut text, &header, DIM);
-    for row in &rows {
-        line(&mut text, row, Style::new());
+    line(&mut text, &header, &|_| DIM);
+    for (index, row) in rows.iter().enumerate() {
+        line(&mut text, row, &|column| style(index, column));
     }
     text.trim_end().to_owned()
 }
@@ -314,7 +325,7 @@ fn failure(outcome: &Outcome) -> Option<String> {
     Some(text.trim_end().to_owned())
 }
 
-fn seconds(duration: Duration) -> String {
+pub(super) fn seconds(duration: Duration) -> String {
     format!("{:.2} s", duration.as_secs_f64())
 }
 

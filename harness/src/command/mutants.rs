@@ -1,0 +1,128 @@
+//! `pinrig mutants`: who tests the tests.
+
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use clap::Args;
+use pinrig::board::{Start, VirtualBench};
+use pinrig::mutants::{Event, Finding, Survey};
+use pinrig::report::mutants::{TerminalReport, event_as_json, summary_as_json};
+use pinrig_builder::{Mutant, Workshop};
+use serde_json::Value;
+
+use super::{CommandResult, Place, run, scenarios};
+
+#[derive(Args, Debug)]
+pub(super) struct Mutants {
+    /// Mutants: `pin-ignored`; without any, all of them
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// Let each mutant meet every scenario, and not only those that must notice it
+    #[arg(long)]
+    all_scenarios: bool,
+}
+
+pub(super) fn mutants(place: &Place, options: &run::Options, arguments: &Mutants) -> CommandResult {
+    if options.firmware.is_some() {
+        return Err("mutants are built from the firmware's sources: leave --firmware and PINRIG_FIRMWARE out".into());
+    }
+    let fixtures = place.fixtures()?.canonicalize()?;
+    let catalogue = scenarios(&fixtures)?;
+    let mutants = select(Mutant::load_all(&fixtures.join("mutants"))?, &arguments.names)?;
+    let root = fixtures.parent().unwrap_or(&fixtures);
+    let mut workshop = Workshop::open(root)?;
+
+    let began = Instant::now();
+    let report = if place.json {
+        Report::Json
+    } else {
+        Report::Terminal(TerminalReport::new(mutants.len()))
+    };
+    // As for `run`: the first error of the output ends the command when the survey has ended.
+    let output = Mutex::new(Ok(()));
+    let observer = |event: Event<'_>| {
+        let mut output = output.lock().unwrap_or_else(PoisonError::into_inner);
+        if output.is_ok() {
+            *output = report.event(&event);
+        }
+    };
+    let start = if options.cold { Start::Cold } else { Start::Forked };
+    let survey = Survey {
+        catalogue: &catalogue,
+        all_scenarios: arguments.all_scenarios,
+        bench: &|| Box::new(VirtualBench::new(start)),
+        jobs: options
+            .jobs
+            .unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)),
+        out: &options.out.join("mutants"),
+        observer: &observer,
+    };
+    let findings = survey.run(&mut workshop, &mutants);
+    output.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+    let code = match &findings {
+        Ok(findings) => findings
+            .iter()
+            .map(|finding| finding.fate.exit_code())
+            .max()
+            .unwrap_or(0),
+        Err(error) => {
+            writeln!(anstream::stderr(), "error: {error}")?;
+            error.exit_code()
+        }
+    };
+    if let Ok(findings) = &findings {
+        report.summary(findings, code, began)?;
+    }
+    if code == 0 {
+        workshop.clear()?;
+    } else {
+        let folder = workshop.folder().display();
+        writeln!(
+            anstream::stderr(),
+            "the images and what they were built from are in {folder}"
+        )?;
+    }
+    Ok(code)
+}
+
+fn select(all: Vec<Mutant>, names: &[String]) -> Result<Vec<Mutant>, String> {
+    if let Some(unknown) = names.iter().find(|name| all.iter().all(|mutant| mutant.name != **name)) {
+        let known: Vec<&str> = all.iter().map(|mutant| mutant.name.as_str()).collect();
+        return Err(format!(
+            "there is no mutant `{unknown}`; there are: {}",
+            known.join(", ")
+        ));
+    }
+    let wanted = |mutant: &Mutant| names.is_empty() || names.contains(&mutant.name);
+    Ok(all.into_iter().filter(wanted).collect())
+}
+
+enum Report {
+    Json,
+    Terminal(TerminalReport),
+}
+
+impl Report {
+    fn event(&self, event: &Event<'_>) -> io::Result<()> {
+        match self {
+            Self::Json => event_as_json(event).map_or(Ok(()), |value| line(&value)),
+            Self::Terminal(report) => report.event(event),
+        }
+    }
+
+    fn summary(&self, findings: &[Finding], code: u8, began: Instant) -> io::Result<()> {
+        match self {
+            Self::Json => line(&summary_as_json(findings, code)),
+            Self::Terminal(report) => report.summary(findings, began.elapsed()),
+        }
+    }
+}
+
+fn line(value: &Value) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{value}")?;
+    out.flush()
+}

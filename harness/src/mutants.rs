@@ -1,0 +1,348 @@
+//! Who tests the tests: the catalogue against firmware with mistakes that were put in on purpose.
+//!
+//! What enters: [`Mutant`]s, a [`Workshop`] that builds them, scenarios, and a bench for each image. What leaves:
+//! [`Event`]s while it goes on, and a [`Finding`] for each mutant. The firmware without any mistake comes first: scenarios
+//! that it does not pass say nothing about the others. Nothing here knows what a mistake is about.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pinrig_builder::{Mutant, Workshop};
+
+use crate::board::{Bench, BoardError};
+use crate::image::{Image, ImageError};
+use crate::run::{Limits, Outcome, Runner};
+use crate::scenario::{self, Scenario, ScenarioError};
+use crate::verdict::{Blame, Verdict};
+
+/// How a survey of mutants is made.
+pub struct Survey<'a> {
+    /// The whole catalogue.
+    pub catalogue: &'a [Scenario],
+    /// Every mutant meets every scenario, and not only those that must notice it.
+    pub all_scenarios: bool,
+    /// Makes a bench for one image.
+    pub bench: &'a (dyn Fn() -> Box<dyn Bench> + Sync),
+    /// How many boards run at once.
+    pub jobs: NonZeroUsize,
+    /// The folder for the evidence of what was not as it should be.
+    pub out: &'a Path,
+    /// Is told what happens.
+    pub observer: &'a (dyn Fn(Event<'_>) + Sync),
+}
+
+impl std::fmt::Debug for Survey<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Survey")
+            .field("all_scenarios", &self.all_scenarios)
+            .field("jobs", &self.jobs)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What happens during a survey.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// An image has been built and meets its scenarios now; without a mutant, it is the firmware as it is.
+    Testing {
+        /// The mistake in it.
+        mutant: Option<&'a Mutant>,
+        /// How many scenarios it meets.
+        scenarios: usize,
+    },
+    /// The firmware as it is has passed every scenario that is needed.
+    Honest {
+        /// How many those were.
+        scenarios: usize,
+        /// The image's identity.
+        image: &'a str,
+        /// How long it took to build.
+        built: Duration,
+        /// How long the scenarios took.
+        tested: Duration,
+    },
+    /// A mutant has been judged.
+    Judged(&'a Finding),
+}
+
+/// What came of one mutant.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The mutant.
+    pub mutant: Mutant,
+    /// Whether it was noticed.
+    pub fate: Fate,
+    /// The identity of its image; none where there is no image.
+    pub image: Option<String>,
+    /// How long it took to build.
+    pub built: Duration,
+    /// How long its scenarios took.
+    pub tested: Duration,
+}
+
+/// Whether a mutant was noticed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// By these scenarios.
+    Caught(Vec<String>),
+    /// All of so many scenarios passed: the mistake could be made and nobody would know.
+    Survived(usize),
+    /// There is no such image, and why.
+    NotBuilt(String),
+    /// The bench broke, so nothing can be said.
+    BenchBroke(String),
+}
+
+/// Why a survey says nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum SurveyError {
+    /// The firmware cannot be built as it is.
+    #[error(transparent)]
+    Build(#[from] pinrig_builder::Error),
+    /// A mutant names scenarios that there are not.
+    #[error("{}: {source}", path.display())]
+    Scenario {
+        /// The mutant's file.
+        path: PathBuf,
+        /// Which name.
+        source: ScenarioError,
+    },
+    /// What was built is no image.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// A board cannot be flashed.
+    #[error(transparent)]
+    Board(#[from] BoardError),
+    /// The firmware as it is fails: whoever fails then proves nothing.
+    #[error("without any mistake the firmware fails {}; run: pinrig run {}", .0.join(", "), .0.join(" "))]
+    Honest(Vec<String>),
+}
+
+impl SurveyError {
+    /// The exit code of the `pinrig` command.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Honest(_) => Blame::Assertion.exit_code(),
+            Self::Board(_) => Blame::Flash.exit_code(),
+            Self::Build(_) | Self::Scenario { .. } | Self::Image(_) => 2,
+        }
+    }
+}
+
+impl Fate {
+    /// The exit code of the `pinrig` command; the highest of all mutants' decides.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Caught(_) => 0,
+            Self::Survived(_) => Blame::Assertion.exit_code(),
+            Self::NotBuilt(_) => 2,
+            Self::BenchBroke(_) => Blame::Rig.exit_code(),
+        }
+    }
+}
+
+/// A firmware does not answer for longer than this if it never will: mutants without time limits must not cost minutes.
+const RUN: Duration = Duration::from_secs(20);
+
+struct Built {
+    image: Result<Image, String>,
+    took: Duration,
+}
+
+impl Survey<'_> {
+    /// Builds and judges `mutants`, in their order: while one meets its scenarios, the next is built.
+    ///
+    /// # Errors
+    /// Where nothing can be said of any mutant.
+    pub fn run(&self, workshop: &mut Workshop, mutants: &[Mutant]) -> Result<Vec<Finding>, SurveyError> {
+        let wanted: Vec<Vec<Scenario>> = mutants
+            .iter()
+            .map(|mutant| self.wanted(mutant))
+            .collect::<Result<_, _>>()?;
+        self.honest(workshop, &wanted)?;
+        let (send, receive) = mpsc::sync_channel(1);
+        Ok(thread::scope(|scope| {
+            scope.spawn(move || {
+                for mutant in mutants {
+                    let began = Instant::now();
+                    let image = workshop.build(Some(mutant)).map_err(|error| error.to_string());
+                    let image = image.and_then(|path| Image::load(&path).map_err(|error| error.to_string()));
+                    let took = began.elapsed();
+                    if send.send(Built { image, took }).is_err() {
+                        break;
+                    }
+                }
+            });
+            let judged = receive.iter().zip(mutants).zip(&wanted);
+            judged
+                .map(|((built, mutant), wanted)| {
+                    let finding = self.judge(mutant, built, wanted);
+                    (self.observer)(Event::Judged(&finding));
+                    finding
+                })
+                .collect()
+        }))
+    }
+
+    fn wanted(&self, mutant: &Mutant) -> Result<Vec<Scenario>, SurveyError> {
+        let named = scenario::select(self.catalogue, &mutant.scenarios).map_err(|source| SurveyError::Scenario {
+            path: mutant.path.clone(),
+            source,
+        })?;
+        Ok(if self.all_scenarios {
+            self.catalogue.to_vec()
+        } else {
+            named
+        })
+    }
+
+    /// The firmware as it is must pass all that the mutants are measured with.
+    fn honest(&self, workshop: &mut Workshop, wanted: &[Vec<Scenario>]) -> Result<(), SurveyError> {
+        let began = Instant::now();
+        let image = Image::load(&workshop.build(None)?)?;
+        let built = began.elapsed();
+        let is_wanted = |scenario: &&Scenario| wanted.iter().flatten().any(|other| other.name == scenario.name);
+        let scenarios: Vec<Scenario> = self.catalogue.iter().filter(is_wanted).cloned().collect();
+        (self.observer)(Event::Testing {
+            mutant: None,
+            scenarios: scenarios.len(),
+        });
+        let began = Instant::now();
+        let outcomes = self.outcomes(&image, &scenarios, &self.out.join("honest"))?;
+        let failed: Vec<String> = outcomes
+            .into_iter()
+            .filter(|outcome| !outcome.passed())
+            .map(|outcome| outcome.scenario.name)
+            .collect();
+        if !failed.is_empty() {
+            return Err(SurveyError::Honest(failed));
+        }
+        (self.observer)(Event::Honest {
+            scenarios: scenarios.len(),
+            image: image.identity(),
+            built,
+            tested: began.elapsed(),
+        });
+        Ok(())
+    }
+
+    fn judge(&self, mutant: &Mutant, built: Built, scenarios: &[Scenario]) -> Finding {
+        let finding = |fate, image, tested| Finding {
+            mutant: mutant.clone(),
+            fate,
+            image,
+            built: built.took,
+            tested,
+        };
+        let image = match &built.image {
+            Ok(image) => image,
+            Err(error) => return finding(Fate::NotBuilt(error.clone()), None, Duration::ZERO),
+        };
+        (self.observer)(Event::Testing {
+            mutant: Some(mutant),
+            scenarios: scenarios.len(),
+        });
+        let began = Instant::now();
+        let out = self.out.join(&mutant.name);
+        let fate = match self.outcomes(image, scenarios, &out) {
+            Ok(outcomes) => fate(&outcomes),
+            Err(error) => Fate::BenchBroke(error.to_string()),
+        };
+        if let Fate::Caught(_) = fate {
+            // As it should be: there is nothing to look into. If it cannot be removed, there is more than was wanted.
+            let _ = fs::remove_dir_all(&out);
+        }
+        finding(fate, Some(image.identity().to_owned()), began.elapsed())
+    }
+
+    fn outcomes(&self, image: &Image, scenarios: &[Scenario], out: &Path) -> Result<Vec<Outcome>, BoardError> {
+        let bench = (self.bench)();
+        let runner = Runner {
+            bench: &*bench,
+            image,
+            limits: Limits {
+                run: RUN,
+                ..Limits::default()
+            },
+            out,
+            keep: false,
+            observer: &|_| {},
+        };
+        runner.flash()?;
+        Ok(runner.run_all(scenarios, self.jobs))
+    }
+}
+
+/// What the outcomes of its scenarios make of a mutant. Only what the firmware itself did counts.
+fn fate(outcomes: &[Outcome]) -> Fate {
+    let mut caught = Vec::new();
+    for outcome in outcomes {
+        let Verdict::Failed(failure) = &outcome.verdict else {
+            continue;
+        };
+        match failure.blame {
+            Blame::Assertion | Blame::Crash | Blame::Hang => caught.push(outcome.scenario.name.clone()),
+            Blame::Flash | Blame::Rig | Blame::Network => {
+                let findings = failure.findings.join("; ");
+                return Fate::BenchBroke(format!("{}: {findings}", outcome.scenario.name));
+            }
+        }
+    }
+    if caught.is_empty() {
+        Fate::Survived(outcomes.len())
+    } else {
+        Fate::Caught(caught)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Run;
+    use crate::transcript::Transcript;
+    use crate::verdict::{Failure, ServerEvidence};
+
+    fn outcome(name: &str, blame: Option<Blame>) -> Outcome {
+        let failed = |blame| {
+            Verdict::Failed(Failure {
+                blame,
+                findings: vec!["what was seen".to_owned()],
+            })
+        };
+        Outcome {
+            scenario: Scenario {
+                name: name.to_owned(),
+                about: String::new(),
+                runs: vec![Run::honest()],
+                repeat: 1,
+            },
+            verdict: blame.map_or(Verdict::Passed, failed),
+            transcript: Transcript::default(),
+            server: ServerEvidence::default(),
+            took: Duration::ZERO,
+            skipped: Duration::ZERO,
+            bundle: None,
+        }
+    }
+
+    #[test]
+    fn a_bench_that_breaks_catches_nothing() {
+        let caught = [
+            outcome("a", None),
+            outcome("b", Some(Blame::Assertion)),
+            outcome("c", Some(Blame::Hang)),
+        ];
+        assert_eq!(fate(&caught), Fate::Caught(vec!["b".to_owned(), "c".to_owned()]));
+        assert_eq!(fate(&caught[..1]), Fate::Survived(1));
+        for blame in [Blame::Rig, Blame::Flash, Blame::Network] {
+            let broken = [outcome("a", Some(Blame::Crash)), outcome("b", Some(blame))];
+            assert_eq!(fate(&broken), Fate::BenchBroke("b: what was seen".to_owned()));
+        }
+    }
+}
