@@ -82,12 +82,14 @@ impl Workshop {
             self.honest = Some(elf);
             return Ok(path);
         };
-        let changed = mutant.apply(&self.root)?;
+        // All from the copy: whoever edits the sources meanwhile does not mix two states of them.
+        let changed = mutant.apply(&self.folder)?;
         let source = self.folder.join(&mutant.source);
+        let original = fs::read(&source).map_err(Error::file(&source))?;
         fs::write(&source, changed).map_err(Error::file(&source))?;
         let elf = self.compile(&mutant.path);
         // Also where it did not compile: the next mutant must not inherit the mistake.
-        copy(&self.root.join(&mutant.source), &source)?;
+        fs::write(&source, original).map_err(Error::file(&source))?;
         let elf = elf?;
         if self.honest.as_ref() == Some(&elf) {
             return Err(Error::NoDifference {
