@@ -29,11 +29,11 @@ pub(super) fn mutants(place: &Place, options: &run::Options, arguments: &Mutants
     if options.firmware.is_some() {
         return Err("mutants are built from the firmware's sources: leave --firmware and PINRIG_FIRMWARE out".into());
     }
-    let fixtures = place.fixtures()?.canonicalize()?;
+    let fixtures = place.fixtures()?;
     let catalogue = scenarios(&fixtures)?;
     let mutants = select(Mutant::load_all(&fixtures.join("mutants"))?, &arguments.names)?;
-    let root = fixtures.parent().unwrap_or(&fixtures);
-    let mut workshop = Workshop::open(root)?;
+    let fixtures = fixtures.canonicalize()?;
+    let mut workshop = Workshop::open(fixtures.parent().unwrap_or(&fixtures))?;
 
     let began = Instant::now();
     let report = if place.json {
