@@ -643,7 +643,7 @@ mod tests {
     #[test]
     fn what_a_trigger_watches_stays_marked() {
         let mut memory = memory();
-        memory.watch(vec![DATA + 0x90..DATA + 0x94]);
+        memory.watch(std::iter::once(DATA + 0x90..DATA + 0x94).collect());
         memory.mark_code(CODE + 0x40);
         assert!(memory.write_marked(DATA + 0x40, &[1; 4]));
         memory.take_stale();
