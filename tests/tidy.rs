@@ -46,6 +46,27 @@ fn the_images_in_the_tree_are_built_from_the_sources_in_the_tree() {
         .unwrap_or_else(|problem| panic!("{problem}"));
 }
 
+/// The examples are what people copy: each of them is valid, and the schema beside them is the one that editors should have.
+#[test]
+fn the_example_inventory_is_valid_and_its_schema_current() {
+    let folder = support::fixtures().join("rig");
+    let inventory = pinrig::rig::Inventory::load(&folder.join("rig.toml")).unwrap();
+    assert!(inventory.boards.len() > 3, "{inventory:?}");
+    let schema = pinrig::rig::schema();
+    let kept = fs::read_to_string(folder.join("rig.schema.json")).unwrap_or_default();
+    assert!(
+        kept == format!("{schema:#}\n"),
+        "write it anew: cargo run -- boards --schema > fixtures/rig/rig.schema.json"
+    );
+    let text = fs::read_to_string(folder.join("rig.toml")).unwrap();
+    let valid = |text: &str| {
+        let value: toml::Value = toml::from_str(text).unwrap();
+        jsonschema::is_valid(&schema, &serde_json::to_value(value).unwrap())
+    };
+    assert!(valid(&text));
+    assert!(!valid(&text.replace("flasher = \"probe-rs\"", "flasher = \"probe\"")));
+}
+
 /// A module says what enters it and what leaves it before anything else.
 #[test]
 fn every_source_file_opens_with_its_documentation() {

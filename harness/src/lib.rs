@@ -15,11 +15,13 @@
 
 pub mod deadline;
 pub mod traffic;
+pub mod place;
 pub mod scenario;
 pub mod server;
 pub mod service;
 pub mod peer;
 pub mod image;
+pub mod rig;
 pub mod board;
 pub mod device;
 pub mod transcript;

@@ -4,6 +4,7 @@
 //! wrong; 3 crash; 4 hang; 5 flashing failed; 6 the bench broke; 7 the board did not come onto its network. Where several scenarios
 //! fail, the most severe kind (the highest number) decides.
 
+mod boards;
 mod fingerprint;
 mod list;
 mod mutants;
@@ -47,6 +48,8 @@ enum Command {
     Virtual(virtual_board::Virtual),
     /// Build the firmware with mistakes in it and show which scenarios notice
     Mutants(mutants::Mutants),
+    /// Show what is plugged in, what the rig knows, and who holds what
+    Boards(boards::Boards),
     /// Print the fingerprints of a server's or a file's certificate, as browsers show them
     Fingerprint(fingerprint::Target),
 }
@@ -72,6 +75,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Serve(serve)) => serve::serve(&line.place, &serve),
         Some(Command::Virtual(options)) => virtual_board::virtual_board(&line.place, &options),
         Some(Command::Mutants(mutants)) => mutants::mutants(&line.place, &line.options, &mutants),
+        Some(Command::Boards(options)) => boards::boards(&line.place, &options),
         Some(Command::Fingerprint(target)) => fingerprint::fingerprint(&line.place, &target),
     };
     match result {

@@ -21,6 +21,7 @@ use virtual_lan::Faults;
 pub use device::{DeviceSettings, OnMismatch, Rule, Timeouts};
 pub use index::index;
 
+use crate::place::position;
 use crate::server::{Close, Fault, Handshake, Reply};
 
 /// The name that the device connects to unless the scenario says otherwise.
@@ -374,14 +375,6 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), ScenarioError>
         }
     }
     Ok(())
-}
-
-/// Line and column, both from 1, of a byte offset.
-fn position(text: &str, offset: usize) -> (usize, usize) {
-    let before = &text[..text.floor_char_boundary(offset.min(text.len()))];
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |rest| rest.chars().count()) + 1;
-    (line, column)
 }
 
 /// The name that shares most of its letter pairs with `pattern`, when at least half are shared.

@@ -1,0 +1,367 @@
+//! The serial ports that the system shows, and which of them a board of the inventory means.
+//!
+//! What enters: `/sys/class/tty` and `/dev/serial/by-id`. What leaves: [`SerialPort`]s with what the USB device says of itself. No
+//! port is opened here: opening one can reset a board that somebody else uses.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::inventory::{Port, normal_mac};
+
+/// A serial port at which something is plugged in.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct SerialPort {
+    /// The device file: `/dev/ttyUSB0`.
+    pub path: PathBuf,
+    /// The name of its link in `/dev/serial/by-id`.
+    pub by_id: Option<String>,
+    /// What the USB device says of itself; nothing for other ports.
+    pub usb: Option<UsbDevice>,
+}
+
+/// What a USB device says of itself, as the kernel shows it.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct UsbDevice {
+    /// `idVendor`.
+    pub vendor: u16,
+    /// `idProduct`.
+    pub product: u16,
+    /// `serial`, where it has one.
+    pub serial: Option<String>,
+    /// `product`, for people.
+    pub name: Option<String>,
+}
+
+/// Why no port is the one that was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// The system's list cannot be read.
+    #[error("{path}: {source}", path = .path.display())]
+    List {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is not plugged in.
+    #[error("no port has {wanted}; {}", seen(.ports))]
+    Missing {
+        /// What was looked for.
+        wanted: Port,
+        /// What there is.
+        ports: Vec<SerialPort>,
+    },
+    /// Several are.
+    #[error("several ports have {wanted}: {}; name one by its link in /dev/serial/by-id", names(.ports))]
+    Ambiguous {
+        /// What was looked for.
+        wanted: Port,
+        /// The candidates.
+        ports: Vec<SerialPort>,
+    },
+}
+
+/// The system's serial ports.
+#[derive(Clone, Debug)]
+pub struct Ports {
+    root: PathBuf,
+}
+
+impl Default for Ports {
+    /// Those of this machine.
+    fn default() -> Self {
+        Self::below("/")
+    }
+}
+
+impl Ports {
+    /// Those of a system whose `/sys` and `/dev` lie below `root`.
+    #[must_use]
+    pub fn below(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The ports of USB devices, sorted by path.
+    ///
+    /// # Errors
+    /// When `/sys/class/tty` is there and cannot be read.
+    pub fn list(&self) -> Result<Vec<SerialPort>, PortError> {
+        let folder = self.root.join("sys/class/tty");
+        let failed = |source| PortError::List {
+            path: folder.clone(),
+            source,
+        };
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed(error)),
+        };
+        let links = self.links();
+        let mut ports = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(failed)?;
+            // A port that vanishes while it is looked at is none.
+            let Some(usb) = usb_device(&entry.path().join("device")) else {
+                continue;
+            };
+            let name = entry.file_name();
+            let by_id = links
+                .iter()
+                .find(|(target, _)| *target == name)
+                .map(|(_, link)| link.clone());
+            ports.push(SerialPort {
+                path: self.root.join("dev").join(&name),
+                by_id,
+                usb: Some(usb),
+            });
+        }
+        ports.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(ports)
+    }
+
+    /// The port that `wanted` means.
+    ///
+    /// # Errors
+    /// When it is not there, or several ports could be meant.
+    pub fn find(&self, wanted: &Port) -> Result<SerialPort, PortError> {
+        let ports = self.list()?;
+        let is_it = |port: &SerialPort| match wanted {
+            Port::ById(link) => port.by_id.as_ref() == Some(link),
+            Port::UsbSerial(number) => port.serial() == Some(number),
+            Port::Mac(mac) => port.serial().and_then(normal_mac) == normal_mac(mac),
+            Port::Path(path) => port.path == *path || fs::canonicalize(path).is_ok_and(|path| path == port.path),
+        };
+        let mut found: Vec<SerialPort> = ports.iter().filter(|port| is_it(port)).cloned().collect();
+        match (found.len(), wanted) {
+            (1, _) => Ok(found.remove(0)),
+            // A port of another kind: a pseudo terminal, a UART of this machine.
+            (0, Port::Path(path)) if path.exists() => Ok(SerialPort {
+                path: path.clone(),
+                by_id: None,
+                usb: None,
+            }),
+            (0, _) => Err(PortError::Missing {
+                wanted: wanted.clone(),
+                ports,
+            }),
+            _ => Err(PortError::Ambiguous {
+                wanted: wanted.clone(),
+                ports: found,
+            }),
+        }
+    }
+
+    /// Device name and link name of each link.
+    fn links(&self) -> Vec<(std::ffi::OsString, String)> {
+        let Ok(entries) = fs::read_dir(self.root.join("dev/serial/by-id")) else {
+            return Vec::new();
+        };
+        entries
+            .flatten()
+            .filter_map(|entry| {
+                let target = fs::read_link(entry.path()).ok()?;
+                Some((target.file_name()?.to_owned(), entry.file_name().into_string().ok()?))
+            })
+            .collect()
+    }
+}
+
+impl SerialPort {
+    /// The USB device's serial number.
+    #[must_use]
+    pub fn serial(&self) -> Option<&str> {
+        self.usb.as_ref()?.serial.as_deref()
+    }
+
+    /// What stays the same while the board is unplugged and comes back under another name: the serial number; else the link's name;
+    /// else the path.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        match (self.serial(), &self.by_id) {
+            (Some(serial), _) => format!("usb-{serial}"),
+            (None, Some(link)) => format!("id-{link}"),
+            (None, None) => format!("path-{}", self.path.display()),
+        }
+    }
+
+    /// What kind of bridge it is, in words.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        let Some(usb) = &self.usb else {
+            return "no USB device";
+        };
+        match (usb.vendor, usb.product) {
+            (0x303A, 0x1001) => "Espressif USB serial/JTAG",
+            (0x303A, _) => "Espressif",
+            (0x10C4, 0xEA60) => "CP210x",
+            (0x1A86, 0x7523 | 0x7522) => "CH340",
+            (0x1A86, 0x55D3 | 0x55D4) => "CH9102",
+            (0x0403, _) => "FTDI",
+            _ => usb.name.as_deref().unwrap_or("USB device"),
+        }
+    }
+}
+
+impl fmt::Display for SerialPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}", self.path.display(), self.kind())?;
+        if let Some(serial) = self.serial() {
+            write!(f, ", serial number {serial}")?;
+        }
+        f.write_str(")")
+    }
+}
+
+/// The USB device above a tty's `device` link. An interface lies between the two, a bridge's port as well.
+fn usb_device(device: &Path) -> Option<UsbDevice> {
+    let device = fs::canonicalize(device).ok()?;
+    let folder = device.ancestors().find(|folder| folder.join("idVendor").is_file())?;
+    let text = |name| {
+        let text = fs::read_to_string(folder.join(name)).ok()?;
+        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+    };
+    let number = |name| u16::from_str_radix(&text(name)?, 16).ok();
+    Some(UsbDevice {
+        vendor: number("idVendor")?,
+        product: number("idProduct")?,
+        serial: text("serial"),
+        name: text("product"),
+    })
+}
+
+fn seen(ports: &[SerialPort]) -> String {
+    if ports.is_empty() {
+        return "no USB serial port is plugged in at all".to_owned();
+    }
+    format!("there are {}", names(ports))
+}
+
+fn names(ports: &[SerialPort]) -> String {
+    ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// A system as the kernel shows it: a C3 at its own USB port, and two CP210x bridges, of which one has no serial number.
+    fn system() -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        let at = |path: &str| root.path().join(path);
+        for (device, interface, name, files) in [
+            (
+                "sys/devices/usb1/1-1",
+                "1-1:1.0",
+                "ttyACM0",
+                [
+                    ("idVendor", "303a"),
+                    ("idProduct", "1001"),
+                    ("serial", "7C:DF:A1:00:00:01"),
+                    ("product", "USB JTAG"),
+                ],
+            ),
+            (
+                "sys/devices/usb1/1-2",
+                "1-2:1.0/ttyUSB0",
+                "ttyUSB0",
+                [
+                    ("idVendor", "10c4"),
+                    ("idProduct", "ea60"),
+                    ("serial", "0001"),
+                    ("product", "CP2102N"),
+                ],
+            ),
+            (
+                "sys/devices/usb1/1-3",
+                "1-3:1.0/ttyUSB1",
+                "ttyUSB1",
+                [
+                    ("idVendor", "10c4"),
+                    ("idProduct", "ea60"),
+                    ("serial", ""),
+                    ("product", "CP2102N"),
+                ],
+            ),
+        ] {
+            let device = at(device);
+            fs::create_dir_all(device.join(interface)).unwrap();
+            for (file, contents) in files {
+                fs::write(device.join(file), format!("{contents}\n")).unwrap();
+            }
+            let class = at("sys/class/tty").join(name);
+            fs::create_dir_all(&class).unwrap();
+            symlink(device.join(interface), class.join("device")).unwrap();
+        }
+        // A console of the machine: no USB device above it.
+        fs::create_dir_all(at("sys/class/tty/tty0")).unwrap();
+        fs::create_dir_all(at("dev/serial/by-id")).unwrap();
+        symlink("../../ttyUSB1", at("dev/serial/by-id/usb-Silicon_Labs-if00-port0")).unwrap();
+        root
+    }
+
+    #[test]
+    fn a_board_is_found_by_what_it_says_of_itself() {
+        let root = system();
+        let ports = Ports::below(root.path());
+        let path = |port: &Port| {
+            ports
+                .find(port)
+                .map(|port| port.path.strip_prefix(root.path()).unwrap().to_owned())
+        };
+        for (port, wanted) in [
+            (Port::Mac("7cdfa1000001".into()), "dev/ttyACM0"),
+            (Port::Mac("7c-df-a1-00-00-01".into()), "dev/ttyACM0"),
+            (Port::UsbSerial("0001".into()), "dev/ttyUSB0"),
+            (Port::ById("usb-Silicon_Labs-if00-port0".into()), "dev/ttyUSB1"),
+        ] {
+            assert_eq!(path(&port).unwrap(), Path::new(wanted), "{port}");
+        }
+        let missing = path(&Port::UsbSerial("0002".into())).unwrap_err().to_string();
+        assert!(
+            missing.contains("0002") && missing.contains("ttyUSB0 (CP210x, serial number 0001)"),
+            "{missing}"
+        );
+        assert_eq!(ports.list().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn two_boards_with_one_serial_number_are_not_told_apart_by_it() {
+        let root = system();
+        fs::write(root.path().join("sys/devices/usb1/1-3/serial"), "0001\n").unwrap();
+        let error = Ports::below(root.path())
+            .find(&Port::UsbSerial("0001".into()))
+            .unwrap_err();
+        assert!(
+            matches!(&error, PortError::Ambiguous { ports, .. } if ports.len() == 2),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_identity_outlives_a_change_of_name() {
+        let root = system();
+        let ports = Ports::below(root.path()).list().unwrap();
+        let identities: Vec<String> = ports.iter().map(SerialPort::identity).collect();
+        assert_eq!(
+            identities,
+            ["usb-7C:DF:A1:00:00:01", "usb-0001", "id-usb-Silicon_Labs-if00-port0"]
+        );
+    }
+
+    #[test]
+    fn a_machine_without_ports_has_an_empty_list() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(Ports::below(root.path()).list().unwrap(), []);
+        let error = Ports::below(root.path())
+            .find(&Port::UsbSerial("1".into()))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("no USB serial port"), "{error}");
+    }
+}
