@@ -267,3 +267,65 @@ impl Random {
         self.unit() < probability
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lost(seed: u64, impairment: Impairment) -> Vec<u64> {
+        let faults = Faults {
+            seed,
+            to_board: impairment,
+            ..Faults::default()
+        };
+        let mut fates = Fates::new(faults, Duration::ZERO);
+        (1..=10_000)
+            .filter(|&number| {
+                let fate = fates.of_frame(Direction::ToBoard, &[0; 60], Duration::ZERO);
+                assert_eq!(fate.number, number);
+                fate.effects == [Effect::Lost]
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_probability_is_one() {
+        let of = |loss| Impairment {
+            loss,
+            ..Impairment::default()
+        };
+        assert_eq!(lost(1, of(0.0)).len(), 0);
+        assert_eq!(lost(1, of(1.0)).len(), 10_000);
+        for seed in 0..5 {
+            let third = lost(seed, of(0.3)).len();
+            assert!((2_800..3_200).contains(&third), "seed {seed}: {third}");
+        }
+    }
+
+    #[test]
+    fn one_fault_does_not_change_what_another_befalls() {
+        let alone = Impairment {
+            loss: 0.3,
+            ..Impairment::default()
+        };
+        let among_others = Impairment {
+            corrupt: 0.5,
+            duplicate: 0.5,
+            delay: Duration::from_millis(5),
+            reorder: 0.5,
+            ..alone
+        };
+        assert_eq!(lost(9, alone), lost(9, among_others));
+    }
+
+    #[test]
+    fn a_fault_for_some_frames_befalls_those() {
+        let some = Impairment {
+            loss: 1.0,
+            after: 3,
+            frames: Some(2),
+            ..Impairment::default()
+        };
+        assert_eq!(lost(0, some), [4, 5]);
+    }
+}

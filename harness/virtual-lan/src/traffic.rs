@@ -60,3 +60,29 @@ impl Standing {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_is_not_settled_when_a_frame_is_yet_to_be_taken_or_an_alarm_is_due() {
+        let second = Duration::from_secs(1);
+        let standing = Standing {
+            traffic: Traffic::default(),
+            frames: 3,
+            alarm: Some(second),
+        };
+        let lasts = |frames, now| standing.judge(frames, now).map(|settled| settled.lasts);
+        assert_eq!(lasts(3, Duration::ZERO), Some(Some(second)));
+        assert_eq!(lasts(3, second / 4), Some(Some(second * 3 / 4)));
+        assert_eq!(lasts(3, second), None, "the alarm is due");
+        assert_eq!(lasts(3, second * 2), None, "the alarm is overdue");
+        assert_eq!(lasts(4, Duration::ZERO), None, "a frame is under way");
+        let idle = Standing {
+            alarm: None,
+            ..standing
+        };
+        assert_eq!(idle.judge(3, second).map(|settled| settled.lasts), Some(None));
+    }
+}

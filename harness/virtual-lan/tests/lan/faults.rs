@@ -491,6 +491,30 @@ fn corruption_below_the_frame_check_is_a_loss_and_above_it_is_found_by_checksums
 }
 
 #[test]
+fn a_wrong_bit_is_really_there_and_really_noticed() {
+    let mut board = Board::driven(bad(Faults::default()));
+    let wrong = Impairment {
+        corrupt_checksum: 1.0,
+        ..Impairment::default()
+    };
+    for faults in [
+        Faults {
+            to_board: wrong,
+            ..Faults::default()
+        },
+        Faults {
+            from_board: wrong,
+            ..Faults::default()
+        },
+    ] {
+        board.lan().set_faults(faults).unwrap();
+        assert_eq!(board.resolve(NAME), None, "query or answer is damaged, every time");
+    }
+    board.lan().set_faults(Faults::default()).unwrap();
+    assert_eq!(board.resolve(NAME), the_server());
+}
+
+#[test]
 fn only_what_is_in_scope_is_impaired_and_only_after_the_frames_that_are_spared() {
     let dead_tcp = Impairment {
         loss: 1.0,
