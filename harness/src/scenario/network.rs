@@ -351,6 +351,23 @@ syn = { ignore-first = 3, refuse-first = 4, delay-ms = 500 }
     }
 
     #[test]
+    fn a_mistake_is_shown_at_its_line() {
+        let scenario =
+            |network: &str| format!("about = \"x\"\n[network]\n{network}\n[expect.accepted]\nbuild = \"success\"\n");
+        for (network, line) in [
+            ("seed = 1\nto-board.loss = 2", 4),
+            ("seed = 1\nto-board = { reorder = 0.1 }", 4),
+            ("seed = 1\n\ndns.decoy = \"none\"", 5),
+            ("seed = 1", 2),
+        ] {
+            let text = scenario(network);
+            let problem = crate::scenario::text::parse("x", &text).expect_err(network);
+            let at = crate::scenario::position(&text, problem.span.map_or(0, |span| span.start));
+            assert_eq!(at.0, line, "{network}: {}", problem.message);
+        }
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused_in_words() {
         for (text, words) in [
             ("to-board.loss = 1.5", "1.5 is no probability"),
