@@ -8,13 +8,14 @@ use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pinrig::board::{Bench, Board, BootMode, Route, Start, VirtualBench};
 use pinrig::deadline::Deadline;
 use pinrig::device::{Answer, Device, DeviceError, MachineLine, Said};
 use pinrig::image::Image;
 use pinrig::traffic::{Settled, Traffic};
+use virtual_lan::Faults;
 
 #[test]
 fn a_panic_is_a_crash_with_its_place_and_a_backtrace() {
@@ -141,6 +142,37 @@ fn nothing_is_skipped_while_something_may_come() {
     assert_eq!(rig.recorder.skipped(), Duration::ZERO);
 }
 
+#[test]
+fn no_skip_goes_past_what_the_network_holds_back() {
+    const LATE: Duration = Duration::from_millis(3300);
+    let server = MuteServer::start();
+    let mut rig = Rig::start_with(server.address, server.settled());
+    for setting in [NETWORK, PIN, "set timeout handshake 300"] {
+        rig.ok(setting);
+    }
+    let mut faults = Faults::default();
+    faults.dns.delay = LATE;
+    rig.network.disturb(&faults).unwrap();
+    rig.patience.store(true, Ordering::SeqCst);
+    let began = Instant::now();
+    let result = rig.ok("run");
+    assert!(result.contains("reason=timeout-handshake"), "{result}");
+    assert!(began.elapsed() < LATE, "the waiting was not skipped");
+    let files = rig.recorder.files();
+    let log = files.iter().find(|file| file.name == "network.log").unwrap();
+    let log = String::from_utf8(log.contents.clone()).unwrap();
+    // Each line begins with its time: `0.327 s name api.github.com ...`.
+    let at = |wanted: &str| -> Duration {
+        let line = log.lines().find(|line| line.contains(wanted)).expect(&log);
+        Duration::from_secs_f64(line.split(' ').next().unwrap().parse().unwrap())
+    };
+    let took = at("connection 1 opened") - at("name api.github.com");
+    assert!(
+        took >= LATE && took < LATE + Duration::from_millis(100),
+        "an answer that is {LATE:?} late was taken after {took:?}:\n{log}"
+    );
+}
+
 const NETWORK: &str = "set network pinrig";
 const PIN: &str = "set pin 000102030405060708090a0b0c0d0e0f10111213";
 
@@ -185,6 +217,7 @@ struct Rig {
     device: Device,
     patience: Arc<AtomicBool>,
     recorder: Box<dyn pinrig::board::Recorder>,
+    network: Box<dyn pinrig::board::Network>,
     // Its lines live as long as the test.
     _reset: Box<dyn pinrig::board::Reset>,
 }
@@ -209,6 +242,7 @@ impl Rig {
             patience,
             mut reset,
             recorder,
+            network,
             ..
         } = bench.board(&route).unwrap();
         reset.reset(BootMode::Flash).unwrap();
@@ -219,6 +253,7 @@ impl Rig {
             device,
             patience,
             recorder,
+            network: network.expect("a virtual board's network can be disturbed"),
             _reset: reset,
         }
     }
