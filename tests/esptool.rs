@@ -29,50 +29,92 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const STUB: &[&str] = &[];
 const NO_STUB: &[&str] = &["--no-stub"];
 
+/// How esptool reaches the board.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Wire {
+    /// At the tty, which has no reset lines.
+    Tty,
+    /// Over TCP, with reset lines: before each command into download mode, after it a start from flash.
+    Rfc2217,
+}
+
 #[test]
 fn it_identifies_the_chip_and_its_flash() {
     let Some(esptool) = installed() else { return };
-    let board = Board::start(&["--boot", "download", "--mac", "02:12:34:56:78:9a", "--flash-size", "8"]);
+    let board = Board::start(&[
+        "--boot",
+        "download",
+        "--mac",
+        "02:12:34:56:78:9a",
+        "--flash-size",
+        "8",
+        "--rfc2217",
+    ]);
     for loader in [NO_STUB, STUB] {
-        let chip = board.esptool(esptool, loader, &["chip-id"]);
+        let ask = |wire, command| board.esptool(esptool, wire, loader, &[command]);
+        let chip = ask(Wire::Tty, "chip-id");
         assert!(chip.contains("ESP32-C3 (QFN32) (revision v0.3)"), "{loader:?}: {chip}");
-        let mac = board.esptool(esptool, loader, &["read-mac"]);
-        assert!(mac.contains("02:12:34:56:78:9a"), "{loader:?}: {mac}");
-        let flash = board.esptool(esptool, loader, &["flash-id"]);
+        let flash = ask(Wire::Tty, "flash-id");
         assert!(flash.contains("Detected flash size: 8MB"), "{loader:?}: {flash}");
+        let security = ask(Wire::Tty, "get-security-info");
+        for line in [
+            "Chip ID: 5",
+            "Secure Boot: Disabled",
+            "Flash Encryption: Disabled",
+            "BLOCK_KEY5 - USER/EMPTY",
+        ] {
+            assert!(security.contains(line), "{loader:?}, {line}: {security}");
+        }
+        let mac = ask(Wire::Tty, "read-mac");
+        assert!(mac.contains("02:12:34:56:78:9a"), "{loader:?}: {mac}");
+    }
+    // Every register that is read takes pyserial a tenth of a second here: the fewest will do. They are the same commands.
+    for command in ["read-mac", "get-security-info"] {
+        let text = board.esptool(esptool, Wire::Rfc2217, NO_STUB, &[command]);
+        assert!(text.contains("02:12:34:56:78:9a"), "{command}: {text}");
+        assert!(text.contains("Hard resetting via RTS pin"), "{command}: {text}");
     }
 }
 
 #[test]
 fn its_stub_writes_verifies_reads_and_erases() {
-    writes_verifies_reads_and_erases(STUB);
+    writes_verifies_reads_and_erases(Wire::Tty, STUB);
 }
 
 #[test]
 fn the_mask_rom_alone_writes_verifies_reads_and_erases() {
-    writes_verifies_reads_and_erases(NO_STUB);
+    writes_verifies_reads_and_erases(Wire::Tty, NO_STUB);
 }
 
-fn writes_verifies_reads_and_erases(loader: &[&str]) {
+#[test]
+fn over_rfc_2217_its_stub_writes_verifies_reads_and_erases() {
+    writes_verifies_reads_and_erases(Wire::Rfc2217, STUB);
+}
+
+#[test]
+fn over_rfc_2217_the_mask_rom_alone_writes_verifies_reads_and_erases() {
+    writes_verifies_reads_and_erases(Wire::Rfc2217, NO_STUB);
+}
+
+fn writes_verifies_reads_and_erases(wire: Wire, loader: &[&str]) {
     const START: usize = 0x1_0000;
     const SECTOR: usize = 0x1000;
+    const LENGTH: usize = 5 * SECTOR;
     let Some(esptool) = installed() else { return };
     let folder = tempfile::tempdir().unwrap();
     let kept = folder.path().join("flash.bin");
     let link = folder.path().join("tty");
     let (first, second) = (folder.path().join("first.bin"), folder.path().join("second.bin"));
     let read = folder.path().join("read.bin");
-    fs::write(&first, bytes(1, 5 * SECTOR)).unwrap();
-    fs::write(&second, bytes(2, 5 * SECTOR)).unwrap();
+    fs::write(&first, bytes(1, LENGTH)).unwrap();
+    fs::write(&second, bytes(2, LENGTH)).unwrap();
     let path = |path: &Path| path.to_str().unwrap().to_owned();
-    let options = [
-        "--boot",
-        "download",
-        "--flash",
-        &path(&kept),
-        "--tty-link",
-        &path(&link),
-    ];
+    let (kept_path, link_path) = (path(&kept), path(&link));
+    let mut options = vec!["--flash", &kept_path, "--tty-link", &link_path];
+    match wire {
+        Wire::Tty => options.extend(["--boot", "download"]),
+        Wire::Rfc2217 => options.push("--rfc2217"),
+    }
 
     let board = Board::start(&options);
     assert_eq!(
@@ -80,9 +122,22 @@ fn writes_verifies_reads_and_erases(loader: &[&str]) {
         board.opening["tty"].as_str(),
         "the link leads to the tty"
     );
-    let run = |command: &[&str]| board.esptool(esptool, loader, command);
-    for (file, option) in [(&first, "--compress"), (&second, "--no-compress")] {
-        let written = run(&["write-flash", option, "0x10000", &path(file)]);
+    let run = |command: &[&str]| board.esptool(esptool, wire, loader, command);
+    let compressed = (&first, "--compress", "460800");
+    let raw = (&second, "--no-compress", "921600");
+    let writes = match (wire, loader) {
+        (Wire::Tty, _) => vec![raw, compressed],
+        // A command takes twenty seconds here: one kind of writing for each loader.
+        (Wire::Rfc2217, NO_STUB) => vec![raw],
+        (Wire::Rfc2217, _) => vec![compressed],
+    };
+    for (file, option, baud) in &writes {
+        let loader = [loader, &["--baud", baud]].concat();
+        let written = board.esptool(esptool, wire, &loader, &["write-flash", option, "0x10000", &path(file)]);
+        assert!(
+            written.contains(&format!("Changing baud rate to {baud}...\nChanged.")),
+            "{written}"
+        );
         assert!(written.contains("Hash of data verified"), "{written}");
         let verified = run(&["verify-flash", "0x10000", &path(file)]);
         assert!(verified.contains("successful"), "{verified}");
@@ -93,10 +148,11 @@ fn writes_verifies_reads_and_erases(loader: &[&str]) {
             "{option}: what is read is not what was written"
         );
     }
+    let (last, ..) = writes[writes.len() - 1];
     run(&["erase-region", "0x11000", "0x1000"]);
     let flash = board.stop(&kept);
     let mut expected = vec![0xFF; 4 << 20];
-    expected[START..START + 5 * SECTOR].copy_from_slice(&fs::read(&second).unwrap());
+    expected[START..START + LENGTH].copy_from_slice(&fs::read(last).unwrap());
     expected[START + SECTOR..START + 2 * SECTOR].fill(0xFF);
     let differs = flash.iter().zip(&expected).position(|(is, should)| is != should);
     assert_eq!(
@@ -106,11 +162,14 @@ fn writes_verifies_reads_and_erases(loader: &[&str]) {
     );
     assert!(!link.is_symlink(), "the link is left behind");
 
-    // The next board has what the last one left. The mask ROM has no command that erases all.
-    let board = Board::start(&options);
-    board.esptool(esptool, STUB, &["erase-flash"]);
-    let flash = board.stop(&kept);
-    assert_eq!(flash.iter().position(|byte| *byte != 0xFF), None, "what is not erased");
+    // The mask ROM has no command that erases all.
+    if loader == STUB {
+        // The next board has what the last one left.
+        let board = Board::start(&options);
+        board.esptool(esptool, wire, loader, &["erase-flash"]);
+        let flash = board.stop(&kept);
+        assert_eq!(flash.iter().position(|byte| *byte != 0xFF), None, "what is not erased");
+    }
 }
 
 #[test]
@@ -128,7 +187,7 @@ fn over_rfc_2217_it_resets_flashes_and_starts_the_firmware() {
         arguments.extend([format!("{address:#x}"), file.to_str().unwrap().to_owned()]);
     }
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let written = run_esptool(esptool, &url, ["default-reset", "hard-reset"], STUB, &arguments);
+    let written = board.esptool(esptool, Wire::Rfc2217, STUB, &arguments);
     assert_eq!(written.matches("Hash of data verified").count(), 3, "{written}");
 
     // A client that does not speak the protocol gets the bytes all the same.
@@ -138,6 +197,14 @@ fn over_rfc_2217_it_resets_flashes_and_starts_the_firmware() {
     board.say("reset");
     console.wait_for("rst:0x1 (POWERON),boot:0xc (SPI_FAST_FLASH_BOOT)");
     console.wait_for("@- ready firmware=pinrig-esp32c3");
+    drop(console);
+
+    // `run` takes the board into download mode and leaves it with the firmware running.
+    let ran = board.esptool(esptool, Wire::Rfc2217, NO_STUB, &["run"]);
+    assert!(ran.contains("Hard resetting via RTS pin"), "{ran}");
+    let mut console = Console::connect(url.trim_start_matches("rfc2217://"));
+    let answer = console.ask_until("\n#r hello\n", "@r ok hello ");
+    assert!(answer.contains("firmware=pinrig-esp32c3"), "{answer}");
 }
 
 /// A `pinrig virtual`, killed on drop.
@@ -168,10 +235,13 @@ impl Board {
         }
     }
 
-    /// Runs esptool at the tty, which has no reset lines.
-    fn esptool(&self, esptool: &Path, loader: &[&str], command: &[&str]) -> String {
-        let tty = self.opening["tty"].as_str().unwrap();
-        run_esptool(esptool, tty, ["no-reset", "no-reset"], loader, command)
+    /// What esptool prints; it must succeed.
+    fn esptool(&self, esptool: &Path, wire: Wire, loader: &[&str], command: &[&str]) -> String {
+        let (port, resets) = match wire {
+            Wire::Tty => ("tty", ["no-reset", "no-reset"]),
+            Wire::Rfc2217 => ("rfc2217", ["default-reset", "hard-reset"]),
+        };
+        run_esptool(esptool, self.opening[port].as_str().unwrap(), resets, loader, command)
     }
 
     fn say(&mut self, line: &str) {
