@@ -83,6 +83,7 @@ const NO_USB: UsbPortInfo = UsbPortInfo {
     serial_number: None,
     manufacturer: None,
     product: None,
+    interface: None,
 };
 
 struct Counter<'a> {

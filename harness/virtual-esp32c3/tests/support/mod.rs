@@ -89,6 +89,7 @@ pub fn connect(tty: &Path, stub: bool) -> Flasher {
         serial_number: None,
         manufacturer: None,
         product: None,
+        interface: None,
     };
     let connection = Connection::new(
         port,
