@@ -6,14 +6,10 @@
 
 use std::time::{Duration, Instant};
 
-/// How long EN takes to rise. A host that sets one line at a time lets go of EN before it pulls GPIO9 low, and over a
-/// network the two are a round trip apart: pyserial looks for the answer every 50 ms. This is the capacitor that makes
-/// such hosts work, and esptool gives GPIO9 free at the earliest 150 ms after EN.
-pub(crate) const RISE: Duration = Duration::from_millis(100);
-
 /// The circuit, with both lines of the host idle at first.
-#[derive(Debug, Default)]
-pub(crate) struct AutoReset {
+#[derive(Debug)]
+pub struct AutoReset {
+    rise: Duration,
     dtr: bool,
     rts: bool,
     low: bool,
@@ -22,49 +18,63 @@ pub(crate) struct AutoReset {
 
 /// What the chip sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Levels {
+pub struct Levels {
     /// Level of EN; the chip is in reset while it is low.
-    pub(crate) enable: bool,
+    pub enable: bool,
     /// Level of GPIO9; low when EN rises: download mode.
-    pub(crate) boot: bool,
+    pub boot: bool,
 }
 
 impl AutoReset {
+    /// A circuit whose EN takes this long to rise: 10 ms at a development board, with 10 kOhm and 1 uF.
+    #[must_use]
+    pub fn new(rise: Duration) -> Self {
+        Self {
+            rise,
+            dtr: false,
+            rts: false,
+            low: false,
+            rises: None,
+        }
+    }
+
     /// The host sets DTR.
-    pub(crate) fn set_dtr(&mut self, dtr: bool, now: Instant) -> Levels {
+    pub fn set_dtr(&mut self, dtr: bool, now: Instant) -> Levels {
         self.set(dtr, self.rts, now)
     }
 
     /// The host sets RTS.
-    pub(crate) fn set_rts(&mut self, rts: bool, now: Instant) -> Levels {
+    pub fn set_rts(&mut self, rts: bool, now: Instant) -> Levels {
         self.set(self.dtr, rts, now)
     }
 
     /// The host goes away, and both lines with it.
-    pub(crate) fn release(&mut self, now: Instant) -> Levels {
+    pub fn release(&mut self, now: Instant) -> Levels {
         self.set(false, false, now)
     }
 
     /// When [`AutoReset::update`] has something to say.
-    pub(crate) fn due(&self) -> Option<Instant> {
+    #[must_use]
+    pub fn due(&self) -> Option<Instant> {
         self.rises
     }
 
     /// The levels when EN has risen by now, once.
-    pub(crate) fn update(&mut self, now: Instant) -> Option<Levels> {
+    pub fn update(&mut self, now: Instant) -> Option<Levels> {
         self.rises.filter(|rises| *rises <= now)?;
         self.rises = None;
         self.low = false;
         Some(self.levels())
     }
 
-    fn set(&mut self, dtr: bool, rts: bool, now: Instant) -> Levels {
+    /// The host sets both lines at once: the levels from now on, until [`AutoReset::update`] has others.
+    pub fn set(&mut self, dtr: bool, rts: bool, now: Instant) -> Levels {
         (self.dtr, self.rts) = (dtr, rts);
         if rts && !dtr {
             self.low = true;
             self.rises = None;
         } else if self.low && self.rises.is_none() {
-            self.rises = Some(now + RISE);
+            self.rises = Some(now + self.rise);
         }
         self.levels()
     }
@@ -82,11 +92,12 @@ mod tests {
     use super::*;
 
     const STEP: Duration = Duration::from_millis(50);
+    const RISE: Duration = Duration::from_millis(100);
 
     #[test]
     fn the_bootloader_sequence_leads_to_download_mode_one_line_at_a_time() {
         let start = Instant::now();
-        let mut circuit = AutoReset::default();
+        let mut circuit = AutoReset::new(RISE);
         circuit.set_dtr(false, start);
         assert_eq!(
             circuit.set_rts(true, start),
@@ -133,7 +144,7 @@ mod tests {
     #[test]
     fn rts_alone_starts_from_flash() {
         let start = Instant::now();
-        let mut circuit = AutoReset::default();
+        let mut circuit = AutoReset::new(RISE);
         assert!(!circuit.set_rts(true, start).enable);
         assert_eq!(circuit.due(), None, "held for as long as the host likes");
         circuit.set_rts(false, start + STEP);
@@ -149,7 +160,7 @@ mod tests {
     #[test]
     fn a_port_that_is_opened_or_closed_resets_nothing() {
         let start = Instant::now();
-        let mut circuit = AutoReset::default();
+        let mut circuit = AutoReset::new(RISE);
         assert!(circuit.set_dtr(true, start).enable);
         assert!(circuit.set_rts(true, start).enable);
         assert!(circuit.release(start).enable);
@@ -159,7 +170,7 @@ mod tests {
     #[test]
     fn a_host_that_vanishes_during_reset_leaves_a_running_board() {
         let start = Instant::now();
-        let mut circuit = AutoReset::default();
+        let mut circuit = AutoReset::new(RISE);
         circuit.set_rts(true, start);
         circuit.release(start);
         assert_eq!(

@@ -21,6 +21,7 @@ mod board;
 mod debug_port;
 mod serial_server;
 
+pub use auto_reset::{AutoReset, Levels};
 pub use board::{
     BoardConfig, BoardError, BoardLines, BoardStats, ConsolePort, FrameSender, FrameSink, Snapshot, Surroundings,
     VirtualBoard,

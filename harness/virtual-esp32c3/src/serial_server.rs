@@ -66,7 +66,7 @@ impl SerialServer {
             tty,
             stop: Arc::clone(&stop),
             lines: board.lines(),
-            circuit: AutoReset::default(),
+            circuit: AutoReset::new(RISE),
             client: None,
         };
         let thread = std::thread::Builder::new()
@@ -104,6 +104,11 @@ impl fmt::Debug for SerialServer {
             .finish_non_exhaustive()
     }
 }
+
+/// How long EN takes to rise. A host that sets one line at a time lets go of EN before it pulls GPIO9 low, and over a
+/// network the two are a round trip apart: pyserial looks for the answer every 50 ms. This is the capacitor that makes
+/// such hosts work, and esptool gives GPIO9 free at the earliest 150 ms after EN.
+const RISE: Duration = Duration::from_millis(100);
 
 /// Bytes that may wait for the client, or for the tty, before the other side has to wait.
 const WAITING: usize = 16 * 1024;

@@ -81,6 +81,12 @@ impl ProgressCallbacks for Flashed {
 
 /// Connects to the ROM's loader in download mode.
 pub fn connect(tty: &Path, stub: bool) -> Flasher {
+    let resets = (ResetBeforeOperation::NoReset, ResetAfterOperation::NoReset);
+    connect_with(tty, stub, resets)
+}
+
+/// Connects to the ROM's loader, with these resets before and after.
+pub fn connect_with(tty: &Path, stub: bool, resets: (ResetBeforeOperation, ResetAfterOperation)) -> Flasher {
     let port = TTYPort::open(&serialport::new(tty.to_string_lossy(), 115_200).timeout(Duration::from_secs(3)))
         .expect("the tty opens");
     let usb = UsbPortInfo {
@@ -91,13 +97,7 @@ pub fn connect(tty: &Path, stub: bool) -> Flasher {
         product: None,
         interface: None,
     };
-    let connection = Connection::new(
-        port,
-        usb,
-        ResetAfterOperation::NoReset,
-        ResetBeforeOperation::NoReset,
-        115_200,
-    );
+    let connection = Connection::new(port, usb, resets.1, resets.0, 115_200);
     Flasher::connect(connection, stub, true, true, Some(Chip::Esp32c3), Some(921_600)).expect("espflash connects")
 }
 
@@ -146,6 +146,17 @@ impl Console {
     pub fn send(&mut self, text: &str) {
         self.port.write_all(text.as_bytes()).expect("the tty takes bytes");
         self.port.flush().expect("the tty takes bytes");
+    }
+
+    /// Whether there is `marker` among what has come and what comes within a moment.
+    pub fn has(&mut self, marker: &str) -> bool {
+        while let Ok(bytes) = self.chunks.recv_timeout(Duration::from_millis(200)) {
+            self.text.push_str(&String::from_utf8_lossy(&bytes));
+            if bytes.is_empty() {
+                break;
+            }
+        }
+        self.text.contains(marker)
     }
 
     /// Gives the tty to another one.
