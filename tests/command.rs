@@ -72,6 +72,9 @@ fn machines_get_one_object_a_line_and_a_summary() {
             .any(|line| line == "  certificate doesn't match"),
         "{finished:#}"
     );
+    // The honest server that the device meets afterwards is another matter.
+    assert_eq!(finished["server_saw"]["connections"], 1, "{finished:#}");
+    assert_eq!(finished["server_saw"]["application_bytes"], 0, "{finished:#}");
     let summary = lines.last().unwrap();
     assert_eq!(
         (&summary["event"], &summary["passed"], &summary["exit_code"]),
@@ -211,6 +214,11 @@ fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
-        fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, target).unwrap();
+        }
     }
 }

@@ -361,8 +361,11 @@ impl Attempt<'_> {
                 failure
             })?;
         }
+        // What is seen from here on says nothing of the scenario's own runs.
+        let saw = self.server;
         if let Some(last) = scenario.runs.last() {
             self.repeat(last, &mut bench, service)?;
+            self.server = saw;
         }
         let accepted = |run: &Run| matches!(run.expect, Expectation::Accepted { .. });
         if scenario.runs.last().is_some_and(accepted) {
@@ -381,6 +384,7 @@ impl Attempt<'_> {
         })?;
         // Its lanes are those of `pin/matches`: only that it went well is worth a line.
         self.transcript.runs.pop();
+        self.server = saw;
         let line = "the same device accepts an honest server";
         self.transcript.afterwards.push(line.to_owned());
         Ok(())

@@ -213,7 +213,46 @@ fn result_line(outcome: &Outcome) -> String {
     )
 }
 
+/// So many scenarios are shown one by one; of more, each folder, and those that failed.
+const MOST_ROWS: usize = 40;
+
 fn table(outcomes: &[Outcome]) -> String {
+    if outcomes.len() <= MOST_ROWS {
+        return scenarios(outcomes);
+    }
+    let failed: Vec<Outcome> = outcomes.iter().filter(|outcome| !outcome.passed()).cloned().collect();
+    if failed.is_empty() || failed.len() > MOST_ROWS {
+        return folders(outcomes);
+    }
+    format!("{}\n{}", folders(outcomes), scenarios(&failed))
+}
+
+/// A row for each folder of scenarios, in the order of the outcomes.
+fn folders(outcomes: &[Outcome]) -> String {
+    fn folder(outcome: &Outcome) -> &str {
+        outcome.scenario.name.rsplit_once('/').map_or("", |(folder, _)| folder)
+    }
+    let rows: Vec<[String; 5]> = outcomes
+        .chunk_by(|a, b| folder(a) == folder(b))
+        .map(|its| {
+            let passed = its.iter().filter(|outcome| outcome.passed()).count();
+            [
+                folder(&its[0]).to_owned(),
+                its.len().to_string(),
+                passed.to_string(),
+                (its.len() - passed).to_string(),
+                seconds(its.iter().map(|outcome| outcome.took).sum()),
+            ]
+        })
+        .collect();
+    let style = |row: usize, column| match column {
+        3 if rows[row][3] != "0" => BAD,
+        _ => Style::new(),
+    };
+    grid(["folder", "scenarios", "passed", "failed", "time"], &rows, style)
+}
+
+fn scenarios(outcomes: &[Outcome]) -> String {
     let rows: Vec<[String; 6]> = outcomes
         .iter()
         .map(|outcome| {
@@ -333,4 +372,55 @@ fn flash_style() -> ProgressStyle {
     ProgressStyle::with_template("  {msg} [{bar:30}] {pos}/{len} blocks, {eta} left")
         .expect("the template is a constant and well-formed")
         .progress_chars("=> ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Run;
+    use crate::transcript::Transcript;
+    use crate::verdict::{Blame, Failure, ServerEvidence};
+
+    fn outcome(name: &str, passed: bool) -> Outcome {
+        let failure = Failure {
+            blame: Blame::Assertion,
+            findings: Vec::new(),
+        };
+        Outcome {
+            scenario: Scenario {
+                name: name.to_owned(),
+                about: String::new(),
+                runs: vec![Run::honest()],
+                repeat: 1,
+            },
+            verdict: if passed {
+                Verdict::Passed
+            } else {
+                Verdict::Failed(failure)
+            },
+            transcript: Transcript::default(),
+            server: ServerEvidence::default(),
+            took: Duration::from_millis(250),
+            skipped: Duration::ZERO,
+            bundle: None,
+        }
+    }
+
+    #[test]
+    fn many_scenarios_are_shown_by_folder_and_those_that_failed_by_name() {
+        let mut outcomes: Vec<Outcome> = (0..40).map(|number| outcome(&format!("pin/{number}"), true)).collect();
+        let few = table(&outcomes);
+        assert_eq!(few.lines().count(), 42, "a line, the header, and one each: {few}");
+        outcomes.push(outcome("auth/replayed", false));
+        let many = anstream::adapter::strip_str(&table(&outcomes)).to_string();
+        let rows: Vec<Vec<&str>> = many.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert!(rows.contains(&vec!["pin", "40", "40", "0", "10.00", "s"]), "{many}");
+        assert!(rows.contains(&vec!["auth", "1", "0", "1", "0.25", "s"]), "{many}");
+        assert_eq!(
+            rows.iter().filter(|row| row.first() == Some(&"auth/replayed")).count(),
+            1,
+            "{many}"
+        );
+        assert!(!many.contains("pin/7"), "{many}");
+    }
 }
