@@ -32,7 +32,7 @@ pub(super) struct Options {
     /// The firmware's ELF file; without it, the image that the project holds
     #[arg(long, global = true, value_name = "FILE", env = "PINRIG_FIRMWARE")]
     pub(super) firmware: Option<PathBuf>,
-    /// How many boards run at once; without it, one for each processor, or one where the transcript is printed
+    /// How many boards run at once; without it, two for each processor, or one where the transcript is printed
     #[arg(long, global = true, value_name = "N")]
     pub(super) jobs: Option<NonZeroUsize>,
     /// Where the evidence of failures goes
@@ -56,7 +56,9 @@ pub(super) fn run(place: &Place, options: &Options, names: &[String]) -> Command
         if live {
             NonZeroUsize::MIN
         } else {
-            thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+            // A third of a scenario is waiting.
+            let processors = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+            processors.saturating_mul(NonZeroUsize::MIN.saturating_add(1))
         }
     });
     let bench = VirtualBench::new(if options.cold { Start::Cold } else { Start::Forked });
