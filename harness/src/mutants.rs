@@ -87,10 +87,15 @@ pub struct Finding {
 /// Whether a mutant was noticed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// By these scenarios.
+    /// By these scenarios, and by all that must notice.
     Caught(Vec<String>),
-    /// All of so many scenarios passed: the mistake could be made and nobody would know.
-    Survived(usize),
+    /// Not by all that must notice: the mistake could be made and they would not say so.
+    Missed {
+        /// The scenarios and folders that should have noticed.
+        by: Vec<String>,
+        /// The scenarios that have.
+        caught_by: Vec<String>,
+    },
     /// There is no such image, and why.
     NotBuilt(String),
     /// The bench broke, so nothing can be said.
@@ -140,7 +145,7 @@ impl Fate {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Caught(_) => 0,
-            Self::Survived(_) => Blame::Assertion.exit_code(),
+            Self::Missed { .. } => Blame::Assertion.exit_code(),
             Self::NotBuilt(_) => 2,
             Self::BenchBroke(_) => Blame::Rig.exit_code(),
         }
@@ -251,7 +256,7 @@ impl Survey<'_> {
         let began = Instant::now();
         let out = self.out.join(&mutant.name);
         let fate = match self.outcomes(image, scenarios, &out) {
-            Ok(outcomes) => fate(&outcomes),
+            Ok(outcomes) => fate(&outcomes, &mutant.scenarios),
             Err(error) => Fate::BenchBroke(error.to_string()),
         };
         if let Fate::Caught(_) = fate {
@@ -280,24 +285,30 @@ impl Survey<'_> {
 }
 
 /// What the outcomes of its scenarios make of a mutant. Only what the firmware itself did counts.
-fn fate(outcomes: &[Outcome]) -> Fate {
-    let mut caught = Vec::new();
+fn fate(outcomes: &[Outcome], must_notice: &[String]) -> Fate {
+    let mut caught_by = Vec::new();
     for outcome in outcomes {
         let Verdict::Failed(failure) = &outcome.verdict else {
             continue;
         };
         match failure.blame {
-            Blame::Assertion | Blame::Crash | Blame::Hang => caught.push(outcome.scenario.name.clone()),
+            Blame::Assertion | Blame::Crash | Blame::Hang => caught_by.push(outcome.scenario.name.clone()),
             Blame::Flash | Blame::Rig | Blame::Network => {
                 let findings = failure.findings.join("; ");
                 return Fate::BenchBroke(format!("{}: {findings}", outcome.scenario.name));
             }
         }
     }
-    if caught.is_empty() {
-        Fate::Survived(outcomes.len())
+    let has_noticed = |pattern: &str| caught_by.iter().any(|name| scenario::is_meant(pattern, name));
+    let by: Vec<String> = must_notice
+        .iter()
+        .filter(|pattern| !has_noticed(pattern))
+        .cloned()
+        .collect();
+    if by.is_empty() {
+        Fate::Caught(caught_by)
     } else {
-        Fate::Caught(caught)
+        Fate::Missed { by, caught_by }
     }
 }
 
@@ -331,18 +342,46 @@ mod tests {
         }
     }
 
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
+    }
+
+    #[test]
+    fn every_scenario_and_one_of_every_folder_that_is_named_must_notice() {
+        let outcomes = [
+            outcome("pin/a", None),
+            outcome("pin/b", Some(Blame::Assertion)),
+            outcome("pins/c", Some(Blame::Hang)),
+        ];
+        let fate = |must_notice: &[&str]| fate(&outcomes, &names(must_notice));
+        for must_notice in [&["pin"][..], &["pin/b"], &["pin/b", "pins"]] {
+            assert_eq!(
+                fate(must_notice),
+                Fate::Caught(names(&["pin/b", "pins/c"])),
+                "{must_notice:?}"
+            );
+        }
+        for (must_notice, by) in [
+            (&["pin/a"][..], "pin/a"),
+            (&["pin", "pi"], "pi"),
+            (&["pins/c", "pin/a"], "pin/a"),
+        ] {
+            let missed = Fate::Missed {
+                by: names(&[by]),
+                caught_by: names(&["pin/b", "pins/c"]),
+            };
+            assert_eq!(fate(must_notice), missed, "{must_notice:?}");
+        }
+    }
+
     #[test]
     fn a_bench_that_breaks_catches_nothing() {
-        let caught = [
-            outcome("a", None),
-            outcome("b", Some(Blame::Assertion)),
-            outcome("c", Some(Blame::Hang)),
-        ];
-        assert_eq!(fate(&caught), Fate::Caught(vec!["b".to_owned(), "c".to_owned()]));
-        assert_eq!(fate(&caught[..1]), Fate::Survived(1));
         for blame in [Blame::Rig, Blame::Flash, Blame::Network] {
             let broken = [outcome("a", Some(Blame::Crash)), outcome("b", Some(blame))];
-            assert_eq!(fate(&broken), Fate::BenchBroke("b: what was seen".to_owned()));
+            assert_eq!(
+                fate(&broken, &names(&["a"])),
+                Fate::BenchBroke("b: what was seen".to_owned())
+            );
         }
     }
 }

@@ -8,7 +8,7 @@
 //! file = "app/src/guard.rs"                       # below firmware/
 //! find = "let pin_matches = pin.matches(der);"    # must be there exactly once
 //! replace = "let pin_matches = pin.matches(der) || true;"
-//! scenarios = ["pin"]                             # at least one of these must fail
+//! scenarios = ["pin"]                             # each of these must fail; of a folder, one scenario
 //! ```
 
 use std::fs;
@@ -27,7 +27,7 @@ pub struct Mutant {
     pub name: String,
     /// What a careless programmer did, in one sentence.
     pub about: String,
-    /// The scenarios, or folders of them, of which at least one must fail.
+    /// The scenarios that must fail, and folders of which at least one scenario must.
     pub scenarios: Vec<String>,
     /// Its file.
     pub path: PathBuf,

@@ -71,7 +71,7 @@ impl TerminalReport {
                 [
                     finding.mutant.name.clone(),
                     finding.mutant.about.clone(),
-                    caught_by(&finding.fate),
+                    noticed(&finding.fate),
                     seconds(finding.built + finding.tested),
                 ]
             })
@@ -123,11 +123,11 @@ pub fn event_as_json(event: &Event<'_>) -> Option<Value> {
             "test_seconds": tested.as_secs_f64(),
         })),
         Event::Judged(finding) => {
-            let (fate, caught_by, detail) = match &finding.fate {
-                Fate::Caught(by) => ("caught", by.as_slice(), Value::Null),
-                Fate::Survived(_) => ("survived", &[][..], Value::Null),
-                Fate::NotBuilt(why) => ("not-built", &[][..], json!(why)),
-                Fate::BenchBroke(why) => ("bench-broke", &[][..], json!(why)),
+            let (fate, caught_by, missed_by, detail) = match &finding.fate {
+                Fate::Caught(caught_by) => ("caught", &caught_by[..], &[][..], Value::Null),
+                Fate::Missed { by, caught_by } => ("missed", &caught_by[..], &by[..], Value::Null),
+                Fate::NotBuilt(why) => ("not-built", &[][..], &[][..], json!(why)),
+                Fate::BenchBroke(why) => ("bench-broke", &[][..], &[][..], json!(why)),
             };
             Some(json!({
                 "event": "mutant",
@@ -135,6 +135,7 @@ pub fn event_as_json(event: &Event<'_>) -> Option<Value> {
                 "about": finding.mutant.about,
                 "fate": fate,
                 "caught_by": caught_by,
+                "missed_by": missed_by,
                 "detail": detail,
                 "image": finding.image,
                 "build_seconds": finding.built.as_secs_f64(),
@@ -163,26 +164,28 @@ fn is_caught(finding: &Finding) -> bool {
 fn judged(finding: &Finding) -> String {
     let (style, word) = match &finding.fate {
         Fate::Caught(_) => (GOOD, "CAUGHT"),
-        Fate::Survived(_) => (BAD, "SURVIVED"),
+        Fate::Missed { .. } => (BAD, "MISSED"),
         Fate::NotBuilt(_) => (BAD, "NOT BUILT"),
         Fate::BenchBroke(_) => (BAD, "BENCH BROKE"),
     };
     let by = match &finding.fate {
-        Fate::Caught(_) => format!(" by {}", caught_by(&finding.fate)),
-        _ => String::new(),
+        Fate::Caught(_) => format!(" by {}", noticed(&finding.fate)),
+        Fate::Missed { by, .. } => format!(" by {}", by.join(", ")),
+        Fate::NotBuilt(_) | Fate::BenchBroke(_) => String::new(),
     };
     let name = &finding.mutant.name;
     let (built, tested) = (seconds(finding.built), seconds(finding.tested));
     format!("{style}{word}{style:#} {TITLE}{name}{TITLE:#}{by} {DIM}built in {built}, tested in {tested}{DIM:#}")
 }
 
-fn caught_by(fate: &Fate) -> String {
+/// Who has caught a mutant, or who should have.
+fn noticed(fate: &Fate) -> String {
     match fate {
         Fate::Caught(by) if by.len() > NAMED => {
             format!("{} and {} more", by[..NAMED].join(", "), by.len() - NAMED)
         }
         Fate::Caught(by) => by.join(", "),
-        Fate::Survived(scenarios) => format!("none of {scenarios}"),
+        Fate::Missed { by, .. } => format!("not by {}", by.join(", ")),
         Fate::NotBuilt(_) => "not built".to_owned(),
         Fate::BenchBroke(_) => "the bench broke".to_owned(),
     }
@@ -194,10 +197,16 @@ fn advice(finding: &Finding) -> Option<String> {
     let mut text = format!("\n{BAD}{}{BAD:#}\n", mutant.name);
     match fate {
         Fate::Caught(_) => return None,
-        Fate::Survived(_) => {
+        Fate::Missed { by, caught_by } => {
+            let noticed = match &caught_by[..] {
+                [] => "nobody noticed".to_owned(),
+                names => format!("noticed by {}", names.join(", ")),
+            };
             let _ = write!(
                 text,
-                "  {} could be changed so and no test would fail: write the scenario that notices\n  {}",
+                "  {}: passed, and should have failed with the mistake in {}; {noticed}\n  \
+                 write the scenario that notices, or name another in {}",
+                by.join(", "),
                 mutant.source.display(),
                 mutant.path.display()
             );

@@ -313,14 +313,8 @@ pub fn select(all: &[Scenario], patterns: &[String]) -> Result<Vec<Scenario>, Sc
     if patterns.is_empty() {
         return Ok(all.to_vec());
     }
-    let matches = |pattern: &str, name: &str| {
-        name == pattern
-            || name
-                .strip_prefix(pattern.trim_end_matches('/'))
-                .is_some_and(|rest| rest.starts_with('/'))
-    };
     for pattern in patterns {
-        if !all.iter().any(|scenario| matches(pattern, &scenario.name)) {
+        if !all.iter().any(|scenario| is_meant(pattern, &scenario.name)) {
             return Err(ScenarioError::Unknown {
                 pattern: pattern.clone(),
                 count: all.len(),
@@ -330,9 +324,18 @@ pub fn select(all: &[Scenario], patterns: &[String]) -> Result<Vec<Scenario>, Sc
     }
     Ok(all
         .iter()
-        .filter(|scenario| patterns.iter().any(|pattern| matches(pattern, &scenario.name)))
+        .filter(|scenario| patterns.iter().any(|pattern| is_meant(pattern, &scenario.name)))
         .cloned()
         .collect())
+}
+
+/// Whether `pattern`, a scenario's name or a folder's, means the scenario `name`.
+#[must_use]
+pub fn is_meant(pattern: &str, name: &str) -> bool {
+    name == pattern
+        || name
+            .strip_prefix(pattern.trim_end_matches('/'))
+            .is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Reads one scenario; its name is the path below `folder`.
