@@ -15,7 +15,7 @@ const DIRECT_BOOT: [u8; 8] = *b"\x1d\x04\xdb\xae\x1d\x04\xdb\xae";
 const MANY: usize = 32;
 
 /// A chip with these contents of its flash, released from reset with GPIO9 at a level: high boots from flash.
-pub fn started(flash: Arc<[u8]>, boot: bool) -> Chip {
+pub(crate) fn started(flash: Arc<[u8]>, boot: bool) -> Chip {
     let options = ChipOptions {
         flash,
         mac: [2, 0, 0, 0xC3, 0, 1],
@@ -29,7 +29,7 @@ pub fn started(flash: Arc<[u8]>, boot: bool) -> Chip {
 }
 
 /// Lets so many cycles pass, whatever the chip does with them; what it said, and the frames that it sent.
-pub fn pass(chip: &mut Chip, cycles: u64) -> (Vec<u8>, Vec<Vec<u8>>) {
+pub(crate) fn pass(chip: &mut Chip, cycles: u64) -> (Vec<u8>, Vec<Vec<u8>>) {
     let end = chip.now() + cycles;
     // Each turn either ends with the time or brings the clock on.
     let mut turns = 0_u64;
@@ -51,7 +51,7 @@ pub fn pass(chip: &mut Chip, cycles: u64) -> (Vec<u8>, Vec<Vec<u8>>) {
 }
 
 /// The input is the program in flash, from its first instruction.
-pub fn code(input: &[u8]) {
+pub(crate) fn code(input: &[u8]) {
     let mut flash = DIRECT_BOOT.to_vec();
     flash.extend(input);
     flash.resize(flash.len().next_multiple_of(0x1_0000), 0xFF);
@@ -60,7 +60,7 @@ pub fn code(input: &[u8]) {
 }
 
 /// A chip whose loader has found its host's speed, and what it said to that.
-pub fn in_the_loader() -> (Chip, Vec<u8>) {
+pub(crate) fn in_the_loader() -> (Chip, Vec<u8>) {
     let mut chip = started(vec![0xFF; 0x4_0000].into(), false);
     pass(&mut chip, 30 * MILLISECOND);
     let mut said = Vec::new();
@@ -75,7 +75,7 @@ pub fn in_the_loader() -> (Chip, Vec<u8>) {
 
 /// The input is what a host says to the loader: as it is after an even first byte; else requests of a command, a length and so many
 /// bytes each, which are put into frames with the right checksum, so that the commands are reached.
-pub fn loader(input: &[u8]) {
+pub(crate) fn loader(input: &[u8]) {
     let Some((kind, input)) = input.split_first() else {
         return;
     };
@@ -116,7 +116,7 @@ fn request(command: u8, data: &[u8]) -> Vec<u8> {
 }
 
 /// A chip on which the firmware looks for a network.
-pub fn on_the_network(flash: Arc<[u8]>) -> Chip {
+pub(crate) fn on_the_network(flash: Arc<[u8]>) -> Chip {
     let mut chip = started(flash, true);
     pass(&mut chip, 300 * MILLISECOND);
     let pin = "00".repeat(20);
@@ -129,7 +129,7 @@ pub fn on_the_network(flash: Arc<[u8]>) -> Chip {
 
 /// The input is a list of frames for the board, each a kind, a length, and so many bytes: as they are, or behind an Ethernet header
 /// with the board's address and a type that it listens to.
-pub fn frames(board: &Chip, input: &[u8]) {
+pub(crate) fn frames(board: &Chip, input: &[u8]) {
     let mut chip = board.clone();
     let mut rest = input;
     for _ in 0..MANY {
