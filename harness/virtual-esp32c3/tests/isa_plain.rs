@@ -82,6 +82,161 @@ fn random_programs_run_the_same_from_stop_to_stop() {
     assert!(traps > 500 && longest > 100, "{traps} traps, {longest} in a row");
 }
 
+/// What is joined is joined from the second visit on, so every sequence that the fast interpreter joins is put into loops.
+#[test]
+fn loops_of_all_that_is_joined_run_the_same_from_stop_to_stop() {
+    const TURNS: u32 = 12;
+    let sequences = joined();
+    assert!(sequences.len() > 100, "{sequences:?}");
+    let mut random = Random(7);
+    let mut machines = [machine(&mut random), machine(&mut random)];
+    machines[1] = machines[0].clone();
+    machines[1].hart.run_plainly(true);
+    let mut finished = 0;
+    for (round, sequence) in (0..10).flat_map(|round| sequences.iter().map(move |sequence| (round, sequence))) {
+        // Now and then the loop lies across the border of two pages.
+        let start = CODE
+            + if round % 3 == 0 {
+                0xF00 - 2 * random.below(30) as u32
+            } else {
+                0
+            };
+        let code = looping(sequence, &mut random);
+        let mut values: Vec<u32> = (0..31).map(|_| good_address(&mut random)).collect();
+        values[COUNTER as usize - 1] = TURNS;
+        for machine in &mut machines {
+            assert!(machine.memory.write_bytes(start, &code));
+            machine.hart.set_pc(start);
+            set_registers(machine, &values);
+        }
+        let begin = machines[0].hart.now();
+        let end = start + code.len() as u32 - 4;
+        let mut until = begin;
+        while until < begin + 2000 && ![end, isa_support::VECTOR].contains(&machines[0].hart.pc()) {
+            let most = [2, 8, 100][random.below(3)];
+            until = until.max(machines[0].hart.now()) + 1 + random.below(most) as u64;
+            let exits = machines
+                .each_mut()
+                .map(|machine| machine.hart.run(&mut machine.memory, &mut machine.bus, until));
+            assert_eq!(exits[0], exits[1], "{sequence:?}, round {round}, {code:02x?}");
+            let [fast, plain] = machines.each_ref().map(state);
+            assert_eq!(fast, plain, "{sequence:?}, round {round}, {code:02x?}");
+            assert!(machines[0].hart.now() <= until, "{sequence:?}: {until} is overshot");
+        }
+        finished += u32::from(machines[0].hart.pc() == end && machines[0].hart.register(COUNTER as u8) == 0);
+    }
+    assert!(sram(&machines[0]) == sram(&machines[1]), "memory differs");
+    let programs = 10 * sequences.len() as u32;
+    assert!(finished > programs * 3 / 4, "{finished} of {programs} end");
+}
+
+/// Counts a loop's turns; nothing else writes it.
+const COUNTER: u32 = 5;
+/// Holds an address for compressed loads and stores; nothing writes it.
+const SHORT_BASE: u32 = 9;
+
+/// The sequences that the fast interpreter joins, by the names of its operations.
+fn joined() -> Vec<Vec<&'static str>> {
+    let source = include_str!("../src/hart/chain.rs");
+    let (_, list) = source
+        .split_once("    together:\n")
+        .expect("chain.rs lists what is executed together");
+    list.lines()
+        .map_while(|line| line.trim().strip_prefix('[')?.strip_suffix(']'))
+        .map(|sequence| sequence.split(' ').collect())
+        .collect()
+}
+
+/// A loop with this sequence twice in it, between others, and a jump to itself behind it.
+fn looping(sequence: &[&str], random: &mut Random) -> Vec<u8> {
+    const OTHERS: [&str; 10] = ["Add", "Lw", "SwS", "AddS", "Xor", "Srli", "Mul", "Sltu", "Addi", "OrS"];
+    let mut body = Vec::new();
+    for _ in 0..2 {
+        for _ in 0..random.below(4) {
+            body.extend(operation(OTHERS[random.below(OTHERS.len())], random));
+        }
+        for name in sequence {
+            body.extend(operation(name, random));
+        }
+        // What a branch at the end of the sequence skips.
+        body.extend(operation("Addi", random));
+    }
+    // addi x5, x5, -1; bne x5, x0, back
+    body.extend((0xFFF0_0013 | COUNTER << 15 | COUNTER << 7).to_le_bytes());
+    let back = (body.len() as u32).wrapping_neg();
+    let offset = (back >> 12 & 1) << 31 | (back >> 5 & 63) << 25 | (back >> 1 & 15) << 8 | (back >> 11 & 1) << 7;
+    body.extend((0x1063 | COUNTER << 15 | offset).to_le_bytes());
+    body.extend(0x0000_006Fu32.to_le_bytes());
+    body
+}
+
+/// An instruction that decodes to the operation of this name, with random operands.
+fn operation(name: &str, random: &mut Random) -> Vec<u8> {
+    let any = random.next() as u32;
+    // Results go to x8 and x10 to x15; addresses are in x16 to x31 and x9.
+    let rd = [8, 10, 11, 12, 13, 14, 15][random.below(7)];
+    let (rs1, rs2) = (8 + (any >> 4 & 7), 8 + (any >> 8 & 7));
+    let base = 16 + (any >> 12 & 15);
+    let offset = any >> 16 & 0x7C;
+    let shift = any >> 27;
+    let r = |funct7: u32, funct3: u32| funct7 << 25 | rs2 << 20 | rs1 << 15 | funct3 << 12 | rd << 7 | 0x33;
+    let i = |funct3: u32, imm: u32| imm << 20 | rs1 << 15 | funct3 << 12 | rd << 7 | 0x13;
+    let load = |funct3: u32| offset << 20 | base << 15 | funct3 << 12 | rd << 7 | 0x03;
+    let branch = |funct3: u32| rs2 << 20 | rs1 << 15 | funct3 << 12 | 8 << 7 | 0x63;
+    let ca = |bits: u32| 0x8C01 | bits << 5 | (rd - 8) << 7 | (rs2 - 8) << 2;
+    let cb = |bits: u32| 0x8001 | bits << 10 | (rd - 8) << 7 | (any >> 16 & 31).max(1) << 2;
+    // Uncompressed where the name has no S at its end.
+    let word = match name {
+        "Add" => r(0, 0),
+        "Sub" => r(0x20, 0),
+        "Sltu" => r(0, 3),
+        "Xor" => r(0, 4),
+        "Or" => r(0, 6),
+        "And" => r(0, 7),
+        "Mul" => r(1, 0),
+        "Mulhu" => r(1, 3),
+        "Addi" => i(0, any >> 20),
+        "Xori" => i(4, any >> 20),
+        "Slli" => i(1, shift),
+        "Srli" => i(5, shift),
+        "Lw" => load(2),
+        "Lbu" => load(4),
+        "Sw" => (offset >> 5) << 25 | rs2 << 20 | base << 15 | 2 << 12 | (offset & 31) << 7 | 0x23,
+        "Bne" => branch(1),
+        "Bltu" => branch(6),
+        "AddS" if any & 1 == 0 => 0x8002 | rd << 7 | rs2 << 2,
+        "AddS" => 0x9002 | rd << 7 | rs2 << 2,
+        "SubS" => ca(0),
+        "XorS" => ca(1),
+        "OrS" => ca(2),
+        "AndS" if any & 1 == 0 => ca(3),
+        "AndS" => cb(2),
+        "SrliS" => cb(0),
+        "SraiS" => cb(1),
+        "SlliS" => 0x0002 | rd << 7 | shift.max(1) << 2,
+        "AddiS" => 0x0001 | rd << 7 | shift.max(1) << 2,
+        "LiS" => 0x4001 | rd << 7 | shift << 2,
+        "LwS" if any & 1 == 0 => 0x4000 | (SHORT_BASE - 8) << 7 | (rd - 8) << 2 | (any >> 16 & 7) << 10,
+        "LwS" => 0x4002 | rd << 7 | (any >> 16 & 7) << 4,
+        "SwS" if any & 1 == 0 => 0xC000 | (SHORT_BASE - 8) << 7 | (rs2 - 8) << 2 | (any >> 16 & 7) << 10,
+        "SwS" => 0xC002 | rs2 << 2 | (any >> 16 & 15) << 9,
+        _ => panic!("{name} is joined, and this test cannot write it"),
+    };
+    let length = if word & 3 == 3 { 4 } else { 2 };
+    word.to_le_bytes()[..length].to_vec()
+}
+
+/// An address in RAM: mostly SRAM on the data bus; sometimes on the instruction bus, or RTC fast RAM.
+fn good_address(random: &mut Random) -> u32 {
+    let offset = 4 * random.below(64) as u32;
+    match random.below(40) {
+        0 => 0x5000_0400 + offset,
+        1 => CODE + 0x1_0000 + offset,
+        2 => DATA + offset + 1,
+        _ => DATA + 0x8000 + offset,
+    }
+}
+
 /// How far to the next stop: most often a few instructions, sometimes more than are chained.
 fn deadline(random: &mut Random) -> u64 {
     let most = [3, 30, 300, 6000][random.below(4)];
