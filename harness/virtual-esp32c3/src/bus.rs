@@ -69,6 +69,14 @@ pub trait Bus {
     /// threshold. mstatus.MIE is the hart's business.
     fn interrupt(&self) -> Option<u8>;
 
+    /// Whether [`Bus::stack_pointer`] wants to be told. The hart asks when a store has made it yield.
+    fn guards_stack(&self) -> bool {
+        false
+    }
+
+    /// The instruction at `pc` has given x2, the stack pointer, this new value.
+    fn stack_pointer(&mut self, _value: u32, _pc: u32) {}
+
     /// Reads one of the GPIO CSRs 0x803 (output enable), 0x804 (input), 0x805 (output).
     fn gpio_csr_read(&mut self, now: u64, csr: u16) -> u32;
 

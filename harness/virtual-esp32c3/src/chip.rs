@@ -339,6 +339,10 @@ impl Chip {
     fn reset(&mut self, cause: ResetCause) {
         self.stuck = false;
         let halted = self.hart.is_halted();
+        let stack_pointer = self.hart.register(2);
+        self.peripherals
+            .assist_debug
+            .before_reset(cause, self.hart.pc(), stack_pointer);
         self.hart.reset();
         self.peripherals.reset(cause, &mut self.memory, self.hart.now());
         self.debug.after_reset(halted, &mut self.hart);

@@ -6,11 +6,13 @@ use super::csr::Privilege;
 use super::decode::{self, Code, Op};
 use super::plain;
 use super::pmp::Access;
-use super::step::BASE;
+use super::step::{BASE, step};
 use super::triggers::Action;
 use super::{Cause, Exit, Hart};
 use crate::bus::{AfterStore, Bus, Width};
 use crate::memory::Memory;
+
+const STACK_POINTER: u8 = 2;
 
 /// Where the inner loop is.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +55,9 @@ pub(super) fn run<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, unt
         }
         if hart.asleep {
             return Some(Exit::Wfi);
+        }
+        if !hart.guards_stack && bus.guards_stack() {
+            hart.guard_stack();
         }
         if hart.arm(memory) && loads == Loads::Unseen {
             return (hart.now >= until).then_some(Exit::Deadline);
@@ -97,6 +102,13 @@ fn run_uninterrupted<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, 
                 return trap(hart, Cause::InstructionAccessFault, address);
             }
             match decode_at(memory, hart.pc, base) {
+                Ok(op) if hart.guards_stack && op.rd == STACK_POINTER => {
+                    match move_stack_pointer(hart, memory, bus, op, cursor.slot) {
+                        After::Next => {}
+                        After::Look => return None,
+                        After::Exit(exit) => return Some(exit),
+                    }
+                }
                 Ok(op) => hart.code.keep(hart.pc, op),
                 Err(address) => return trap(hart, Cause::InstructionAccessFault, address),
             }
@@ -107,6 +119,28 @@ fn run_uninterrupted<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, 
             After::Look => return None,
             After::Exit(exit) => return Some(exit),
         }
+    }
+}
+
+/// Executes the instruction at this slot, which writes the stack pointer, and tells the stack guard.
+fn move_stack_pointer<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, op: Op, slot: u32) -> After {
+    let (pc, before) = (hart.pc, hart.registers[usize::from(STACK_POINTER)]);
+    let after = match step::<false>(code_of(op), op, slot, &mut hart.registers, memory) {
+        Some(next) => {
+            hart.pc = hart.registers[BASE].wrapping_add(next << 1);
+            hart.now += 1;
+            After::Next
+        }
+        None => execute_whole(hart, memory, bus, op),
+    };
+    let now = hart.registers[usize::from(STACK_POINTER)];
+    if now == before {
+        return after;
+    }
+    bus.stack_pointer(now, pc);
+    match after {
+        After::Next => After::Look,
+        other => other,
     }
 }
 

@@ -46,6 +46,9 @@ pub struct Hart {
     asleep: bool,
     stop_at_ebreak: bool,
     plainly: bool,
+    /// Instructions that write the stack pointer are not kept decoded, so that each is looked at. Once it is on it stays so until reset,
+    /// since an operating system switches its guard off and on at every turn.
+    guards_stack: bool,
     reset_vector: u32,
     code: DecodedCode,
     protection: Protection,
@@ -111,6 +114,7 @@ impl Hart {
             asleep: false,
             stop_at_ebreak: false,
             plainly: false,
+            guards_stack: false,
             reset_vector,
             code: DecodedCode::new(),
             protection: Protection::default(),
@@ -150,6 +154,7 @@ impl Hart {
         self.pc = self.reset_vector & !1;
         self.csrs = Csrs::new();
         self.protection.reset();
+        self.guards_stack = false;
         self.asleep = false;
     }
 
@@ -284,6 +289,12 @@ impl Hart {
         self.pc = pc;
         self.csrs.privilege = Privilege::Machine;
         result
+    }
+
+    /// From now on looks at each instruction that writes the stack pointer.
+    fn guard_stack(&mut self) {
+        self.guards_stack = true;
+        self.code = DecodedCode::new();
     }
 
     /// Whether loads have to be looked at one by one.

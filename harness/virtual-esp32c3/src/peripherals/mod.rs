@@ -29,6 +29,7 @@ mod sleep;
 mod system;
 mod analog;
 mod apb;
+mod assist_debug;
 mod openeth;
 
 use crate::bus::{AfterStore, Bus, Fault, Width};
@@ -37,6 +38,7 @@ use crate::memory::Memory;
 use accelerators::{Accelerators, Power};
 use analog::AnalogBus;
 use apb::ApbControl;
+use assist_debug::AssistDebug;
 use cache::{Cache, MmuTable};
 use efuse::Efuse;
 pub use flash_chip::FlashTiming;
@@ -132,6 +134,7 @@ const SOURCE_TIMER_GROUP1: u32 = 34;
 const SOURCE_SYSTIMER: u32 = 37;
 const SOURCE_ACCELERATORS: u32 = 44;
 const SOURCE_FROM_CPU: u32 = 50;
+const SOURCE_ASSIST_DEBUG: u32 = 54;
 
 const SYSTEM_PERIP_CLK_EN1: u32 = 0x14;
 const SYSTEM_PERIP_RST_EN0: u32 = 0x18;
@@ -166,7 +169,7 @@ pub(crate) struct Peripherals {
     cache: Cache,
     mmu: MmuTable,
     pub(crate) openeth: OpenEth,
-    assist_debug: Settings,
+    pub(crate) assist_debug: AssistDebug,
     /// Pages of the address space with no model at all.
     unknown: Vec<(u32, Registers)>,
     pub(crate) log: Log,
@@ -229,7 +232,7 @@ impl Peripherals {
             cache: Cache::new(0x600C_4000),
             mmu: MmuTable::new(),
             openeth: OpenEth::new(0x600C_D000),
-            assist_debug: Settings::new(0x600C_E000, 0x200, &[0x00..=0x1FC]),
+            assist_debug: AssistDebug::new(0x600C_E000),
             unknown: Vec::new(),
             log: Log::default(),
             next_event: 0,
@@ -274,6 +277,7 @@ impl Peripherals {
     /// A debugger has halted the hart, or let go of it.
     pub(crate) fn set_halted(&mut self, halted: bool, now: u64) {
         self.systimer.set_halted(halted, self.digital(now));
+        self.assist_debug.set_halted(halted);
         self.refresh();
     }
 
@@ -401,7 +405,8 @@ impl Peripherals {
             | self.timer_group1.interrupts() << SOURCE_TIMER_GROUP1
             | self.systimer.interrupts() << SOURCE_SYSTIMER
             | self.accelerators.interrupts() << SOURCE_ACCELERATORS
-            | self.system.interrupts() << SOURCE_FROM_CPU;
+            | self.system.interrupts() << SOURCE_FROM_CPU
+            | self.assist_debug.interrupts() << SOURCE_ASSIST_DEBUG;
         self.matrix.set_levels(levels);
         self.next_event = self.next_event();
     }
@@ -604,7 +609,7 @@ impl Bus for Peripherals {
         let changed = before != (self.matrix.presented(), self.next_event)
             || self.requested_reset.is_some()
             || self.asleep()
-            || matches!(address >> 12, 0x6_0002 | 0x6_00C5);
+            || matches!(address >> 12, 0x6_0002 | 0x6_00C5 | 0x6_00CE);
         Ok(if changed {
             AfterStore::Yield
         } else {
@@ -614,6 +619,15 @@ impl Bus for Peripherals {
 
     fn interrupt(&self) -> Option<u8> {
         self.matrix.presented()
+    }
+
+    fn guards_stack(&self) -> bool {
+        self.assist_debug.guards_stack()
+    }
+
+    fn stack_pointer(&mut self, value: u32, pc: u32) {
+        self.assist_debug.stack_pointer(value, pc);
+        self.refresh();
     }
 
     fn gpio_csr_read(&mut self, _now: u64, csr: u16) -> u32 {
