@@ -15,7 +15,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 pub use crate::chip::ConsolePort;
-use crate::chip::{CYCLES_PER_SECOND, Chip, ChipOptions, FlashTiming, Pause};
+use crate::chip::{CYCLES_PER_SECOND, Chip, ChipOptions, FlashTiming, Pause, UartFormat, UartPort};
 use crate::debug_port::DebugPort;
 use crate::log::LogEntry;
 use crate::rom::RomError;
@@ -271,6 +271,24 @@ impl VirtualBoard {
     /// Takes the supply away at once: see [`Chip::power_cut`]. [`VirtualBoard::power_cycle`] switches on again.
     pub fn power_cut(&self) {
         self.control.at_chip(Chip::power_cut);
+    }
+
+    /// The far end of a UART's line sends: see [`Chip::transmit`].
+    pub fn transmit(&self, uart: UartPort, format: UartFormat, bytes: Vec<u8>) {
+        self.control.at_chip(move |chip| chip.transmit(uart, &format, &bytes));
+    }
+
+    /// What a UART has sent since this was last asked: see [`Chip::transmitted`].
+    #[must_use]
+    pub fn transmitted(&self, uart: UartPort) -> Vec<u8> {
+        let (reply, answer) = channel();
+        self.control.at_chip(move |chip| {
+            // Whoever asked waits below.
+            let _received = reply.send(chip.transmitted(uart));
+        });
+        answer
+            .recv()
+            .expect("the board's thread runs as long as the board exists")
     }
 
     /// The board's end of the network.

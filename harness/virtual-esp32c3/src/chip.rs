@@ -9,8 +9,8 @@ use crate::debug::{DebugModule, DebugReset, DmiAccess, JtagClock, JtagTap, Targe
 use crate::hart::{Exit, HaltCause, Hart};
 use crate::log::{HardwareEvent, LogEntry, ResetCause};
 use crate::memory::Memory;
-pub use crate::peripherals::FlashTiming;
-use crate::peripherals::{PeripheralOptions, Peripherals};
+pub use crate::peripherals::{FlashTiming, UartFormat, UartParity};
+use crate::peripherals::{PeripheralOptions, Peripherals, Uart};
 use crate::rom::{RomError, mask_rom};
 
 /// The hart's clock.
@@ -33,6 +33,15 @@ pub enum ConsolePort {
     Uart0,
     /// The chip's own USB serial/JTAG.
     UsbSerialJtag,
+}
+
+/// One of the chip's UARTs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UartPort {
+    /// The console's, as long as that is not the USB serial/JTAG.
+    Uart0,
+    /// The other one.
+    Uart1,
 }
 
 /// What a chip is made of.
@@ -110,6 +119,7 @@ impl Chip {
         if !enable {
             self.held = true;
             self.peripherals.uart0.cut();
+            self.peripherals.uart1.cut();
             self.peripherals.usb.cut();
         } else if self.held {
             self.held = false;
@@ -122,7 +132,42 @@ impl Chip {
     /// The far end of a pin (0..=21) drives it to a level, or with `None` lets go of it. On a pad with several drivers low
     /// wins. The pins keep what drives them through resets; the boot button of [`Chip::set_lines`] is on GPIO9.
     pub fn set_pin(&mut self, pin: u8, level: Option<bool>) {
-        self.peripherals.drive_pin(pin, level);
+        self.peripherals.drive_pin(pin, level, self.hart.now());
+    }
+
+    /// The far end of a UART's line sends, bit by bit and without asking whether the chip is ready. The chip's receiver samples that as
+    /// its software has set it, so a far end at another rate or in another format is misunderstood as on a bench. RTS and CTS
+    /// are pins: [`Chip::set_pin`], [`Chip::pins`].
+    pub fn transmit(&mut self, uart: UartPort, format: &UartFormat, bytes: &[u8]) {
+        let now = self.peripherals.digital(self.hart.now());
+        if !self.held {
+            self.uart(uart).transmit_to(format, bytes, now);
+        }
+    }
+
+    /// The far end holds a UART's line low for this many cycles of the hart, and then lets it rest for as many.
+    pub fn transmit_break(&mut self, uart: UartPort, cycles: u64) {
+        let now = self.peripherals.digital(self.hart.now());
+        if !self.held {
+            self.uart(uart).break_line(cycles, now);
+        }
+    }
+
+    /// What a UART has sent since this was last asked; of more than 64 KB the last.
+    pub fn transmitted(&mut self, uart: UartPort) -> Vec<u8> {
+        self.uart(uart).take_heard()
+    }
+
+    /// Bits a second at which a UART sends and receives, as the software has set it.
+    pub fn baud(&mut self, uart: UartPort) -> u32 {
+        self.uart(uart).baud()
+    }
+
+    fn uart(&mut self, uart: UartPort) -> &mut Uart {
+        match uart {
+            UartPort::Uart0 => &mut self.peripherals.uart0,
+            UartPort::Uart1 => &mut self.peripherals.uart1,
+        }
     }
 
     /// Levels at the pins, GPIO0 in bit 0, as a meter would show them.

@@ -26,7 +26,7 @@ pub use board::{
     BoardConfig, BoardError, BoardLines, BoardStats, ConsolePort, FrameSender, FrameSink, Snapshot, Surroundings,
     VirtualBoard,
 };
-pub use chip::FlashTiming;
+pub use chip::{FlashTiming, UartFormat, UartParity, UartPort};
 pub use debug::{DmiAccess, JtagClock, JtagTap};
 pub use debug_port::{DebugPort, DebugPortError};
 pub use log::{HardwareEvent, LogEntry, ResetCause};

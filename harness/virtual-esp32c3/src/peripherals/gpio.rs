@@ -19,6 +19,8 @@ pub(crate) const IO_MUX: u32 = 0x1000;
 /// Output signals by their numbers in FUNCn_OUT_SEL, and input signals with the same numbers.
 pub(crate) const SIGNAL_U0: u32 = 6;
 pub(crate) const SIGNAL_U1: u32 = 9;
+const SIGNAL_U0_RTS: u32 = 7;
+const SIGNAL_U1_RTS: u32 = 10;
 /// The first of the CPU's eight lines.
 const SIGNAL_CPU: u32 = 28;
 /// The pad follows GPIO_OUT and GPIO_ENABLE.
@@ -69,6 +71,8 @@ pub(crate) struct Gpio {
     strapping: u32,
     /// The CPU's lines: output enable and level (CSRs 0x803, 0x805).
     cpu_enable: u32,
+    /// Levels at the RTS of UART0 and UART1.
+    rts: [bool; 2],
     cpu_out: u32,
     /// Levels of the pads, and what the chip's input buffers make of them.
     pads: u32,
@@ -86,6 +90,7 @@ impl Gpio {
             driven_high: 0,
             strapping: 0,
             cpu_enable: 0,
+            rts: [true; 2],
             cpu_out: 0,
             pads: 0,
             inputs: 0,
@@ -172,7 +177,7 @@ impl Gpio {
     }
 
     /// The level that the matrix brings to a peripheral's input; `None` if the matrix is bypassed.
-    fn input(&self, signal: u32) -> Option<bool> {
+    pub(crate) fn input(&self, signal: u32) -> Option<bool> {
         let config = self.registers.get(IN_SEL + 4 * signal);
         let level = match config & 0x1F {
             ALWAYS_HIGH => true,
@@ -226,11 +231,22 @@ impl Gpio {
     fn output(&self, signal: u32) -> (bool, bool) {
         match signal {
             SIGNAL_U0 | SIGNAL_U1 => (true, true),
+            SIGNAL_U0_RTS => (self.rts[0], true),
+            SIGNAL_U1_RTS => (self.rts[1], true),
             SIGNAL_CPU..36 => {
                 let line = signal - SIGNAL_CPU;
                 (self.cpu_out >> line & 1 != 0, self.cpu_enable >> line & 1 != 0)
             }
             _ => (false, true),
+        }
+    }
+
+    /// The levels at the UARTs' RTS.
+    pub(crate) fn set_rts(&mut self, rts: [bool; 2]) {
+        // Called after every store to any register.
+        if self.rts != rts {
+            self.rts = rts;
+            self.settle();
         }
     }
 

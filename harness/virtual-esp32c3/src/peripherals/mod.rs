@@ -4,6 +4,7 @@
 mod registers;
 mod watchdog;
 mod uart;
+mod uart_line;
 mod usb_serial_jtag;
 mod spi_flash;
 mod flash_chip;
@@ -53,7 +54,8 @@ use spi_flash::SpiFlash;
 use system::System;
 use systimer::SystemTimer;
 use timer_group::TimerGroup;
-use uart::Uart;
+pub(crate) use uart::Uart;
+pub use uart_line::{UartFormat, UartParity};
 use usb_serial_jtag::UsbSerialJtag;
 
 /// What a peripheral is given with an access.
@@ -145,7 +147,7 @@ const SYSTEM_RSA_PD_CTRL: u32 = 0x38;
 #[derive(Debug, Clone)]
 pub(crate) struct Peripherals {
     pub(crate) uart0: Uart,
-    uart1: Uart,
+    pub(crate) uart1: Uart,
     pub(crate) spi1: SpiFlash,
     spi0: Settings,
     pub(crate) gpio: Gpio,
@@ -370,13 +372,17 @@ impl Peripherals {
     }
 
     /// The far end of a pin drives it, or lets go of it.
-    pub(crate) fn drive_pin(&mut self, pin: u8, level: Option<bool>) {
+    pub(crate) fn drive_pin(&mut self, pin: u8, level: Option<bool>, now: u64) {
         self.gpio.drive(u32::from(pin), level);
+        self.wire_uarts(self.digital(now));
         self.refresh();
     }
 
-    /// Brings what the UARTs have sent to those that listen at the same pad.
+    /// Brings what the UARTs have sent to those that listen at the same pad, and the levels of RTS and CTS to where they go.
     fn wire_uarts(&mut self, now: u64) {
+        self.gpio.set_rts([self.uart0.rts(), self.uart1.rts()]);
+        self.uart0.set_cts(self.gpio.input(gpio::SIGNAL_U0 + 1).unwrap_or(true));
+        self.uart1.set_cts(self.gpio.input(gpio::SIGNAL_U1 + 1).unwrap_or(true));
         for (from, bytes) in [
             (gpio::SIGNAL_U0, self.uart0.take_emitted()),
             (gpio::SIGNAL_U1, self.uart1.take_emitted()),
@@ -572,6 +578,7 @@ impl Bus for Peripherals {
         let value = self.read_word(memory, now, address & !3);
         // Reading a FIFO moves levels; all other reads leave them alone.
         if address & 0xFFF == 0 {
+            self.wire_uarts(self.digital(now));
             self.refresh();
         }
         Ok(value >> (8 * (address & 3)))

@@ -1,34 +1,52 @@
-//! A UART: FIFOs of 128 bytes, their thresholds and interrupts, the receiver's time-out, baud rate detection. Bytes enter
-//! from the line and leave to it; it knows no tty.
+//! A UART: FIFOs of 128 bytes, their thresholds and interrupts, the receiver's errors and time-out, flow control, baud rate
+//! detection. Bytes enter from the line and leave to it; it knows no tty.
 //!
-//! The line has no speed: what is written to the transmit FIFO leaves at once as long as the far end takes it, and what the
-//! far end has sent waits on the line until the receive FIFO has room, so that none is lost. The receiver's time-out follows
-//! the baud rate that the software has set.
+//! The console's line has no speed: what is written to the transmit FIFO leaves at once as long as the far end takes it, and what
+//! the far end has sent waits on the line until the receive FIFO has room, so that none is lost. A far end that sends bit by
+//! bit (`uart_line`) is received as on the chip: at the rate and in the format that the software has set, with errors, and without
+//! mercy for a FIFO that is full. The receiver's time-out follows the rate that the software has set.
 //! (ESP32-C3 Technical Reference Manual, chapter "UART Controller".)
 
 use std::collections::VecDeque;
 
 use super::registers::Registers;
+use super::uart_line::{Line, Receiver, UartFormat, UartParity};
 use super::{Context, Peripheral};
 
 /// Bytes in each FIFO.
 const FIFO: usize = 128;
 /// Bytes that the far end takes before it pushes back.
 const LINE: usize = 4096;
-/// Cycles of the hart to one of the UART's source clock, the 40 MHz crystal.
-const CYCLES_PER_CLOCK: u64 = 4;
+/// Bytes that are kept for a far end that asks what was sent; the oldest go first.
+const HEARD: usize = 64 << 10;
+/// Periods of the clocks that UART_SCLK_SEL selects, in 256ths of the hart's cycle: the bus at 80 MHz, the fast RC oscillator at
+/// 17.5 MHz, the crystal at 40 MHz.
+const SOURCES: [u64; 4] = [0, 2 * 256, 2341, 4 * 256];
 
 const RXFIFO_FULL: u32 = 1 << 0;
 const TXFIFO_EMPTY: u32 = 1 << 1;
+const PARITY_ERR: u32 = 1 << 2;
+const FRM_ERR: u32 = 1 << 3;
+const RXFIFO_OVF: u32 = 1 << 4;
+const CTS_CHG: u32 = 1 << 6;
+const BRK_DET: u32 = 1 << 7;
 const RXFIFO_TOUT: u32 = 1 << 8;
+const TX_BRK_DONE: u32 = 1 << 12;
 const TX_BRK_IDLE_DONE: u32 = 1 << 13;
 const TX_DONE: u32 = 1 << 14;
 const WAKEUP: u32 = 1 << 19;
 
+const CONF0_PARITY_ODD: u32 = 1 << 0;
+const CONF0_PARITY_EN: u32 = 1 << 1;
+const CONF0_SW_RTS: u32 = 1 << 6;
+const CONF0_TXD_BRK: u32 = 1 << 8;
+const CONF0_TX_FLOW_EN: u32 = 1 << 15;
+const CONF0_ERR_WR_MASK: u32 = 1 << 26;
 const CONF0_RXFIFO_RST: u32 = 1 << 17;
 const CONF0_TXFIFO_RST: u32 = 1 << 18;
 const CONF0_LOOPBACK: u32 = 1 << 14;
 const CONF0_AUTOBAUD_EN: u32 = 1 << 27;
+const CONF1_RX_FLOW_EN: u32 = 1 << 20;
 const CONF1_RX_TOUT_EN: u32 = 1 << 21;
 
 /// The line's rate as baud rate detection sees it: 115200 baud of a 40 MHz clock, less one as the counters count.
@@ -48,6 +66,12 @@ pub(crate) struct Uart {
     outgoing: VecDeque<u8>,
     /// Sent since it was last asked for, for whoever listens at the same pad.
     emitted: Vec<u8>,
+    /// Sent since a far end last asked.
+    heard: VecDeque<u8>,
+    /// What a far end sends bit by bit.
+    line: Line,
+    /// The level at CTS: while it is high the far end wants nothing. Without a pad it rests high.
+    cts: bool,
     /// When the receiver times out.
     timeout: Option<u64>,
     /// When the threshold is looked at again after its interrupt was cleared. Not at once: the ROM clears and enables it with
@@ -72,6 +96,9 @@ impl Uart {
             incoming: VecDeque::new(),
             outgoing: VecDeque::new(),
             emitted: Vec::new(),
+            heard: VecDeque::new(),
+            line: Line::default(),
+            cts: true,
             timeout: None,
             recheck: None,
             edges: 0,
@@ -95,9 +122,55 @@ impl Uart {
         self.fill(now);
     }
 
+    /// The far end sends bit by bit, in a format and at a rate of its own.
+    pub(crate) fn transmit_to(&mut self, format: &UartFormat, bytes: &[u8], now: u64) {
+        if self.asleep {
+            self.receive(bytes, now);
+        } else {
+            self.line.send(format, bytes, now);
+        }
+    }
+
+    /// The far end holds the line low for this many cycles.
+    pub(crate) fn break_line(&mut self, cycles: u64, now: u64) {
+        if !self.asleep {
+            self.line.send_break(cycles, now);
+        }
+    }
+
+    /// What has been sent since the far end last asked.
+    pub(crate) fn take_heard(&mut self) -> Vec<u8> {
+        self.heard.drain(..).collect()
+    }
+
+    /// Bits a second, as the software has set them.
+    pub(crate) fn baud(&self) -> u32 {
+        let second = crate::chip::CYCLES_PER_SECOND * 256;
+        u32::try_from(second / self.bit_time()).unwrap_or(u32::MAX)
+    }
+
+    /// The level at CTS.
+    pub(crate) fn set_cts(&mut self, level: bool) {
+        if self.cts != level {
+            self.cts = level;
+            self.latched |= CTS_CHG;
+            self.send();
+        }
+    }
+
+    /// The level at RTS: high while the receiver wants nothing.
+    pub(crate) fn rts(&self) -> bool {
+        if self.registers.get(0x24) & CONF1_RX_FLOW_EN != 0 {
+            self.receive.len() >= (self.registers.get(0x60) >> 7 & 0x1FF) as usize
+        } else {
+            self.registers.get(0x20) & CONF0_SW_RTS == 0
+        }
+    }
+
     /// The chip falls asleep, or wakes.
     pub(crate) fn sleep(&mut self, asleep: bool) {
         if self.asleep != asleep {
+            self.line.cut();
             self.asleep = asleep;
             self.wake_edges = 0;
         }
@@ -131,6 +204,7 @@ impl Uart {
     /// Drops what is on the line, in both directions, as when the chip is held in reset.
     pub(crate) fn cut(&mut self) {
         self.incoming.clear();
+        self.line.cut();
     }
 
     fn raw(&self) -> u32 {
@@ -167,27 +241,89 @@ impl Uart {
         }
     }
 
-    /// Cycles of the hart to a bit on the line, at the baud rate that is set.
+    /// A bit at the baud rate that is set, in 256ths of the hart's cycle.
     fn bit_time(&self) -> u64 {
-        u64::from((self.registers.get(0x14) & 0xFFF).max(1)) * CYCLES_PER_CLOCK
+        let (divider, clock) = (self.registers.get(0x14), self.registers.get(0x78));
+        let sixteenths = u64::from((divider & 0xFFF).max(1) << 4 | divider >> 20 & 15);
+        let source = SOURCES[(clock >> 20 & 3) as usize].max(SOURCES[1]);
+        let (a, b) = (u64::from(clock >> 6 & 0x3F), u64::from(clock & 0x3F));
+        // UART_SCLK_DIV_NUM + 1 + B / A.
+        let whole = u64::from(clock >> 12 & 0xFF) + 1;
+        let period = source * whole + (source * b).checked_div(a).unwrap_or(0);
+        period * sixteenths / 16
+    }
+
+    /// Cycles of the hart to a bit.
+    fn bit_cycles(&self) -> u64 {
+        self.bit_time() / 256
+    }
+
+    fn receiver(&self) -> Receiver {
+        let conf0 = self.registers.get(0x20);
+        let parity = if conf0 & CONF0_PARITY_ODD != 0 {
+            UartParity::Odd
+        } else {
+            UartParity::Even
+        };
+        Receiver {
+            bit: self.bit_time(),
+            data_bits: 5 + (conf0 >> 2 & 3),
+            parity: (conf0 & CONF0_PARITY_EN != 0).then_some(parity),
+        }
+    }
+
+    /// Receives what has come bit by bit.
+    fn hear(&mut self, now: u64) {
+        let receiver = self.receiver();
+        while let Some(character) = self.line.receive(&receiver, now) {
+            let mut errors = 0;
+            if character.parity_error {
+                errors |= PARITY_ERR;
+            }
+            if character.framing_error {
+                errors |= FRM_ERR;
+            }
+            if character.is_break {
+                errors |= BRK_DET;
+            }
+            self.latched |= errors;
+            if errors != 0 && self.registers.get(0x20) & CONF0_ERR_WR_MASK != 0 {
+                continue;
+            }
+            if self.receive.len() < FIFO {
+                self.receive.push_back(character.byte);
+                self.latch_full();
+                self.arm_timeout(now);
+            } else {
+                self.latched |= RXFIFO_OVF;
+            }
+        }
     }
 
     /// Starts the receiver's time-out anew, if there is anything that it could be about.
     fn arm_timeout(&mut self, now: u64) {
         let enabled = self.registers.get(0x24) & CONF1_RX_TOUT_EN != 0;
         let bits = u64::from(self.registers.get(0x60) >> 16 & 0x3FF);
-        self.timeout = (enabled && !self.receive.is_empty()).then(|| now + bits * self.bit_time());
+        self.timeout = (enabled && !self.receive.is_empty()).then(|| now + bits * self.bit_cycles());
     }
 
     fn send(&mut self) {
+        let conf0 = self.registers.get(0x20);
+        let loopback = conf0 & CONF0_LOOPBACK != 0;
+        let stopped = conf0 & CONF0_TX_FLOW_EN != 0 && if loopback { self.rts() } else { self.cts };
         let had_any = !self.transmit.is_empty();
-        while self.outgoing.len() < LINE
+        while !stopped
+            && self.outgoing.len() < LINE
             && let Some(byte) = self.transmit.pop_front()
         {
-            if self.registers.get(0x20) & CONF0_LOOPBACK != 0 {
+            if loopback {
                 self.incoming.push_back(byte);
             } else {
                 self.emitted.push(byte);
+                if self.heard.len() == HEARD {
+                    self.heard.pop_front();
+                }
+                self.heard.push_back(byte);
                 if self.connected {
                     self.outgoing.push_back(byte);
                 }
@@ -195,6 +331,9 @@ impl Uart {
         }
         if had_any && self.transmit.is_empty() {
             self.latched |= TX_DONE | TX_BRK_IDLE_DONE;
+            if conf0 & CONF0_TXD_BRK != 0 {
+                self.latched |= TX_BRK_DONE;
+            }
         }
     }
 }
@@ -205,6 +344,10 @@ impl Peripheral for Uart {
             0x00 => {
                 let byte = self.receive.pop_front().unwrap_or(0);
                 self.fill(context.now);
+                if self.registers.get(0x20) & CONF0_LOOPBACK != 0 {
+                    self.send();
+                    self.fill(context.now);
+                }
                 if self.receive.is_empty() {
                     self.timeout = None;
                 }
@@ -212,8 +355,14 @@ impl Peripheral for Uart {
             }
             0x04 => self.raw(),
             0x08 => self.raw() & self.registers.get(0x0C),
-            // Lines at rest are high.
-            0x1C => self.receive.len() as u32 | (self.transmit.len() as u32) << 16 | 0xE000_C000,
+            // DTR, TXD and RXD at rest are high.
+            0x1C => {
+                self.receive.len() as u32
+                    | (self.transmit.len() as u32) << 16
+                    | 0xA000_8000
+                    | u32::from(self.cts) << 14
+                    | u32::from(self.rts()) << 30
+            }
             0x28 | 0x2C | 0x70 | 0x74 => {
                 if self.edges == 0 {
                     self.registers.get(offset)
@@ -243,7 +392,7 @@ impl Peripheral for Uart {
             0x10 => {
                 self.latched &= !value;
                 if value & RXFIFO_FULL != 0 {
-                    self.recheck = Some(context.now + self.bit_time());
+                    self.recheck = Some(context.now + self.bit_cycles());
                 }
                 if value & RXFIFO_TOUT != 0 {
                     self.arm_timeout(context.now);
@@ -264,6 +413,9 @@ impl Peripheral for Uart {
                 self.registers.set(offset, value);
                 if changed & CONF0_RXFIFO_RST != 0 {
                     self.fill(context.now);
+                }
+                if changed & CONF0_TX_FLOW_EN != 0 {
+                    self.send();
                 }
             }
             0x24 => {
@@ -291,6 +443,7 @@ impl Peripheral for Uart {
     }
 
     fn update(&mut self, now: u64) {
+        self.hear(now);
         if self.timeout.is_some_and(|timeout| timeout <= now) {
             self.timeout = None;
             self.latched |= RXFIFO_TOUT;
@@ -302,7 +455,8 @@ impl Peripheral for Uart {
     }
 
     fn next_event(&self) -> Option<u64> {
-        [self.timeout, self.recheck].into_iter().flatten().min()
+        let character = self.line.next_character(&self.receiver());
+        [self.timeout, self.recheck, character].into_iter().flatten().min()
     }
 
     fn interrupts(&self) -> u64 {
