@@ -171,6 +171,6 @@ impl Line {
 }
 
 fn parity_bit(parity: UartParity, data: u32) -> bool {
-    let odd = data.count_ones() % 2 != 0;
+    let odd = !data.count_ones().is_multiple_of(2);
     odd == (parity == UartParity::Even)
 }
