@@ -273,6 +273,11 @@ impl VirtualBoard {
         self.control.at_chip(Chip::power_cut);
     }
 
+    /// Plugs or unplugs the cable of the USB serial/JTAG: see [`Chip::set_usb_host`].
+    pub fn set_usb_host(&self, host: bool) {
+        self.control.at_chip(move |chip| chip.set_usb_host(host));
+    }
+
     /// The far end of a UART's line sends: see [`Chip::transmit`].
     pub fn transmit(&self, uart: UartPort, format: UartFormat, bytes: Vec<u8>) {
         self.control.at_chip(move |chip| chip.transmit(uart, &format, &bytes));

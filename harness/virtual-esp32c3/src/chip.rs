@@ -176,6 +176,12 @@ impl Chip {
         self.peripherals.gpio.pads()
     }
 
+    /// The cable to the USB serial/JTAG's host is plugged in, or unplugged: no frames start then, and nobody collects what is sent.
+    pub fn set_usb_host(&mut self, host: bool) {
+        let now = self.peripherals.digital(self.hart.now());
+        self.peripherals.usb.set_host(host, now);
+    }
+
     /// The supply dips below the threshold of the brown-out detector for a moment: it interrupts, resets, or does neither, as
     /// software has set it.
     pub fn brown_out(&mut self) {

@@ -229,7 +229,8 @@ impl Peripherals {
             saradc: Settings::new(0x6004_0000, 0x400, &[0x00..=0x1C, 0x50..=0x5C, 0x3FC..=0x3FC]),
             usb: UsbSerialJtag::new(0x6004_3000, options.usb_connected),
             system: System::new(0x600C_0000),
-            sensitive: Settings::new(0x600C_1000, 0x1000, &[0x00..=0xFFC]),
+            // Permissions that software takes away stay: INTERNAL_SRAM_USAGE_1 and DATE are all that makes no difference.
+            sensitive: Settings::new(0x600C_1000, 0x1000, &[0x1C..=0x1C, 0xFFC..=0xFFC]),
             matrix: InterruptMatrix::new(0x600C_2000),
             cache: Cache::new(0x600C_4000),
             mmu: MmuTable::new(),
@@ -572,6 +573,11 @@ impl Bus for Peripherals {
     fn load(&mut self, memory: &mut Memory, now: u64, address: u32, _width: Width) -> Result<u32, Fault> {
         // The ROM's UART handler reads here and ignores the value when an interrupt comes while it changes ports.
         if address == 0x5FFE_0000 {
+            self.log.push_once(now, address, || HardwareEvent::Unmodelled {
+                address,
+                register: "nothing that the manual names".to_owned(),
+                written: None,
+            });
             return Ok(0);
         }
         self.answers(now, address, false)?;
@@ -757,6 +763,21 @@ mod tests {
                 ..
             }]
         ));
+    }
+
+    #[test]
+    fn permissions_that_are_not_kept_are_reported_by_name() {
+        let mut rig = Rig::new();
+        rig.bus.log.take();
+        rig.write(0x600C_10AC, 0x1F_FFFF);
+        rig.write(0x600C_0044, 1);
+        let names: Vec<String> = rig.bus.log.take().iter().map(|entry| entry.event.to_string()).collect();
+        assert_eq!(names.len(), 2, "{names:?}");
+        assert!(names[0].contains("SENSITIVE.CORE_X_"), "{names:?}");
+        assert!(
+            names[1].contains("SYSTEM.EXTERNAL_DEVICE_ENCRYPT_DECRYPT_CONTROL"),
+            "{names:?}"
+        );
     }
 
     #[test]

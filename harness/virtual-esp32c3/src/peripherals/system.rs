@@ -58,7 +58,7 @@ impl Peripheral for System {
         match offset {
             FASTMEM_CRC => self.crc,
             SYSCLK_CONF => self.registers.get(offset) & !XTAL_FREQ | XTAL_MHZ << 12 | DIV_EN,
-            0x00..=0x98 | 0xFFC => self.registers.get(offset),
+            0x00..=0x40 | FASTMEM_CONFIG..=SYSCLK_CONF | 0xFFC => self.registers.get(offset),
             _ => context.unmodelled_read(&self.registers, offset),
         }
     }
@@ -74,7 +74,8 @@ impl Peripheral for System {
                 self.registers.set(offset, value & !CRC_FINISH | finish);
             }
             FASTMEM_CRC => {}
-            0x00..=0x98 | 0xFFC => self.registers.set(offset, value),
+            // Not the switch of flash encryption (0x44), nor the process monitors (from 0x5C).
+            0x00..=0x40 | FASTMEM_CONFIG..=SYSCLK_CONF | 0xFFC => self.registers.set(offset, value),
             _ => context.unmodelled_write(&mut self.registers, offset, value),
         }
     }

@@ -1,7 +1,9 @@
 //! The USB serial/JTAG controller's serial port: one packet of 64 bytes each way. Bytes enter from the host and leave to it;
-//! it knows no tty. Its JTAG side is not modelled.
+//! it knows no tty. Its JTAG side is the debug module's.
 //!
-//! With no host at the other end nothing ever collects a packet that the software has committed, so the port stays busy.
+//! With no host at the other end nothing ever collects a packet that the software has committed, so the port stays busy, and no frame
+//! starts. A host that comes resets the bus first; software that takes its pull-up away, as it does to be enumerated anew, is gone
+//! for the host.
 //! (ESP32-C3 Technical Reference Manual, chapter "USB Serial/JTAG Controller".)
 
 use std::collections::VecDeque;
@@ -20,17 +22,28 @@ const SOF: u32 = 1 << 1;
 const SERIAL_OUT_RECV_PKT: u32 = 1 << 2;
 const SERIAL_IN_EMPTY: u32 = 1 << 3;
 const IN_TOKEN_REC_IN_EP1: u32 = 1 << 8;
+const USB_BUS_RESET: u32 = 1 << 9;
+
+const CONF0: u32 = 0x18;
+const PAD_PULL_OVERRIDE: u32 = 1 << 8;
+const DP_PULLUP: u32 = 1 << 9;
+const USB_PAD_ENABLE: u32 = 1 << 14;
 
 #[derive(Debug, Clone)]
 pub(crate) struct UsbSerialJtag {
     registers: Registers,
-    connected: bool,
+    /// A host is at the other end of the cable.
+    host: bool,
+    /// The host has seen the device.
+    attached: bool,
     raw: u32,
     /// The packet being written, and whether it is the host's turn.
     to_host: VecDeque<u8>,
     committed: bool,
     /// The packet being read.
     from_host: VecDeque<u8>,
+    /// Its bytes when it came.
+    packet: usize,
     incoming: VecDeque<u8>,
     outgoing: VecDeque<u8>,
     next_frame: Option<u64>,
@@ -40,19 +53,49 @@ impl UsbSerialJtag {
     pub(crate) fn new(base: u32, connected: bool) -> Self {
         Self {
             registers: Registers::new(base, 0x84),
-            connected,
+            host: connected,
+            attached: connected,
             raw: SERIAL_IN_EMPTY,
             to_host: VecDeque::new(),
             committed: false,
             from_host: VecDeque::new(),
+            packet: 0,
             incoming: VecDeque::new(),
             outgoing: VecDeque::new(),
             next_frame: connected.then_some(FRAME),
         }
     }
 
-    /// The host sends.
+    /// A host is plugged in, or unplugged.
+    pub(crate) fn set_host(&mut self, host: bool, now: u64) {
+        self.host = host;
+        self.attach(now);
+    }
+
+    /// The host takes notice of a device that comes or goes.
+    fn attach(&mut self, now: u64) {
+        let conf0 = self.registers.get(CONF0);
+        let pulled_up = conf0 & PAD_PULL_OVERRIDE == 0 || conf0 & DP_PULLUP != 0;
+        let attached = self.host && pulled_up && conf0 & USB_PAD_ENABLE != 0;
+        if attached == self.attached {
+            return;
+        }
+        self.attached = attached;
+        self.next_frame = attached.then(|| (now / FRAME + 1) * FRAME);
+        if attached {
+            self.raw |= USB_BUS_RESET;
+            self.drain();
+            self.next_packet();
+        } else {
+            self.incoming.clear();
+        }
+    }
+
+    /// The host sends; without one nothing comes.
     pub(crate) fn receive(&mut self, bytes: &[u8]) {
+        if !self.attached {
+            return;
+        }
         self.incoming.extend(bytes);
         self.next_packet();
     }
@@ -69,7 +112,7 @@ impl UsbSerialJtag {
 
     /// The host collects what is committed, if it has room.
     pub(crate) fn drain(&mut self) {
-        if self.committed && self.connected && self.outgoing.len() < LINE {
+        if self.committed && self.attached && self.outgoing.len() < LINE {
             self.outgoing.extend(self.to_host.drain(..));
             self.committed = false;
             self.raw |= SERIAL_IN_EMPTY | IN_TOKEN_REC_IN_EP1;
@@ -85,6 +128,7 @@ impl UsbSerialJtag {
         if self.from_host.is_empty() && !self.incoming.is_empty() {
             let length = self.incoming.len().min(PACKET);
             self.from_host.extend(self.incoming.drain(..length));
+            self.packet = length;
             self.raw |= SERIAL_OUT_RECV_PKT;
         }
     }
@@ -109,9 +153,16 @@ impl Peripheral for UsbSerialJtag {
             }
             0x08 => self.raw,
             0x0C => self.raw & self.registers.get(0x10),
-            0x24 if self.connected => (context.now / FRAME) as u32 & 0x7FF,
+            0x24 if self.attached => (context.now / FRAME) as u32 & 0x7FF,
             0x24 => 0,
-            0x10 | 0x18 | 0x1C | 0x20 | 0x28..=0x48 | 0x80 => self.registers.get(offset),
+            // IN_EP1_ST: idle, and where the next byte is written.
+            0x2C => (self.to_host.len() as u32) << 2 | 1,
+            // OUT_EP1_ST: bytes written by the host, read by the software, and received.
+            0x3C => {
+                let (packet, left) = (self.packet as u32, self.from_host.len() as u32);
+                packet << 2 | (packet - left) << 9 | packet << 16
+            }
+            0x10 | 0x18 | 0x1C | 0x20 | 0x28 | 0x30..=0x38 | 0x40..=0x48 | 0x80 => self.registers.get(offset),
             _ => context.unmodelled_read(&self.registers, offset),
         }
     }
@@ -130,17 +181,23 @@ impl Peripheral for UsbSerialJtag {
             0x04 if value & 1 != 0 => self.commit(),
             0x04 | 0x08 | 0x0C => {}
             0x14 => self.raw &= !value,
-            0x10 | 0x18 | 0x1C | 0x44 | 0x48 | 0x80 => self.registers.set(offset, value),
+            CONF0 => {
+                self.registers.set(offset, value);
+                self.attach(context.now);
+            }
+            0x10 | 0x1C | 0x44 | 0x48 | 0x80 => self.registers.set(offset, value),
             _ => context.unmodelled_write(&mut self.registers, offset, value),
         }
     }
 
-    fn reset(&mut self, _now: u64) {
+    fn reset(&mut self, now: u64) {
         self.registers.reset();
         self.raw = SERIAL_IN_EMPTY;
         self.to_host.clear();
         self.committed = false;
         self.from_host.clear();
+        self.packet = 0;
+        self.attach(now);
     }
 
     fn update(&mut self, now: u64) {

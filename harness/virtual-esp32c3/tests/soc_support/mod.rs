@@ -253,12 +253,17 @@ impl Program {
 
     /// A chip that has been switched on with this program in its flash, before its first instruction.
     pub fn start(&self) -> Machine {
+        self.start_with(ConsolePort::Uart0)
+    }
+
+    /// The same with the far end at another port.
+    pub fn start_with(&self, console: ConsolePort) -> Machine {
         let mut chip = Chip::new(ChipOptions {
             flash: self.flash().into(),
             mac: [2, 0, 0, 0, 0, 1],
             revision: (0, 3),
             seed: 1,
-            console: ConsolePort::Uart0,
+            console,
         })
         .expect("the ROM of revision v0.3 exists");
         chip.set_lines(true, true);
