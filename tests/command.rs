@@ -191,6 +191,45 @@ fn the_virtual_board_says_where_debuggers_find_it() {
     assert_eq!(&reply, b"&Kpinrig");
 }
 
+#[test]
+fn a_virtual_board_is_switched_off_and_on_from_standard_input() {
+    let mut board = Command::new(env!("CARGO_BIN_EXE_pinrig"))
+        .args(["virtual", "--json", "--flash-times", "typical"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the command was built");
+    let mut stdin = board.stdin.take().unwrap();
+    let mut opening = String::new();
+    BufReader::new(board.stdout.take().unwrap())
+        .read_line(&mut opening)
+        .unwrap();
+    let opening: Value = serde_json::from_str(&opening).unwrap();
+    let mut tty = serialport::new(opening["tty"].as_str().unwrap(), 115_200)
+        .timeout(Duration::from_secs(1))
+        .open()
+        .unwrap();
+    // With nothing in its flash it starts over and over again.
+    let mut said = |until: &str| {
+        let (mut text, mut buffer) = (String::new(), [0; 256]);
+        while !text.contains(until) && text.len() < 1 << 20 {
+            match tty.read(&mut buffer) {
+                Ok(length) => text.push_str(&String::from_utf8_lossy(&buffer[..length])),
+                Err(_) => return None,
+            }
+        }
+        Some(text)
+    };
+    assert!(said("invalid header").is_some());
+    stdin.write_all(b"power-cut\n").unwrap();
+    assert_eq!(said("never said"), None, "it falls silent");
+    stdin.write_all(b"reset\n").unwrap();
+    let again = said("invalid header").unwrap_or_default();
+    assert!(again.contains("rst:0x1 (POWERON)"), "{again}");
+    board.kill().unwrap();
+    board.wait().unwrap();
+}
+
 fn pinrig(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_pinrig"))
         .args(arguments)

@@ -16,7 +16,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use virtual_esp32c3::{BoardConfig, ConsolePort, LogEntry, SerialServer, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, ConsolePort, FlashTiming, LogEntry, SerialServer, VirtualBoard};
 use virtual_probe::BmpServer;
 
 use super::{CommandResult, Place};
@@ -57,6 +57,9 @@ pub(super) struct Virtual {
     /// Serve the board to debuggers over TCP, as a Black Magic Probe; without an address, at a free port of 127.0.0.1
     #[arg(long, value_name = "ADDRESS:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:0")]
     debug: Option<SocketAddr>,
+    /// How long the flash chip takes to program and to erase
+    #[arg(long, value_enum, default_value_t = FlashTimes::Fast)]
+    flash_times: FlashTimes,
     /// Print hardware events as they happen: resets, registers that are not modelled, bus errors
     #[arg(long)]
     log: bool,
@@ -66,6 +69,14 @@ pub(super) struct Virtual {
 enum Boot {
     Flash,
     Download,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FlashTimes {
+    /// As good as none, so that nobody waits for it
+    Fast,
+    /// The typical times of the data sheet
+    Typical,
 }
 
 /// What the command waits for.
@@ -90,6 +101,10 @@ pub(super) fn virtual_board(place: &Place, options: &Virtual) -> CommandResult {
                 ConsolePort::UsbSerialJtag
             } else {
                 ConsolePort::Uart0
+            },
+            flash_timing: match options.flash_times {
+                FlashTimes::Fast => FlashTiming::FAST,
+                FlashTimes::Typical => FlashTiming::TYPICAL,
             },
             ..BoardConfig::default()
         },
@@ -123,6 +138,9 @@ pub(super) fn virtual_board(place: &Place, options: &Virtual) -> CommandResult {
                 Happening::Line(line) => match line.trim() {
                     "reset" => board.power_cycle(true),
                     "download" => board.power_cycle(false),
+                    "power-cut" => board.power_cut(),
+                    "unplug" if options.usb_jtag => board.set_usb_host(false),
+                    "plug" if options.usb_jtag => board.set_usb_host(true),
                     "" => {}
                     other => screen.unknown(other)?,
                 },
@@ -233,7 +251,12 @@ impl Screen {
         }
         writeln!(
             text,
-            "{DIM}`reset` and `download` (then Enter) restart it; Ctrl-C ends it.{DIM:#}"
+            "{DIM}`reset` and `download` (then Enter) restart it, `power-cut` switches it off at once{}; Ctrl-C ends it.{DIM:#}",
+            if options.usb_jtag {
+                ", `unplug` and `plug` move the cable"
+            } else {
+                ""
+            }
         )?;
         print(&String::from_utf8_lossy(&text))
     }
@@ -251,7 +274,8 @@ impl Screen {
         let mut err = anstream::stderr().lock();
         writeln!(
             err,
-            "`{line}` is not known: `reset` starts the board from flash, `download` for a flasher"
+            "`{line}` is not known: `reset` starts the board from flash, `download` for a flasher, `power-cut` switches it off at once; \
+             with --usb-jtag, `unplug` and `plug` move the cable"
         )
     }
 }

@@ -53,7 +53,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 
 #[test]
 fn a_copy_arrives_whole() {
-    let input: Vec<u8> = (0..0x8000_u32).map(|byte| (byte * 7 >> 3) as u8).collect();
+    let input: Vec<u8> = (0..0x8000_u32).map(|byte| ((byte * 7) >> 3) as u8).collect();
     let (output, instructions) = Machine::new().call(Function::Copy, &input);
     assert!(output == input);
     assert_eq!(instructions, 1 + 0x8000 / 16 * 12);
