@@ -230,6 +230,51 @@ fn a_virtual_board_is_switched_off_and_on_from_standard_input() {
     board.wait().unwrap();
 }
 
+#[test]
+fn the_doctor_names_who_holds_a_port() {
+    let mut board = Command::new(env!("CARGO_BIN_EXE_pinrig"))
+        .args(["virtual", "--json"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the command was built");
+    let mut opening = String::new();
+    BufReader::new(board.stdout.take().unwrap())
+        .read_line(&mut opening)
+        .unwrap();
+    let opening: Value = serde_json::from_str(&opening).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let rig = folder.path().join("rig.toml");
+    let entry = format!(
+        "[[board]]\nname = \"desk\"\nchip = \"esp32c3\"\nport.path = {}\n",
+        opening["tty"]
+    );
+    fs::write(&rig, entry).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_pinrig"))
+        .args(["doctor", "--json"])
+        .env("PINRIG_RIG", &rig)
+        .output()
+        .unwrap();
+    let pid = board.id();
+    board.kill().unwrap();
+    board.wait().unwrap();
+    let findings: Vec<Value> = stdout(&output)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let holder = findings
+        .iter()
+        .find(|finding| finding["check"] == "holder")
+        .unwrap_or_else(|| panic!("{findings:#?}"));
+    let found = holder["found"].as_str().unwrap_or_default();
+    assert!(
+        found.ends_with(&format!("is open in pinrig (process {pid})")),
+        "{found}"
+    );
+    assert_eq!((&holder["board"], &holder["health"]), (&"desk".into(), &"bad".into()));
+    assert_eq!(output.status.code(), Some(6), "a board cannot be used");
+}
+
 fn pinrig(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_pinrig"))
         .args(arguments)

@@ -5,6 +5,7 @@
 //! fail, the most severe kind (the highest number) decides.
 
 mod boards;
+mod doctor;
 mod fingerprint;
 mod list;
 mod mutants;
@@ -50,6 +51,8 @@ enum Command {
     Mutants(mutants::Mutants),
     /// Show what is plugged in, what the rig knows, and who holds what
     Boards(boards::Boards),
+    /// Look for what keeps the rig's boards from being used, and say what to do
+    Doctor,
     /// Print the fingerprints of a server's or a file's certificate, as browsers show them
     Fingerprint(fingerprint::Target),
 }
@@ -76,6 +79,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Virtual(options)) => virtual_board::virtual_board(&line.place, &options),
         Some(Command::Mutants(mutants)) => mutants::mutants(&line.place, &line.options, &mutants),
         Some(Command::Boards(options)) => boards::boards(&line.place, &options),
+        Some(Command::Doctor) => doctor::doctor(&line.place),
         Some(Command::Fingerprint(target)) => fingerprint::fingerprint(&line.place, &target),
     };
     match result {

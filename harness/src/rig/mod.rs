@@ -4,11 +4,13 @@
 //! by this process alone. It knows no scenario and no TLS.
 
 mod choice;
+mod doctor;
 mod inventory;
 mod lock;
 mod ports;
 
 pub use choice::{Choice, ChoiceError, VIRTUAL};
+pub use doctor::{Finding, Health, System};
 pub use inventory::{
     Entry, Flasher, Inventory, InventoryError, Network, Password, PasswordError, Port, ResetWay, schema,
 };
