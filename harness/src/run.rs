@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::board::console::Line;
 use crate::board::flash::{FlashProgress, FlashReport};
-use crate::board::{Bench, Board, BoardError, BootMode, LinkSettings, Network, RecordedFile, Route};
+use crate::board::{Bench, Board, BoardError, BootMode, LinkSettings, Network, RecordedFile, Route, Seat, Secret};
 use crate::bundle;
 use crate::deadline::Deadline;
 use crate::device::{Answer, Device, DeviceError, Fields, Said};
@@ -235,14 +235,17 @@ impl Attempt<'_> {
     fn run(&mut self) -> Result<(), Failure> {
         let first = self.scenario.runs.first();
         let first = first.ok_or_else(|| rig("the scenario has no run".to_owned()))?;
-        let mut service = Running::start(&first.service).map_err(|error| rig(error.to_string()))?;
-        let result = self.with_board(&mut service);
+        let seat = self.runner.bench.seat().map_err(|error| rig(error.to_string()))?;
+        let address = seat.server_address();
+        let mut service =
+            Running::start(&first.service, address).map_err(|error| rig(format!("a server at {address}: {error}")))?;
+        let result = self.with_board(seat, &mut service);
         self.files.extend(service.finish());
         result
     }
 
     /// All that is done with one board, from power-on.
-    fn with_board(&mut self, service: &mut Running) -> Result<(), Failure> {
+    fn with_board(&mut self, seat: Box<dyn Seat + '_>, service: &mut Running) -> Result<(), Failure> {
         let hosts = self.scenario.runs.iter().map(|run| run.device.host.as_str());
         // In DNS the root's dot is always there, written or not.
         let mut hosts: Vec<String> = hosts.map(|host| host.trim_end_matches('.').to_owned()).collect();
@@ -262,11 +265,7 @@ impl Attempt<'_> {
             network,
             mut reset,
             recorder,
-        } = self
-            .runner
-            .bench
-            .board(&route)
-            .map_err(|error| rig(error.to_string()))?;
+        } = seat.board(&route).map_err(|error| rig(error.to_string()))?;
         let mut device = Device::new(console);
         self.transcript.runs.push(Lanes::default());
         let result = reset
@@ -334,11 +333,17 @@ impl Attempt<'_> {
         }
         let mut settings = vec![format!("set network {}", link.network)];
         settings.extend(link.connect_to.map(|address| format!("set connect-to {address}")));
-        for setting in settings {
+        // The words of a setting that may be shown, and all of it.
+        let mut settings: Vec<(String, String)> =
+            settings.into_iter().map(|setting| (setting.clone(), setting)).collect();
+        if let Some(Secret(password)) = &link.password {
+            settings.push(("set password ...".to_owned(), format!("set password {password}")));
+        }
+        for (shown, setting) in settings {
             let deadline = Deadline::after("the answer to a setting of the bench", limits.setting);
             let answer = device.command(&setting, &deadline, |_| {});
             if let Answer::Error(fields) = answer.map_err(|error| blamed(&error))? {
-                return Err(rig(refused(&setting, &fields)));
+                return Err(rig(refused(&shown, &fields)));
             }
         }
         Ok(())

@@ -3,7 +3,7 @@
 //! What enters: a [`Service`], and others for later runs. What leaves: an address; for each run a [`Seen`]: the server's lane and its
 //! evidence; and at the end the record as files. This is the one place that turns a scenario into a server's configuration.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -44,7 +44,7 @@ pub enum ServiceError {
     #[error(transparent)]
     Server(#[from] StartError),
     /// No port could be taken.
-    #[error("cannot take a port on 127.0.0.1: {0}")]
+    #[error("cannot take a port: {0}")]
     Port(#[from] std::io::Error),
     /// Scenarios are checked for this when they are read.
     #[error("a server that listens cannot be closed before the scenario ends")]
@@ -63,15 +63,15 @@ pub struct Seen {
 }
 
 impl Running {
-    /// Starts what `service` describes on a free port of 127.0.0.1.
+    /// Starts what `service` describes on a free port of `at`, an address of this machine.
     ///
     /// # Errors
     /// When no port or thread can be had.
-    pub fn start(service: &Service) -> Result<Self, ServiceError> {
+    pub fn start(service: &Service, at: IpAddr) -> Result<Self, ServiceError> {
         let (address, stands) = match service {
-            Service::Closed => closed_port()?,
+            Service::Closed => closed_port(at)?,
             Service::Tls(tls) => {
-                let server = TlsServer::start(configuration(tls, any_port()))?;
+                let server = TlsServer::start(configuration(tls, SocketAddr::new(at, 0)))?;
                 (server.address(), Stands::Tls(server))
             }
         };
@@ -193,14 +193,15 @@ pub fn configuration(tls: &TlsService, bind: SocketAddr) -> ServerConfig {
     config
 }
 
-fn any_port() -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::LOCALHOST, 0))
-}
-
-fn closed_port() -> Result<(SocketAddr, Stands), std::io::Error> {
+fn closed_port(at: IpAddr) -> Result<(SocketAddr, Stands), std::io::Error> {
     // The standard library only binds sockets that listen at once.
-    let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
-    bind(&socket, &any_port())?;
+    let family = if at.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
+    let socket = socket(family, SocketType::STREAM, None)?;
+    bind(&socket, &SocketAddr::new(at, 0))?;
     let address = SocketAddr::try_from(getsockname(&socket)?)?;
     Ok((address, Stands::Closed(socket)))
 }
@@ -208,7 +209,7 @@ fn closed_port() -> Result<(SocketAddr, Stands), std::io::Error> {
 #[cfg(test)]
 mod tests {
     use std::io::ErrorKind;
-    use std::net::TcpStream;
+    use std::net::{Ipv4Addr, TcpStream};
     use std::time::Duration;
 
     use super::*;
@@ -216,14 +217,14 @@ mod tests {
 
     #[test]
     fn a_closed_port_refuses() {
-        let closed = Running::start(&Service::Closed).unwrap();
+        let closed = Running::start(&Service::Closed, Ipv4Addr::LOCALHOST.into()).unwrap();
         let error = TcpStream::connect(closed.address()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
     }
 
     #[test]
     fn a_server_can_come_to_stand_at_a_closed_port() {
-        let mut running = Running::start(&Service::Closed).unwrap();
+        let mut running = Running::start(&Service::Closed, Ipv4Addr::LOCALHOST.into()).unwrap();
         let deadline = Deadline::after("the connection to end", Duration::from_secs(10));
         assert_eq!(running.seen(&deadline).lines, Vec::<String>::new());
         running.change(&Run::honest().service).unwrap();

@@ -226,6 +226,35 @@ impl Attention {
         let capture = self.0.lock();
         capture.waited_for.is_some_and(|next| capture.lines.len() <= next) && capture.heard == said
     }
+
+    /// How many lines have come so far.
+    #[must_use]
+    pub fn lines(&self) -> usize {
+        self.0.lock().lines.len()
+    }
+
+    /// The lines from the one with number `from` on, up to one that `is_last`, or as many as come before the deadline or the end of the
+    /// tty.
+    #[must_use]
+    pub fn wait(&self, from: usize, deadline: &Deadline, is_last: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut capture = self.0.lock();
+        loop {
+            let new = capture.lines.iter().skip(from);
+            let mut lines = Vec::new();
+            for line in new {
+                lines.push(line.text.clone());
+                if is_last(&line.text) {
+                    return lines;
+                }
+            }
+            let left = deadline.left();
+            if left.is_zero() || capture.ended.is_some() {
+                return lines;
+            }
+            let waited = self.0.arrived.wait_timeout(capture, left);
+            capture = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
 }
 
 impl fmt::Debug for Attention {

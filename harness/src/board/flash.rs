@@ -44,6 +44,19 @@ pub fn flash(
     image: &Image,
     progress: &mut dyn FlashProgress,
 ) -> Result<(FlashReport, TTYPort), BoardError> {
+    flash_on(tty, open_port(tty)?, image, progress)
+}
+
+/// As [`flash`], over a port that is open already.
+///
+/// # Errors
+/// When no ESP32-C3 answers, or the image does not arrive whole.
+pub fn flash_on(
+    tty: &Path,
+    port: TTYPort,
+    image: &Image,
+    progress: &mut dyn FlashProgress,
+) -> Result<(FlashReport, TTYPort), BoardError> {
     let began = Instant::now();
     let failed = |error: espflash::Error| BoardError::Flash {
         tty: tty.to_owned(),
@@ -51,7 +64,7 @@ pub fn flash(
     };
     // Resets are pulled by whoever holds the lines; the loader itself pulls none.
     let connection = Connection::new(
-        open_port(tty)?,
+        port,
         NO_USB,
         ResetAfterOperation::NoReset,
         ResetBeforeOperation::NoReset,

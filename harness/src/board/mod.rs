@@ -6,16 +6,18 @@
 
 pub mod console;
 pub mod flash;
+pub mod serial_bench;
 pub mod virtual_bench;
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 pub use console::Console;
+pub use serial_bench::{SerialBench, SerialBoard};
 pub use virtual_bench::{Start, VirtualBench};
 
 use crate::image::Image;
@@ -41,7 +43,7 @@ pub trait Reset: Send {
     fn reset(&mut self, mode: BootMode) -> Result<(), BoardError>;
 }
 
-/// Where boards come from: each call of [`Bench::board`] gives one that holds the prepared image, in reset.
+/// Where boards come from: each call of [`Bench::seat`] gives one that holds the prepared image.
 pub trait Bench: Sync {
     /// How people call it.
     fn name(&self) -> String;
@@ -52,11 +54,23 @@ pub trait Bench: Sync {
     /// When the board cannot be reached or flashed.
     fn prepare(&self, image: &Image, progress: &mut dyn FlashProgress) -> Result<FlashReport, BoardError>;
 
-    /// A board with the prepared image, held in reset until [`Board::reset`] releases it.
+    /// Reserves a board for one scenario.
     ///
     /// # Errors
     /// When no board can be had.
-    fn board(&self, route: &Route) -> Result<Board, BoardError>;
+    fn seat(&self) -> Result<Box<dyn Seat + '_>, BoardError>;
+}
+
+/// A board that is reserved for one scenario, before the scenario's server is up.
+pub trait Seat {
+    /// The address of this machine at which a server must stand for the board to reach it.
+    fn server_address(&self) -> IpAddr;
+
+    /// The board, which does nothing until [`Board::reset`] lets it start.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    fn board(self: Box<Self>, route: &Route) -> Result<Board, BoardError>;
 }
 
 /// The names under which the board must find the server, and where the server really is.
@@ -102,8 +116,20 @@ impl fmt::Debug for Board {
 pub struct LinkSettings {
     /// The Wi-Fi network's name; on a wired board any name, which the transcript shows.
     pub network: String,
+    /// The network's password, if it has one.
+    pub password: Option<Secret>,
     /// Where the server is when the board's resolver does not know: `set connect-to`.
     pub connect_to: Option<SocketAddr>,
+}
+
+/// What must never be printed.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(...)")
+    }
 }
 
 /// A network that can be made a bad one.
@@ -170,6 +196,19 @@ pub enum BoardError {
         /// What the loader said.
         message: String,
     },
+    /// No way to reset a board led to where it should be.
+    #[error("{board} at {tty} does not start: {tried}; look at its cable and power, and at `reset` in rig.toml", tty = .tty.display())]
+    Reset {
+        /// The board.
+        board: String,
+        /// Its tty.
+        tty: PathBuf,
+        /// Each way, and what came of it.
+        tried: String,
+    },
+    /// All boards have failed before, or none came back in time.
+    #[error("no board is left: {0}")]
+    NoneLeft(String),
     /// A board was asked for before an image was prepared.
     #[error("no image has been flashed yet")]
     NotPrepared,

@@ -5,7 +5,7 @@
 //! stood when its firmware was ready. Whoever looks at a copy's console sees the boot, since what the first board said is said again.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,7 +15,9 @@ use virtual_lan::{Faults, FramePort, Join, Lan, LanConfig, TimeSource, What};
 
 use super::console::Attention;
 use super::flash::{self, FlashProgress, FlashReport};
-use super::{Bench, Board, BoardError, BootMode, Console, LinkSettings, Network, RecordedFile, Recorder, Reset, Route};
+use super::{
+    Bench, Board, BoardError, BootMode, Console, LinkSettings, Network, RecordedFile, Recorder, Reset, Route, Seat,
+};
 use crate::deadline::Deadline;
 use crate::device::READY;
 use crate::image::Image;
@@ -138,7 +140,30 @@ impl Bench for VirtualBench {
         Ok(report)
     }
 
-    fn board(&self, route: &Route) -> Result<Board, BoardError> {
+    fn seat(&self) -> Result<Box<dyn Seat + '_>, BoardError> {
+        Ok(Box::new(VirtualSeat(self)))
+    }
+}
+
+/// There is always one more.
+struct VirtualSeat<'a>(&'a VirtualBench);
+
+impl Seat for VirtualSeat<'_> {
+    fn server_address(&self) -> IpAddr {
+        Ipv4Addr::LOCALHOST.into()
+    }
+
+    fn board(self: Box<Self>, route: &Route) -> Result<Board, BoardError> {
+        self.0.board(route)
+    }
+}
+
+impl VirtualBench {
+    /// A board with the prepared image on a network of its own.
+    ///
+    /// # Errors
+    /// When none has been prepared, or this machine has no tty or thread to give.
+    pub fn board(&self, route: &Route) -> Result<Board, BoardError> {
         let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Prepared { flash, booted } = prepared.ok_or(BoardError::NotPrepared)?;
         let network = LanConfig {
@@ -181,6 +206,7 @@ impl Bench for VirtualBench {
             console,
             link: LinkSettings {
                 network: NETWORK.to_owned(),
+                password: None,
                 connect_to: None,
             },
             network: Some(Box::new(VirtualNetwork {

@@ -1,18 +1,20 @@
 //! `pinrig run`, which is also what `pinrig` alone does.
 
+use std::error::Error;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
-use std::{io, thread};
+use std::{env, io, thread};
 
 use clap::Args;
-use pinrig::board::{Bench, Start, VirtualBench};
+use pinrig::board::{Bench, Secret, SerialBench, SerialBoard, Start, VirtualBench};
 use pinrig::image::Image;
 use pinrig::report::json::JsonReport;
 use pinrig::report::terminal::TerminalReport;
+use pinrig::rig::{Choice, Entry, Flasher, Inventory, Locks, Ports};
 use pinrig::run::{Event, Limits, Outcome, Runner};
-use pinrig::scenario;
+use pinrig::scenario::{self, Scenario};
 use pinrig::verdict::{Blame, Verdict};
 
 use super::{CommandResult, Place};
@@ -41,6 +43,12 @@ pub(super) struct Options {
     /// Keep the evidence of passes too
     #[arg(long, global = true)]
     keep: bool,
+    /// The board of the rig (rig.toml) to run on; `virtual` needs none
+    #[arg(long, global = true, value_name = "NAME", env = "PINRIG_BOARD")]
+    board: Option<String>,
+    /// Run on the boards of the rig that have this tag, all at once; several tags: those that have them all
+    #[arg(long = "tag", global = true, value_name = "TAG", conflicts_with = "board")]
+    tags: Vec<String>,
     /// Boot each virtual board by itself, instead of copying one that has booted
     #[arg(long, global = true)]
     pub(super) cold: bool,
@@ -52,6 +60,18 @@ pub(super) fn run(place: &Place, options: &Options, names: &[String]) -> Command
     let scenarios = scenario::select(&all, names)?;
     let image = Image::load(&options.firmware.clone().unwrap_or_else(|| fixtures.join(IMAGE)))?;
     let live = !names.is_empty() && !place.json;
+    let report = if place.json {
+        Report::Json(JsonReport::new(io::stdout()))
+    } else {
+        Report::Terminal(TerminalReport::new(live))
+    };
+    let choice = Choice {
+        board: options.board.clone(),
+        tags: options.tags.clone(),
+    };
+    if !choice.is_virtual() {
+        return run_on_rig(&choice, &image, scenarios, options, &report);
+    }
     let jobs = options.jobs.unwrap_or_else(|| {
         if live {
             NonZeroUsize::MIN
@@ -62,12 +82,70 @@ pub(super) fn run(place: &Place, options: &Options, names: &[String]) -> Command
         }
     });
     let bench = VirtualBench::new(if options.cold { Start::Cold } else { Start::Forked });
-    let report = if place.json {
-        Report::Json(JsonReport::new(io::stdout()))
-    } else {
-        Report::Terminal(TerminalReport::new(live))
-    };
     run_on(&bench, &image, &scenarios, jobs, options, &report)
+}
+
+/// Runs scenarios on boards of the rig, one on each at a time.
+fn run_on_rig(
+    choice: &Choice,
+    image: &Image,
+    scenarios: Vec<Scenario>,
+    options: &Options,
+    report: &Report,
+) -> CommandResult {
+    use io::Write;
+    let inventory = Inventory::find(&env::current_dir()?)?;
+    let entries = choice.all(inventory.as_ref())?;
+    let folder = inventory
+        .as_ref()
+        .map_or(Path::new(""), |inventory| inventory.path.as_path());
+    let boards: Result<Vec<SerialBoard>, _> = entries.into_iter().map(|entry| take(entry, folder)).collect();
+    let boards = match boards {
+        Ok(boards) => boards,
+        Err(error) => {
+            writeln!(anstream::stderr(), "error: {error}")?;
+            return Ok(Blame::Rig.exit_code());
+        }
+    };
+    // A real network is as good or bad as it is.
+    let (skipped, scenarios): (Vec<_>, Vec<_>) = scenarios.into_iter().partition(Scenario::disturbs_network);
+    if !skipped.is_empty() {
+        let names: Vec<&str> = skipped.iter().map(|scenario| scenario.name.as_str()).collect();
+        let names = names.join(", ");
+        writeln!(
+            anstream::stderr(),
+            "skipped, since only a virtual board's network can be disturbed: {names}"
+        )?;
+    }
+    let jobs = NonZeroUsize::new(boards.len()).unwrap_or(NonZeroUsize::MIN);
+    let bench = SerialBench::new(boards);
+    let result = run_on(&bench, image, &scenarios, jobs, options, report);
+    for (board, why) in bench.quarantined() {
+        writeln!(anstream::stderr(), "{board} was left out: {why}")?;
+    }
+    result
+}
+
+/// Takes a board of the rig for this process. `inventory` is the file that names it.
+fn take(entry: &Entry, inventory: &Path) -> Result<SerialBoard, Box<dyn Error>> {
+    let name = &entry.name;
+    if entry.flasher != Flasher::Espflash {
+        return Err(format!("{name}: of the flashers only `espflash` is built in yet").into());
+    }
+    let port = Ports::default().find(&entry.port);
+    let port = port.map_err(|error| format!("{name}: {error}"))?;
+    let network = match &entry.network {
+        Some(network) => Some((network.ssid.clone(), network.password(inventory)?.map(Secret))),
+        None => None,
+    };
+    Ok(SerialBoard {
+        name: name.clone(),
+        lock: Locks::default().take(name, &port.identity())?,
+        tty: port.path,
+        ways: entry.reset.clone(),
+        network,
+        server: entry.server_address,
+    })
 }
 
 fn run_on(

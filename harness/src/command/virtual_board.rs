@@ -5,24 +5,29 @@
 
 use std::fmt;
 use std::io::{self, BufRead, ErrorKind, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anstyle::Style;
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
-use virtual_esp32c3::{BoardConfig, ConsolePort, FlashTiming, LogEntry, SerialServer, VirtualBoard};
+use virtual_esp32c3::{
+    BoardConfig, ConsolePort, FlashTiming, FrameSender, FrameSink, LogEntry, SerialServer, VirtualBoard,
+};
+use virtual_lan::{Lan, LanConfig, LanError};
 use virtual_probe::BmpServer;
 
 use super::{CommandResult, Place};
 
 const TITLE: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
+/// This machine, as the board's network has it.
+const HOST: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
 const ERASED: u8 = 0xFF;
 const MEGABYTE: usize = 1 << 20;
 /// The vendor and product by which probe-rs knows such a probe.
@@ -60,6 +65,9 @@ pub(super) struct Virtual {
     /// How long the flash chip takes to program and to erase
     #[arg(long, value_enum, default_value_t = FlashTimes::Fast)]
     flash_times: FlashTimes,
+    /// Put the board on a network of its own, on which 203.0.113.2 is this machine: each port there leads to the same port of 127.0.0.1
+    #[arg(long)]
+    network: bool,
     /// Print hardware events as they happen: resets, registers that are not modelled, bus errors
     #[arg(long)]
     log: bool,
@@ -81,7 +89,7 @@ enum FlashTimes {
 
 /// What the command waits for.
 enum Happening {
-    Signal,
+    Signal(i32),
     Line(String),
     Hardware(LogEntry),
 }
@@ -92,6 +100,7 @@ pub(super) fn virtual_board(place: &Place, options: &Virtual) -> CommandResult {
     watch_signals(sender.clone())?;
     let (file, flash) = FlashFile::open(options.flash.as_deref(), options.flash_size)?;
     let flash_size = flash.len();
+    let network = if options.network { Some(Network::start()?) } else { None };
     let board = VirtualBoard::start(
         BoardConfig {
             flash,
@@ -108,8 +117,11 @@ pub(super) fn virtual_board(place: &Place, options: &Virtual) -> CommandResult {
             },
             ..BoardConfig::default()
         },
-        None,
+        network.as_ref().map(Network::sink),
     )?;
+    if let Some(network) = &network {
+        network.connect(&board);
+    }
     let link = options.tty_link.as_deref().map(|path| Link::make(path, board.tty()));
     let link = link.transpose()?;
     let server = options.rfc2217.map(|address| SerialServer::start(&board, address));
@@ -134,7 +146,9 @@ pub(super) fn virtual_board(place: &Place, options: &Virtual) -> CommandResult {
     let ended = screen.opening(&shown).and_then(|()| {
         for happening in happenings {
             match happening {
-                Happening::Signal => break,
+                Happening::Signal(SIGUSR1) => board.power_cycle(true),
+                Happening::Signal(SIGUSR2) => board.power_cycle(false),
+                Happening::Signal(_) => break,
                 Happening::Line(line) => match line.trim() {
                     "reset" => board.power_cycle(true),
                     "download" => board.power_cycle(false),
@@ -159,11 +173,12 @@ pub(super) fn virtual_board(place: &Place, options: &Virtual) -> CommandResult {
 }
 
 fn watch_signals(happenings: Sender<Happening>) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2])?;
     spawn("signals", move || {
-        let _first = signals.forever().next();
-        // Nobody to tell: the command is ending already.
-        let _told = happenings.send(Happening::Signal);
+        // When nobody is left to tell, the command is ending already.
+        let _ended = signals
+            .forever()
+            .try_for_each(|signal| happenings.send(Happening::Signal(signal)));
     })
 }
 
@@ -187,6 +202,44 @@ fn watch_input(happenings: Sender<Happening>) -> io::Result<()> {
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+}
+
+/// The network that the board is on.
+struct Network {
+    lan: Lan,
+    /// Board and network each need the other's door: the board's is filled in when it is there.
+    to_board: Arc<Mutex<Option<FrameSender>>>,
+}
+
+impl Network {
+    fn start() -> Result<Self, LanError> {
+        let to_board = Arc::new(Mutex::new(None::<FrameSender>));
+        let lan = Lan::start(
+            LanConfig {
+                host: Some(HOST),
+                ..LanConfig::default()
+            },
+            {
+                let to_board = Arc::clone(&to_board);
+                Box::new(move |frame| {
+                    if let Some(board) = &*to_board.lock().unwrap_or_else(PoisonError::into_inner) {
+                        board.send(frame);
+                    }
+                })
+            },
+        )?;
+        Ok(Self { lan, to_board })
+    }
+
+    /// Takes the board's frames.
+    fn sink(&self) -> FrameSink {
+        let port = self.lan.port();
+        Box::new(move |frame| port.send(frame))
+    }
+
+    fn connect(&self, board: &VirtualBoard) {
+        *self.to_board.lock().unwrap_or_else(PoisonError::into_inner) = Some(board.ethernet());
+    }
 }
 
 /// What is told about the board at the start.
@@ -251,7 +304,7 @@ impl Screen {
         }
         writeln!(
             text,
-            "{DIM}`reset` and `download` (then Enter) restart it, `power-cut` switches it off at once{}; Ctrl-C ends it.{DIM:#}",
+            "{DIM}`reset` and `download` (then Enter, or SIGUSR1 and SIGUSR2) restart it, `power-cut` switches it off at once{}; Ctrl-C ends it.{DIM:#}",
             if options.usb_jtag {
                 ", `unplug` and `plug` move the cable"
             } else {

@@ -77,7 +77,10 @@ impl System {
 
     /// Looks at the machine, and at each board of the inventory.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this machine's clock is one of the things that are looked at")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this machine's clock is one of the things that are looked at"
+    )]
     pub fn examine(&self, inventory: Option<&Inventory>) -> Vec<Finding> {
         let mut findings = vec![self.inventory(inventory), clock(SystemTime::now())];
         let Some(inventory) = inventory else {
@@ -369,7 +372,7 @@ mod tests {
             chip = "esp32c3"
             port.usb-serial = "0001"
             network = { ssid = "lab", password.file = "password" }
-            server-address = "192.0.2.77"
+            server-address = "203.0.113.77"
 
             [[board]]
             name = "gone"
@@ -409,7 +412,7 @@ mod tests {
         let all = format!("{findings:?}");
         assert!(!all.contains("correct horse"), "a password is never printed");
         let address = find(&findings, "here", "server-address").unwrap();
-        assert_eq!(address.health, Health::Bad, "TEST-NET-1 is nobody's: {address:?}");
+        assert_eq!(address.health, Health::Bad, "TEST-NET-3 is nobody's: {address:?}");
         assert_eq!(find(&findings, "gone", "port").unwrap().health, Health::Bad);
         assert_eq!(find(&findings, "gone", "permission"), None);
         assert_eq!(find(&findings, "gone", "server-address").unwrap().health, Health::Good);

@@ -45,6 +45,14 @@ pub struct Scenario {
     pub repeat: u32,
 }
 
+impl Scenario {
+    /// Whether a run of it asks for a bad network, which only a virtual board can have.
+    #[must_use]
+    pub fn disturbs_network(&self) -> bool {
+        self.runs.iter().any(|run| !run.network.are_none())
+    }
+}
+
 /// One run of the device.
 #[derive(Clone, Debug)]
 pub struct Run {

@@ -27,6 +27,9 @@ pub struct LanConfig {
     pub lease_time: Duration,
     /// Names that resolve (ASCII, any case, no trailing dot) and their addresses.
     pub names: Vec<(String, Ipv4Addr)>,
+    /// An address at which every port that is not joined leads to the same port of 127.0.0.1, as emulators have one for the machine that
+    /// they run on.
+    pub host: Option<Ipv4Addr>,
     /// Where TCP leads.
     pub joins: Vec<Join>,
     /// How long a connect to a socket of this machine may take before the board is refused.
@@ -119,6 +122,7 @@ impl Default for LanConfig {
             lease: Ipv4Addr::new(10, 13, 37, 2),
             lease_time: Duration::from_secs(24 * 3600),
             names: Vec::new(),
+            host: None,
             joins: Vec::new(),
             connect_timeout: Duration::from_secs(5),
             board_timeout: Duration::from_secs(60),
@@ -155,6 +159,7 @@ impl LanConfig {
             .iter()
             .find(|join| join.address == address && join.port == port)
             .map(|join| join.target)
+            .or_else(|| (self.host == Some(address)).then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port))))
     }
 
     /// The address of `name`, in any case.
