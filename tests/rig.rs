@@ -5,7 +5,7 @@
 mod support;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -88,7 +88,12 @@ impl Rig {
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_pinrig"))
+        self.command(arguments).output().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pinrig"));
+        command
             .arg("run")
             .args(arguments)
             .arg("--out")
@@ -97,9 +102,8 @@ impl Rig {
             .env_remove("PINRIG_BOARD")
             .env("PINRIG_RIG", self.path("rig.toml"))
             .env("XDG_RUNTIME_DIR", self.folder.path())
-            .env("TEST_PASSWORD", PASSWORD)
-            .output()
-            .unwrap()
+            .env("TEST_PASSWORD", PASSWORD);
+        command
     }
 }
 
@@ -221,4 +225,28 @@ fn a_board_that_is_held_or_silent_or_gone_is_the_rigs_fault() {
     drop(desk);
     let gone = rig.run(&["--board", "desk", "pin/matches"]);
     assert_ne!(gone.status.code(), Some(0));
+}
+
+#[test]
+fn a_board_that_is_unplugged_while_it_runs_is_the_rigs_fault_and_its_words_are_kept() {
+    let desk = Desk::new();
+    let rig = Rig::new(&[desk.entry("desk", &desk.reset("USR1", "USR2"))]);
+    let mut run = rig
+        // Its server never answers: the device waits for fifteen seconds.
+        .command(&["--board", "desk", "network/stall-in-place-of-the-reply"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut seen = String::new();
+    let mut stdout = BufReader::new(run.stdout.take().unwrap());
+    while !seen.contains("connecting to api.github.com") {
+        assert_ne!(stdout.read_line(&mut seen).unwrap(), 0, "{seen}");
+    }
+    drop(desk);
+    stdout.read_to_string(&mut seen).unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(6), "{seen}");
+    assert!(seen.contains("was the board unplugged?"), "{seen}");
+    let kept = contains(&rig.path("out"), b"connecting to api.github.com");
+    assert!(kept.is_some(), "the console's bytes are kept");
 }
