@@ -230,7 +230,7 @@ impl Rig {
     fn start_with(server: SocketAddr, settled: Settled) -> Self {
         let bench = VirtualBench::new(Start::Forked);
         let image = Image::load(&support::firmware()).unwrap();
-        bench.prepare(&image, &mut Quiet).unwrap();
+        bench.prepare(&image, &|_| {}).unwrap();
         let route = Route {
             hosts: vec!["api.github.com".into()],
             port: 443,
@@ -283,12 +283,6 @@ impl Rig {
         assert!(lines.last().unwrap().contains(kind), "{lines:#?}");
         lines
     }
-}
-
-struct Quiet;
-
-impl pinrig::board::flash::FlashProgress for Quiet {
-    fn progress(&mut self, _: u32, _: usize, _: usize) {}
 }
 
 fn soon() -> Deadline {

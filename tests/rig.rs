@@ -100,6 +100,7 @@ impl Rig {
             .arg(self.path("out"))
             .current_dir(support::root())
             .env_remove("PINRIG_BOARD")
+            .env_remove("PINRIG_TAGS")
             .env("PINRIG_RIG", self.path("rig.toml"))
             .env("XDG_RUNTIME_DIR", self.folder.path())
             .env("TEST_PASSWORD", PASSWORD);

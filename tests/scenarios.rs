@@ -1,23 +1,38 @@
 //! Every scenario is one named test on a board of its own: its verdict must be a pass, and its transcript must be the
 //! snapshot in `tests/snapshots`. `cargo test --test scenarios pin/` runs those about pins.
 //!
-//! The image is flashed once for all tests of the process, when the first of them runs: listing tests takes no board.
+//! They run on virtual boards, or on the boards of the rig that `PINRIG_BOARD` or `PINRIG_TAGS` name. The image is flashed once for all
+//! tests of the process, when the first of them runs: listing tests takes no board.
 
 mod support;
 
+use std::env;
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use pinrig::board::{Start, VirtualBench};
+use pinrig::board::{Bench, Start, bench_for};
 use pinrig::image::Image;
+use pinrig::rig::{Choice, Inventory};
 use pinrig::run::{Limits, Outcome, Runner};
 use pinrig::scenario::{self, Scenario};
 use pinrig::verdict::Verdict;
 
+/// How long to wait for boards that other processes hold: another run of these tests may take that long.
+const WAIT: Duration = Duration::from_secs(1800);
+
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    let choice = choice();
+    if !choice.is_virtual() {
+        // One test a board: more would only wait.
+        let inventory = Inventory::find(support::root()).ok().flatten();
+        let boards = choice.all(inventory.as_ref()).map_or(1, |boards| boards.len());
+        arguments.test_threads.get_or_insert(boards);
+    }
     let scenarios = match scenario::load_all(&support::fixtures()) {
         Ok(scenarios) => scenarios,
         // A scenario that cannot be read is a failed test, with the file and line, not an empty list.
@@ -32,28 +47,47 @@ fn main() -> ExitCode {
         .into_iter()
         .map(|scenario| {
             let rig = Arc::clone(&rig);
-            Trial::test(scenario.name.clone(), move || {
-                let rig = rig.get_or_init(Rig::set_up).as_ref().map_err(Failed::from)?;
+            // A real network is as good or bad as it is.
+            let beyond = !choice.is_virtual() && scenario.disturbs_network();
+            let choice = choice.clone();
+            let trial = Trial::test(scenario.name.clone(), move || {
+                let rig = rig
+                    .get_or_init(|| Rig::set_up(&choice))
+                    .as_ref()
+                    .map_err(Failed::from)?;
                 check(&scenario, &rig.run(&scenario))
-            })
+            });
+            trial.with_ignored_flag(beyond)
         })
         .collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
+/// The boards that the environment names, as for the `pinrig` command.
+fn choice() -> Choice {
+    let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
+    let tags = variable("PINRIG_TAGS").unwrap_or_default();
+    Choice {
+        board: variable("PINRIG_BOARD"),
+        tags: tags.split_whitespace().map(str::to_owned).collect(),
+    }
+}
+
 /// The bench with the image in flash.
 struct Rig {
-    bench: VirtualBench,
+    bench: Box<dyn Bench>,
     image: Image,
 }
 
 impl Rig {
-    fn set_up() -> Result<Self, String> {
+    fn set_up(choice: &Choice) -> Result<Self, String> {
         let image = Image::load(&support::firmware()).map_err(|error| error.to_string())?;
-        let rig = Self {
-            bench: VirtualBench::new(Start::Forked),
-            image,
-        };
+        let bench = bench_for(choice, support::root(), Start::Forked, WAIT, |held| {
+            // Past the test framework's capture: whoever waits wants to know for whom.
+            let _ = writeln!(std::io::stderr(), "{held}; waiting, {} s at most", WAIT.as_secs());
+        });
+        let bench = bench.map_err(|error| error.to_string())?;
+        let rig = Self { bench, image };
         rig.runner(&support::out()).flash().map_err(|error| error.to_string())?;
         Ok(rig)
     }
@@ -64,7 +98,7 @@ impl Rig {
 
     fn runner<'a>(&'a self, out: &'a Path) -> Runner<'a> {
         Runner {
-            bench: &self.bench,
+            bench: &*self.bench,
             image: &self.image,
             limits: Limits::default(),
             out,

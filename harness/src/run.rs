@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::board::console::Line;
-use crate::board::flash::{FlashProgress, FlashReport};
+use crate::board::flash::{FlashReport, FlashStep};
 use crate::board::{Bench, Board, BoardError, BootMode, LinkSettings, Network, RecordedFile, Route, Seat, Secret};
 use crate::bundle;
 use crate::deadline::Deadline;
@@ -60,15 +60,8 @@ pub enum Event<'a> {
         /// The image.
         image: &'a Image,
     },
-    /// Blocks of one part are written.
-    FlashProgress {
-        /// Where in flash.
-        address: u32,
-        /// Blocks written.
-        done: usize,
-        /// Blocks in all.
-        total: usize,
-    },
+    /// More of one part is written.
+    FlashProgress(FlashStep<'a>),
     /// The image is in flash.
     Flashed(&'a FlashReport),
     /// A scenario begins.
@@ -142,7 +135,9 @@ impl Runner<'_> {
             board: &self.bench.name(),
             image: self.image,
         });
-        let report = self.bench.prepare(self.image, &mut Progress(self.observer))?;
+        let report = self
+            .bench
+            .prepare(self.image, &|step| (self.observer)(Event::FlashProgress(step)))?;
         (self.observer)(Event::Flashed(&report));
         Ok(report)
     }
@@ -275,7 +270,7 @@ impl Attempt<'_> {
             .and_then(|()| {
                 let bench = RunBench {
                     device: &mut device,
-                    redactor: Redactor::default().with(&link.network, "[NETWORK]"),
+                    redactor: Redactor::new(&link.network),
                     patience: &patience,
                     network: network.as_deref(),
                     has: Has::ItsOwn,
@@ -562,7 +557,7 @@ impl Attempt<'_> {
                     ),
                     Said::Answer(line) => (
                         DeviceLine::Answer(without_tag(&line.text).to_owned()),
-                        DeviceLine::Answer(redactor.answer(&line.text)),
+                        DeviceLine::Answer(without_tag(&line.text).to_owned()),
                     ),
                 };
                 (self.runner.observer)(Event::Device(self.scenario, &shown));
@@ -636,13 +631,5 @@ fn blamed(error: &DeviceError) -> Failure {
     Failure {
         blame,
         findings: vec![error.to_string()],
-    }
-}
-
-struct Progress<'a>(&'a (dyn Fn(Event<'_>) + Sync));
-
-impl FlashProgress for Progress<'_> {
-    fn progress(&mut self, address: u32, done: usize, total: usize) {
-        (self.0)(Event::FlashProgress { address, done, total });
     }
 }

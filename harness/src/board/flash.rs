@@ -4,7 +4,6 @@
 //! port, so that no console byte is lost between flashing and the first boot. Segments that are in flash already are
 //! skipped by MD5; each one written is read back by MD5.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use espflash::connection::{Connection, ResetAfterOperation, ResetBeforeOperation};
@@ -12,17 +11,26 @@ use espflash::flasher::{FlashData, FlashSettings, Flasher};
 use espflash::image_format::ImageFormat;
 use espflash::image_format::idf::IdfBootloaderFormat;
 use espflash::target::{Chip, ProgressCallbacks, XtalFrequency};
-use serialport::{TTYPort, UsbPortInfo};
+use serialport::{SerialPort, TTYPort, UsbPortInfo};
 
-use super::BoardError;
-use super::console::{BAUD, open_port};
+use super::console::BAUD;
 use crate::image::Image;
 
-/// Is told how far flashing has come.
-pub trait FlashProgress {
-    /// `done` of `total` blocks of the part at `address` are written.
-    fn progress(&mut self, address: u32, done: usize, total: usize);
+/// How far flashing has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FlashStep<'a> {
+    /// The board.
+    pub board: &'a str,
+    /// Where in flash the part lies that is being written.
+    pub address: u32,
+    /// How many of its bytes are written.
+    pub done: u64,
+    /// Its size in bytes.
+    pub total: u64,
 }
+
+/// Is told how far flashing has come; of several boards at once, by several threads.
+pub type FlashProgress<'a> = &'a (dyn Fn(FlashStep<'_>) + Sync);
 
 /// What flashing did.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,62 +43,80 @@ pub struct FlashReport {
     pub took: Duration,
 }
 
-/// Writes `image` to the board behind `tty`, which must wait in download mode, and gives the open port back.
-///
-/// # Errors
-/// When the port cannot be opened, no ESP32-C3 answers, or the image does not arrive whole.
-pub fn flash(
-    tty: &Path,
-    image: &Image,
-    progress: &mut dyn FlashProgress,
-) -> Result<(FlashReport, TTYPort), BoardError> {
-    flash_on(tty, open_port(tty)?, image, progress)
+/// How the loader is spoken to.
+#[derive(Clone, Copy, Debug)]
+pub struct Loader {
+    /// The chip that must answer.
+    pub chip: Chip,
+    /// How it is brought into its loader; `NoReset` when it is there.
+    pub before: ResetBeforeOperation,
+    /// The speed at which the image is sent, in bit/s; the loader itself begins with [`BAUD`].
+    pub baud: u32,
 }
 
-/// As [`flash`], over a port that is open already.
+/// Why an image is not in flash.
+#[derive(Debug)]
+pub enum FlashFailure {
+    /// No loader answered: another way to reset the board may bring it there.
+    NoLoader(String),
+    /// A loader answered, and did not take the image: another speed may help.
+    Refused(String),
+    /// It never will: another chip, or no image for it.
+    Wrong(String),
+}
+
+/// Writes `image` to the board `name` behind `port`, and gives the open port back.
 ///
 /// # Errors
-/// When no ESP32-C3 answers, or the image does not arrive whole.
-pub fn flash_on(
-    tty: &Path,
+/// When no such chip answers, or the image does not arrive whole.
+pub fn flash(
+    name: &str,
     port: TTYPort,
     image: &Image,
-    progress: &mut dyn FlashProgress,
-) -> Result<(FlashReport, TTYPort), BoardError> {
+    loader: Loader,
+    progress: FlashProgress<'_>,
+) -> Result<(FlashReport, TTYPort), FlashFailure> {
     let began = Instant::now();
-    let failed = |error: espflash::Error| BoardError::Flash {
-        tty: tty.to_owned(),
-        message: chain(&error),
-    };
-    // Resets are pulled by whoever holds the lines; the loader itself pulls none.
-    let connection = Connection::new(
-        port,
-        NO_USB,
-        ResetAfterOperation::NoReset,
-        ResetBeforeOperation::NoReset,
-        BAUD,
-    );
-    let mut flasher = Flasher::connect(connection, true, true, true, Some(Chip::Esp32c3), None).map_err(failed)?;
-    let data = FlashData::new(FlashSettings::default(), 0, None, Chip::Esp32c3, XtalFrequency::_40Mhz);
-    let format = IdfBootloaderFormat::new(image.elf(), &data, None, None, None, None).map_err(failed)?;
+    let Loader { chip, before, baud } = loader;
+    let wrong = |error: espflash::Error| FlashFailure::Wrong(chain(&error));
+    let refused = |error: espflash::Error| FlashFailure::Refused(chain(&error));
+    let data = FlashData::new(FlashSettings::default(), 0, None, chip, XtalFrequency::_40Mhz);
+    let format = IdfBootloaderFormat::new(image.elf(), &data, None, None, None, None).map_err(wrong)?;
+    let format = ImageFormat::from(format);
+    let sizes = format.clone().flash_segments();
+    let sizes = sizes.iter().map(|part| (part.addr, part.data.len() as u64)).collect();
+
+    // Resets are pulled by whoever holds the lines; afterwards the loader itself pulls none.
+    let connection = Connection::new(port, NO_USB, ResetAfterOperation::NoReset, before, BAUD);
+    let mut flasher =
+        Flasher::connect(connection, true, true, true, Some(chip), None).map_err(|error| match error {
+            espflash::Error::ChipMismatch(..) => FlashFailure::Wrong(chain(&error)),
+            error => FlashFailure::NoLoader(chain(&error)),
+        })?;
+    if baud != BAUD {
+        flasher.change_baud(baud).map_err(refused)?;
+    }
     let mut counter = Counter {
+        name,
         progress,
+        sizes,
         address: 0,
         total: 0,
         report: FlashReport::default(),
     };
-    flasher
-        .load_image_to_flash(&mut counter, ImageFormat::from(format))
-        .map_err(failed)?;
+    flasher.load_image_to_flash(&mut counter, format).map_err(refused)?;
     let report = FlashReport {
         took: began.elapsed(),
         ..counter.report
     };
-    Ok((report, flasher.into_connection().into_serial()))
+    let mut port = flasher.into_connection().into_serial();
+    port.set_baud_rate(BAUD)
+        .map_err(|error| FlashFailure::Refused(format!("back to {BAUD} bit/s: {error}")))?;
+    Ok((report, port))
 }
 
-/// espflash looks at the product id only, to choose a reset strategy, and none is used.
-const NO_USB: UsbPortInfo = UsbPortInfo {
+/// espflash looks at the product id only, to choose a reset strategy, which is named here.
+pub(super) const NO_USB: UsbPortInfo = UsbPortInfo {
     vid: 0,
     pid: 0,
     serial_number: None,
@@ -100,20 +126,38 @@ const NO_USB: UsbPortInfo = UsbPortInfo {
 };
 
 struct Counter<'a> {
-    progress: &'a mut dyn FlashProgress,
+    name: &'a str,
+    progress: FlashProgress<'a>,
+    /// Address and size of each part.
+    sizes: Vec<(u32, u64)>,
     address: u32,
+    /// Blocks of the present part.
     total: usize,
     report: FlashReport,
+}
+
+impl Counter<'_> {
+    fn tell(&self, blocks: usize) {
+        let size = self.sizes.iter().find(|(address, _)| *address == self.address);
+        let total = size.map_or(0, |(_, size)| *size);
+        let done = (total * blocks as u64).checked_div(self.total as u64);
+        (self.progress)(FlashStep {
+            board: self.name,
+            address: self.address,
+            done: done.unwrap_or(total).min(total),
+            total,
+        });
+    }
 }
 
 impl ProgressCallbacks for Counter<'_> {
     fn init(&mut self, address: u32, total: usize) {
         (self.address, self.total) = (address, total);
-        self.progress.progress(address, 0, total);
+        self.tell(0);
     }
 
     fn update(&mut self, current: usize) {
-        self.progress.progress(self.address, current, self.total);
+        self.tell(current);
     }
 
     fn verifying(&mut self) {}

@@ -6,21 +6,28 @@
 
 pub mod console;
 pub mod flash;
+mod reset;
+pub mod serial_board;
 pub mod serial_bench;
 pub mod virtual_bench;
+pub mod choose;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+pub use choose::{BenchError, bench_for, claim};
 pub use console::Console;
-pub use serial_bench::{SerialBench, SerialBoard};
+pub use serial_bench::SerialBench;
+pub use serial_board::{Claim, ClaimError, Claimed, SerialBoard};
 pub use virtual_bench::{Start, VirtualBench};
 
 use crate::image::Image;
+use crate::rig::PortError;
 use crate::traffic::Settled;
 use flash::{FlashProgress, FlashReport};
 use virtual_lan::Faults;
@@ -34,6 +41,17 @@ pub enum BootMode {
     Download,
 }
 
+impl BootMode {
+    /// Its name in commands of `rig.toml`: `flash` or `download`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Flash => "flash",
+            Self::Download => "download",
+        }
+    }
+}
+
 /// Pulls a board's reset and strapping lines.
 pub trait Reset: Send {
     /// Holds the chip in reset, sets the strapping for `mode`, and releases reset.
@@ -44,7 +62,7 @@ pub trait Reset: Send {
 }
 
 /// Where boards come from: each call of [`Bench::seat`] gives one that holds the prepared image.
-pub trait Bench: Sync {
+pub trait Bench: Send + Sync {
     /// How people call it.
     fn name(&self) -> String;
 
@@ -52,13 +70,26 @@ pub trait Bench: Sync {
     ///
     /// # Errors
     /// When the board cannot be reached or flashed.
-    fn prepare(&self, image: &Image, progress: &mut dyn FlashProgress) -> Result<FlashReport, BoardError>;
+    fn prepare(&self, image: &Image, progress: FlashProgress<'_>) -> Result<FlashReport, BoardError>;
 
     /// Reserves a board for one scenario.
     ///
     /// # Errors
     /// When no board can be had.
     fn seat(&self) -> Result<Box<dyn Seat + '_>, BoardError>;
+
+    /// How many scenarios can be under way at once; none: as many as the machine bears.
+    fn places(&self) -> Option<NonZeroUsize> {
+        None
+    }
+
+    /// Whether the boards' network can be made a bad one, as some scenarios ask.
+    fn disturbs_network(&self) -> bool;
+
+    /// Each board that is used no more, and why.
+    fn left_out(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
 }
 
 /// A board that is reserved for one scenario, before the scenario's server is up.
@@ -188,6 +219,22 @@ pub enum BoardError {
     /// The virtual network cannot be started.
     #[error("virtual network: {0}")]
     Network(String),
+    /// The board does not know where this machine is.
+    #[error("{board}: {source}")]
+    NoAddress {
+        /// The board.
+        board: String,
+        /// What the system said of its routes.
+        source: std::io::Error,
+    },
+    /// The board's port is not there.
+    #[error("{board}: {source}")]
+    Port {
+        /// The board.
+        board: String,
+        /// What was looked for, and what there is.
+        source: PortError,
+    },
     /// The loader did not take the image.
     #[error("flashing over {tty}: {message}", tty = .tty.display())]
     Flash {

@@ -10,11 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use espflash::connection::ResetBeforeOperation;
+use espflash::target::Chip;
 use virtual_esp32c3::{BoardConfig, HardwareEvent, Snapshot, Surroundings, VirtualBoard};
 use virtual_lan::{Faults, FramePort, Join, Lan, LanConfig, TimeSource, What};
 
-use super::console::Attention;
-use super::flash::{self, FlashProgress, FlashReport};
+use super::console::{Attention, BAUD, open_port};
+use super::flash::{self, FlashFailure, FlashProgress, FlashReport, Loader};
 use super::{
     Bench, Board, BoardError, BootMode, Console, LinkSettings, Network, RecordedFile, Recorder, Reset, Route, Seat,
 };
@@ -121,7 +123,7 @@ impl Bench for VirtualBench {
         "virtual ESP32-C3".to_owned()
     }
 
-    fn prepare(&self, image: &Image, progress: &mut dyn FlashProgress) -> Result<FlashReport, BoardError> {
+    fn prepare(&self, image: &Image, progress: FlashProgress<'_>) -> Result<FlashReport, BoardError> {
         let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         let mut config = BoardConfig::default();
         if let Some(earlier) = prepared.take() {
@@ -129,7 +131,21 @@ impl Bench for VirtualBench {
         }
         let board = VirtualBoard::start(config, None).map_err(|error| BoardError::Virtual(error.to_string()))?;
         board.power_cycle(false);
-        let (report, _port) = flash::flash(board.tty(), image, progress)?;
+        let loader = Loader {
+            chip: Chip::Esp32c3,
+            before: ResetBeforeOperation::NoReset,
+            // A pseudo terminal has one speed: that of the host.
+            baud: BAUD,
+        };
+        let flashed = flash::flash(&self.name(), open_port(board.tty())?, image, loader, progress);
+        let (report, _port) = flashed.map_err(|failure| {
+            let (FlashFailure::NoLoader(message) | FlashFailure::Refused(message) | FlashFailure::Wrong(message)) =
+                failure;
+            BoardError::Flash {
+                tty: board.tty().to_owned(),
+                message,
+            }
+        })?;
         let flash = board.flash();
         drop(board);
         let booted = match self.start {
@@ -142,6 +158,10 @@ impl Bench for VirtualBench {
 
     fn seat(&self) -> Result<Box<dyn Seat + '_>, BoardError> {
         Ok(Box::new(VirtualSeat(self)))
+    }
+
+    fn disturbs_network(&self) -> bool {
+        true
     }
 }
 

@@ -1,20 +1,20 @@
 //! `pinrig run`, which is also what `pinrig` alone does.
 
-use std::error::Error;
+use std::io::Write;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{env, io, thread};
 
 use clap::Args;
-use pinrig::board::{Bench, Secret, SerialBench, SerialBoard, Start, VirtualBench};
+use pinrig::board::{Bench, BenchError, Start, bench_for};
 use pinrig::image::Image;
 use pinrig::report::json::JsonReport;
 use pinrig::report::terminal::TerminalReport;
-use pinrig::rig::{Choice, Entry, Flasher, Inventory, Locks, Ports};
+use pinrig::rig::Choice;
 use pinrig::run::{Event, Limits, Outcome, Runner};
-use pinrig::scenario::{self, Scenario};
+use pinrig::scenario;
 use pinrig::verdict::{Blame, Verdict};
 
 use super::{CommandResult, Place};
@@ -47,8 +47,23 @@ pub(super) struct Options {
     #[arg(long, global = true, value_name = "NAME", env = "PINRIG_BOARD")]
     board: Option<String>,
     /// Run on the boards of the rig that have this tag, all at once; several tags: those that have them all
-    #[arg(long = "tag", global = true, value_name = "TAG", conflicts_with = "board")]
+    #[arg(
+        long = "tag",
+        global = true,
+        value_name = "TAG",
+        env = "PINRIG_TAGS",
+        value_delimiter = ' '
+    )]
     tags: Vec<String>,
+    /// How long to wait for boards that other processes hold
+    #[arg(
+        long,
+        global = true,
+        value_name = "SECONDS",
+        default_value_t = 0,
+        env = "PINRIG_WAIT"
+    )]
+    wait: u64,
     /// Boot each virtual board by itself, instead of copying one that has booted
     #[arg(long, global = true)]
     pub(super) cold: bool,
@@ -69,46 +84,18 @@ pub(super) fn run(place: &Place, options: &Options, names: &[String]) -> Command
         board: options.board.clone(),
         tags: options.tags.clone(),
     };
-    if !choice.is_virtual() {
-        return run_on_rig(&choice, &image, scenarios, options, &report);
-    }
-    let jobs = options.jobs.unwrap_or_else(|| {
-        if live {
-            NonZeroUsize::MIN
-        } else {
-            // A third of a scenario is waiting.
-            let processors = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-            processors.saturating_mul(NonZeroUsize::MIN.saturating_add(1))
-        }
-    });
-    let bench = VirtualBench::new(if options.cold { Start::Cold } else { Start::Forked });
-    run_on(&bench, &image, &scenarios, jobs, options, &report)
-}
-
-/// Runs scenarios on boards of the rig, one on each at a time.
-fn run_on_rig(
-    choice: &Choice,
-    image: &Image,
-    scenarios: Vec<Scenario>,
-    options: &Options,
-    report: &Report,
-) -> CommandResult {
-    use io::Write;
-    let inventory = Inventory::find(&env::current_dir()?)?;
-    let entries = choice.all(inventory.as_ref())?;
-    let folder = inventory
-        .as_ref()
-        .map_or(Path::new(""), |inventory| inventory.path.as_path());
-    let boards: Result<Vec<SerialBoard>, _> = entries.into_iter().map(|entry| take(entry, folder)).collect();
-    let boards = match boards {
-        Ok(boards) => boards,
-        Err(error) => {
+    let start = if options.cold { Start::Cold } else { Start::Forked };
+    let bench = match bench(&choice, start, Duration::from_secs(options.wait)) {
+        Ok(bench) => bench,
+        Err(BenchError::Claim(error)) => {
             writeln!(anstream::stderr(), "error: {error}")?;
             return Ok(Blame::Rig.exit_code());
         }
+        Err(error) => return Err(error.into()),
     };
-    // A real network is as good or bad as it is.
-    let (skipped, scenarios): (Vec<_>, Vec<_>) = scenarios.into_iter().partition(Scenario::disturbs_network);
+    let (scenarios, skipped): (Vec<_>, Vec<_>) = scenarios
+        .into_iter()
+        .partition(|scenario| bench.disturbs_network() || !scenario.disturbs_network());
     if !skipped.is_empty() {
         let names: Vec<&str> = skipped.iter().map(|scenario| scenario.name.as_str()).collect();
         let names = names.join(", ");
@@ -117,34 +104,27 @@ fn run_on_rig(
             "skipped, since only a virtual board's network can be disturbed: {names}"
         )?;
     }
-    let jobs = NonZeroUsize::new(boards.len()).unwrap_or(NonZeroUsize::MIN);
-    let bench = SerialBench::new(boards);
-    let result = run_on(&bench, image, &scenarios, jobs, options, report);
-    for (board, why) in bench.quarantined() {
+    let jobs = options.jobs.or(bench.places()).unwrap_or_else(|| {
+        if live {
+            NonZeroUsize::MIN
+        } else {
+            // A third of a scenario is waiting.
+            let processors = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+            processors.saturating_mul(NonZeroUsize::MIN.saturating_add(1))
+        }
+    });
+    let result = run_on(&*bench, &image, &scenarios, jobs, options, &report);
+    for (board, why) in bench.left_out() {
         writeln!(anstream::stderr(), "{board} was left out: {why}")?;
     }
     result
 }
 
-/// Takes a board of the rig for this process. `inventory` is the file that names it.
-fn take(entry: &Entry, inventory: &Path) -> Result<SerialBoard, Box<dyn Error>> {
-    let name = &entry.name;
-    if entry.flasher != Flasher::Espflash {
-        return Err(format!("{name}: of the flashers only `espflash` is built in yet").into());
-    }
-    let port = Ports::default().find(&entry.port);
-    let port = port.map_err(|error| format!("{name}: {error}"))?;
-    let network = match &entry.network {
-        Some(network) => Some((network.ssid.clone(), network.password(inventory)?.map(Secret))),
-        None => None,
-    };
-    Ok(SerialBoard {
-        name: name.clone(),
-        lock: Locks::default().take(name, &port.identity())?,
-        tty: port.path,
-        ways: entry.reset.clone(),
-        network,
-        server: entry.server_address,
+fn bench(choice: &Choice, start: Start, wait: Duration) -> Result<Box<dyn Bench>, BenchError> {
+    bench_for(choice, &env::current_dir().unwrap_or_default(), start, wait, |held| {
+        let limit = wait.as_secs();
+        // Nothing is left to tell it to if this fails.
+        let _ = writeln!(anstream::stderr(), "{held}; waiting for it, {limit} s at most");
     })
 }
 
@@ -174,7 +154,6 @@ fn run_on(
         observer: &observer,
     };
     if let Err(error) = runner.flash() {
-        use io::Write as _;
         writeln!(anstream::stderr(), "error: {error}")?;
         return Ok(Blame::Flash.exit_code());
     }

@@ -40,7 +40,7 @@ impl<W: Write> JsonReport<W> {
                 value["event"] = "finished".into();
                 value
             }
-            Event::Flashing { .. } | Event::FlashProgress { .. } | Event::Boot(..) | Event::Device(..) => return Ok(()),
+            Event::Flashing { .. } | Event::FlashProgress(_) | Event::Boot(..) | Event::Device(..) => return Ok(()),
         };
         self.line(&value)
     }

@@ -3,6 +3,7 @@
 //! Bars and spinners are drawn on standard error and only where that is a terminal; results go to standard output,
 //! coloured where that is a terminal and `NO_COLOR` is not set.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -33,7 +34,9 @@ pub struct TerminalReport {
 
 #[derive(Debug, Default)]
 struct State {
-    flashing: Option<ProgressBar>,
+    connecting: Option<ProgressBar>,
+    /// A bar for each board that is being flashed.
+    flashing: BTreeMap<String, ProgressBar>,
     running: Vec<(String, ProgressBar)>,
 }
 
@@ -48,6 +51,14 @@ impl TerminalReport {
         }
     }
 
+    fn clear_flashing(&self) {
+        let mut state = self.state();
+        let bars = std::mem::take(&mut state.flashing).into_values();
+        for bar in bars.chain(state.connecting.take()) {
+            bar.finish_and_clear();
+        }
+    }
+
     /// Shows `event`.
     ///
     /// # Errors
@@ -57,26 +68,34 @@ impl TerminalReport {
             Event::Flashing { board, image } => {
                 let bar = self.bars.add(ProgressBar::new_spinner());
                 bar.set_message("connecting to the chip's loader");
-                self.state().flashing = Some(bar);
+                self.state().connecting = Some(bar);
                 let name = image.path().file_name().unwrap_or_default().to_string_lossy();
                 self.print(&format!(
                     "{TITLE}flashing{TITLE:#} {name} {DIM}({}){DIM:#} onto {board}",
                     image.identity()
                 ))
             }
-            Event::FlashProgress { address, done, total } => {
-                if let Some(bar) = &self.state().flashing {
-                    bar.set_style(flash_style());
-                    bar.set_length(*total as u64);
-                    bar.set_position(*done as u64);
-                    bar.set_message(format!("{address:#08x}"));
+            Event::FlashProgress(step) => {
+                let mut state = self.state();
+                if let Some(bar) = state.connecting.take() {
+                    bar.finish_and_clear();
                 }
+                let bar = state.flashing.entry(step.board.to_owned()).or_insert_with(|| {
+                    let bar = self.bars.add(ProgressBar::new(step.total).with_style(flash_style()));
+                    bar.set_prefix(step.board.to_owned());
+                    bar
+                });
+                if step.done == 0 {
+                    // Another part: rate and remaining time are its own.
+                    bar.reset();
+                }
+                bar.set_length(step.total);
+                bar.set_position(step.done);
+                bar.set_message(format!("{:#08x}", step.address));
                 Ok(())
             }
             Event::Flashed(report) => {
-                if let Some(bar) = self.state().flashing.take() {
-                    bar.finish_and_clear();
-                }
+                self.clear_flashing();
                 let skipped = match report.skipped {
                     0 => String::new(),
                     skipped => format!(", {skipped} already there"),
@@ -369,7 +388,7 @@ pub(super) fn seconds(duration: Duration) -> String {
 }
 
 fn flash_style() -> ProgressStyle {
-    ProgressStyle::with_template("  {msg} [{bar:30}] {pos}/{len} blocks, {eta} left")
+    ProgressStyle::with_template("  {prefix} {msg} [{bar:30}] {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left")
         .expect("the template is a constant and well-formed")
         .progress_chars("=> ")
 }

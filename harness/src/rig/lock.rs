@@ -7,11 +7,14 @@ use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::{env, fs, process};
+use std::sync::mpsc::channel;
+use std::{env, fs, process, thread};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+
+use crate::deadline::Deadline;
 
 /// The locks of all boards that this user can hold.
 #[derive(Clone, Debug)]
@@ -80,12 +83,8 @@ impl Locks {
     /// [`LockError::Held`] while another process, or another lock of this one, has it.
     pub fn take(&self, name: &str, identity: &str) -> Result<BoardLock, LockError> {
         let path = self.path(identity);
-        let failed = |source| LockError::File {
-            path: path.clone(),
-            source,
-        };
-        fs::create_dir_all(&self.folder).map_err(failed)?;
-        let mut file = open(&path).map_err(failed)?;
+        let failed = |source| file_error(&path, source);
+        let mut file = self.open(&path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
@@ -96,11 +95,51 @@ impl Locks {
             }
             Err(error) => return Err(failed(error.into())),
         }
-        let holder = Holder::this_process();
-        let text = serde_json::to_string(&holder).expect("a holder is plain data");
-        let written = file.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
-        written.map_err(failed)?;
-        Ok(BoardLock { file })
+        BoardLock::signed(file).map_err(failed)
+    }
+
+    /// Takes the first of these boards, given by name and identity, that becomes free; its number among them.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] when none does before the deadline.
+    pub fn wait_for_any(
+        &self,
+        boards: &[(String, String)],
+        deadline: &Deadline,
+    ) -> Result<(usize, BoardLock), LockError> {
+        let (sender, receiver) = channel();
+        for (index, (_, identity)) in boards.iter().enumerate() {
+            let path = self.path(identity);
+            let file = self.open(&path)?;
+            let sender = sender.clone();
+            // The kernel wakes whoever waits. A thread that comes too late lets go again: nobody takes what it sends.
+            thread::spawn(move || {
+                let locked = loop {
+                    match flock(&file, FlockOperation::LockExclusive) {
+                        Err(Errno::INTR) => {}
+                        locked => break locked,
+                    }
+                };
+                let locked = locked.map_err(io::Error::from);
+                let lock = locked.and_then(|()| BoardLock::signed(file));
+                let _late = sender.send((index, lock.map_err(|source| file_error(&path, source))));
+            });
+        }
+        match receiver.recv_timeout(deadline.left()) {
+            Ok((index, lock)) => Ok((index, lock?)),
+            Err(_) => {
+                let names: Vec<&str> = boards.iter().map(|(name, _)| name.as_str()).collect();
+                Err(LockError::Held {
+                    board: names.join(", "),
+                    holder: boards.iter().find_map(|(_, identity)| self.holder(identity)),
+                })
+            }
+        }
+    }
+
+    fn open(&self, path: &Path) -> Result<File, LockError> {
+        fs::create_dir_all(&self.folder).map_err(|source| file_error(path, source))?;
+        open(path).map_err(|source| file_error(path, source))
     }
 
     /// Who holds the board with this identity now.
@@ -129,6 +168,18 @@ impl Locks {
     }
 }
 
+impl BoardLock {
+    /// Writes into a locked file who holds it.
+    fn signed(mut file: File) -> io::Result<Self> {
+        let holder = Holder::this_process();
+        let text = serde_json::to_string(&holder).expect("a holder is plain data");
+        file.set_len(0)?;
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(text.as_bytes())?;
+        Ok(Self { file })
+    }
+}
+
 impl Drop for BoardLock {
     fn drop(&mut self) {
         // Closing the file would do as well, unless a copy of it is open elsewhere.
@@ -152,6 +203,13 @@ impl fmt::Display for Holder {
     }
 }
 
+fn file_error(path: &Path, source: io::Error) -> LockError {
+    LockError::File {
+        path: path.to_owned(),
+        source,
+    }
+}
+
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
@@ -171,6 +229,7 @@ fn read(file: &mut File) -> Option<Holder> {
 #[cfg(test)]
 mod tests {
     use std::process::{Command, Stdio};
+    use std::time::Duration;
 
     use super::*;
 
@@ -191,6 +250,27 @@ mod tests {
         assert_eq!(locks.holder(BOARD), None, "what the file says is of the last holder");
         locks.take("desk", BOARD).unwrap();
         drop(other);
+    }
+
+    #[test]
+    fn whoever_waits_gets_the_first_board_that_becomes_free() {
+        let folder = tempfile::tempdir().unwrap();
+        let locks = Locks::in_folder(folder.path());
+        let boards = [("desk", BOARD), ("shelf", "usb-0001")].map(|(name, id)| (name.to_owned(), id.to_owned()));
+        let desk = locks.take("desk", BOARD).unwrap();
+        let shelf = locks.take("shelf", "usb-0001").unwrap();
+        let short = Deadline::after("a free board", Duration::from_millis(20));
+        let error = locks.wait_for_any(&boards, &short).unwrap_err().to_string();
+        assert!(error.starts_with("desk, shelf is held by process"), "{error}");
+        let long = Deadline::after("a free board", Duration::from_secs(60));
+        let (index, lock) = thread::scope(|scope| {
+            let waits = scope.spawn(|| locks.wait_for_any(&boards, &long).unwrap());
+            drop(shelf);
+            waits.join().unwrap()
+        });
+        assert_eq!(index, 1);
+        assert!(matches!(locks.take("shelf", "usb-0001"), Err(LockError::Held { .. })));
+        drop((desk, lock));
     }
 
     #[test]

@@ -217,7 +217,8 @@ impl Default for Limits {
             handshake: Duration::from_secs(30),
             request: Duration::from_secs(30),
             reply: Duration::from_secs(30),
-            close: Duration::from_secs(10),
+            // Longer than a device's own limits: it shall be the one that gives a stalled connection up.
+            close: Duration::from_secs(60),
         }
     }
 }

@@ -1,0 +1,66 @@
+//! The bench that a user means: virtual boards, or those of the rig.
+//!
+//! What enters: a choice and the folder in which it is made. What leaves: a [`Bench`] whose boards this process holds.
+
+use std::env;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Bench, Claim, ClaimError, Claimed, SerialBench, SerialBoard, Start, VirtualBench};
+use crate::deadline::Deadline;
+use crate::rig::{Choice, ChoiceError, Inventory, InventoryError, LockError, Locks, Ports};
+
+/// Why there is no bench.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// The inventory is wrong.
+    #[error(transparent)]
+    Inventory(#[from] InventoryError),
+    /// No board is meant.
+    #[error(transparent)]
+    Choice(#[from] ChoiceError),
+    /// None that is meant can be had.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+}
+
+/// The bench for `choice`, made in `folder`. Boards that other processes hold are waited for at most `wait`; `waiting` is told first.
+///
+/// # Errors
+/// When no board is meant, or none that is can be had.
+pub fn bench_for(
+    choice: &Choice,
+    folder: &Path,
+    start: Start,
+    wait: Duration,
+    waiting: impl FnOnce(&LockError),
+) -> Result<Box<dyn Bench>, BenchError> {
+    if choice.is_virtual() {
+        return Ok(Box::new(VirtualBench::new(start)));
+    }
+    Ok(Box::new(SerialBench::new(claim(choice, folder, wait, waiting)?)))
+}
+
+/// The boards of the rig for `choice`, made in `folder`, in the hands of this process.
+///
+/// # Errors
+/// When no board is meant, or none that is can be had.
+pub fn claim(
+    choice: &Choice,
+    folder: &Path,
+    wait: Duration,
+    waiting: impl FnOnce(&LockError),
+) -> Result<Claimed, BenchError> {
+    let inventory = Inventory::find(folder)?;
+    let entries = choice.all(inventory.as_ref())?;
+    let path = inventory.as_ref().map_or(Path::new(""), |inventory| &inventory.path);
+    // nextest runs each test in a process of its own: whoever took all boards there would leave none to the others.
+    let claim = if env::var_os("NEXTEST").is_some() {
+        Claim::One
+    } else {
+        Claim::All
+    };
+    let deadline = Deadline::after("a board that another process holds", wait);
+    let system = (&Ports::default(), &Locks::default());
+    Ok(SerialBoard::claim(&entries, path, system, claim, &deadline, waiting)?)
+}

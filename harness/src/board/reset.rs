@@ -1,0 +1,309 @@
+//! Resetting a board at a serial port: ways that are tried in turn, each judged by what the chip says when it starts.
+//!
+//! What enters: the ways that `rig.toml` names, an open port, and the ear of its console. What leaves: a chip in the wanted mode, or what
+//! came of each way. (ESP32-C3 Technical Reference Manual, "Chip Boot Control"; the auto-reset circuit of Espressif's boards.)
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use espflash::command::Command as LoaderCommand;
+use espflash::connection::{Connection, ResetAfterOperation, ResetBeforeOperation};
+use espflash::target::Chip;
+use rustix::process::{Pid, Signal, kill_process_group};
+use serialport::{SerialPort, TTYPort};
+
+use super::BootMode;
+use super::console::{Attention, BAUD};
+use super::flash::NO_USB;
+use crate::deadline::Deadline;
+use crate::rig::ResetWay;
+
+/// How long EN is held low.
+const EN_LOW: Duration = Duration::from_millis(100);
+/// How long IO0 is held low after EN has risen: until the chip has sampled it.
+const IO0_LOW: Duration = Duration::from_millis(50);
+/// How long a board may take from reset to its first line.
+const FIRST_LINE: Duration = Duration::from_secs(3);
+/// How long a program may take that resets a board: a hub that switches power waits for the supply to fall.
+const RESET_COMMAND: Duration = Duration::from_secs(30);
+/// What opens the watchdog's registers (`RTC_CNTL_WDTWPROTECT_REG`).
+const WATCHDOG_KEY: u32 = 0x50D8_3AA1;
+/// After this many slow clock cycles the watchdog bites: a hundredth of a second or so.
+const WATCHDOG_TIME: u32 = 2000;
+/// Enabled; its first stage resets everything, the strapping latch included (`RTC_CNTL_WDTCONFIG0_REG`).
+const WATCHDOG_ON: u32 = 1 << 31 | 5 << 28 | 1 << 8 | 1 << 2;
+
+/// Resets a board by the first of `ways` after which it says that it starts in `mode`.
+///
+/// # Errors
+/// What came of each way.
+pub(super) fn climb(
+    ways: &[ResetWay],
+    mode: BootMode,
+    tty: &Path,
+    port: &mut TTYPort,
+    heard: &Attention,
+) -> Result<(), String> {
+    let mut tried = Vec::new();
+    for way in ways {
+        let from = heard.lines();
+        let outcome = pull(way, mode, tty, port)
+            .map_err(|error| error.to_string())
+            .and_then(|()| {
+                let deadline = Deadline::after("the board's first line after reset", FIRST_LINE);
+                let lines = heard.wait(from, &deadline, |line| boot_mode(line).is_some());
+                judge(mode, &lines)
+            });
+        match outcome {
+            Ok(()) => return Ok(()),
+            Err(why) => tried.push(format!("{}: {why}", name_of(way))),
+        }
+    }
+    Err(tried.join("; "))
+}
+
+/// Whether what a board has said since its reset is what it says when it starts in this mode.
+fn judge(wanted: BootMode, lines: &[String]) -> Result<(), String> {
+    let Some(last) = lines.last() else {
+        return Err(format!("no line within {} s", FIRST_LINE.as_secs()));
+    };
+    match lines.iter().find_map(|line| boot_mode(line)) {
+        Some(mode) if mode == wanted => Ok(()),
+        Some(BootMode::Download) => Err(format!("it waits for a flasher: `{last}`")),
+        Some(BootMode::Flash) => Err(format!("it starts from flash: `{last}`")),
+        // The ROM's line may be lost where a USB port comes and goes with the reset; the ready line will tell.
+        None => Ok(()),
+    }
+}
+
+/// The mode in the ROM's line `rst:0x1 (POWERON),boot:0xc (SPI_FAST_FLASH_BOOT)`.
+fn boot_mode(line: &str) -> Option<BootMode> {
+    let (_, boot) = line.split_once("boot:0x")?;
+    let (_, name) = boot.split_once('(')?;
+    Some(if name.starts_with("DOWNLOAD") {
+        BootMode::Download
+    } else {
+        BootMode::Flash
+    })
+}
+
+/// Resets a board in one way.
+///
+/// # Errors
+/// When the port has no such lines, the program fails, or the way does not lead to this mode.
+pub(super) fn pull(way: &ResetWay, mode: BootMode, tty: &Path, port: &mut TTYPort) -> Result<(), io::Error> {
+    let download = mode == BootMode::Download;
+    let lines = |port: &mut TTYPort, dtr: bool, rts: bool| -> Result<(), io::Error> {
+        port.write_data_terminal_ready(dtr)?;
+        port.write_request_to_send(rts)?;
+        Ok(())
+    };
+    match way {
+        // EN is low while RTS is on and DTR is not, IO0 while DTR is on and RTS is not.
+        ResetWay::Classic | ResetWay::ClassicTight => {
+            lines(port, false, true)?;
+            hold(EN_LOW);
+            if download {
+                // EN rises slowly, so that IO0 is low before the chip looks.
+                lines(port, true, false)?;
+                hold(IO0_LOW);
+            }
+            lines(port, false, false)
+        }
+        // DTR alone asks for download mode, RTS alone resets.
+        ResetWay::UsbJtag => {
+            lines(port, false, false)?;
+            hold(EN_LOW);
+            if download {
+                lines(port, true, false)?;
+                hold(EN_LOW);
+            }
+            port.write_request_to_send(true)?;
+            port.write_data_terminal_ready(false)?;
+            hold(EN_LOW);
+            lines(port, false, false)
+        }
+        ResetWay::Command(words) => {
+            let places = [("{port}", &*tty.to_string_lossy()), ("{mode}", mode.name())];
+            run(
+                words,
+                &places,
+                &Deadline::after("the command of `reset`", RESET_COMMAND),
+            )
+        }
+        ResetWay::Watchdog if download => Err(unsupported("the watchdog leads out of the loader, not into it")),
+        ResetWay::Watchdog => bite(port),
+        ResetWay::ProbeRs => Err(unsupported(
+            "this way is not built in yet; use `classic`, `usb-jtag` or a command",
+        )),
+    }
+}
+
+/// Lets the RTC watchdog reset a chip that waits for a flasher. The loader's answers are not waited for: somebody else reads the port.
+fn bite(port: &TTYPort) -> Result<(), io::Error> {
+    let chip = Chip::Esp32c3;
+    let registers = [chip.wdt_wprotect(), chip.wdt_config1(), chip.wdt_config0()];
+    let [Some(protect), Some(time), Some(control)] = registers else {
+        return Err(unsupported("espflash knows no watchdog of this chip"));
+    };
+    let mut loader = Connection::new(
+        port.try_clone_native()?,
+        NO_USB,
+        ResetAfterOperation::NoReset,
+        ResetBeforeOperation::NoReset,
+        BAUD,
+    );
+    let writes = [
+        (protect, WATCHDOG_KEY),
+        (time, WATCHDOG_TIME),
+        (control, WATCHDOG_ON),
+        (protect, 0),
+    ];
+    let writes = writes.map(|(address, value)| LoaderCommand::WriteReg {
+        address,
+        value,
+        mask: None,
+    });
+    for command in std::iter::once(LoaderCommand::Sync).chain(writes) {
+        loader.write_command(command).map_err(io::Error::other)?;
+        // The loader's buffer is short, and nobody hears when it is done.
+        hold(IO0_LOW);
+    }
+    Ok(())
+}
+
+/// Lets time pass while a line is held: the chip's circuits need it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what a line is held for is time itself, and no event"
+)]
+fn hold(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// Runs a program that the rig names, and fills in the places in its words.
+///
+/// # Errors
+/// When it cannot be started, does not end in time, or ends with anything but success: then with what it said.
+pub(super) fn run(words: &[String], places: &[(&str, &str)], deadline: &Deadline) -> Result<(), io::Error> {
+    let fill = |word: &String| {
+        let mut word = word.clone();
+        for (place, value) in places {
+            word = word.replace(place, value);
+        }
+        word
+    };
+    let mut words = words.iter().map(fill);
+    let program = words
+        .next()
+        .ok_or_else(|| io::Error::other("the command has no words"))?;
+    let failed = |error: io::Error| io::Error::new(error.kind(), format!("{program}: {error}"));
+    let child = Command::new(&program)
+        .args(words)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // A group of its own: what it has started ends with it.
+        .process_group(0)
+        .spawn()
+        .map_err(failed)?;
+    let group = Pid::from_child(&child);
+    let (done, ended) = channel();
+    thread::spawn(move || done.send(child.wait_with_output()));
+    let output = match ended.recv_timeout(deadline.left()) {
+        Ok(output) => output.map_err(failed)?,
+        Err(_) => {
+            // It may just have ended by itself.
+            let _gone = kill_process_group(group, Signal::KILL);
+            let text = format!("{program} did not end in time for: {deadline}");
+            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+        }
+    };
+    if output.status.success() {
+        return Ok(());
+    }
+    // Tools write what went wrong to either.
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    let last: Vec<&str> = said
+        .lines()
+        .rev()
+        .filter(|line| !line.trim().is_empty())
+        .take(3)
+        .collect();
+    let last: Vec<&str> = last.into_iter().rev().map(str::trim).collect();
+    Err(io::Error::other(format!(
+        "{program} ended with {}: {}",
+        output.status,
+        last.join("; ")
+    )))
+}
+
+/// What a way is called in `rig.toml`.
+pub(super) fn name_of(way: &ResetWay) -> &'static str {
+    match way {
+        ResetWay::Classic => "classic",
+        ResetWay::ClassicTight => "classic-tight",
+        ResetWay::UsbJtag => "usb-jtag",
+        ResetWay::Watchdog => "watchdog",
+        ResetWay::ProbeRs => "probe-rs",
+        ResetWay::Command(_) => "command",
+    }
+}
+
+fn unsupported(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_board_is_believed_to_be_in_the_mode_that_the_rom_names() {
+        let judged = |mode, lines: &[&str]| {
+            let lines: Vec<String> = lines.iter().map(|&line| line.to_owned()).collect();
+            judge(mode, &lines)
+        };
+        let flash = ["ESP-ROM:esp32c3", "rst:0x1 (POWERON),boot:0xc (SPI_FAST_FLASH_BOOT)"];
+        let download = ["rst:0x1 (POWERON),boot:0x4 (DOWNLOAD(USB/UART0/1))"];
+        assert_eq!(judged(BootMode::Flash, &flash), Ok(()));
+        assert_eq!(judged(BootMode::Download, &download), Ok(()));
+        assert!(judged(BootMode::Flash, &download).unwrap_err().contains("flasher"));
+        assert!(judged(BootMode::Download, &flash).unwrap_err().contains("from flash"));
+        assert!(judged(BootMode::Flash, &[]).unwrap_err().contains("no line"));
+        assert_eq!(judged(BootMode::Flash, &["@- ready"]), Ok(()));
+    }
+
+    #[test]
+    fn a_program_that_fails_says_why_and_one_that_is_missing_is_named() {
+        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+        let places = [("{port}", "/dev/ttyX"), ("{mode}", "flash")];
+        let soon = Deadline::after("the test's program", Duration::from_secs(20));
+        let failed = run(
+            &words(&["sh", "-c", "echo no {port} in {mode} mode; exit 3"]),
+            &places,
+            &soon,
+        );
+        let failed = failed.unwrap_err().to_string();
+        assert!(
+            failed.contains("no /dev/ttyX in flash mode") && failed.contains('3'),
+            "{failed}"
+        );
+        let missing = run(&words(&["no-such-program"]), &places, &soon)
+            .unwrap_err()
+            .to_string();
+        assert!(missing.contains("no-such-program"), "{missing}");
+        run(&words(&["true"]), &places, &soon).unwrap();
+        let now = Deadline::after("a program that hangs", Duration::from_millis(50));
+        let hangs = run(&words(&["sh", "-c", "sleep 600"]), &places, &now)
+            .unwrap_err()
+            .to_string();
+        assert!(hangs.contains("a program that hangs"), "{hangs}");
+    }
+}

@@ -1,0 +1,324 @@
+//! One board at a serial port: found, held, flashed, reset.
+//!
+//! What enters: entries of `rig.toml`. What leaves: boards that this process holds. A board is looked for anew whenever it is used, since
+//! it may have been plugged in again under another name.
+
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use espflash::connection::ResetBeforeOperation;
+use espflash::target::Chip;
+use serialport::TTYPort;
+
+use super::console::{BAUD, Console, open_port};
+use super::flash::{self, FlashFailure, FlashProgress, FlashReport, Loader};
+use super::{BoardError, BootMode, Secret, reset};
+use crate::deadline::Deadline;
+use crate::image::Image;
+use crate::rig::{BoardLock, Entry, Flasher, LockError, Locks, PasswordError, Port, PortError, Ports, ResetWay};
+
+/// The speeds at which an image is sent, in bit/s, in the order in which they are tried: what common bridges, long cables, and any port
+/// can do.
+const SPEEDS: [u32; 3] = [921_600, 460_800, BAUD];
+/// How long a program may take that flashes a board.
+const FLASH_COMMAND: Duration = Duration::from_secs(600);
+
+/// One board at a serial port, held by this process.
+#[derive(Debug)]
+pub struct SerialBoard {
+    /// What people call it.
+    pub name: String,
+    /// The chip; none that espflash knows where another flasher is used.
+    pub chip: Option<Chip>,
+    /// What its port is known by.
+    pub port: Port,
+    /// Where ports are looked for.
+    pub ports: Ports,
+    /// How an image gets into its flash.
+    pub flasher: Flasher,
+    /// The ways to reset it, in the order in which they are tried.
+    pub ways: Vec<ResetWay>,
+    /// Its Wi-Fi network and the password of that, if it has one.
+    pub network: Option<(String, Option<Secret>)>,
+    /// The address under which it reaches this machine; without it, that of this machine's default route.
+    pub server: Option<IpAddr>,
+    /// Keeps others away.
+    pub lock: BoardLock,
+}
+
+/// Which of several boards are to be held.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Claim {
+    /// Every one that is free.
+    All,
+    /// The first that is free: for one of several processes that share the boards.
+    One,
+}
+
+/// What came of a claim.
+#[derive(Debug)]
+pub struct Claimed {
+    /// The boards that this process holds now: at least one.
+    pub boards: Vec<SerialBoard>,
+    /// Those that it could not have, and why.
+    pub left_out: Vec<(String, String)>,
+}
+
+/// Why no board can be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// Its port is not there.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// Another process has it.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// Its network's password is not where it should be.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// Its entry asks for what this program does not have.
+    #[error("{0}")]
+    Entry(String),
+    /// None can be used.
+    #[error("no board can be used: {}", joined(.0))]
+    None(Vec<(String, String)>),
+}
+
+impl SerialBoard {
+    /// Takes boards of the rig for this process. `inventory` is the file that has the entries; while another process holds all of them,
+    /// their holder is told to `waiting` and the first to become free is waited for until `deadline`.
+    ///
+    /// # Errors
+    /// When none can be had.
+    pub fn claim(
+        entries: &[&Entry],
+        inventory: &Path,
+        (ports, locks): (&Ports, &Locks),
+        claim: Claim,
+        deadline: &Deadline,
+        waiting: impl FnOnce(&LockError),
+    ) -> Result<Claimed, ClaimError> {
+        let mut boards = Vec::new();
+        let mut left_out = Vec::new();
+        let mut held = Vec::new();
+        let mut first_held = None;
+        for entry in entries {
+            match ready(entry, inventory, ports) {
+                Err(error) => left_out.push((entry.name.clone(), error.to_string())),
+                Ok(identity) => match locks.take(&entry.name, &identity) {
+                    Ok(lock) => boards.push(Self::new(entry, inventory, ports, lock)?),
+                    Err(error @ LockError::Held { .. }) => {
+                        left_out.push((entry.name.clone(), error.to_string()));
+                        held.push((entry, identity));
+                        first_held.get_or_insert(error);
+                    }
+                    Err(error) => return Err(error.into()),
+                },
+            }
+            if claim == Claim::One && !boards.is_empty() {
+                break;
+            }
+        }
+        if boards.is_empty()
+            && let Some(error) = first_held
+        {
+            if deadline.left().is_zero() {
+                return Err(ClaimError::None(left_out));
+            }
+            waiting(&error);
+            let candidates: Vec<(String, String)> = held
+                .iter()
+                .map(|(entry, identity)| (entry.name.clone(), identity.clone()))
+                .collect();
+            let (index, lock) = locks.wait_for_any(&candidates, deadline)?;
+            let entry = held[index].0;
+            left_out.retain(|(name, _)| *name != entry.name);
+            boards.push(Self::new(entry, inventory, ports, lock)?);
+        }
+        if boards.is_empty() {
+            return Err(ClaimError::None(left_out));
+        }
+        Ok(Claimed { boards, left_out })
+    }
+
+    fn new(entry: &Entry, inventory: &Path, ports: &Ports, lock: BoardLock) -> Result<Self, ClaimError> {
+        let network = match &entry.network {
+            Some(network) => Some((network.ssid.clone(), network.password(inventory)?.map(Secret))),
+            None => None,
+        };
+        Ok(Self {
+            name: entry.name.clone(),
+            chip: entry.chip.parse().ok(),
+            port: entry.port.clone(),
+            ports: ports.clone(),
+            flasher: entry.flasher.clone(),
+            ways: entry.reset.clone(),
+            network,
+            server: entry.server_address,
+            lock,
+        })
+    }
+
+    /// The path of its tty now.
+    ///
+    /// # Errors
+    /// When it is not plugged in.
+    pub fn tty(&self) -> Result<PathBuf, BoardError> {
+        let port = self.ports.find(&self.port).map_err(|source| BoardError::Port {
+            board: self.name.clone(),
+            source,
+        })?;
+        Ok(port.path)
+    }
+
+    /// Puts `image` into its flash.
+    ///
+    /// # Errors
+    /// When that cannot be done in any of its ways, at any speed.
+    pub fn flash(&self, image: &Image, progress: FlashProgress<'_>) -> Result<FlashReport, BoardError> {
+        let tty = self.tty()?;
+        let failed = |message: String| BoardError::Flash {
+            tty: tty.clone(),
+            message,
+        };
+        match (&self.flasher, self.chip) {
+            (Flasher::Espflash, Some(chip)) => self.flash_by_loader(&tty, chip, image, progress),
+            (Flasher::Command(words), _) => {
+                let began = Instant::now();
+                let places = [
+                    ("{port}", &*tty.to_string_lossy()),
+                    ("{image}", &*image.path().to_string_lossy()),
+                ];
+                let deadline = Deadline::after("the command of `flasher`", FLASH_COMMAND);
+                reset::run(words, &places, &deadline).map_err(|error| failed(error.to_string()))?;
+                Ok(FlashReport {
+                    written: 1,
+                    took: began.elapsed(),
+                    ..FlashReport::default()
+                })
+            }
+            (Flasher::Espflash | Flasher::ProbeRs, _) => Err(failed("this flasher cannot flash this chip".to_owned())),
+        }
+    }
+
+    fn flash_by_loader(
+        &self,
+        tty: &Path,
+        chip: Chip,
+        image: &Image,
+        progress: FlashProgress<'_>,
+    ) -> Result<FlashReport, BoardError> {
+        let mut tried = Vec::new();
+        let mut speeds = SPEEDS.into_iter().peekable();
+        let mut ways = self.ways.iter().peekable();
+        while let (Some(way), Some(baud)) = (ways.peek(), speeds.peek().copied()) {
+            let attempt = into_loader(way, tty)
+                .map_err(FlashFailure::NoLoader)
+                .and_then(|(port, before)| {
+                    let loader = Loader { chip, before, baud };
+                    flash::flash(&self.name, port, image, loader, progress)
+                });
+            let way = reset::name_of(way);
+            match attempt {
+                Ok((report, _port)) => return Ok(report),
+                Err(FlashFailure::NoLoader(why)) => {
+                    tried.push(format!("{way}: {why}"));
+                    ways.next();
+                }
+                Err(FlashFailure::Refused(why)) => {
+                    tried.push(format!("{way}, {baud} bit/s: {why}"));
+                    speeds.next();
+                }
+                Err(FlashFailure::Wrong(message)) => {
+                    return Err(BoardError::Flash {
+                        tty: tty.to_owned(),
+                        message,
+                    });
+                }
+            }
+        }
+        let message = tried.join("; ");
+        if speeds.peek().is_none() {
+            return Err(BoardError::Flash {
+                tty: tty.to_owned(),
+                message,
+            });
+        }
+        Err(BoardError::Reset {
+            board: self.name.clone(),
+            tty: tty.to_owned(),
+            tried: message,
+        })
+    }
+
+    /// Resets it by the first of its ways that leads there, heard by its console, which is given back.
+    ///
+    /// # Errors
+    /// When none does.
+    pub fn reset(&self, mode: BootMode) -> Result<Console, BoardError> {
+        let tty = self.tty()?;
+        let mut port = open_port(&tty)?;
+        let lines = port.try_clone_native().map_err(|source| BoardError::Tty {
+            tty: tty.clone(),
+            source,
+        })?;
+        let console = Console::on(&tty, lines)?;
+        let climbed = reset::climb(&self.ways, mode, &tty, &mut port, &console.attention());
+        climbed.map_err(|tried| BoardError::Reset {
+            board: self.name.clone(),
+            tty,
+            tried,
+        })?;
+        Ok(console)
+    }
+}
+
+/// Whether a board can be used by its entry, without touching it: the identity under which it is held.
+fn ready(entry: &Entry, inventory: &Path, ports: &Ports) -> Result<String, ClaimError> {
+    match entry.flasher {
+        Flasher::ProbeRs => {
+            let why = "the flasher `probe-rs` is not built in yet; use `espflash` or a command";
+            return Err(ClaimError::Entry(why.to_owned()));
+        }
+        Flasher::Espflash if entry.chip.parse::<Chip>().is_err() => {
+            return Err(ClaimError::Entry(format!(
+                "espflash does not know the chip `{}`; give the command of another flasher",
+                entry.chip
+            )));
+        }
+        Flasher::Espflash | Flasher::Command(_) => {}
+    }
+    if let Some(network) = &entry.network {
+        network.password(inventory)?;
+    }
+    Ok(ports.find(&entry.port)?.identity())
+}
+
+/// Brings a chip into its loader, or tells how espflash will: it knows the lines of common boards best, and tries several timings.
+fn into_loader(way: &ResetWay, tty: &Path) -> Result<(TTYPort, ResetBeforeOperation), String> {
+    let mut port = open_port(tty).map_err(|error| error.to_string())?;
+    let before = match way {
+        ResetWay::Classic | ResetWay::ClassicTight => ResetBeforeOperation::DefaultReset,
+        ResetWay::UsbJtag => ResetBeforeOperation::UsbReset,
+        ResetWay::Watchdog | ResetWay::ProbeRs | ResetWay::Command(_) => {
+            let pulled: io::Result<()> = reset::pull(way, BootMode::Download, tty, &mut port);
+            pulled.map_err(|error| error.to_string())?;
+            ResetBeforeOperation::NoReset
+        }
+    };
+    Ok((port, before))
+}
+
+fn joined(left_out: &[(String, String)]) -> String {
+    let each = left_out.iter().map(|(name, why)| {
+        // Some reasons begin with the board's name already.
+        if why.starts_with(name.as_str()) {
+            why.clone()
+        } else {
+            format!("{name}: {why}")
+        }
+    });
+    each.collect::<Vec<_>>().join("; ")
+}
