@@ -2,115 +2,22 @@
 
 #![expect(clippy::unwrap_used, reason = "a test panics where it cannot go on")]
 
+#[path = "support/desk.rs"]
+mod desk;
+#[path = "../harness/virtual-esp32c3/tests/modem_lines/mod.rs"]
+mod modem_lines;
 mod support;
 
-use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixListener;
+use std::process::{Output, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use desk::{Desk, PASSWORD, Rig, contains, text};
 use pinrig::rig::{Locks, Ports};
 use serde_json::Value;
-
-/// A board on a desk. It is unplugged when this is dropped.
-struct Desk {
-    process: Child,
-    tty: String,
-}
-
-impl Desk {
-    fn new() -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_pinrig"))
-            .args(["virtual", "--json", "--network"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the command was built");
-        let mut opening = String::new();
-        BufReader::new(process.stdout.take().unwrap())
-            .read_line(&mut opening)
-            .unwrap();
-        let opening: Value = serde_json::from_str(&opening).unwrap();
-        let tty = opening["tty"].as_str().unwrap().to_owned();
-        Self { process, tty }
-    }
-
-    /// Words that reset it, with the signals for a start from flash and for download mode.
-    fn reset(&self, flash: &str, download: &str) -> String {
-        let pid = self.process.id();
-        format!(
-            r#"{{ command = ["sh", "-c", "case {{mode}} in flash) kill -{flash} {pid};; download) kill -{download} {pid};; esac"] }}"#
-        )
-    }
-
-    /// Its entry in the inventory, with these ways to reset it.
-    fn entry(&self, name: &str, reset: &str) -> String {
-        let tty = &self.tty;
-        format!(
-            r#"
-            [[board]]
-            name = "{name}"
-            chip = "esp32c3"
-            port.path = "{tty}"
-            reset = [{reset}]
-            server-address = "203.0.113.2"
-            network = {{ ssid = "lab", password.env = "TEST_PASSWORD" }}
-            tags = ["desk"]
-            "#
-        )
-    }
-}
-
-impl Drop for Desk {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ended = self.process.kill();
-        let _waited = self.process.wait();
-    }
-}
-
-/// An inventory, locks and evidence in a folder of their own.
-struct Rig {
-    folder: tempfile::TempDir,
-}
-
-const PASSWORD: &str = "correct-horse-battery";
-
-impl Rig {
-    fn new(entries: &[String]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("rig.toml"), entries.concat()).unwrap();
-        Self { folder }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pinrig"));
-        command
-            .arg("run")
-            .args(arguments)
-            .arg("--out")
-            .arg(self.path("out"))
-            .current_dir(support::root())
-            .env_remove("PINRIG_BOARD")
-            .env_remove("PINRIG_TAGS")
-            .env("PINRIG_RIG", self.path("rig.toml"))
-            .env("XDG_RUNTIME_DIR", self.folder.path())
-            .env("TEST_PASSWORD", PASSWORD);
-        command
-    }
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
+use virtual_esp32c3::{BoardConfig, FrameSender, VirtualBoard};
+use virtual_lan::{Lan, LanConfig};
 
 /// The verdicts in a report of JSON lines, by scenario.
 fn verdicts(output: &Output) -> Vec<(String, bool)> {
@@ -125,20 +32,6 @@ fn verdicts(output: &Output) -> Vec<(String, bool)> {
             )
         })
         .collect()
-}
-
-fn contains(folder: &Path, needle: &[u8]) -> Option<PathBuf> {
-    fs::read_dir(folder).unwrap().find_map(|entry| {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            return contains(&path, needle);
-        }
-        let contents = fs::read(&path).unwrap();
-        contents
-            .windows(needle.len())
-            .any(|bytes| bytes == needle)
-            .then_some(path)
-    })
 }
 
 #[test]
@@ -250,4 +143,127 @@ fn a_board_that_is_unplugged_while_it_runs_is_the_rigs_fault_and_its_words_are_k
     assert!(seen.contains("was the board unplugged?"), "{seen}");
     let kept = contains(&rig.path("out"), b"connecting to api.github.com");
     assert!(kept.is_some(), "the console's bytes are kept");
+}
+
+#[test]
+fn a_board_with_the_usual_two_transistors_needs_no_more_than_its_port() {
+    let folder = modem_lines::scratch("rig");
+    let Some(shim) = modem_lines::compiled(&folder) else {
+        return;
+    };
+    let socket = folder.join("lines");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let (board, _lan) = board_on_a_network();
+    board.power_cycle(true);
+    let lines = board.lines();
+    // Each process of the commands below connects once.
+    let circuit = std::thread::spawn(move || {
+        let streams = listener.incoming().take(4);
+        streams
+            .map(|stream| modem_lines::pull(stream.unwrap(), &lines))
+            .collect::<Vec<_>>()
+    });
+    let entry = format!(
+        r#"
+        [[board]]
+        name = "devkit"
+        chip = "esp32c3"
+        port.path = "{}"
+        server-address = "203.0.113.2"
+        "#,
+        board.tty().display()
+    );
+    let rig = Rig::new(&[entry]);
+    let pinrig = |subcommand: &str, arguments: &[&str]| {
+        let output = rig
+            .pinrig(subcommand)
+            .args(["--board", "devkit"])
+            .args(arguments)
+            .env("LD_PRELOAD", &shim)
+            .env(modem_lines::TTY, board.tty())
+            .env(modem_lines::SOCKET, &socket)
+            .output()
+            .unwrap();
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{subcommand}: {said}");
+        said
+    };
+    let flashed = pinrig("flash", &[]);
+    assert!(flashed.contains("3 parts written"), "{flashed}");
+    assert!(flashed.contains("devkit starts from flash"), "{flashed}");
+    let out = rig.path("out");
+    let run = pinrig(
+        "run",
+        &["--out", out.to_str().unwrap(), "pin/matches", "pin/one-bit-off"],
+    );
+    assert!(run.contains("3 already there") && run.contains("2 passed"), "{run}");
+    assert!(pinrig("reset", &["--download"]).contains("waits for a flasher"));
+    assert!(pinrig("reset", &[]).contains("starts from flash"));
+    let falls = circuit.join().unwrap();
+    assert!(
+        falls.iter().all(|falls| *falls > 0),
+        "each of them pulled EN low: {falls:?}"
+    );
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// A virtual board in this process, on a network on which 203.0.113.2 is this machine.
+fn board_on_a_network() -> (VirtualBoard, Lan) {
+    let to_board = Arc::new(Mutex::new(None::<FrameSender>));
+    let door = Arc::clone(&to_board);
+    let config = LanConfig {
+        host: Some([203, 0, 113, 2].into()),
+        ..LanConfig::default()
+    };
+    let deliver = Box::new(move |frame| {
+        if let Some(board) = &*door.lock().unwrap_or_else(PoisonError::into_inner) {
+            board.send(frame);
+        }
+    });
+    let lan = Lan::start(config, deliver).unwrap();
+    let port = lan.port();
+    let sink = Box::new(move |frame: &[u8]| port.send(frame));
+    let board = VirtualBoard::start(BoardConfig::default(), Some(sink)).unwrap();
+    *to_board.lock().unwrap() = Some(board.ethernet());
+    (board, lan)
+}
+
+#[test]
+fn the_monitor_shows_what_a_board_says_and_names_the_functions_of_a_backtrace() {
+    let desk = Desk::new();
+    let rig = Rig::new(&[desk.entry("desk", &desk.reset("USR1", "USR2"))]);
+    let flashed = rig.pinrig("flash").args(["--board", "desk"]).output().unwrap();
+    assert_eq!(flashed.status.code(), Some(0), "{}", text(&flashed.stderr));
+    let mut monitor = rig
+        .pinrig("monitor")
+        .args(["--board", "desk", "--reset"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut typed = monitor.stdin.take().unwrap();
+    let mut shown = BufReader::new(monitor.stdout.take().unwrap());
+    let mut seen = String::new();
+    let mut until = |wanted: &str, seen: &mut String| {
+        while !seen.contains(wanted) {
+            assert_ne!(shown.read_line(seen).unwrap(), 0, "{seen}");
+        }
+    };
+    until("@- ready firmware=pinrig-esp32c3", &mut seen);
+    // While it is watched, nobody else may have it.
+    let other = rig.run(&["--board", "desk", "pin/matches"]);
+    assert_eq!(other.status.code(), Some(6));
+    assert!(text(&other.stderr).contains("desk is held by process"));
+    typed.write_all(b"test panic\n").unwrap();
+    until("@- backtrace 0x42", &mut seen);
+    seen.clear();
+    until("@- ready", &mut seen);
+    assert!(seen.contains("    0x42"), "{seen}");
+    assert!(seen.contains(" main"), "the last caller is known by name: {seen}");
+    // Killed without any chance to clean up, it leaves no lock.
+    monitor.kill().unwrap();
+    monitor.wait().unwrap();
+    let free = rig.run(&["--board", "desk", "pin/matches"]);
+    assert_eq!(free.status.code(), Some(0), "{}", text(&free.stderr));
 }

@@ -15,6 +15,12 @@ use crate::deadline::Deadline;
 /// How often `hello` is repeated until it is answered: a lost boot line then costs nothing.
 const HELLO_AGAIN: Duration = Duration::from_millis(500);
 
+/// How the ROM's lines begin at each reset, and that which names the reset's cause.
+const BANNER: [&str; 3] = ["ESP-ROM:", "Build:", "Saved PC:"];
+const RESET: &str = "rst:0x";
+/// After so many resets without a ready line, nobody believes in one: a bootloader may need two, for an update that it takes back.
+const BOOT_LOOP: usize = 5;
+
 /// The device at the other end of a console.
 #[derive(Debug)]
 pub struct Device {
@@ -91,6 +97,18 @@ pub enum DeviceError {
     /// It never came up.
     #[error("the firmware did not boot: {0}")]
     NotBooted(NoLine),
+    /// It resets again and again before it comes up.
+    #[error(
+        "the firmware does not boot: the chip has reset {resets} times, the last time with `{evidence}`; before that it said `{said}`"
+    )]
+    BootLoop {
+        /// How often.
+        resets: usize,
+        /// The ROM's line of the last reset.
+        evidence: String,
+        /// The last line before it that is not the ROM's banner.
+        said: String,
+    },
     /// The console is gone.
     #[error("{0}")]
     Console(NoLine),
@@ -125,13 +143,28 @@ impl Device {
     /// # Errors
     /// When it does not come up before the deadline, or greets in another language.
     pub fn wait_ready(&mut self, deadline: &Deadline, mut seen: impl FnMut(&Line)) -> Result<Identity, DeviceError> {
+        let (mut resets, mut said) = (0, String::new());
         loop {
             let again = deadline.at_most(HELLO_AGAIN);
             loop {
                 match self.console.next_line(&again) {
                     Ok(line) => {
                         seen(&line);
+                        // A board that babbles never leaves a pause.
+                        if deadline.left().is_zero() {
+                            return Err(DeviceError::NotBooted(self.console.expired(deadline)));
+                        }
                         let Some(machine) = MachineLine::parse(&line.text) else {
+                            if line.text.starts_with(RESET) {
+                                resets += 1;
+                            } else if !line.text.is_empty() && !BANNER.iter().any(|start| line.text.starts_with(start))
+                            {
+                                said.clone_from(&line.text);
+                            }
+                            if resets == BOOT_LOOP {
+                                let evidence = line.text;
+                                return Err(DeviceError::BootLoop { resets, evidence, said });
+                            }
                             continue;
                         };
                         if machine.kind == "ready" || (machine.kind == "ok" && machine.words == ["hello"]) {
@@ -183,7 +216,7 @@ impl Device {
                         evidence: line.text,
                     });
                 }
-                _ if line.text.starts_with("rst:0x") => {
+                _ if line.text.starts_with(RESET) => {
                     seen(Said::Line(&line));
                     return Err(DeviceError::Crashed {
                         during: format!("`{name}`"),
@@ -191,6 +224,9 @@ impl Device {
                     });
                 }
                 _ => seen(Said::Line(&line)),
+            }
+            if deadline.left().is_zero() {
+                return Err(DeviceError::Silent(self.console.expired(deadline)));
             }
         }
     }
@@ -385,6 +421,24 @@ mod tests {
         });
         let identity = device.wait_ready(&soon(), |_| {}).unwrap();
         assert_eq!(identity.board, "virtual");
+    }
+
+    #[test]
+    fn a_chip_that_resets_for_ever_is_not_waited_for() {
+        let mut resets = 0;
+        let mut device = device(move |_| {
+            resets += 1;
+            if resets <= BOOT_LOOP {
+                "ESP-ROM:x\r\nrst:0x7 (TG0WDT_SYS_RST),boot:0xc (SPI_FAST_FLASH_BOOT)\r\ninvalid header: 0xffffffff\r\n"
+            } else {
+                ""
+            }
+        });
+        let error = device.wait_ready(&soon(), |_| {}).unwrap_err();
+        assert!(
+            matches!(&error, DeviceError::BootLoop { said, .. } if said == "invalid header: 0xffffffff"),
+            "{error}"
+        );
     }
 
     #[test]

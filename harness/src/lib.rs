@@ -21,6 +21,7 @@ pub mod server;
 pub mod service;
 pub mod peer;
 pub mod image;
+pub mod symbols;
 pub mod rig;
 pub mod board;
 pub mod device;

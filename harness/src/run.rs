@@ -4,6 +4,7 @@
 //! for each scenario. Whatever happens, an outcome holds what both sides had said so far, and a failure leaves a bundle
 //! of files.
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,6 +21,7 @@ use crate::device::{Answer, Device, DeviceError, Fields, Said};
 use crate::image::Image;
 use crate::scenario::{DEFAULT_HOST, DeviceSettings, Expectation, Run, SOAK_WARM_UP, Scenario};
 use crate::service::Running;
+use crate::symbols::Symbols;
 use crate::transcript::{DeviceLine, Lanes, Redactor, Transcript, without_tag};
 use crate::verdict::{self, Blame, DeviceEvidence, Evidence, Failure, ServerEvidence, Verdict};
 
@@ -273,18 +275,20 @@ impl Attempt<'_> {
                     redactor: Redactor::new(&link.network),
                     patience: &patience,
                     network: network.as_deref(),
+                    reached_at: link.connect_to,
                     has: Has::ItsOwn,
                 };
                 self.all_runs(bench, service)
             });
-        if let Err(Failure {
-            blame: Blame::Crash, ..
-        }) = result
+        let mut result = result;
+        if let Err(failure) = &mut result
+            && failure.blame == Blame::Crash
         {
             // The panic's backtrace and the next boot follow: they belong to the evidence.
             let crash = Deadline::after("the rest of a crash", Duration::from_secs(2));
             let mut rest = Vec::new();
             device.drain(&crash, Duration::from_millis(300), |line| rest.push(line.text.clone()));
+            failure.findings.extend(self.backtrace(&rest));
             for text in rest {
                 self.grow(DeviceLine::Said(text));
             }
@@ -306,6 +310,19 @@ impl Attempt<'_> {
         self.skipped = recorder.skipped();
         self.remarks = recorder.remarks();
         result
+    }
+
+    /// The functions of the addresses that a crash has left, innermost first.
+    fn backtrace(&self, lines: &[String]) -> Vec<String> {
+        let symbols = match Symbols::of(self.runner.image) {
+            Ok(symbols) => symbols,
+            Err(error) => return vec![error.to_string()],
+        };
+        let lines = lines
+            .iter()
+            .filter(|line| line.to_ascii_lowercase().contains("backtrace"));
+        let frames = lines.flat_map(|line| symbols.explain(line));
+        frames.map(|frame| format!("called from {frame}")).collect()
     }
 
     /// Waits for the firmware, makes sure that it is the right one, and tells it the facts of the bench: they differ from bench to bench
@@ -488,7 +505,20 @@ impl Attempt<'_> {
         };
         match verdict::judge(&run.expect, &evidence) {
             Verdict::Passed => Ok(()),
-            Verdict::Failed(failure) => Err(failure),
+            Verdict::Failed(mut failure) => {
+                let outcome = evidence.device.result.as_ref().and_then(|result| result.get("outcome"));
+                if let Some(address) = bench.reached_at
+                    && outcome == Some("connection-failed")
+                    && evidence.server.connections == 0
+                {
+                    failure.blame = Blame::Network;
+                    failure.findings.push(format!(
+                        "the board did not reach this machine at {address}: look at `server-address` in rig.toml, at this machine's \
+                         firewall, and whether the board's network leads here"
+                    ));
+                }
+                Err(failure)
+            }
         }
     }
 
@@ -584,6 +614,8 @@ struct RunBench<'a> {
     redactor: Redactor,
     patience: &'a AtomicBool,
     network: Option<&'a dyn Network>,
+    /// Where a board that knows no name of ours finds the server.
+    reached_at: Option<SocketAddr>,
     has: Has,
 }
 
@@ -624,7 +656,7 @@ fn rig(finding: String) -> Failure {
 
 fn blamed(error: &DeviceError) -> Failure {
     let blame = match error {
-        DeviceError::Crashed { .. } => Blame::Crash,
+        DeviceError::Crashed { .. } | DeviceError::BootLoop { .. } => Blame::Crash,
         DeviceError::Silent(_) | DeviceError::NotBooted(_) => Blame::Hang,
         DeviceError::Console(_) | DeviceError::Board(_) | DeviceError::Greeting { .. } => Blame::Rig,
     };

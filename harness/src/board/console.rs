@@ -23,6 +23,9 @@ const READ_SLICE: Duration = Duration::from_millis(50);
 /// A line longer than this is cut: a board that babbles without line ends must not fill the memory.
 const LONGEST_LINE: usize = 64 * 1024;
 
+/// A capture ends when it has grown to this: three minutes at the highest speed of the chip's UART, and no test says so much.
+const MOST_BYTES: u64 = 64 << 20;
+
 /// A board's console.
 pub struct Console {
     tty: PathBuf,
@@ -149,6 +152,7 @@ impl Console {
         let mut capture = self.shared.lock();
         loop {
             capture.waited_for = None;
+            self.next = self.next.max(capture.passed_over);
             if let Some(line) = capture.lines.get(self.next) {
                 self.next += 1;
                 return Ok(line.clone());
@@ -174,6 +178,16 @@ impl Console {
                 .wait_timeout(capture, left)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
+        }
+    }
+
+    /// What is said of a wait whose deadline has passed, whatever else has come.
+    #[must_use]
+    pub fn expired(&self, deadline: &Deadline) -> NoLine {
+        NoLine::Expired {
+            tty: self.tty.clone(),
+            deadline: *deadline,
+            last: self.shared.lock().last_text(),
         }
     }
 
@@ -227,10 +241,30 @@ impl Attention {
         capture.waited_for.is_some_and(|next| capture.lines.len() <= next) && capture.heard == said
     }
 
-    /// How many lines have come so far.
-    #[must_use]
-    pub fn lines(&self) -> usize {
-        self.0.lock().lines.len()
+    /// Waits until nothing has come for `quiet`, or the deadline.
+    pub fn wait_for_silence(&self, quiet: Duration, deadline: &Deadline) {
+        let mut capture = self.0.lock();
+        loop {
+            let heard = capture.heard;
+            let slice = deadline.at_most(quiet);
+            while capture.heard == heard && capture.ended.is_none() && !slice.left().is_zero() {
+                let waited = self.0.arrived.wait_timeout(capture, slice.left());
+                capture = waited.unwrap_or_else(PoisonError::into_inner).0;
+            }
+            if capture.heard == heard || deadline.left().is_zero() {
+                return;
+            }
+        }
+    }
+
+    /// Lets whoever reads the lines begin after those that have come so far, and gives their number: what a board said before its
+    /// reset answers nothing. The bytes are kept.
+    pub fn pass_over(&self) -> usize {
+        let mut capture = self.0.lock();
+        // A line that is under way would begin the next one.
+        capture.cut();
+        capture.passed_over = capture.lines.len();
+        capture.passed_over
     }
 
     /// The lines from the one with number `from` on, up to one that `is_last`, or as many as come before the deadline or the end of the
@@ -238,10 +272,9 @@ impl Attention {
     #[must_use]
     pub fn wait(&self, from: usize, deadline: &Deadline, is_last: impl Fn(&str) -> bool) -> Vec<String> {
         let mut capture = self.0.lock();
+        let mut lines = Vec::new();
         loop {
-            let new = capture.lines.iter().skip(from);
-            let mut lines = Vec::new();
-            for line in new {
+            for line in capture.lines.iter().skip(from + lines.len()) {
                 lines.push(line.text.clone());
                 if is_last(&line.text) {
                     return lines;
@@ -281,8 +314,14 @@ impl Shared {
             match port.read(&mut buffer) {
                 Ok(0) => return self.end("end of file"),
                 Ok(count) => {
-                    self.lock().push(&buffer[..count]);
+                    let mut capture = self.lock();
+                    capture.push(&buffer[..count]);
+                    let heard = capture.heard;
+                    drop(capture);
                     self.arrived.notify_all();
+                    if heard > MOST_BYTES {
+                        return self.end("the board has sent more than 64 MiB: it babbles");
+                    }
                 }
                 Err(error) if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::Interrupted) => {}
                 Err(error) => return self.end(&error.to_string()),
@@ -302,6 +341,8 @@ struct Capture {
     lines: Vec<Line>,
     partial: Vec<u8>,
     ended: Option<String>,
+    /// So many lines are of before the board's reset.
+    passed_over: usize,
     /// Bytes so far.
     heard: u64,
     /// The line that is waited for, by its number, while somebody waits.
@@ -316,6 +357,7 @@ impl Capture {
             lines: Vec::new(),
             partial: Vec::new(),
             ended: None,
+            passed_over: 0,
             heard: 0,
             waited_for: None,
         }
@@ -329,19 +371,32 @@ impl Capture {
             bytes: bytes.to_vec(),
         });
         for &byte in bytes {
-            if byte == b'\n' || self.partial.len() >= LONGEST_LINE {
-                let mut line = std::mem::take(&mut self.partial);
-                if line.last() == Some(&b'\r') {
-                    line.pop();
+            if byte == b'\n' {
+                self.end_line(at);
+            } else {
+                if self.partial.len() >= LONGEST_LINE {
+                    self.end_line(at);
                 }
-                self.lines.push(Line {
-                    at,
-                    text: printable(&line),
-                });
-            }
-            if byte != b'\n' {
                 self.partial.push(byte);
             }
+        }
+    }
+
+    fn end_line(&mut self, at: Duration) {
+        let mut line = std::mem::take(&mut self.partial);
+        if line.last() == Some(&b'\r') {
+            line.pop();
+        }
+        self.lines.push(Line {
+            at,
+            text: printable(&line),
+        });
+    }
+
+    /// Ends the line that is under way, if there is one.
+    fn cut(&mut self) {
+        if !self.partial.is_empty() {
+            self.end_line(self.began.elapsed());
         }
     }
 
@@ -428,6 +483,22 @@ mod tests {
             error.contains("the ready line") && error.contains("waiting for ever"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_came_before_a_reset_is_passed_over_and_kept() {
+        let (mut board, port) = TTYPort::pair().unwrap();
+        let mut console = Console::on(Path::new("/dev/pts/test"), port).unwrap();
+        let soon = Deadline::after("a line", Duration::from_secs(10));
+        board.write_all(b"old\nolder half").unwrap();
+        assert_eq!(console.next_line(&soon).unwrap().text, "old");
+        let heard = console.attention();
+        heard.wait_for_silence(Duration::from_millis(50), &soon);
+        assert_eq!(heard.pass_over(), 2);
+        board.write_all(b"new\n").unwrap();
+        assert_eq!(console.next_line(&soon).unwrap().text, "new");
+        let kept: Vec<u8> = console.chunks().into_iter().flat_map(|chunk| chunk.bytes).collect();
+        assert_eq!(kept, b"old\nolder halfnew\n");
     }
 
     #[test]

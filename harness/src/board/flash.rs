@@ -11,6 +11,7 @@ use espflash::flasher::{FlashData, FlashSettings, Flasher};
 use espflash::image_format::ImageFormat;
 use espflash::image_format::idf::IdfBootloaderFormat;
 use espflash::target::{Chip, ProgressCallbacks, XtalFrequency};
+use object::{Object as _, ObjectSection as _};
 use serialport::{SerialPort, TTYPort, UsbPortInfo};
 
 use super::console::BAUD;
@@ -80,12 +81,6 @@ pub fn flash(
     let Loader { chip, before, baud } = loader;
     let wrong = |error: espflash::Error| FlashFailure::Wrong(chain(&error));
     let refused = |error: espflash::Error| FlashFailure::Refused(chain(&error));
-    let data = FlashData::new(FlashSettings::default(), 0, None, chip, XtalFrequency::_40Mhz);
-    let format = IdfBootloaderFormat::new(image.elf(), &data, None, None, None, None).map_err(wrong)?;
-    let format = ImageFormat::from(format);
-    let sizes = format.clone().flash_segments();
-    let sizes = sizes.iter().map(|part| (part.addr, part.data.len() as u64)).collect();
-
     // Resets are pulled by whoever holds the lines; afterwards the loader itself pulls none.
     let connection = Connection::new(port, NO_USB, ResetAfterOperation::NoReset, before, BAUD);
     let mut flasher =
@@ -93,6 +88,13 @@ pub fn flash(
             espflash::Error::ChipMismatch(..) => FlashFailure::Wrong(chain(&error)),
             error => FlashFailure::NoLoader(chain(&error)),
         })?;
+    is_for(chip, image)?;
+    let data = FlashData::new(FlashSettings::default(), 0, None, chip, XtalFrequency::_40Mhz);
+    let format = IdfBootloaderFormat::new(image.elf(), &data, None, None, None, None).map_err(wrong)?;
+    let format = ImageFormat::from(format);
+    let sizes = format.clone().flash_segments();
+    let sizes = sizes.iter().map(|part| (part.addr, part.data.len() as u64)).collect();
+
     if baud != BAUD {
         flasher.change_baud(baud).map_err(refused)?;
     }
@@ -113,6 +115,22 @@ pub fn flash(
     port.set_baud_rate(BAUD)
         .map_err(|error| FlashFailure::Refused(format!("back to {BAUD} bit/s: {error}")))?;
     Ok((report, port))
+}
+
+/// Whether an image is one for this chip: espflash takes that for granted.
+fn is_for(chip: Chip, image: &Image) -> Result<(), FlashFailure> {
+    const DESCRIPTOR: &str = ".flash.appdesc";
+    let path = image.path().display();
+    let file = object::File::parse(image.elf()).map_err(|error| FlashFailure::Wrong(format!("{path}: {error}")))?;
+    match file.section_by_name(DESCRIPTOR).map(|section| section.address()) {
+        Some(address) if u32::try_from(address).is_ok_and(|address| chip.addr_is_flash(address)) => Ok(()),
+        Some(address) => Err(FlashFailure::Wrong(format!(
+            "{path} is no image for the {chip}: its descriptor is linked to {address:#010x}, which is not flash there"
+        ))),
+        None => Err(FlashFailure::Wrong(format!(
+            "{path} has no application descriptor ({DESCRIPTOR}); esp-bootloader-esp-idf's `esp_app_desc!` adds one"
+        ))),
+    }
 }
 
 /// espflash looks at the product id only, to choose a reset strategy, which is named here.

@@ -29,6 +29,8 @@ const EN_LOW: Duration = Duration::from_millis(100);
 const IO0_LOW: Duration = Duration::from_millis(50);
 /// How long a board may take from reset to its first line.
 const FIRST_LINE: Duration = Duration::from_secs(3);
+/// How long a board must be silent before it is reset.
+const QUIET: Duration = Duration::from_millis(50);
 /// How long a program may take that resets a board: a hub that switches power waits for the supply to fall.
 const RESET_COMMAND: Duration = Duration::from_secs(30);
 /// What opens the watchdog's registers (`RTC_CNTL_WDTWPROTECT_REG`).
@@ -51,7 +53,9 @@ pub(super) fn climb(
 ) -> Result<(), String> {
     let mut tried = Vec::new();
     for way in ways {
-        let from = heard.lines();
+        // What a port has kept from before, or a board is about to finish, is not what it says after its reset.
+        heard.wait_for_silence(QUIET, &Deadline::after("the board to be silent", FIRST_LINE));
+        let from = heard.pass_over();
         let outcome = pull(way, mode, tty, port)
             .map_err(|error| error.to_string())
             .and_then(|()| {

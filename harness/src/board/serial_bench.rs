@@ -81,6 +81,12 @@ impl SerialBench {
             }),
         }
     }
+
+    /// The boards, in the order of the inventory, whether they are still used or not.
+    #[must_use]
+    pub fn boards(&self) -> &[SerialBoard] {
+        &self.boards
+    }
 }
 
 impl Bench for SerialBench {

@@ -5,6 +5,7 @@
 //! fail, the most severe kind (the highest number) decides.
 
 mod boards;
+mod desk;
 mod doctor;
 mod fingerprint;
 mod list;
@@ -53,6 +54,12 @@ enum Command {
     Boards(boards::Boards),
     /// Look for what keeps the rig's boards from being used, and say what to do
     Doctor,
+    /// Put the firmware onto the rig's boards
+    Flash,
+    /// Reset the rig's boards
+    Reset(desk::Reset),
+    /// Show what a board of the rig says, with the functions behind its addresses, and send what is typed; Ctrl-C ends it
+    Monitor(desk::Monitor),
     /// Print the fingerprints of a server's or a file's certificate, as browsers show them
     Fingerprint(fingerprint::Target),
 }
@@ -80,6 +87,9 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Mutants(mutants)) => mutants::mutants(&line.place, &line.options, &mutants),
         Some(Command::Boards(options)) => boards::boards(&line.place, &options),
         Some(Command::Doctor) => doctor::doctor(&line.place),
+        Some(Command::Flash) => desk::flash(&line.place, &line.options),
+        Some(Command::Reset(reset)) => desk::reset(&line.options, &reset),
+        Some(Command::Monitor(monitor)) => desk::monitor(&line.place, &line.options, &monitor),
         Some(Command::Fingerprint(target)) => fingerprint::fingerprint(&line.place, &target),
     };
     match result {

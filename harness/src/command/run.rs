@@ -1,5 +1,6 @@
 //! `pinrig run`, which is also what `pinrig` alone does.
 
+use std::error::Error;
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use pinrig::board::{Bench, BenchError, Start, bench_for};
 use pinrig::image::Image;
 use pinrig::report::json::JsonReport;
 use pinrig::report::terminal::TerminalReport;
-use pinrig::rig::Choice;
+use pinrig::rig::{Choice, LockError};
 use pinrig::run::{Event, Limits, Outcome, Runner};
 use pinrig::scenario;
 use pinrig::verdict::{Blame, Verdict};
@@ -73,19 +74,11 @@ pub(super) fn run(place: &Place, options: &Options, names: &[String]) -> Command
     let fixtures = place.fixtures()?;
     let all = super::scenarios(&fixtures)?;
     let scenarios = scenario::select(&all, names)?;
-    let image = Image::load(&options.firmware.clone().unwrap_or_else(|| fixtures.join(IMAGE)))?;
+    let image = options.image(place)?;
     let live = !names.is_empty() && !place.json;
-    let report = if place.json {
-        Report::Json(JsonReport::new(io::stdout()))
-    } else {
-        Report::Terminal(TerminalReport::new(live))
-    };
-    let choice = Choice {
-        board: options.board.clone(),
-        tags: options.tags.clone(),
-    };
+    let report = Report::new(place.json, live);
     let start = if options.cold { Start::Cold } else { Start::Forked };
-    let bench = match bench(&choice, start, Duration::from_secs(options.wait)) {
+    let bench = match bench(&options.choice(), start, options.wait()) {
         Ok(bench) => bench,
         Err(BenchError::Claim(error)) => {
             writeln!(anstream::stderr(), "error: {error}")?;
@@ -122,10 +115,42 @@ pub(super) fn run(place: &Place, options: &Options, names: &[String]) -> Command
 
 fn bench(choice: &Choice, start: Start, wait: Duration) -> Result<Box<dyn Bench>, BenchError> {
     bench_for(choice, &env::current_dir().unwrap_or_default(), start, wait, |held| {
-        let limit = wait.as_secs();
-        // Nothing is left to tell it to if this fails.
-        let _ = writeln!(anstream::stderr(), "{held}; waiting for it, {limit} s at most");
+        tell_waiting(held, wait);
     })
+}
+
+/// Tells for whom a board is waited.
+pub(super) fn tell_waiting(held: &LockError, wait: Duration) {
+    // Nothing is left to tell it to if this fails.
+    let _ = writeln!(
+        anstream::stderr(),
+        "{held}; waiting for it, {} s at most",
+        wait.as_secs()
+    );
+}
+
+impl Options {
+    /// The boards that are meant.
+    pub(super) fn choice(&self) -> Choice {
+        Choice {
+            board: self.board.clone(),
+            tags: self.tags.clone(),
+        }
+    }
+
+    /// How long to wait for them.
+    pub(super) fn wait(&self) -> Duration {
+        Duration::from_secs(self.wait)
+    }
+
+    /// The image that is meant.
+    pub(super) fn image(&self, place: &Place) -> Result<Image, Box<dyn Error>> {
+        let path = match &self.firmware {
+            Some(path) => path.clone(),
+            None => place.fixtures()?.join(IMAGE),
+        };
+        Ok(Image::load(&path)?)
+    }
 }
 
 fn run_on(
@@ -167,13 +192,22 @@ fn run_on(
     Ok(code)
 }
 
-enum Report {
+pub(super) enum Report {
     Json(JsonReport<io::Stdout>),
     Terminal(TerminalReport),
 }
 
 impl Report {
-    fn event(&self, event: &Event<'_>) -> io::Result<()> {
+    /// `live` prints transcripts as they grow.
+    pub(super) fn new(json: bool, live: bool) -> Self {
+        if json {
+            Self::Json(JsonReport::new(io::stdout()))
+        } else {
+            Self::Terminal(TerminalReport::new(live))
+        }
+    }
+
+    pub(super) fn event(&self, event: &Event<'_>) -> io::Result<()> {
         match self {
             Self::Json(report) => report.event(event),
             Self::Terminal(report) => report.event(event),

@@ -65,6 +65,9 @@ pub(super) struct Virtual {
     /// How long the flash chip takes to program and to erase
     #[arg(long, value_enum, default_value_t = FlashTimes::Fast)]
     flash_times: FlashTimes,
+    /// Wear out the sector of 4 KB at this address of the flash, to see what a flasher makes of it
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
+    worn_sector: Option<u32>,
     /// Put the board on a network of its own, on which 203.0.113.2 is this machine: each port there leads to the same port of 127.0.0.1
     #[arg(long)]
     network: bool,
@@ -115,6 +118,7 @@ pub(super) fn virtual_board(place: &Place, options: &Virtual) -> CommandResult {
                 FlashTimes::Fast => FlashTiming::FAST,
                 FlashTimes::Typical => FlashTiming::TYPICAL,
             },
+            worn_sector: options.worn_sector,
             ..BoardConfig::default()
         },
         network.as_ref().map(Network::sink),
@@ -449,6 +453,15 @@ impl FromStr for FlashSize {
         let megabytes = text.parse().ok().and_then(Self::new);
         megabytes.ok_or("the flash has 2, 4, 8 or 16 megabytes")
     }
+}
+
+/// An address in flash, decimal or with `0x`.
+fn address(text: &str) -> Result<u32, String> {
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    number.map_err(|_| "an address is a number, as 65536 or 0x10000".to_owned())
 }
 
 /// A board's address: six bytes, of which the first says that it is one board's.

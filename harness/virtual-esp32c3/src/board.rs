@@ -50,6 +50,8 @@ pub struct BoardConfig {
     /// How long the flash chip takes to program and to erase. The default is far shorter than a real chip's times, since
     /// software polls meanwhile and the host would spend them all: use [`FlashTiming::TYPICAL`] to meet them.
     pub flash_timing: FlashTiming,
+    /// An address in a sector of the flash that is worn out: the first byte of each of its pages stays erased.
+    pub worn_sector: Option<u32>,
 }
 
 impl Default for BoardConfig {
@@ -64,6 +66,7 @@ impl Default for BoardConfig {
             seed: 0,
             console: ConsolePort::Uart0,
             flash_timing: FlashTiming::FAST,
+            worn_sector: None,
         }
     }
 }
@@ -189,6 +192,9 @@ impl VirtualBoard {
             console: config.console,
         })?;
         chip.set_flash_timing(config.flash_timing);
+        if let Some(address) = config.worn_sector {
+            chip.wear_flash_out(address);
+        }
         let new = Snapshot {
             chip,
             log: Vec::new(),

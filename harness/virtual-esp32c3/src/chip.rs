@@ -211,6 +211,11 @@ impl Chip {
         self.peripherals.spi1.set_flash_timing(timing);
     }
 
+    /// Wears out the sector of 4 KB at this address of the flash: what is programmed there does not all arrive.
+    pub fn wear_flash_out(&mut self, address: u32) {
+        self.peripherals.spi1.wear_out(address);
+    }
+
     /// Runs until the chip's clock stands at `until`, or until it has nothing to do.
     pub fn run(&mut self, until: u64) -> Pause {
         loop {

@@ -4,30 +4,25 @@
 //! here); this process pulls EN and GPIO9 as they say. Where there is no C compiler the tests say so and end; with
 //! `PINRIG_REQUIRE_CLIENTS` set, they fail.
 #![cfg(target_os = "linux")]
-#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 
+#[path = "modem_lines/mod.rs"]
+mod lines;
 mod support;
 
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use espflash::connection::{ResetAfterOperation, ResetBeforeOperation};
 use espflash::target::Chip;
+use lines::{SINGLE, SOCKET, TTY, compiled, pull, scratch};
 use support::{Console, Flashed, connect_with, firmware, image};
-use virtual_esp32c3::{AutoReset, BoardConfig, BoardLines, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, VirtualBoard};
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// 10 kOhm and 1 uF at the EN of a development board.
-const RISE: Duration = Duration::from_millis(10);
 /// How often the process that flashes connects.
 const CONNECTIONS: usize = 4;
-/// The tty, for the process that flashes.
-const TTY: &str = "MODEM_LINES_TTY";
-const SOCKET: &str = "MODEM_LINES_SOCKET";
-const SINGLE: &str = "MODEM_LINES_SINGLE";
 
 #[test]
 fn both_lines_at_once_lead_to_the_loader_and_back_to_the_firmware() {
@@ -115,74 +110,4 @@ fn the_process_that_flashes() {
         .connection()
         .reset_after(true, Chip::Esp32c3)
         .expect("it resets");
-}
-
-/// Pulls EN and GPIO9 as the modem lines say, until the other end has gone and EN has risen. How often it pulled EN low.
-fn pull(mut stream: UnixStream, lines: &BoardLines) -> usize {
-    let mut circuit = AutoReset::new(RISE);
-    let (mut falls, mut was_pulled) = (0, false);
-    let mut gone = false;
-    while !gone || circuit.due().is_some() {
-        let left = circuit.due().map(|due| due.saturating_duration_since(Instant::now()));
-        // Zero would be no limit.
-        let left = left.map(|left| left.max(Duration::from_micros(100)));
-        stream.set_read_timeout(left).expect("a socket takes a limit");
-        let mut byte = [0];
-        let levels = match stream.read(&mut byte) {
-            Ok(1..) => {
-                let (dtr, rts) = (byte[0] & 1 != 0, byte[0] & 2 != 0);
-                let pulled = rts && !dtr;
-                falls += usize::from(pulled && !was_pulled);
-                was_pulled = pulled;
-                let levels = circuit.set(dtr, rts, Instant::now());
-                lines.set(levels.enable, levels.boot);
-                let _gone = stream.write_all(&byte);
-                None
-            }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                circuit.update(Instant::now())
-            }
-            Ok(0) | Err(_) if gone => circuit.update(Instant::now()),
-            Ok(0) | Err(_) => {
-                gone = true;
-                Some(circuit.release(Instant::now()))
-            }
-        };
-        if let Some(levels) = levels {
-            lines.set(levels.enable, levels.boot);
-        }
-    }
-    falls
-}
-
-/// An empty folder. The path of a socket has to be short.
-fn scratch(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("modem-lines-{}-{name}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder");
-    folder
-}
-
-fn compiled(folder: &Path) -> Option<PathBuf> {
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/modem_lines/shim.c");
-    let library = folder.join("shim.so");
-    let compiler = Command::new("cc")
-        .args(["-shared", "-fPIC", "-Wall", "-Werror", "-O1", "-o"])
-        .args([library.as_path(), Path::new(source)])
-        .output();
-    match compiler {
-        Ok(output) => {
-            let errors = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "{errors}");
-            Some(library)
-        }
-        Err(error) => {
-            let reason = format!("there is no C compiler (`cc`): {error}");
-            assert!(
-                std::env::var_os("PINRIG_REQUIRE_CLIENTS").is_none(),
-                "{reason}, and PINRIG_REQUIRE_CLIENTS is set"
-            );
-            eprintln!("skipped: {reason}");
-            None
-        }
-    }
 }

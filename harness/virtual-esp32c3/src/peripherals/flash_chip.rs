@@ -105,6 +105,8 @@ pub(crate) struct FlashChip {
     powered_down: bool,
     busy: Option<Operation>,
     suspended: Option<Operation>,
+    /// The sector that is worn out, by its first byte.
+    worn: Option<usize>,
     /// Where the random bits of an interrupted operation come from.
     random: u64,
 }
@@ -133,6 +135,7 @@ impl FlashChip {
             powered_down: false,
             busy: None,
             suspended: None,
+            worn: None,
             // Any seed but zero will do for xorshift.
             random: seed ^ 0x9E37_79B9_7F4A_7C15 | 1,
         }
@@ -140,6 +143,11 @@ impl FlashChip {
 
     pub(crate) fn set_timing(&mut self, timing: FlashTiming) {
         self.timing = timing;
+    }
+
+    /// Wears out the sector at this address: the first byte of each of its pages stays erased whatever is programmed.
+    pub(crate) fn wear_out(&mut self, address: u32) {
+        self.worn = Some(address as usize / SECTOR * SECTOR);
     }
 
     /// The supply fails at this moment, and comes back later: what is under way stays half done.
@@ -343,6 +351,9 @@ impl FlashChip {
         let mut page = [0xFF; PAGE];
         for (offset, byte) in data.iter().enumerate() {
             page[(address + offset) % PAGE] = *byte;
+        }
+        if self.worn.is_some_and(|sector| range.start / SECTOR * SECTOR == sector) {
+            page[0] = 0xFF;
         }
         let change = |bytes: &mut [u8]| {
             for (byte, programmed) in bytes.iter_mut().zip(page) {

@@ -60,6 +60,11 @@ impl SpiFlash {
         self.chip.set_timing(timing);
     }
 
+    /// Wears out the sector at this address.
+    pub(crate) fn wear_out(&mut self, address: u32) {
+        self.chip.wear_out(address);
+    }
+
     /// The flash chip loses power.
     pub(crate) fn power_cut(&mut self, context: &mut Context<'_>) {
         self.chip.power_cut(context);

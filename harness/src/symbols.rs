@@ -1,0 +1,136 @@
+//! Addresses as functions, files and lines.
+//!
+//! What enters: an image, and what a board printed. What leaves: for each address of code its function, and its file and line where the
+//! image has debug information (DWARF, by addr2line); without it, the symbol table's function.
+
+use std::fmt;
+use std::ops::Range;
+
+use addr2line::Loader;
+use object::{Object as _, ObjectSection as _, SectionKind};
+
+use crate::image::Image;
+
+/// The functions of one image.
+pub struct Symbols {
+    loader: Loader,
+    code: Vec<Range<u64>>,
+}
+
+/// One function at an address; several where one was inlined into the other.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Frame {
+    /// The address that the board named.
+    pub address: u32,
+    /// The function, demangled.
+    pub function: String,
+    /// `file:line`, if the image has debug information.
+    pub place: Option<String>,
+}
+
+/// An image whose symbols cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: its symbols cannot be read: {message}", path = .path.display())]
+pub struct SymbolsError {
+    path: std::path::PathBuf,
+    message: String,
+}
+
+impl fmt::Debug for Symbols {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Symbols")
+            .field("code", &self.code)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#010x} {}", self.address, self.function)?;
+        match &self.place {
+            Some(place) => write!(f, " at {place}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Symbols {
+    /// Those of `image`.
+    ///
+    /// # Errors
+    /// When its file has gone or is damaged.
+    pub fn of(image: &Image) -> Result<Self, SymbolsError> {
+        let failed = |message: String| SymbolsError {
+            path: image.path().to_owned(),
+            message,
+        };
+        let file = object::File::parse(image.elf()).map_err(|error| failed(error.to_string()))?;
+        let code = file
+            .sections()
+            .filter(|section| section.kind() == SectionKind::Text)
+            .map(|section| section.address()..section.address() + section.size())
+            .collect();
+        let loader = Loader::new(image.path()).map_err(|error| failed(error.to_string()))?;
+        Ok(Self { loader, code })
+    }
+
+    /// The functions at each address of code that `line` names: `0x` and eight digits. In a backtrace an address is that to which a
+    /// function returns, so that the call before it is meant.
+    #[must_use]
+    pub fn explain(&self, line: &str) -> Vec<Frame> {
+        let before = u64::from(line.to_ascii_lowercase().contains("backtrace"));
+        addresses(line)
+            .filter(|address| self.code.iter().any(|code| code.contains(&u64::from(*address))))
+            .flat_map(|address| self.frames(address, u64::from(address).saturating_sub(before)))
+            .collect()
+    }
+
+    fn frames(&self, address: u32, probe: u64) -> Vec<Frame> {
+        let mut found = Vec::new();
+        if let Ok(mut frames) = self.loader.find_frames(probe) {
+            while let Ok(Some(frame)) = frames.next() {
+                let Some(name) = &frame.function else { continue };
+                let place = frame.location.as_ref().and_then(|location| {
+                    let file = location.file?;
+                    Some(location.line.map_or(file.to_owned(), |line| format!("{file}:{line}")))
+                });
+                found.push(Frame {
+                    address,
+                    function: name.demangle().map_or_else(|_| "?".to_owned(), Into::into),
+                    place,
+                });
+            }
+        }
+        if found.is_empty()
+            && let Some(symbol) = self.loader.find_symbol(probe)
+        {
+            found.push(Frame {
+                address,
+                function: addr2line::demangle_auto(symbol.into(), None).into_owned(),
+                place: None,
+            });
+        }
+        found
+    }
+}
+
+/// The 32-bit numbers in a text that stand as `0x` and eight digits.
+fn addresses(line: &str) -> impl Iterator<Item = u32> {
+    line.split("0x").skip(1).filter_map(|rest| {
+        let digits: String = rest.chars().take_while(char::is_ascii_hexdigit).collect();
+        (digits.len() == 8)
+            .then(|| u32::from_str_radix(&digits, 16).ok())
+            .flatten()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_found_wherever_they_stand() {
+        let found: Vec<u32> = addresses("MEPC: 0x42001234,0x4038abCD boot:0xc 0x123456789").collect();
+        assert_eq!(found, [0x4200_1234, 0x4038_ABCD]);
+    }
+}

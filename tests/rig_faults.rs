@@ -1,0 +1,430 @@
+//! What can go wrong with boards at ports, one thing at a time: each ends with a verdict that says whose fault it is, and the next
+//! scenario runs. The boards are virtual, behind their ttys; what is no ESP32-C3 at all is a pseudo terminal of this process.
+
+#![expect(clippy::unwrap_used, reason = "a test panics where it cannot go on")]
+
+#[path = "support/desk.rs"]
+mod desk;
+mod support;
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use desk::Desk;
+use pinrig::board::console::open_port;
+use pinrig::board::{Bench, BoardError, Claim, ClaimError, Claimed, SerialBench, SerialBoard};
+use pinrig::deadline::Deadline;
+use pinrig::image::Image;
+use pinrig::rig::{Inventory, Locks, Ports};
+use pinrig::run::{Event, Limits, Outcome, Runner};
+use pinrig::scenario::{self, Scenario};
+use pinrig::verdict::{Blame, Failure, Verdict};
+use serialport::{SerialPort, TTYPort};
+
+#[test]
+fn unplugged_while_it_is_flashed() {
+    let (good, bad) = (Desk::new(), Desk::new());
+    let rig = Rig::new(&[
+        bad.entry("bad", &bad.reset("USR1", "USR2")),
+        good.entry("good", &good.reset("USR1", "USR2")),
+    ]);
+    let bench = rig.bench();
+    let plug = Mutex::new(Some(bad));
+    let report = bench.prepare(&rig.image, &|step| {
+        if step.board == "bad" && step.done > 0 {
+            drop(plug.lock().unwrap().take());
+        }
+    });
+    assert_eq!(report.unwrap().written, 3, "the other board has its image");
+    let left_out = bench.left_out();
+    let [(name, why)] = &left_out[..] else {
+        panic!("{left_out:?}")
+    };
+    assert!(name == "bad" && why.contains("bit/s"), "{name}: {why}");
+    assert_eq!(blame(&rig.run(&bench, "pin/matches")), None);
+}
+
+#[test]
+fn unplugged_while_it_boots() {
+    let (desk, other) = (Desk::new(), Desk::new());
+    let rig = Rig::new(&[
+        desk.entry("desk", &desk.reset("USR1", "USR2")),
+        other.entry("other", &other.reset("USR1", "USR2")),
+    ]);
+    let bench = rig.flashed_bench();
+    let plug = Mutex::new(Some(desk));
+    let outcome = rig.run_watched(&bench, "pin/matches", |event| {
+        if let Event::Boot(..) = event {
+            drop(plug.lock().unwrap().take());
+        }
+    });
+    let failure = failure(&outcome);
+    assert_eq!(failure.blame, Blame::Rig, "{failure:?}");
+    assert!(failure.findings[0].contains("was the board unplugged?"), "{failure:?}");
+    // It cannot be opened any more: whoever meets it next finds that out, and the other board goes on.
+    let next: Vec<_> = (0..2).map(|_| blame(&rig.run(&bench, "pin/matches"))).collect();
+    assert!(next.contains(&None), "{next:?}");
+    assert_eq!(bench.left_out().len(), 1, "{:?}", bench.left_out());
+}
+
+#[test]
+fn plugged_in_again_under_another_name() {
+    let flash = tempfile::NamedTempFile::new().unwrap();
+    fs::remove_file(flash.path()).unwrap();
+    let options = ["--network", "--flash", flash.path().to_str().unwrap()];
+    let system = System::new();
+    let desk = Desk::with(&options);
+    system.plug_in("ttyACM0", &desk);
+    let rig = Rig::on(&system, &[system.entry()]);
+    let bench = rig.flashed_bench();
+    assert_eq!(blame(&rig.run(&bench, "pin/matches")), None);
+    desk.put_away();
+    let desk = Desk::with(&options);
+    system.unplug("ttyACM0");
+    system.plug_in("ttyACM1", &desk);
+    let outcome = rig.run(&bench, "pin/one-bit-off");
+    assert_eq!(blame(&outcome), None, "{:?}", outcome.verdict);
+    // While it is away, that is what is said.
+    system.unplug("ttyACM1");
+    let outcome = rig.run(&bench, "pin/matches");
+    assert_eq!(blame(&outcome), Some(Blame::Rig));
+    assert!(failure(&outcome).findings[0].contains("no port has"), "{outcome:?}");
+}
+
+#[test]
+fn a_chip_that_resets_again_and_again() {
+    let desk = Desk::new();
+    // Nothing is ever written into its flash, which is erased.
+    let rig = Rig::new(&[desk
+        .entry("desk", &desk.reset("USR1", "USR2"))
+        .replace("[[board]]", "[[board]]\nflasher.command = [\"true\"]")]);
+    let outcome = rig.run(&rig.flashed_bench(), "pin/matches");
+    let failure = failure(&outcome);
+    assert_eq!(failure.blame, Blame::Crash, "{failure:?}");
+    assert!(
+        failure.findings[0].contains("the chip has reset 5 times")
+            && failure.findings[0].contains("invalid header: 0xffffff"),
+        "{failure:?}"
+    );
+}
+
+#[test]
+fn a_board_that_says_nothing() {
+    let (_far, port) = TTYPort::pair().unwrap();
+    let rig = Rig::new(&[at(&port)]);
+    drop(port);
+    let bench = rig.flashed_bench();
+    let outcome = rig.run(&bench, "pin/matches");
+    assert_eq!(blame(&outcome), Some(Blame::Rig), "{outcome:?}");
+    assert!(
+        failure(&outcome).findings[0].contains("no line within 3 s"),
+        "{outcome:?}"
+    );
+    let again = rig.run(&bench, "pin/matches");
+    assert!(failure(&again).findings[0].contains("no board is left"), "{again:?}");
+}
+
+#[test]
+fn a_board_that_babbles_at_full_rate() {
+    let (mut far, port) = TTYPort::pair().unwrap();
+    let rig = Rig::new(&[at(&port)]);
+    drop(port);
+    let bench = rig.flashed_bench();
+    let over = AtomicBool::new(false);
+    let outcome = thread::scope(|scope| {
+        scope.spawn(|| {
+            far.set_timeout(Duration::from_millis(20)).unwrap();
+            let noise: Vec<u8> = (0..=255).chain(*b"\n\x00\xff@- rea \n").cycle().take(4096).collect();
+            while !over.load(Ordering::Relaxed) {
+                // Nobody may be listening yet.
+                let _lost = far.write(&noise);
+                pause(AT_3_MBAUD);
+            }
+        });
+        let outcome = rig.run(&bench, "pin/matches");
+        over.store(true, Ordering::Relaxed);
+        outcome
+    });
+    let failure = failure(&outcome);
+    assert!(
+        matches!(failure.blame, Blame::Hang | Blame::Rig),
+        "not the firmware's behaviour: {failure:?}"
+    );
+    let kept = fs::metadata(outcome.bundle.unwrap().join("console.raw")).unwrap();
+    assert!(kept.len() > 4096, "what it said is kept: {} bytes", kept.len());
+}
+
+#[test]
+fn another_chip_than_the_inventory_says() {
+    let desk = Desk::new();
+    let entry = desk.entry("desk", &desk.reset("USR1", "USR2"));
+    let rig = Rig::new(&[entry.replace("esp32c3", "esp32c6")]);
+    let error = rig.bench().prepare(&rig.image, &|_| {}).unwrap_err();
+    let message = error.to_string();
+    assert!(matches!(error, BoardError::Flash { .. }), "{message}");
+    assert!(message.contains("esp32c6") && message.contains("esp32c3"), "{message}");
+}
+
+#[test]
+fn another_image_than_the_one_that_is_meant() {
+    let desk = Desk::new();
+    let entry = desk.entry("desk", &desk.reset("USR1", "USR2"));
+    let mut rig = Rig::new(std::slice::from_ref(&entry));
+    let meant = rig.image.clone();
+    rig.image = Image::load(&support::fixtures().join("firmware/pinrig-esp32c3-virtual-unguarded.elf")).unwrap();
+    drop(rig.flashed_bench());
+    // The flasher says that it did its work, and it did not.
+    let mut rig = Rig::new(&[entry.replace("[[board]]", "[[board]]\nflasher.command = [\"true\"]")]);
+    rig.image = meant;
+    let outcome = rig.run(&rig.flashed_bench(), "pin/matches");
+    let failure = failure(&outcome);
+    assert_eq!(failure.blame, Blame::Rig, "{failure:?}");
+    assert!(failure.findings[0].contains("flash it again"), "{failure:?}");
+}
+
+#[test]
+fn flash_that_does_not_hold_what_is_written() {
+    let desk = Desk::with(&["--network", "--worn-sector", "0x12000"]);
+    let rig = Rig::new(&[desk.entry("desk", &desk.reset("USR1", "USR2"))]);
+    let error = rig.bench().prepare(&rig.image, &|_| {}).unwrap_err();
+    assert!(matches!(error, BoardError::Flash { .. }), "{error}");
+    let message = error.to_string().to_lowercase();
+    // It was tried at every speed.
+    assert!(
+        message.contains("verif") && message.contains("921600 bit/s") && message.contains("115200 bit/s"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_port_that_another_program_holds() {
+    let desk = Desk::new();
+    let rig = Rig::new(&[desk.entry("desk", &desk.reset("USR1", "USR2"))]);
+    let bench = rig.flashed_bench();
+    let terminal = open_port(Path::new(&desk.tty)).unwrap();
+    let outcome = rig.run(&bench, "pin/matches");
+    assert_eq!(blame(&outcome), Some(Blame::Rig), "{outcome:?}");
+    let finding = &failure(&outcome).findings[0];
+    assert!(finding.contains("no other program holds it"), "{finding}");
+    drop(terminal);
+    let again = rig.flashed_bench_after(bench);
+    assert_eq!(blame(&rig.run(&again, "pin/matches")), None);
+}
+
+#[test]
+fn a_network_that_refuses_the_board() {
+    // It is on no network at all.
+    let desk = Desk::with(&[]);
+    let rig = Rig::new(&[desk.entry("desk", &desk.reset("USR1", "USR2"))]);
+    let outcome = rig.run(&rig.flashed_bench(), "pin/matches");
+    assert_eq!(blame(&outcome), Some(Blame::Network), "{outcome:?}");
+}
+
+#[test]
+fn a_server_that_the_board_cannot_reach() {
+    let desk = Desk::new();
+    let entry = desk.entry("desk", &desk.reset("USR1", "USR2"));
+    // Nobody is there.
+    let rig = Rig::new(&[entry.replace("203.0.113.2", "203.0.113.77")]);
+    let outcome = rig.run(&rig.flashed_bench(), "pin/matches");
+    let failure = failure(&outcome);
+    assert_eq!(failure.blame, Blame::Network, "{failure:?}");
+    assert!(
+        failure
+            .findings
+            .iter()
+            .any(|finding| finding.contains("203.0.113.77") && finding.contains("server-address")),
+        "{failure:?}"
+    );
+}
+
+#[test]
+fn a_password_that_is_missing_keeps_the_board_out() {
+    let desk = Desk::new();
+    let entry = desk.entry("desk", "\"classic\"");
+    let rig = Rig::new(&[entry.replace("TEST_PASSWORD", "PINRIG_TEST_NO_SUCH_VARIABLE")]);
+    let error = rig.claim().unwrap_err().to_string();
+    assert!(error.contains("PINRIG_TEST_NO_SUCH_VARIABLE"), "{error}");
+}
+
+/// What 4096 bytes take.
+const AT_3_MBAUD: Duration = Duration::from_micros(13_653);
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a line has a speed, and a pseudo terminal has none"
+)]
+fn pause(time: Duration) {
+    thread::sleep(time);
+}
+
+/// An inventory, locks and evidence in a folder of their own, used by this process.
+struct Rig {
+    inventory: Inventory,
+    ports: Ports,
+    image: Image,
+    folder: tempfile::TempDir,
+}
+
+impl Rig {
+    fn new(entries: &[String]) -> Self {
+        Self::with_ports(Ports::default(), entries)
+    }
+
+    fn on(system: &System, entries: &[String]) -> Self {
+        Self::with_ports(Ports::below(system.0.path()), entries)
+    }
+
+    fn with_ports(ports: Ports, entries: &[String]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("password"), desk::PASSWORD).unwrap();
+        let path = folder.path().join("rig.toml");
+        let text = entries
+            .concat()
+            .replace("password.env = \"TEST_PASSWORD\"", "password.file = \"password\"");
+        fs::write(&path, text).unwrap();
+        Self {
+            inventory: Inventory::load(&path).unwrap(),
+            ports,
+            image: Image::load(&support::firmware()).unwrap(),
+            folder,
+        }
+    }
+
+    fn claim(&self) -> Result<Claimed, ClaimError> {
+        let entries: Vec<_> = self.inventory.boards.iter().collect();
+        let locks = Locks::in_folder(self.folder.path().join("locks"));
+        let now = Deadline::after("a free board", Duration::ZERO);
+        let system = (&self.ports, &locks);
+        SerialBoard::claim(&entries, &self.inventory.path, system, Claim::All, &now, |_| {})
+    }
+
+    fn bench(&self) -> SerialBench {
+        SerialBench::new(self.claim().unwrap())
+    }
+
+    fn flashed_bench(&self) -> SerialBench {
+        let bench = self.bench();
+        bench.prepare(&self.image, &|_| {}).unwrap();
+        bench
+    }
+
+    /// A new one, once the boards of `before` are free.
+    fn flashed_bench_after(&self, before: SerialBench) -> SerialBench {
+        drop(before);
+        self.flashed_bench()
+    }
+
+    fn run(&self, bench: &SerialBench, name: &str) -> Outcome {
+        self.run_watched(bench, name, |_| {})
+    }
+
+    fn run_watched(&self, bench: &SerialBench, name: &str, observer: impl Fn(Event<'_>) + Sync) -> Outcome {
+        let scenario = scenario(name);
+        let runner = Runner {
+            bench,
+            image: &self.image,
+            limits: Limits {
+                boot: Duration::from_secs(6),
+                ..Limits::default()
+            },
+            out: &self.folder.path().join("out"),
+            keep: false,
+            observer: &observer,
+        };
+        // The evidence is read before the folder goes.
+        runner.run(&scenario)
+    }
+}
+
+/// A system's `/sys` and `/dev`, in which boards come and go under changing names.
+struct System(tempfile::TempDir);
+
+impl System {
+    const SERIAL: &str = "7C:DF:A1:00:00:01";
+
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn plug_in(&self, name: &str, desk: &Desk) {
+        let device = self.path("sys/devices/usb1").join(name);
+        fs::create_dir_all(device.join("interface")).unwrap();
+        for (file, contents) in [("idVendor", "303a"), ("idProduct", "1001"), ("serial", Self::SERIAL)] {
+            fs::write(device.join(file), contents).unwrap();
+        }
+        let class = self.path("sys/class/tty").join(name);
+        fs::create_dir_all(&class).unwrap();
+        symlink(device.join("interface"), class.join("device")).unwrap();
+        fs::create_dir_all(self.path("dev")).unwrap();
+        symlink(&desk.tty, self.path("dev").join(name)).unwrap();
+        // Whoever resets it finds it by this.
+        fs::write(self.path("pid"), desk.pid().to_string()).unwrap();
+    }
+
+    fn unplug(&self, name: &str) {
+        fs::remove_dir_all(self.path("sys/class/tty").join(name)).unwrap();
+        fs::remove_file(self.path("dev").join(name)).unwrap();
+    }
+
+    fn entry(&self) -> String {
+        let pid = self.path("pid");
+        let pid = pid.display();
+        format!(
+            r#"
+            [[board]]
+            name = "xiao"
+            chip = "esp32c3"
+            port.mac = "{}"
+            reset = [{{ command = ["sh", "-c", "case {{mode}} in flash) kill -USR1 $(cat {pid});; download) kill -USR2 $(cat {pid});; esac"] }}]
+            server-address = "203.0.113.2"
+            "#,
+            Self::SERIAL
+        )
+    }
+
+    fn path(&self, below: &str) -> PathBuf {
+        self.0.path().join(below)
+    }
+}
+
+/// An entry for something at a pseudo terminal that takes no reset and no image.
+fn at(port: &TTYPort) -> String {
+    format!(
+        r#"
+        [[board]]
+        name = "thing"
+        chip = "esp32c3"
+        port.path = "{}"
+        flasher.command = ["true"]
+        reset = [{{ command = ["true"] }}]
+        server-address = "127.0.0.1"
+        "#,
+        port.name().unwrap()
+    )
+}
+
+fn scenario(name: &str) -> Scenario {
+    let all = scenario::load_all(&support::fixtures()).unwrap();
+    all.into_iter().find(|scenario| scenario.name == name).unwrap()
+}
+
+fn failure(outcome: &Outcome) -> &Failure {
+    match &outcome.verdict {
+        Verdict::Passed => panic!("{} passed", outcome.scenario.name),
+        Verdict::Failed(failure) => failure,
+    }
+}
+
+fn blame(outcome: &Outcome) -> Option<Blame> {
+    match &outcome.verdict {
+        Verdict::Passed => None,
+        Verdict::Failed(failure) => Some(failure.blame),
+    }
+}
