@@ -250,14 +250,19 @@ fn the_doctor_names_who_holds_a_port() {
         opening["tty"]
     );
     fs::write(&rig, entry).unwrap();
+    let port = fs::File::open(opening["tty"].as_str().unwrap()).unwrap();
+    // Some program that was left open.
+    let terminal = Command::new("sleep").arg("600").stdin(port).spawn().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_pinrig"))
         .args(["doctor", "--json"])
         .env("PINRIG_RIG", &rig)
         .output()
         .unwrap();
-    let pid = board.id();
-    board.kill().unwrap();
-    board.wait().unwrap();
+    let pid = terminal.id();
+    for mut process in [terminal, board] {
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
     let findings: Vec<Value> = stdout(&output)
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -267,10 +272,7 @@ fn the_doctor_names_who_holds_a_port() {
         .find(|finding| finding["check"] == "holder")
         .unwrap_or_else(|| panic!("{findings:#?}"));
     let found = holder["found"].as_str().unwrap_or_default();
-    assert!(
-        found.ends_with(&format!("is open in pinrig (process {pid})")),
-        "{found}"
-    );
+    assert!(found.ends_with(&format!("is open in sleep (process {pid})")), "{found}");
     assert_eq!((&holder["board"], &holder["health"]), (&"desk".into(), &"bad".into()));
     assert_eq!(output.status.code(), Some(6), "a board cannot be used");
 }

@@ -267,3 +267,38 @@ fn the_monitor_shows_what_a_board_says_and_names_the_functions_of_a_backtrace() 
     let free = rig.run(&["--board", "desk", "pin/matches"]);
     assert_eq!(free.status.code(), Some(0), "{}", text(&free.stderr));
 }
+
+#[test]
+fn the_doctor_asks_each_board_how_far_it_comes() {
+    let (well, alone, lost) = (Desk::new(), Desk::with(&[]), Desk::new());
+    let entry = |desk: &Desk, name| desk.entry(name, &desk.reset("USR1", "USR2"));
+    let rig = Rig::new(&[
+        entry(&well, "well"),
+        entry(&alone, "alone"),
+        entry(&lost, "lost").replace("203.0.113.2", "203.0.113.77"),
+        // Nobody resets it, so its loader never answers.
+        well.entry("deaf", r#"{ command = ["true"] }"#),
+    ]);
+    let output = rig
+        .pinrig("doctor")
+        .args(["--ask", "--json", "--out"])
+        .arg(rig.path("out"))
+        .output()
+        .unwrap();
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert_eq!(output.status.code(), Some(6), "{said}");
+    let finding = |board: &str, check: &str| {
+        text(&output.stdout)
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap())
+            .find(|finding| finding["board"] == board && finding["check"] == check)
+            .unwrap_or_else(|| panic!("no {check} of {board}: {said}"))
+    };
+    assert_eq!(finding("well", "loader")["health"], "good");
+    assert_eq!(finding("well", "server")["health"], "good");
+    assert_eq!(finding("alone", "loader")["health"], "good");
+    assert_eq!(finding("alone", "wifi")["health"], "bad");
+    assert_eq!(finding("lost", "server")["health"], "bad");
+    assert_eq!(finding("deaf", "loader")["health"], "bad");
+    assert!(!said.contains(PASSWORD));
+}

@@ -53,7 +53,7 @@ enum Command {
     /// Show what is plugged in, what the rig knows, and who holds what
     Boards(boards::Boards),
     /// Look for what keeps the rig's boards from being used, and say what to do
-    Doctor,
+    Doctor(doctor::Doctor),
     /// Put the firmware onto the rig's boards
     Flash,
     /// Reset the rig's boards
@@ -86,7 +86,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Virtual(options)) => virtual_board::virtual_board(&line.place, &options),
         Some(Command::Mutants(mutants)) => mutants::mutants(&line.place, &line.options, &mutants),
         Some(Command::Boards(options)) => boards::boards(&line.place, &options),
-        Some(Command::Doctor) => doctor::doctor(&line.place),
+        Some(Command::Doctor(asked)) => doctor::doctor(&line.place, &line.options, &asked),
         Some(Command::Flash) => desk::flash(&line.place, &line.options),
         Some(Command::Reset(reset)) => desk::reset(&line.options, &reset),
         Some(Command::Monitor(monitor)) => desk::monitor(&line.place, &line.options, &monitor),
