@@ -302,3 +302,52 @@ fn the_doctor_asks_each_board_how_far_it_comes() {
     assert_eq!(finding("deaf", "loader")["health"], "bad");
     assert!(!said.contains(PASSWORD));
 }
+
+#[test]
+fn a_process_is_a_board_too() {
+    let entry = format!(
+        r#"
+        [[board]]
+        name = "host"
+        kind = "process"
+        command = ["{}"]
+
+        [[board]]
+        name = "none"
+        kind = "process"
+        command = ["./no-such-program"]
+
+        [[board]]
+        name = "short"
+        kind = "process"
+        command = ["sh", "-c", "echo no display found >&2; echo bye"]
+        "#,
+        env!("CARGO_BIN_EXE_pinrig-host")
+    );
+    let rig = Rig::new(&[entry]);
+    let output = rig.run(&["--board", "host", "--json", "pin", "auth"]);
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let verdicts = verdicts(&output);
+    assert!(verdicts.len() > 40, "{}", verdicts.len());
+    assert!(verdicts.iter().all(|(_, passed)| *passed), "{said}");
+
+    let none = rig.run(&["--board", "none", "pin/matches"]);
+    assert_eq!(none.status.code(), Some(6));
+    assert!(
+        text(&none.stdout).contains("./no-such-program"),
+        "{}",
+        text(&none.stdout)
+    );
+    let short = rig.run(&["--board", "short", "pin/matches"]);
+    assert_eq!(short.status.code(), Some(6));
+    assert!(
+        text(&short.stdout).contains("no display found"),
+        "{}",
+        text(&short.stdout)
+    );
+    // Nothing of it is flashed or watched.
+    let monitor = rig.pinrig("monitor").args(["--board", "host"]).output().unwrap();
+    assert_eq!(monitor.status.code(), Some(6));
+    assert!(text(&monitor.stderr).contains("it is a process"));
+}

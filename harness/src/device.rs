@@ -4,6 +4,7 @@
 //! its answer repeats: a hostile server controls the reply that the board prints, but cannot know the tag, so it cannot
 //! imitate an answer. This module knows no scenario.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use crate::board::console::{Line, NoLine};
 use crate::board::{BoardError, Console};
 use crate::deadline::Deadline;
+use crate::rig::Dialect;
 
 /// How often `hello` is repeated until it is answered: a lost boot line then costs nothing.
 const HELLO_AGAIN: Duration = Duration::from_millis(500);
@@ -25,13 +27,15 @@ const BOOT_LOOP: usize = 5;
 #[derive(Debug)]
 pub struct Device {
     console: Console,
+    /// The firmware's own language, if it does not speak pinrig's.
+    dialect: Option<Dialect>,
 }
 
 /// How the line begins with which the firmware says that it has booted.
 pub const READY: &str = "@- ready ";
 
 /// What `hello` and the ready line say of the firmware.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Identity {
     /// Its name.
     pub firmware: String,
@@ -129,7 +133,13 @@ impl Device {
     /// The device behind `console`.
     #[must_use]
     pub fn new(console: Console) -> Self {
-        Self { console }
+        Self { console, dialect: None }
+    }
+
+    /// A device whose firmware has a console language of its own.
+    #[must_use]
+    pub fn speaking(console: Console, dialect: Option<Dialect>) -> Self {
+        Self { console, dialect }
     }
 
     /// The console, for its capture.
@@ -143,6 +153,9 @@ impl Device {
     /// # Errors
     /// When it does not come up before the deadline, or greets in another language.
     pub fn wait_ready(&mut self, deadline: &Deadline, mut seen: impl FnMut(&Line)) -> Result<Identity, DeviceError> {
+        if let Some(dialect) = self.dialect.clone() {
+            return self.wait_ready_in(&dialect, deadline, seen);
+        }
         let (mut resets, mut said) = (0, String::new());
         loop {
             let again = deadline.at_most(HELLO_AGAIN);
@@ -191,6 +204,9 @@ impl Device {
         deadline: &Deadline,
         mut seen: impl FnMut(Said<'_>),
     ) -> Result<Answer, DeviceError> {
+        if let Some(dialect) = self.dialect.clone() {
+            return self.command_in(&dialect, command, deadline, seen);
+        }
         let tag = random_tag();
         self.console.send(&format!("#{tag} {command}"))?;
         let name = command.split(' ').next().unwrap_or_default();
@@ -227,6 +243,77 @@ impl Device {
             }
             if deadline.left().is_zero() {
                 return Err(DeviceError::Silent(self.console.expired(deadline)));
+            }
+        }
+    }
+
+    fn wait_ready_in(
+        &mut self,
+        dialect: &Dialect,
+        deadline: &Deadline,
+        mut seen: impl FnMut(&Line),
+    ) -> Result<Identity, DeviceError> {
+        loop {
+            let line = self.console.next_line(deadline).map_err(|error| match error {
+                NoLine::Ended { .. } => DeviceError::Console(error),
+                NoLine::Expired { .. } => DeviceError::NotBooted(error),
+            })?;
+            seen(&line);
+            if line.text.contains(&dialect.ready) {
+                return Ok(Identity::default());
+            }
+        }
+    }
+
+    /// A command in the firmware's own language. A setting has no answer there; what a run says is read by the dialect's patterns.
+    fn command_in(
+        &mut self,
+        dialect: &Dialect,
+        command: &str,
+        deadline: &Deadline,
+        mut seen: impl FnMut(Said<'_>),
+    ) -> Result<Answer, DeviceError> {
+        // `set timeout network 3000`: the name is all but the last word.
+        let (name, value) = match command.strip_prefix("set ") {
+            Some(setting) => setting.rsplit_once(' ').unwrap_or((setting, "")),
+            None => (command, ""),
+        };
+        let Some(template) = dialect.send.get(name) else {
+            let answer = if dialect.without.contains(name) {
+                Answer::Ok(Fields::default())
+            } else {
+                let detail = format!("the dialect in rig.toml has nothing to send for `{name}`");
+                Answer::Error(Fields(vec![
+                    ("code".to_owned(), "no-such-word".to_owned()),
+                    ("detail".to_owned(), detail),
+                ]))
+            };
+            return Ok(answer);
+        };
+        self.console.send(&template.replace("{value}", value))?;
+        if name != "run" {
+            return Ok(Answer::Ok(Fields::default()));
+        }
+        let mut fields = BTreeMap::new();
+        let mut take = |text: &str| {
+            for pattern in &dialect.expect {
+                if (text.is_empty() && pattern.line.is_empty())
+                    || (!pattern.line.is_empty() && text.contains(&pattern.line))
+                {
+                    fields.extend(pattern.means.clone());
+                }
+            }
+        };
+        take("");
+        loop {
+            let line = self.console.next_line(deadline).map_err(|error| match error {
+                NoLine::Ended { .. } => DeviceError::Console(error),
+                NoLine::Expired { .. } => DeviceError::Silent(error),
+            })?;
+            take(&line.text);
+            seen(Said::Line(&line));
+            if line.text.contains(&dialect.end) {
+                return Ok(Answer::Ok(Fields(fields.into_iter().collect())));
             }
         }
     }
@@ -408,6 +495,57 @@ mod tests {
         };
         assert_eq!(fields.get("outcome"), Some("refused"));
         assert_eq!(lines.len(), 2, "the imitations are part of the transcript: {lines:?}");
+    }
+
+    #[test]
+    fn firmware_with_a_language_of_its_own_is_spoken_to_by_the_rigs_dialect() {
+        const DIALECT: &str = r#"
+            ready = "hello, type something"
+            end = "bye"
+            without = ["rule"]
+            [send]
+            host = "HOST={value}"
+            "timeout network" = "WAIT {value}"
+            run = "GO"
+            [[expect]]
+            means = { pin = "unchecked", outcome = "connection-failed" }
+            [[expect]]
+            line = "fine"
+            means = { pin = "match", outcome = "success" }
+        "#;
+        let mut device = device(|line| match line {
+            "HOST=api.github.com" | "WAIT 3000" => "",
+            "GO" => "talking\r\nfine, thanks\r\nbye\r\n",
+            _ => "what?\r\n",
+        });
+        device.dialect = Some(toml::from_str(DIALECT).unwrap());
+        for setting in [
+            "set host api.github.com",
+            "set timeout network 3000",
+            "set rule original",
+        ] {
+            let answer = device.command(setting, &soon(), |_| {}).unwrap();
+            assert_eq!(answer, Answer::Ok(Fields::default()), "{setting}");
+        }
+        let unknown = device.command("set pin 00", &soon(), |_| {}).unwrap();
+        assert!(
+            matches!(&unknown, Answer::Error(fields) if fields.get("detail").is_some_and(|detail| detail.contains("`pin`"))),
+            "{unknown:?}"
+        );
+        let mut lines = Vec::new();
+        let result = device.command("run", &soon(), |said| {
+            if let Said::Line(line) = said {
+                lines.push(line.text.clone());
+            }
+        });
+        let Answer::Ok(fields) = result.unwrap() else {
+            panic!("no result")
+        };
+        assert_eq!(
+            (fields.get("outcome"), fields.get("pin")),
+            (Some("success"), Some("match"))
+        );
+        assert_eq!(lines, ["talking", "fine, thanks", "bye"]);
     }
 
     #[test]

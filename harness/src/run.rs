@@ -133,6 +133,9 @@ impl Runner<'_> {
     /// # Errors
     /// When the board cannot be flashed; then no scenario can run.
     pub fn flash(&self) -> Result<FlashReport, BoardError> {
+        if !self.bench.takes_images() {
+            return self.bench.prepare(self.image, &|_| {});
+        }
         (self.observer)(Event::Flashing {
             board: &self.bench.name(),
             image: self.image,
@@ -257,13 +260,14 @@ impl Attempt<'_> {
         };
         let Board {
             console,
+            dialect,
             link,
             patience,
             network,
             mut reset,
             recorder,
         } = seat.board(&route).map_err(|error| rig(error.to_string()))?;
-        let mut device = Device::new(console);
+        let mut device = Device::speaking(console, dialect);
         self.transcript.runs.push(Lanes::default());
         let result = reset
             .reset(BootMode::Flash)
@@ -336,7 +340,7 @@ impl Attempt<'_> {
             .wait_ready(&boot, |line| observer(Event::Boot(scenario, line)))
             .map_err(|error| blamed(&error))?;
         let wanted = self.runner.image.identity();
-        if identity.image != wanted {
+        if self.runner.bench.takes_images() && identity.image != wanted {
             return Err(rig(format!(
                 "the board runs image {}, but {} is image {wanted}; flash it again",
                 identity.image,

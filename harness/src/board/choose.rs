@@ -6,9 +6,9 @@ use std::env;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Bench, Claim, ClaimError, Claimed, SerialBench, SerialBoard, Start, VirtualBench};
+use super::{Bench, Claim, ClaimError, Claimed, ProcessBench, SerialBench, SerialBoard, Start, VirtualBench};
 use crate::deadline::Deadline;
-use crate::rig::{Choice, ChoiceError, Inventory, InventoryError, LockError, Locks, Ports};
+use crate::rig::{Choice, ChoiceError, Inventory, InventoryError, Kind, LockError, Locks, Ports};
 
 /// Why there is no bench.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,15 @@ pub fn bench_for(
 ) -> Result<Box<dyn Bench>, BenchError> {
     if choice.is_virtual() {
         return Ok(Box::new(VirtualBench::new(start)));
+    }
+    let inventory = Inventory::find(folder)?;
+    let entries = choice.all(inventory.as_ref())?;
+    if let [entry] = entries[..]
+        && entry.kind == Kind::Process
+    {
+        let path = inventory.as_ref().map_or(Path::new(""), |inventory| &inventory.path);
+        let bench = ProcessBench::new(entry, path).map_err(ClaimError::from)?;
+        return Ok(Box::new(bench));
     }
     Ok(Box::new(SerialBench::new(claim(choice, folder, wait, waiting)?)))
 }

@@ -10,6 +10,7 @@ mod reset;
 pub mod serial_board;
 pub mod serial_bench;
 pub mod virtual_bench;
+pub mod process_bench;
 pub mod choose;
 
 use std::fmt;
@@ -22,12 +23,13 @@ use std::time::Duration;
 
 pub use choose::{BenchError, bench_for, claim};
 pub use console::Console;
+pub use process_bench::ProcessBench;
 pub use serial_bench::SerialBench;
 pub use serial_board::{Claim, ClaimError, Claimed, SerialBoard};
 pub use virtual_bench::{Start, VirtualBench};
 
 use crate::image::Image;
-use crate::rig::PortError;
+use crate::rig::{Dialect, PortError};
 use crate::traffic::Settled;
 use flash::{FlashProgress, FlashReport};
 use virtual_lan::Faults;
@@ -86,6 +88,11 @@ pub trait Bench: Send + Sync {
     /// Whether the boards' network can be made a bad one, as some scenarios ask.
     fn disturbs_network(&self) -> bool;
 
+    /// Whether its boards run the image that they are given: a program on this machine runs itself.
+    fn takes_images(&self) -> bool {
+        true
+    }
+
     /// Each board that is used no more, and why.
     fn left_out(&self) -> Vec<(String, String)> {
         Vec::new()
@@ -123,6 +130,8 @@ pub struct Board {
     pub console: Console,
     /// What the firmware must be told of the network.
     pub link: LinkSettings,
+    /// How its firmware is spoken to, if it does not speak pinrig's console language.
+    pub dialect: Option<Dialect>,
     /// Set while nobody will say anything to the board until it has spoken: a virtual board may then skip the time for which it
     /// sleeps. Other boards take no notice.
     pub patience: Arc<AtomicBool>,
@@ -256,6 +265,14 @@ pub enum BoardError {
     /// All boards have failed before, or none came back in time.
     #[error("no board is left: {0}")]
     NoneLeft(String),
+    /// A program that is to be a board cannot be started.
+    #[error("{program}: {source}; the program of a board is looked for in the inventory's folder, then in PATH")]
+    Program {
+        /// The program.
+        program: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// A board was asked for before an image was prepared.
     #[error("no image has been flashed yet")]
     NotPrepared,

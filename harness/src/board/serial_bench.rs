@@ -245,6 +245,7 @@ impl Seat for SerialSeat<'_> {
         let (console, lines, tty) = opened.inspect_err(|error| lease.failed = Some(error.to_string()))?;
         let (network, password) = board.network.clone().unwrap_or_else(|| (WIRED.to_owned(), None));
         Ok(Board {
+            dialect: board.dialect.clone(),
             link: LinkSettings {
                 network,
                 password,
@@ -319,7 +320,8 @@ fn default_address() -> Result<IpAddr, io::Error> {
     Ok(socket.local_addr()?.ip())
 }
 
-fn is_ours(address: IpAddr) -> bool {
+/// Whether a server can stand at an address.
+pub(super) fn is_ours(address: IpAddr) -> bool {
     UdpSocket::bind((address, 0)).is_ok()
 }
 

@@ -17,7 +17,9 @@ use super::flash::{self, FlashFailure, FlashProgress, FlashReport, Loader};
 use super::{BoardError, BootMode, Secret, reset};
 use crate::deadline::Deadline;
 use crate::image::Image;
-use crate::rig::{BoardLock, Entry, Flasher, LockError, Locks, PasswordError, Port, PortError, Ports, ResetWay};
+use crate::rig::{
+    BoardLock, Dialect, Entry, Flasher, Kind, LockError, Locks, PasswordError, Port, PortError, Ports, ResetWay,
+};
 
 /// The speeds at which an image is sent, in bit/s, in the order in which they are tried: what common bridges, long cables, and any port
 /// can do.
@@ -44,6 +46,8 @@ pub struct SerialBoard {
     pub network: Option<(String, Option<Secret>)>,
     /// The address under which it reaches this machine; without it, that of this machine's default route.
     pub server: Option<IpAddr>,
+    /// How its firmware is spoken to, if it does not speak pinrig's console language.
+    pub dialect: Option<Dialect>,
     /// Keeps others away.
     pub lock: BoardLock,
 }
@@ -157,6 +161,7 @@ impl SerialBoard {
             ways: entry.reset.clone(),
             network,
             server: entry.server_address,
+            dialect: entry.dialect.clone(),
             lock,
         })
     }
@@ -278,6 +283,10 @@ impl SerialBoard {
 /// Whether a board can be used by its entry, without touching it: the identity under which it is held.
 fn ready(entry: &Entry, inventory: &Path, ports: &Ports) -> Result<String, ClaimError> {
     match entry.flasher {
+        _ if entry.kind == Kind::Process => {
+            let why = "it is a process, which is started for each scenario: there is nothing to hold, flash or reset";
+            return Err(ClaimError::Entry(why.to_owned()));
+        }
         Flasher::ProbeRs => {
             let why = "the flasher `probe-rs` is not built in yet; use `espflash` or a command";
             return Err(ClaimError::Entry(why.to_owned()));

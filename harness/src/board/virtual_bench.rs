@@ -223,6 +223,7 @@ impl VirtualBench {
             server: route.settled.clone(),
         }));
         Ok(Board {
+            dialect: None,
             console,
             link: LinkSettings {
                 network: NETWORK.to_owned(),

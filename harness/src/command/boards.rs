@@ -5,7 +5,7 @@ use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 use clap::Args;
-use pinrig::rig::{self, Entry, Holder, Inventory, Locks, PortError, Ports, SerialPort};
+use pinrig::rig::{self, Entry, Holder, Inventory, Kind, Locks, PortError, Ports, SerialPort};
 use serde_json::{Value, json};
 
 use super::{CommandResult, Place};
@@ -76,6 +76,7 @@ pub(super) fn boards(place: &Place, options: &Boards) -> CommandResult {
     }
     for seen in &known {
         let (style, state) = match (&seen.port, &seen.holder) {
+            _ if seen.entry.kind == Kind::Process => (GOOD, format!("a process: `{}`", seen.entry.command.join(" "))),
             (Err(error), _) => (BAD, error.to_string()),
             (Ok(port), Some(holder)) => (BAD, format!("{port}, held by {holder}")),
             (Ok(port), None) => (GOOD, port.to_string()),
@@ -103,10 +104,13 @@ impl Seen<'_> {
     fn json(&self) -> Value {
         let (port, problem) = match &self.port {
             Ok(port) => (json!(port), Value::Null),
+            Err(_) if self.entry.kind == Kind::Process => (Value::Null, Value::Null),
             Err(error) => (Value::Null, error.to_string().into()),
         };
         json!({
             "board": self.entry.name,
+            "kind": self.entry.kind,
+            "command": self.entry.command,
             "chip": self.entry.chip,
             "tags": self.entry.tags,
             "port": port,

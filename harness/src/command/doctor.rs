@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use clap::Args;
 use pinrig::board::{Claim, SerialBench, SerialBoard};
 use pinrig::deadline::Deadline;
-use pinrig::rig::{Entry, Finding, Health, Inventory, Locks, Ports, System};
+use pinrig::rig::{Entry, Finding, Health, Inventory, Kind, Locks, Ports, System};
 use pinrig::run::{Limits, Runner};
 use pinrig::verdict::{Blame, Verdict};
 
@@ -37,7 +37,8 @@ pub(super) fn doctor(place: &Place, options: &Options, doctor: &Doctor) -> Comma
             // What cannot be opened need not be tried.
             let shut = |finding: &Finding| ["port", "permission"].contains(&finding.check);
             let bad = |finding: &Finding| finding.health == Health::Bad && shut(finding);
-            if findings.iter().any(|finding| is_its(finding) && bad(finding)) {
+            let impossible = findings.iter().any(|finding| is_its(finding) && bad(finding));
+            if impossible || entry.kind == Kind::Process {
                 continue;
             }
             let answers = ask(entry, inventory, place, options)?;

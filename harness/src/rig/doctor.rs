@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{Access, access};
 use serde::Serialize;
 
-use super::{Entry, Inventory, Locks, Ports, SerialPort};
+use super::{Entry, Inventory, Kind, Locks, Ports, SerialPort};
 
 /// No clock that is right shows a time before this: 2026-01-01, in seconds since 1970.
 const NOT_BEFORE: u64 = 1_767_225_600;
@@ -131,6 +131,15 @@ impl System {
         };
         let mut findings = Vec::new();
         match Ports::below(&self.root).find(&entry.port) {
+            _ if entry.kind == Kind::Process => {
+                let words = entry.command.join(" ");
+                findings.push(finding(
+                    "process",
+                    Health::Good,
+                    format!("it is started as `{words}`"),
+                    None,
+                ));
+            }
             Err(error) => findings.push(finding(
                 "port",
                 Health::Bad,

@@ -3,7 +3,7 @@
 //! What enters: the file. What leaves: an [`Inventory`], or an [`InventoryError`] with line and column. Nothing is looked for on this
 //! machine's ports here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::{env, fmt, fs};
@@ -34,10 +34,20 @@ pub struct Inventory {
 pub struct Entry {
     /// What people call it: letters, digits, `-`, `_` and `.`.
     pub name: String,
-    /// The chip: `esp32c3`, ...
+    /// What kind of board it is.
+    #[serde(default)]
+    pub kind: Kind,
+    /// The chip: `esp32c3`, ...; a process has none.
+    #[serde(default)]
     pub chip: String,
-    /// Where it is plugged in.
+    /// Where it is plugged in; a process is nowhere.
+    #[serde(default)]
     pub port: Port,
+    /// Of a process: the program and its arguments. It runs in the inventory's folder, and its standard input and output are the console.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// How its firmware is spoken to, if that is not pinrig's console language.
+    pub dialect: Option<Dialect>,
     /// How an image gets into its flash.
     #[serde(default)]
     pub flasher: Flasher,
@@ -53,6 +63,47 @@ pub struct Entry {
     pub tags: BTreeSet<String>,
 }
 
+/// What kind of board an entry is.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A chip at a serial port.
+    #[default]
+    Serial,
+    /// A program on this machine: an emulator, a build of the firmware for this machine.
+    Process,
+}
+
+/// How firmware is spoken to that has a console language of its own. What it cannot be told, or does not tell, no scenario can ask of it.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Dialect {
+    /// A line that has this in it says that the firmware is ready.
+    pub ready: String,
+    /// What to send for a setting, by the setting's name (`host`, `pin`, `connect-to`, `timeout network`, ...), with `{value}` in its
+    /// place; and for `run`.
+    pub send: BTreeMap<String, String>,
+    /// Settings that it does not have and that make no difference to it.
+    #[serde(default)]
+    pub without: BTreeSet<String>,
+    /// Lines that say something of the result.
+    #[serde(default)]
+    pub expect: Vec<Pattern>,
+    /// A line that has this in it is the last of a run.
+    pub end: String,
+}
+
+/// A line, and what it means.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Pattern {
+    /// A line that has this in it; without it, what holds before any line has come.
+    #[serde(default)]
+    pub line: String,
+    /// Words of the result and their values: `outcome = "success"`, `pin = "match"`. Later lines count more.
+    pub means: BTreeMap<String, String>,
+}
+
 /// How to find a board's serial port. Port numbers change as boards come and go; what the board says of itself does not.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -65,6 +116,13 @@ pub enum Port {
     Mac(String),
     /// A device file, whatever is plugged in there.
     Path(PathBuf),
+}
+
+impl Default for Port {
+    /// No port.
+    fn default() -> Self {
+        Self::Path(PathBuf::new())
+    }
 }
 
 /// How an image gets into flash.
@@ -249,6 +307,29 @@ impl Entry {
         {
             return Err(format!("`{mac}` is no MAC: six bytes as in 7C:DF:A1:00:00:01"));
         }
+        match self.kind {
+            Kind::Process if self.command.is_empty() => {
+                return Err("a process needs its `command`".to_owned());
+            }
+            Kind::Process if self.port != Port::default() || !self.chip.is_empty() => {
+                return Err("a process has neither `port` nor `chip`".to_owned());
+            }
+            Kind::Serial if self.port == Port::default() => {
+                return Err("the board has no `port`: say where it is plugged in".to_owned());
+            }
+            Kind::Serial if self.chip.is_empty() => {
+                return Err("the board has no `chip`: `esp32c3`, for example".to_owned());
+            }
+            Kind::Serial if !self.command.is_empty() => {
+                return Err("`command` belongs to `kind = \"process\"`".to_owned());
+            }
+            Kind::Process | Kind::Serial => {}
+        }
+        if let Some(dialect) = &self.dialect
+            && !dialect.send.contains_key("run")
+        {
+            return Err("the dialect does not say what to send for `run`".to_owned());
+        }
         if self.reset.is_empty() {
             return Err("`reset` has no way to reset the board: leave it out for the usual ones".to_owned());
         }
@@ -383,6 +464,15 @@ server-address = "192.0.2.1"
             ),
             ("password.env", "password.text", 6, "unknown variant `text`"),
             ("[\"wifi\"]", "[\"\"]", 2, "no tag"),
+            ("port.path = \"/dev/ttyUSB0\"", "", 2, "no `port`"),
+            ("chip = \"esp32c3\"", "kind = \"process\"", 2, "needs its `command`"),
+            ("chip = \"esp32c3\"", "chip = \"x\"\ncommand = [\"y\"]", 2, "belongs to"),
+            (
+                "tags = [\"wifi\"]",
+                "dialect = { ready = \"x\", end = \"y\", send = {} }",
+                2,
+                "what to send for `run`",
+            ),
         ] {
             let text = GOOD.replace(from, to);
             assert_ne!(text, GOOD, "{from}");

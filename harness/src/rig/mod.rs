@@ -12,7 +12,8 @@ mod ports;
 pub use choice::{Choice, ChoiceError, VIRTUAL};
 pub use doctor::{Finding, Health, System};
 pub use inventory::{
-    Entry, Flasher, Inventory, InventoryError, Network, Password, PasswordError, Port, ResetWay, schema,
+    Dialect, Entry, Flasher, Inventory, InventoryError, Kind, Network, Password, PasswordError, Pattern, Port,
+    ResetWay, schema,
 };
 pub use lock::{BoardLock, Holder, LockError, Locks};
 pub use ports::{PortError, Ports, SerialPort, UsbDevice};
