@@ -123,7 +123,8 @@ impl Network for Sockets {
     async fn connect(&mut self, to: SocketAddrV4) -> Result<Socket, ConnectError> {
         let connected = TcpStream::connect(to).await;
         connected.map(Socket).map_err(|error| match error.kind() {
-            io::ErrorKind::ConnectionRefused => ConnectError::Refused,
+            // A reset that comes at once ends the call as a refusal does.
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => ConnectError::Refused,
             io::ErrorKind::TimedOut => ConnectError::TimedOut,
             _ => ConnectError::Unreachable,
         })

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::board::console::Line;
 use crate::board::flash::{FlashReport, FlashStep};
+use crate::board::probe::Debugger;
 use crate::board::{Bench, Board, BoardError, BootMode, LinkSettings, Network, RecordedFile, Route, Seat, Secret};
 use crate::bundle;
 use crate::deadline::Deadline;
@@ -263,6 +264,7 @@ impl Attempt<'_> {
             dialect,
             link,
             patience,
+            debugger,
             network,
             mut reset,
             recorder,
@@ -285,6 +287,11 @@ impl Attempt<'_> {
                 self.all_runs(bench, service)
             });
         let mut result = result;
+        if let (Err(failure), Some(debugger)) = (&mut result, &debugger)
+            && failure.blame == Blame::Hang
+        {
+            failure.findings.extend(self.hung(&**debugger));
+        }
         if let Err(failure) = &mut result
             && failure.blame == Blame::Crash
         {
@@ -314,6 +321,46 @@ impl Attempt<'_> {
         self.skipped = recorder.skipped();
         self.remarks = recorder.remarks();
         result
+    }
+
+    /// Where firmware stands that does not answer, as its debugger sees it.
+    fn hung(&mut self, debugger: &dyn Debugger) -> Vec<String> {
+        let halted = match debugger.look() {
+            Ok(halted) => halted,
+            Err(error) => return vec![format!("it could not be looked at: {error}")],
+        };
+        let mut text: String = halted
+            .registers
+            .iter()
+            .map(|(name, value)| format!("{name:<4} {value:#010x}\n"))
+            .collect();
+        let callers: Vec<String> = halted
+            .callers
+            .iter()
+            .map(|address| format!("{address:#010x}"))
+            .collect();
+        let mut findings = Vec::new();
+        match Symbols::of(self.runner.image) {
+            Ok(symbols) => {
+                let at = symbols.explain(&format!("{:#010x}", halted.pc));
+                findings.extend(at.iter().map(|frame| format!("it stands in {frame}")));
+                let callers = symbols.explain(&format!("backtrace {}", callers.join(" ")));
+                findings.extend(callers.iter().map(|frame| format!("called from {frame}")));
+            }
+            Err(error) => findings.push(error.to_string()),
+        }
+        if findings.is_empty() {
+            findings.push(format!(
+                "it stands at {:#010x}, which is no code of the image",
+                halted.pc
+            ));
+        }
+        text.push_str(&findings.join("\n"));
+        self.files.push(RecordedFile {
+            name: "hang.txt",
+            contents: text.into_bytes(),
+        });
+        findings
     }
 
     /// The functions of the addresses that a crash has left, innermost first.

@@ -16,6 +16,8 @@ use crate::support;
 pub(crate) struct Desk {
     process: Child,
     pub(crate) tty: String,
+    /// Its debug port, with `--debug`: a selector for probe-rs.
+    pub(crate) debug: Option<String>,
 }
 
 impl Desk {
@@ -39,7 +41,8 @@ impl Desk {
             .unwrap();
         let opening: Value = serde_json::from_str(&opening).unwrap();
         let tty = opening["tty"].as_str().unwrap().to_owned();
-        Self { process, tty }
+        let debug = opening["debug"].as_str().map(str::to_owned);
+        Self { process, tty, debug }
     }
 
     /// Pulls the plug.

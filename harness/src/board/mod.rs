@@ -6,6 +6,7 @@
 
 pub mod console;
 pub mod flash;
+pub mod probe;
 mod reset;
 pub mod serial_board;
 pub mod serial_bench;
@@ -32,6 +33,7 @@ use crate::image::Image;
 use crate::rig::{Dialect, PortError};
 use crate::traffic::Settled;
 use flash::{FlashProgress, FlashReport};
+use probe::Debugger;
 use virtual_lan::Faults;
 
 /// What the chip does when reset is released (strapping pin GPIO9 of the ESP32-C3).
@@ -137,6 +139,8 @@ pub struct Board {
     pub patience: Arc<AtomicBool>,
     /// Pulls its lines.
     pub reset: Box<dyn Reset>,
+    /// A debugger at it, if it has one: for firmware that hangs.
+    pub debugger: Option<Box<dyn Debugger>>,
     /// Its network, if that can be disturbed.
     pub network: Option<Box<dyn Network>>,
     /// Gives what the board's surroundings recorded: frames, hardware log.

@@ -129,6 +129,7 @@ impl Seat for ProcessSeat<'_> {
         })?;
         Ok(Board {
             dialect: bench.dialect.clone(),
+            debugger: None,
             console,
             link: LinkSettings {
                 network,

@@ -20,6 +20,7 @@ use serialport::{SerialPort, TTYPort};
 use super::BootMode;
 use super::console::{Attention, BAUD};
 use super::flash::NO_USB;
+use super::probe::DebugProbe;
 use crate::deadline::Deadline;
 use crate::rig::ResetWay;
 
@@ -40,6 +41,16 @@ const WATCHDOG_TIME: u32 = 2000;
 /// Enabled; its first stage resets everything, the strapping latch included (`RTC_CNTL_WDTCONFIG0_REG`).
 const WATCHDOG_ON: u32 = 1 << 31 | 5 << 28 | 1 << 8 | 1 << 2;
 
+/// What can be pulled to reset a board.
+pub(super) struct Lines<'a> {
+    /// Its port.
+    pub(super) tty: &'a Path,
+    /// The same, open.
+    pub(super) port: &'a mut TTYPort,
+    /// Its debug probe, if it has one.
+    pub(super) probe: Option<&'a DebugProbe>,
+}
+
 /// Resets a board by the first of `ways` after which it says that it starts in `mode`.
 ///
 /// # Errors
@@ -47,8 +58,7 @@ const WATCHDOG_ON: u32 = 1 << 31 | 5 << 28 | 1 << 8 | 1 << 2;
 pub(super) fn climb(
     ways: &[ResetWay],
     mode: BootMode,
-    tty: &Path,
-    port: &mut TTYPort,
+    pulled: &mut Lines<'_>,
     heard: &Attention,
 ) -> Result<(), String> {
     let mut tried = Vec::new();
@@ -56,7 +66,7 @@ pub(super) fn climb(
         // What a port has kept from before, or a board is about to finish, is not what it says after its reset.
         heard.wait_for_silence(QUIET, &Deadline::after("the board to be silent", FIRST_LINE));
         let from = heard.pass_over();
-        let outcome = pull(way, mode, tty, port)
+        let outcome = pull(way, mode, pulled)
             .map_err(|error| error.to_string())
             .and_then(|()| {
                 let deadline = Deadline::after("the board's first line after reset", FIRST_LINE);
@@ -100,7 +110,8 @@ fn boot_mode(line: &str) -> Option<BootMode> {
 ///
 /// # Errors
 /// When the port has no such lines, the program fails, or the way does not lead to this mode.
-pub(super) fn pull(way: &ResetWay, mode: BootMode, tty: &Path, port: &mut TTYPort) -> Result<(), io::Error> {
+pub(super) fn pull(way: &ResetWay, mode: BootMode, pulled: &mut Lines<'_>) -> Result<(), io::Error> {
+    let Lines { tty, port, probe } = pulled;
     let download = mode == BootMode::Download;
     let lines = |port: &mut TTYPort, dtr: bool, rts: bool| -> Result<(), io::Error> {
         port.write_data_terminal_ready(dtr)?;
@@ -142,9 +153,13 @@ pub(super) fn pull(way: &ResetWay, mode: BootMode, tty: &Path, port: &mut TTYPor
         }
         ResetWay::Watchdog if download => Err(unsupported("the watchdog leads out of the loader, not into it")),
         ResetWay::Watchdog => bite(port),
-        ResetWay::ProbeRs => Err(unsupported(
-            "this way is not built in yet; use `classic`, `usb-jtag` or a command",
+        ResetWay::ProbeRs if download => Err(unsupported(
+            "a debug probe leads into the firmware, not into the loader",
         )),
+        ResetWay::ProbeRs => match probe {
+            Some(probe) => probe.reset().map_err(io::Error::other),
+            None => Err(unsupported("the board has no `probe` in rig.toml")),
+        },
     }
 }
 

@@ -18,6 +18,8 @@ use serialport::TTYPort;
 
 use super::console::{Attention, open_port};
 use super::flash::{FlashProgress, FlashReport};
+use super::probe::{DebugProbe, Debugger};
+use super::reset::Lines;
 use super::serial_board::{Claimed, SerialBoard};
 use super::{
     Bench, Board, BoardError, BootMode, Console, LinkSettings, RecordedFile, Recorder, Reset, Route, Seat, reset,
@@ -246,6 +248,7 @@ impl Seat for SerialSeat<'_> {
         let (network, password) = board.network.clone().unwrap_or_else(|| (WIRED.to_owned(), None));
         Ok(Board {
             dialect: board.dialect.clone(),
+            debugger: board.probe.clone().map(|probe| Box::new(probe) as Box<dyn Debugger>),
             link: LinkSettings {
                 network,
                 password,
@@ -256,6 +259,7 @@ impl Seat for SerialSeat<'_> {
                 board: board.name.clone(),
                 tty,
                 ways: board.ways.clone(),
+                probe: board.probe.clone(),
                 port: lines,
                 heard: console.attention(),
                 lease,
@@ -272,6 +276,7 @@ struct SerialReset {
     board: String,
     tty: PathBuf,
     ways: Vec<ResetWay>,
+    probe: Option<DebugProbe>,
     port: TTYPort,
     heard: Attention,
     lease: Lease,
@@ -279,7 +284,12 @@ struct SerialReset {
 
 impl Reset for SerialReset {
     fn reset(&mut self, mode: BootMode) -> Result<(), BoardError> {
-        let climbed = reset::climb(&self.ways, mode, &self.tty, &mut self.port, &self.heard);
+        let mut lines = Lines {
+            tty: &self.tty,
+            port: &mut self.port,
+            probe: self.probe.as_ref(),
+        };
+        let climbed = reset::climb(&self.ways, mode, &mut lines, &self.heard);
         let Err(tried) = climbed else { return Ok(()) };
         let error = BoardError::Reset {
             board: self.board.clone(),

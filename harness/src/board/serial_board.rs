@@ -14,7 +14,9 @@ use serialport::TTYPort;
 
 use super::console::{BAUD, Console, open_port};
 use super::flash::{self, FlashFailure, FlashProgress, FlashReport, Loader};
-use super::{BoardError, BootMode, Secret, reset};
+use super::probe::{self, DebugProbe};
+use super::reset::{self, Lines};
+use super::{BoardError, BootMode, Secret};
 use crate::deadline::Deadline;
 use crate::image::Image;
 use crate::rig::{
@@ -46,6 +48,8 @@ pub struct SerialBoard {
     pub network: Option<(String, Option<Secret>)>,
     /// The address under which it reaches this machine; without it, that of this machine's default route.
     pub server: Option<IpAddr>,
+    /// The debug probe at it.
+    pub probe: Option<DebugProbe>,
     /// How its firmware is spoken to, if it does not speak pinrig's console language.
     pub dialect: Option<Dialect>,
     /// Keeps others away.
@@ -161,6 +165,7 @@ impl SerialBoard {
             ways: entry.reset.clone(),
             network,
             server: entry.server_address,
+            probe: entry.probe.clone().map(|selector| DebugProbe { selector }),
             dialect: entry.dialect.clone(),
             lock,
         })
@@ -204,7 +209,11 @@ impl SerialBoard {
                     ..FlashReport::default()
                 })
             }
-            (Flasher::Espflash | Flasher::ProbeRs, _) => Err(failed("this flasher cannot flash this chip".to_owned())),
+            (Flasher::ProbeRs, _) => match &self.probe {
+                Some(probe) => probe.flash(&self.name, image, progress).map_err(failed),
+                None => Err(failed("the board has no `probe` in rig.toml".to_owned())),
+            },
+            (Flasher::Espflash, None) => Err(failed("this flasher cannot flash this chip".to_owned())),
         }
     }
 
@@ -219,7 +228,7 @@ impl SerialBoard {
         let mut speeds = SPEEDS.into_iter().peekable();
         let mut ways = self.ways.iter().peekable();
         while let (Some(way), Some(baud)) = (ways.peek(), speeds.peek().copied()) {
-            let attempt = into_loader(way, tty)
+            let attempt = into_loader(way, tty, self.probe.as_ref())
                 .map_err(FlashFailure::NoLoader)
                 .and_then(|(port, before)| {
                     let loader = Loader { chip, before, baud };
@@ -270,7 +279,12 @@ impl SerialBoard {
             source,
         })?;
         let console = Console::on(&tty, lines)?;
-        let climbed = reset::climb(&self.ways, mode, &tty, &mut port, &console.attention());
+        let mut lines = Lines {
+            tty: &tty,
+            port: &mut port,
+            probe: self.probe.as_ref(),
+        };
+        let climbed = reset::climb(&self.ways, mode, &mut lines, &console.attention());
         climbed.map_err(|tried| BoardError::Reset {
             board: self.name.clone(),
             tty,
@@ -287,9 +301,8 @@ fn ready(entry: &Entry, inventory: &Path, ports: &Ports) -> Result<String, Claim
             let why = "it is a process, which is started for each scenario: there is nothing to hold, flash or reset";
             return Err(ClaimError::Entry(why.to_owned()));
         }
-        Flasher::ProbeRs => {
-            let why = "the flasher `probe-rs` is not built in yet; use `espflash` or a command";
-            return Err(ClaimError::Entry(why.to_owned()));
+        Flasher::ProbeRs if !probe::BUILT_IN => {
+            return Err(ClaimError::Entry(probe::NOT_BUILT_IN.to_owned()));
         }
         Flasher::Espflash if entry.chip.parse::<Chip>().is_err() => {
             return Err(ClaimError::Entry(format!(
@@ -297,7 +310,7 @@ fn ready(entry: &Entry, inventory: &Path, ports: &Ports) -> Result<String, Claim
                 entry.chip
             )));
         }
-        Flasher::Espflash | Flasher::Command(_) => {}
+        Flasher::Espflash | Flasher::ProbeRs | Flasher::Command(_) => {}
     }
     if let Some(network) = &entry.network {
         network.password(inventory)?;
@@ -306,13 +319,22 @@ fn ready(entry: &Entry, inventory: &Path, ports: &Ports) -> Result<String, Claim
 }
 
 /// Brings a chip into its loader, or tells how espflash will: it knows the lines of common boards best, and tries several timings.
-fn into_loader(way: &ResetWay, tty: &Path) -> Result<(TTYPort, ResetBeforeOperation), String> {
+fn into_loader(
+    way: &ResetWay,
+    tty: &Path,
+    probe: Option<&DebugProbe>,
+) -> Result<(TTYPort, ResetBeforeOperation), String> {
     let mut port = open_port(tty).map_err(|error| error.to_string())?;
     let before = match way {
         ResetWay::Classic | ResetWay::ClassicTight => ResetBeforeOperation::DefaultReset,
         ResetWay::UsbJtag => ResetBeforeOperation::UsbReset,
         ResetWay::Watchdog | ResetWay::ProbeRs | ResetWay::Command(_) => {
-            let pulled: io::Result<()> = reset::pull(way, BootMode::Download, tty, &mut port);
+            let mut lines = Lines {
+                tty,
+                port: &mut port,
+                probe,
+            };
+            let pulled: io::Result<()> = reset::pull(way, BootMode::Download, &mut lines);
             pulled.map_err(|error| error.to_string())?;
             ResetBeforeOperation::NoReset
         }

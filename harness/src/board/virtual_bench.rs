@@ -224,6 +224,7 @@ impl VirtualBench {
         }));
         Ok(Board {
             dialect: None,
+            debugger: None,
             console,
             link: LinkSettings {
                 network: NETWORK.to_owned(),

@@ -54,6 +54,9 @@ pub struct Entry {
     /// The ways to reset it, in the order in which they are tried.
     #[serde(default = "default_reset")]
     pub reset: Vec<ResetWay>,
+    /// The debug probe at it, as probe-rs lists it: `303a:1001:7C:DF:A1:00:00:01`. It serves the flasher and the reset `probe-rs`, and looks at
+    /// firmware that hangs.
+    pub probe: Option<String>,
     /// The Wi-Fi network that it is to join.
     pub network: Option<Network>,
     /// The address under which the board reaches this machine; found by the route to it, if left out.
@@ -325,6 +328,10 @@ impl Entry {
             }
             Kind::Process | Kind::Serial => {}
         }
+        let by_probe = self.flasher == Flasher::ProbeRs || self.reset.contains(&ResetWay::ProbeRs);
+        if by_probe && self.probe.is_none() {
+            return Err("`probe-rs` needs the board's `probe`: `probe-rs list` shows what is plugged in".to_owned());
+        }
         if let Some(dialect) = &self.dialect
             && !dialect.send.contains_key("run")
         {
@@ -465,6 +472,12 @@ server-address = "192.0.2.1"
             ("password.env", "password.text", 6, "unknown variant `text`"),
             ("[\"wifi\"]", "[\"\"]", 2, "no tag"),
             ("port.path = \"/dev/ttyUSB0\"", "", 2, "no `port`"),
+            (
+                "[\"classic\", { command = [\"hub\", \"cycle\"] }]",
+                "[\"probe-rs\"]",
+                9,
+                "needs the board's `probe`",
+            ),
             ("chip = \"esp32c3\"", "kind = \"process\"", 2, "needs its `command`"),
             ("chip = \"esp32c3\"", "chip = \"x\"\ncommand = [\"y\"]", 2, "belongs to"),
             (
