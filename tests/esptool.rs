@@ -77,6 +77,21 @@ fn it_identifies_the_chip_and_its_flash() {
 }
 
 #[test]
+fn its_watchdog_reset_leads_out_of_the_loader_and_back_by_the_strapping() {
+    let Some(esptool) = installed() else { return };
+    let mut board = Board::start(&["--boot", "download", "--log"]);
+    let tty = board.opening["tty"].as_str().unwrap().to_owned();
+    let text = run_esptool(esptool, &tty, ["no-reset", "watchdog-reset"], STUB, &["read-mac"]);
+    assert!(text.contains("watchdog"), "{text}");
+    let mut seen = String::new();
+    while !seen.contains("RtcWatchdogRtc") {
+        assert_ne!(board.stdout.read_line(&mut seen).unwrap(), 0, "{seen}");
+    }
+    // The boot button is still held: it waits for a flasher again, as a real one does.
+    run_esptool(esptool, &tty, ["no-reset", "no-reset"], STUB, &["read-mac"]);
+}
+
+#[test]
 fn its_stub_writes_verifies_reads_and_erases() {
     writes_verifies_reads_and_erases(Wire::Tty, STUB);
 }
@@ -211,7 +226,7 @@ fn over_rfc_2217_it_resets_flashes_and_starts_the_firmware() {
 struct Board {
     child: Child,
     // Held open, or the board would lose its standard output.
-    _stdout: BufReader<ChildStdout>,
+    stdout: BufReader<ChildStdout>,
     opening: Value,
 }
 
@@ -228,11 +243,7 @@ impl Board {
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
         let opening = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        Self {
-            child,
-            _stdout: stdout,
-            opening,
-        }
+        Self { child, stdout, opening }
     }
 
     /// What esptool prints; it must succeed.

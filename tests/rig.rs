@@ -173,7 +173,12 @@ fn a_board_with_the_usual_two_transistors_needs_no_more_than_its_port() {
         "#,
         board.tty().display()
     );
-    let rig = Rig::new(&[entry]);
+    // The same board for somebody who has no modem lines.
+    let without = entry.replace(
+        "\"devkit\"",
+        "\"without-lines\"\n        reset = [\"classic\", \"watchdog\"]",
+    );
+    let rig = Rig::new(&[entry, without]);
     let pinrig = |subcommand: &str, arguments: &[&str]| {
         let output = rig
             .pinrig(subcommand)
@@ -198,6 +203,10 @@ fn a_board_with_the_usual_two_transistors_needs_no_more_than_its_port() {
     );
     assert!(run.contains("3 already there") && run.contains("2 passed"), "{run}");
     assert!(pinrig("reset", &["--download"]).contains("waits for a flasher"));
+    // The loader itself can be told to let the watchdog bite.
+    let bitten = rig.pinrig("reset").args(["--board", "without-lines"]).output().unwrap();
+    let said = text(&bitten.stdout) + &text(&bitten.stderr);
+    assert!(said.contains("starts from flash"), "{said}");
     assert!(pinrig("reset", &[]).contains("starts from flash"));
     let falls = circuit.join().unwrap();
     assert!(

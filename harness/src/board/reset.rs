@@ -34,12 +34,14 @@ const FIRST_LINE: Duration = Duration::from_secs(3);
 const QUIET: Duration = Duration::from_millis(50);
 /// How long a program may take that resets a board: a hub that switches power waits for the supply to fall.
 const RESET_COMMAND: Duration = Duration::from_secs(30);
+/// How often the loader is greeted, when nobody listens whether it answers.
+const SYNCS: usize = 5;
 /// What opens the watchdog's registers (`RTC_CNTL_WDTWPROTECT_REG`).
 const WATCHDOG_KEY: u32 = 0x50D8_3AA1;
 /// After this many slow clock cycles the watchdog bites: a hundredth of a second or so.
 const WATCHDOG_TIME: u32 = 2000;
 /// Enabled; its first stage resets everything, the strapping latch included (`RTC_CNTL_WDTCONFIG0_REG`).
-const WATCHDOG_ON: u32 = 1 << 31 | 5 << 28 | 1 << 8 | 1 << 2;
+const WATCHDOG_ON: u32 = 1 << 31 | 4 << 28 | 1 << 8 | 1 << 2;
 
 /// What can be pulled to reset a board.
 pub(super) struct Lines<'a> {
@@ -188,7 +190,9 @@ fn bite(port: &TTYPort) -> Result<(), io::Error> {
         value,
         mask: None,
     });
-    for command in std::iter::once(LoaderCommand::Sync).chain(writes) {
+    // The loader measures the speed by the first of them and may hear none before the third.
+    let syncs = std::iter::repeat_n(LoaderCommand::Sync, SYNCS);
+    for command in syncs.chain(writes) {
         loader.write_command(command).map_err(io::Error::other)?;
         // The loader's buffer is short, and nobody hears when it is done.
         hold(IO0_LOW);

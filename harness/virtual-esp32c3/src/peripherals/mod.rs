@@ -349,6 +349,9 @@ impl Peripherals {
         if cause == ResetCause::PowerOn {
             memory.power_cycle();
             self.spi1.wait();
+        }
+        // The latches sample the pins at each reset of the whole chip (Technical Reference Manual, "Strapping Pins").
+        if cause.reaches_rtc() {
             self.gpio.strap();
         }
         if cause == ResetCause::DeepSleep {

@@ -20,7 +20,8 @@ impl Action {
             1 => Self::Interrupt,
             2 => Self::Cpu,
             3 => Self::System,
-            4 => Self::Rtc,
+            // The manual has 4; esptool and espflash write 5, and chips are reset by it.
+            4 | 5 => Self::Rtc,
             _ => Self::None,
         }
     }
