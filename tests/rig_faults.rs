@@ -188,6 +188,25 @@ fn another_image_than_the_one_that_is_meant() {
     assert!(failure.findings[0].contains("flash it again"), "{failure:?}");
 }
 
+/// What a vendor's tool makes for another chip is for that tool; the loader must not be asked to find code in it.
+#[test]
+fn an_image_that_only_another_tool_can_flash() {
+    let desk = Desk::new();
+    let entry = desk.entry("desk", &desk.reset("USR1", "USR2"));
+    let mut rig = Rig::new(std::slice::from_ref(&entry));
+    let (image, copy) = (rig.folder.path().join("sketch.bin"), rig.folder.path().join("copy.bin"));
+    fs::write(&image, [&[0xE9, 1][..], &[0; 62]].concat()).unwrap();
+    rig.image = Image::load(&image).unwrap();
+    let error = rig.bench().prepare(&rig.image, &|_| {}).unwrap_err().to_string();
+    assert!(error.contains("sketch.bin is a flash image"), "{error}");
+
+    let flasher = format!("[[board]]\nflasher.command = [\"cp\", \"{{image}}\", {copy:?}]");
+    let mut other = Rig::new(&[entry.replace("[[board]]", &flasher)]);
+    other.image = rig.image.clone();
+    drop(other.flashed_bench());
+    assert_eq!(fs::read(&copy).unwrap(), fs::read(&image).unwrap());
+}
+
 #[test]
 fn flash_that_does_not_hold_what_is_written() {
     let desk = Desk::with(&["--network", "--worn-sector", "0x12000"]);

@@ -1,8 +1,9 @@
-//! Firmware images: an ELF file, and the identity by which the board must name it.
+//! Firmware images: a file, and the identity by which the board must name it.
 //!
-//! What enters: the path of an ELF. What leaves: an [`Image`] that [`crate::board`] can flash. The identity is the
-//! SHA-256 of the file: espflash writes it into the application descriptor (`app_elf_sha256` of ESP-IDF's
-//! `esp_app_desc_t`), the firmware reads it there and prints its first 16 digits in its ready line.
+//! What enters: the path of an ELF, or of an image as it lies in flash. What leaves: an [`Image`] that [`crate::board`] can flash. The
+//! identity is the SHA-256 of the file. Of an ELF, espflash writes it into the application descriptor (`app_elf_sha256` of ESP-IDF's
+//! `esp_app_desc_t`), the firmware reads it there and prints its first 16 digits in its ready line; firmware that was flashed as it is hashes
+//! its own flash.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use sha2::{Digest, Sha256};
 #[derive(Clone, Debug)]
 pub struct Image {
     path: PathBuf,
-    elf: Vec<u8>,
+    bytes: Vec<u8>,
     identity: String,
 }
 
@@ -28,9 +29,9 @@ pub enum ImageError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The file is not a 32-bit RISC-V ELF.
-    #[error("{path}: not an ELF file for a 32-bit RISC-V chip ({found}); --firmware takes the linker's output, not a .bin", path = .path.display())]
-    NotRiscV {
+    /// The file is neither a 32-bit RISC-V ELF nor a flash image.
+    #[error("{path}: not an ELF file for a 32-bit RISC-V chip, and no flash image ({found}); --firmware takes the linker's output, or a .bin where the board's flasher is a command", path = .path.display())]
+    NoImage {
         /// The file.
         path: PathBuf,
         /// What it looks like instead.
@@ -38,35 +39,45 @@ pub enum ImageError {
     },
 }
 
+/// An ELF was wanted.
+#[derive(Debug, thiserror::Error)]
+#[error("{path} is a flash image, which only a board with `flasher.command` takes; name the linker's output, an ELF", path = .0.display())]
+pub struct FlashImage(PathBuf);
+
+/// How a flash image begins: a magic number and how many segments follow (esptool's documentation, "Firmware Image Format").
+const FLASH_IMAGE: u8 = 0xE9;
+const MOST_SEGMENTS: u8 = 16;
+
 impl Image {
-    /// Reads `path` and checks that it is an ELF for a 32-bit RISC-V chip.
+    /// Reads `path` and checks that it is an ELF for a 32-bit RISC-V chip, or a flash image of any of Espressif's chips.
     ///
     /// # Errors
     /// When the file cannot be read or is something else.
     pub fn load(path: &Path) -> Result<Self, ImageError> {
-        let elf = fs::read(path).map_err(|source| ImageError::Read {
+        let bytes = fs::read(path).map_err(|source| ImageError::Read {
             path: path.to_owned(),
             source,
         })?;
         // ELF header, gABI chapter 4: magic, class at 4 (1 = 32 bit), machine at 18 (243 = RISC-V, little endian).
-        let found = match elf.get(..20) {
+        let found = match bytes.get(..20) {
             None => Some("too short"),
+            Some([FLASH_IMAGE, 1..=MOST_SEGMENTS, ..]) => None,
             Some(header) if header[..4] != *b"\x7fELF" => Some("no ELF magic"),
             Some(header) if header[4] != 1 => Some("a 64-bit ELF"),
             Some(header) if header[18..20] != [243, 0] => Some("an ELF for another machine"),
             Some(_) => None,
         };
         if let Some(found) = found {
-            return Err(ImageError::NotRiscV {
+            return Err(ImageError::NoImage {
                 path: path.to_owned(),
                 found,
             });
         }
-        let digest = Sha256::digest(&elf);
+        let digest = Sha256::digest(&bytes);
         let identity = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Self {
             path: path.to_owned(),
-            elf,
+            bytes,
             identity,
         })
     }
@@ -77,10 +88,15 @@ impl Image {
         &self.path
     }
 
-    /// The file's bytes.
-    #[must_use]
-    pub fn elf(&self) -> &[u8] {
-        &self.elf
+    /// The file's bytes, where it is an ELF.
+    ///
+    /// # Errors
+    /// [`FlashImage`] where it is a flash image, whose code and symbols nobody can find.
+    pub fn elf(&self) -> Result<&[u8], FlashImage> {
+        if self.bytes.first() == Some(&FLASH_IMAGE) {
+            return Err(FlashImage(self.path.clone()));
+        }
+        Ok(&self.bytes)
     }
 
     /// The first 16 hexadecimal digits of the file's SHA-256: what the ready line must show.
@@ -104,8 +120,14 @@ mod tests {
         };
         assert!(refused(b"\xe9\x05").contains("too short"));
         assert!(refused(&[0xe9; 64]).contains("no ELF magic"));
+        assert!(refused(&[0x7f; 64]).contains("no ELF magic"));
         let host = fs::read(std::env::current_exe().unwrap()).unwrap();
         assert!(refused(&host).contains("64-bit"));
+        fs::write(&path, [&[0xe9, 1][..], &[0; 62]].concat()).unwrap();
+        let flashed = Image::load(&path).unwrap();
+        // `sha256sum` of those 64 bytes.
+        assert_eq!(flashed.identity(), "eaf2377af1cd2f4c");
+        assert!(flashed.elf().unwrap_err().to_string().contains("flasher.command"));
         let missing = Image::load(&folder.path().join("none.elf")).unwrap_err().to_string();
         assert!(
             missing.contains("none.elf") && missing.contains("cargo firmware"),

@@ -64,7 +64,8 @@ impl Symbols {
             path: image.path().to_owned(),
             message,
         };
-        let file = object::File::parse(image.elf()).map_err(|error| failed(error.to_string()))?;
+        let elf = image.elf().map_err(|error| failed(error.to_string()))?;
+        let file = object::File::parse(elf).map_err(|error| failed(error.to_string()))?;
         let code = file
             .sections()
             .filter(|section| section.kind() == SectionKind::Text)

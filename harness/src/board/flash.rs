@@ -4,6 +4,7 @@
 //! port, so that no console byte is lost between flashing and the first boot. Segments that are in flash already are
 //! skipped by MD5; each one written is read back by MD5.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use espflash::connection::{Connection, ResetAfterOperation, ResetBeforeOperation};
@@ -79,6 +80,7 @@ pub fn flash(
 ) -> Result<(FlashReport, TTYPort), FlashFailure> {
     let began = Instant::now();
     let Loader { chip, before, baud } = loader;
+    let elf = image.elf().map_err(|error| FlashFailure::Wrong(error.to_string()))?;
     let wrong = |error: espflash::Error| FlashFailure::Wrong(chain(&error));
     let refused = |error: espflash::Error| FlashFailure::Refused(chain(&error));
     // Resets are pulled by whoever holds the lines; afterwards the loader itself pulls none.
@@ -88,9 +90,9 @@ pub fn flash(
             espflash::Error::ChipMismatch(..) => FlashFailure::Wrong(chain(&error)),
             error => FlashFailure::NoLoader(chain(&error)),
         })?;
-    is_for(chip, image)?;
+    is_for(chip, image.path(), elf)?;
     let data = FlashData::new(FlashSettings::default(), 0, None, chip, XtalFrequency::_40Mhz);
-    let format = IdfBootloaderFormat::new(image.elf(), &data, None, None, None, None).map_err(wrong)?;
+    let format = IdfBootloaderFormat::new(elf, &data, None, None, None, None).map_err(wrong)?;
     let format = ImageFormat::from(format);
     let sizes = format.clone().flash_segments();
     let sizes = sizes.iter().map(|part| (part.addr, part.data.len() as u64)).collect();
@@ -118,10 +120,10 @@ pub fn flash(
 }
 
 /// Whether an image is one for this chip: espflash takes that for granted.
-fn is_for(chip: Chip, image: &Image) -> Result<(), FlashFailure> {
+fn is_for(chip: Chip, path: &Path, elf: &[u8]) -> Result<(), FlashFailure> {
     const DESCRIPTOR: &str = ".flash.appdesc";
-    let path = image.path().display();
-    let file = object::File::parse(image.elf()).map_err(|error| FlashFailure::Wrong(format!("{path}: {error}")))?;
+    let path = path.display();
+    let file = object::File::parse(elf).map_err(|error| FlashFailure::Wrong(format!("{path}: {error}")))?;
     match file.section_by_name(DESCRIPTOR).map(|section| section.address()) {
         Some(address) if u32::try_from(address).is_ok_and(|address| chip.addr_is_flash(address)) => Ok(()),
         Some(address) => Err(FlashFailure::Wrong(format!(

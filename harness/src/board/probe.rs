@@ -123,6 +123,7 @@ mod built_in {
         ) -> Result<FlashReport, String> {
             let began = Instant::now();
             let failed = |error: &dyn std::fmt::Display| format!("probe {}: {error}", self.selector);
+            image.elf().map_err(|error| error.to_string())?;
             let mut session = self.attach()?;
             let format = image_format("idf").ok_or("probe-rs knows no images of ESP-IDF")?;
             let (mut total, mut done) = (0, 0);
