@@ -24,6 +24,7 @@ use pinrig::image::Image;
 use pinrig::rig::{Inventory, Locks, Ports};
 use pinrig::run::{Event, Limits, Outcome, Runner};
 use pinrig::scenario::{self, Scenario};
+use pinrig::transcript::DeviceLine;
 use pinrig::verdict::{Blame, Failure, Verdict};
 use serialport::{SerialPort, TTYPort};
 
@@ -71,6 +72,37 @@ fn unplugged_while_it_boots() {
     let next: Vec<_> = (0..2).map(|_| blame(&rig.run(&bench, "pin/matches"))).collect();
     assert!(next.contains(&None), "{next:?}");
     assert_eq!(bench.left_out().len(), 1, "{:?}", bench.left_out());
+}
+
+/// A chip that loses its power takes its USB port with it: what it says when it is back tells what has happened.
+#[test]
+fn away_while_it_runs_and_back_under_another_name() {
+    let flash = tempfile::NamedTempFile::new().unwrap();
+    fs::remove_file(flash.path()).unwrap();
+    let options = ["--network", "--flash", flash.path().to_str().unwrap()];
+    let system = System::new();
+    let desk = Desk::with(&options);
+    system.plug_in("ttyACM0", &desk);
+    let rig = Rig::on(&system, &[system.entry()]);
+    let bench = rig.flashed_bench();
+    let (plug, again) = (Mutex::new(Some(desk)), Mutex::new(None));
+    // Its server never answers: the device waits for fifteen seconds.
+    let outcome = rig.run_watched(&bench, "network/stall-in-place-of-the-reply", |event| {
+        if let Event::Device(_, DeviceLine::Said(line)) = event
+            && line == "request sent"
+            && let Some(desk) = plug.lock().unwrap().take()
+        {
+            system.unplug("ttyACM0");
+            desk.put_away();
+            let desk = Desk::with(&options);
+            system.plug_in("ttyACM1", &desk);
+            *again.lock().unwrap() = Some(desk);
+        }
+    });
+    let failure = failure(&outcome);
+    assert_eq!(failure.blame, Blame::Crash, "{failure:?}");
+    assert!(failure.findings[0].contains("the chip was reset"), "{failure:?}");
+    assert_eq!(blame(&rig.run(&bench, "pin/matches")), None);
 }
 
 #[test]

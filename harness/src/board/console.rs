@@ -26,10 +26,18 @@ const LONGEST_LINE: usize = 64 * 1024;
 /// A capture ends when it has grown to this: three minutes at the highest speed of the chip's UART, and no test says so much.
 const MOST_BYTES: u64 = 64 << 20;
 
+/// So long a USB port may be away before its board counts as unplugged: a chip that resets its USB, or a hub that cuts its power, is back
+/// within a second or two.
+const AWAY: Duration = Duration::from_secs(3);
+/// How often a port that is away is looked for.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// Tells where a port is now that has gone away, while it is anywhere.
+pub type Finder = Box<dyn Fn() -> Option<PathBuf> + Send>;
+
 /// A board's console.
 pub struct Console {
     tty: PathBuf,
-    writer: TTYPort,
     shared: Arc<Shared>,
     reader: Option<JoinHandle<()>>,
     next: usize,
@@ -97,16 +105,23 @@ impl Console {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn on(tty: &Path, mut port: TTYPort) -> Result<Self, BoardError> {
-        let failed = |source| BoardError::Tty {
+    pub fn on(tty: &Path, port: TTYPort) -> Result<Self, BoardError> {
+        Self::returning(tty, port, None)
+    }
+
+    /// The same for a port that may go away and come back under another name, where `finder` looks for it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn returning(tty: &Path, port: TTYPort, finder: Option<Finder>) -> Result<Self, BoardError> {
+        let (port, writer) = both_ways(port).map_err(|source| BoardError::Tty {
             tty: tty.to_owned(),
             source,
-        };
-        port.set_timeout(READ_SLICE).map_err(failed)?;
-        let mut writer = port.try_clone_native().map_err(failed)?;
-        writer.set_timeout(Duration::from_secs(5)).map_err(failed)?;
+        })?;
         let shared = Arc::new(Shared {
             capture: Mutex::new(Capture::new()),
+            writer: Mutex::new(writer),
+            finder: finder.map(Mutex::new),
             arrived: Condvar::new(),
             stop: AtomicBool::new(false),
         });
@@ -114,7 +129,7 @@ impl Console {
             .name("console".into())
             .spawn({
                 let shared = Arc::clone(&shared);
-                move || shared.read_from(port)
+                move || shared.capture_from(port)
             })
             .map_err(|source| BoardError::Io {
                 tty: tty.to_owned(),
@@ -122,26 +137,30 @@ impl Console {
             })?;
         Ok(Self {
             tty: tty.to_owned(),
-            writer,
             shared,
             reader: Some(reader),
             next: 0,
         })
     }
 
-    /// Sends `line` and a line feed.
+    /// Sends `line` and a line feed; once more where the port goes away meanwhile and comes back.
     ///
     /// # Errors
     /// When the tty does not take it.
     pub fn send(&mut self, line: &str) -> Result<(), BoardError> {
         let bytes = [line.as_bytes(), b"\n"].concat();
-        self.writer
-            .write_all(&bytes)
-            .and_then(|()| self.writer.flush())
-            .map_err(|source| BoardError::Io {
-                tty: self.tty.clone(),
-                source,
-            })
+        let returns = self.shared.lock().returns;
+        let sent = self.shared.write(&bytes).or_else(|error| {
+            if self.shared.has_returned_since(returns) {
+                self.shared.write(&bytes)
+            } else {
+                Err(error)
+            }
+        });
+        sent.map_err(|source| BoardError::Io {
+            tty: self.tty.clone(),
+            source,
+        })
     }
 
     /// The next line that has not been given yet.
@@ -296,8 +315,19 @@ impl fmt::Debug for Attention {
     }
 }
 
+/// The reading and the writing half of a port.
+fn both_ways(mut port: TTYPort) -> serialport::Result<(TTYPort, TTYPort)> {
+    port.set_timeout(READ_SLICE)?;
+    let mut writer = port.try_clone_native()?;
+    writer.set_timeout(Duration::from_secs(5))?;
+    Ok((port, writer))
+}
+
 struct Shared {
     capture: Mutex<Capture>,
+    writer: Mutex<TTYPort>,
+    /// For a port that may come back.
+    finder: Option<Mutex<Finder>>,
     arrived: Condvar,
     stop: AtomicBool,
 }
@@ -308,11 +338,65 @@ impl Shared {
         self.capture.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read_from(&self, mut port: TTYPort) {
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.write_all(bytes).and_then(|()| writer.flush())
+    }
+
+    /// Whether the port has come back more than `returns` times, or does so now.
+    fn has_returned_since(&self, returns: usize) -> bool {
+        if self.finder.is_none() {
+            return false;
+        }
+        let deadline = Deadline::after("the port to come back", AWAY);
+        let mut capture = self.lock();
+        while capture.returns == returns && capture.ended.is_none() && !deadline.left().is_zero() {
+            let waited = self.arrived.wait_timeout(capture, deadline.left());
+            capture = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        capture.returns > returns
+    }
+
+    /// Reads until the console is put away, or its port has gone for good.
+    fn capture_from(&self, mut port: TTYPort) {
+        while let Some(reason) = self.read_from(port) {
+            let Some(again) = self.wait_for_return() else {
+                return self.end(&reason);
+            };
+            port = again;
+        }
+    }
+
+    /// Opens the port anew as soon as it is back.
+    fn wait_for_return(&self) -> Option<TTYPort> {
+        let finder = self.finder.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let deadline = Deadline::after("the port to come back", AWAY);
+        while !deadline.left().is_zero() && !self.stop.load(Ordering::Relaxed) {
+            let opened = finder().and_then(|tty| open_port(&tty).ok());
+            let halves = opened.and_then(|port| both_ways(port).ok());
+            if let Some((port, writer)) = halves {
+                *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = writer;
+                let mut capture = self.lock();
+                // What comes now does not continue the line that was cut off.
+                capture.cut();
+                capture.returns += 1;
+                drop(capture);
+                self.arrived.notify_all();
+                return Some(port);
+            }
+            // No event tells that a device file can be opened.
+            let waited = self.arrived.wait_timeout(self.lock(), deadline.at_most(GLANCE).left());
+            drop(waited.unwrap_or_else(PoisonError::into_inner));
+        }
+        None
+    }
+
+    /// Reads one port up to its end, which it tells; nothing where the capture has ended.
+    fn read_from(&self, mut port: TTYPort) -> Option<String> {
         let mut buffer = [0; 4096];
         while !self.stop.load(Ordering::Relaxed) {
             match port.read(&mut buffer) {
-                Ok(0) => return self.end("end of file"),
+                Ok(0) => return Some("end of file".to_owned()),
                 Ok(count) => {
                     let mut capture = self.lock();
                     capture.push(&buffer[..count]);
@@ -320,13 +404,15 @@ impl Shared {
                     drop(capture);
                     self.arrived.notify_all();
                     if heard > MOST_BYTES {
-                        return self.end("the board has sent more than 64 MiB: it babbles");
+                        self.end("the board has sent more than 64 MiB: it babbles");
+                        return None;
                     }
                 }
                 Err(error) if matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::Interrupted) => {}
-                Err(error) => return self.end(&error.to_string()),
+                Err(error) => return Some(error.to_string()),
             }
         }
+        None
     }
 
     fn end(&self, reason: &str) {
@@ -341,6 +427,8 @@ struct Capture {
     lines: Vec<Line>,
     partial: Vec<u8>,
     ended: Option<String>,
+    /// How often the port has come back.
+    returns: usize,
     /// So many lines are of before the board's reset.
     passed_over: usize,
     /// Bytes so far.
@@ -357,6 +445,7 @@ impl Capture {
             lines: Vec::new(),
             partial: Vec::new(),
             ended: None,
+            returns: 0,
             passed_over: 0,
             heard: 0,
             waited_for: None,
@@ -436,6 +525,8 @@ fn escape(bytes: &[u8], text: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
     use super::*;
 
     #[test]
@@ -499,6 +590,31 @@ mod tests {
         assert_eq!(console.next_line(&soon).unwrap().text, "new");
         let kept: Vec<u8> = console.chunks().into_iter().flat_map(|chunk| chunk.bytes).collect();
         assert_eq!(kept, b"old\nolder halfnew\n");
+    }
+
+    #[test]
+    fn a_port_that_comes_back_under_another_name_goes_on() {
+        let (mut board, port) = TTYPort::pair().unwrap();
+        let (mut again, second) = TTYPort::pair().unwrap();
+        let second = PathBuf::from(second.name().unwrap());
+        // Away for a while, as a device that enumerates anew is.
+        let glances = AtomicUsize::new(0);
+        let finder = move || (glances.fetch_add(1, Ordering::Relaxed) > 2).then(|| second.clone());
+        let mut console = Console::returning(Path::new("/dev/ttyACM0"), port, Some(Box::new(finder))).unwrap();
+        let soon = Deadline::after("a line", Duration::from_secs(10));
+        board.write_all(b"before\nhalf a line").unwrap();
+        assert_eq!(console.next_line(&soon).unwrap().text, "before");
+        console.attention().wait_for_silence(Duration::from_millis(50), &soon);
+        drop(board);
+        // Nobody is there: it is sent when the port is back.
+        console.send("hello").unwrap();
+        again.set_timeout(Duration::from_secs(10)).unwrap();
+        let mut heard = [0; 6];
+        again.read_exact(&mut heard).unwrap();
+        assert_eq!(&heard, b"hello\n");
+        again.write_all(b"after\n").unwrap();
+        assert_eq!(console.next_line(&soon).unwrap().text, "half a line");
+        assert_eq!(console.next_line(&soon).unwrap().text, "after");
     }
 
     #[test]

@@ -21,9 +21,7 @@ use super::flash::{FlashProgress, FlashReport};
 use super::probe::{DebugProbe, Debugger};
 use super::reset::Lines;
 use super::serial_board::{Claimed, SerialBoard};
-use super::{
-    Bench, Board, BoardError, BootMode, Console, LinkSettings, RecordedFile, Recorder, Reset, Route, Seat, reset,
-};
+use super::{Bench, Board, BoardError, BootMode, LinkSettings, RecordedFile, Recorder, Reset, Route, Seat, reset};
 use crate::deadline::Deadline;
 use crate::image::Image;
 use crate::rig::ResetWay;
@@ -241,7 +239,7 @@ impl Seat for SerialSeat<'_> {
                 tty: tty.clone(),
                 source,
             })?;
-            Ok((Console::on(&tty, port)?, lines, tty))
+            Ok((board.console(&tty, port)?, lines, tty))
         });
         // Whoever needs this board next finds no more than this.
         let (console, lines, tty) = opened.inspect_err(|error| lease.failed = Some(error.to_string()))?;

@@ -12,7 +12,7 @@ use espflash::connection::ResetBeforeOperation;
 use espflash::target::Chip;
 use serialport::TTYPort;
 
-use super::console::{BAUD, Console, open_port};
+use super::console::{BAUD, Console, Finder, open_port};
 use super::flash::{self, FlashFailure, FlashProgress, FlashReport, Loader};
 use super::probe::{self, DebugProbe};
 use super::reset::{self, Lines};
@@ -183,6 +183,17 @@ impl SerialBoard {
         Ok(port.path)
     }
 
+    /// Its console at the open port `tty`, which may come back after a USB reset; a port that is no USB device would be another one.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn console(&self, tty: &Path, port: TTYPort) -> Result<Console, BoardError> {
+        let (ports, known) = (self.ports.clone(), self.port.clone());
+        let find = move || ports.find(&known).ok().filter(|port| port.usb.is_some());
+        let finder = find().map(|_| Box::new(move || find().map(|port| port.path)) as Finder);
+        Console::returning(tty, port, finder)
+    }
+
     /// Puts `image` into its flash.
     ///
     /// # Errors
@@ -278,7 +289,7 @@ impl SerialBoard {
             tty: tty.clone(),
             source,
         })?;
-        let console = Console::on(&tty, lines)?;
+        let console = self.console(&tty, lines)?;
         let mut lines = Lines {
             tty: &tty,
             port: &mut port,
