@@ -26,6 +26,9 @@ use crate::rig::{
 /// The speeds at which an image is sent, in bit/s, in the order in which they are tried: what common bridges, long cables, and any port
 /// can do.
 const SPEEDS: [u32; 3] = [921_600, 460_800, BAUD];
+/// How often a way leads into the loader before the next is tried: a program may pull the reset after it has ended, and then the loader of
+/// before answers first and is gone.
+const ATTEMPTS: usize = 2;
 /// How long a program may take that flashes a board.
 const FLASH_COMMAND: Duration = Duration::from_secs(600);
 
@@ -237,7 +240,7 @@ impl SerialBoard {
     ) -> Result<FlashReport, BoardError> {
         let mut tried = Vec::new();
         let mut speeds = SPEEDS.into_iter().peekable();
-        let mut ways = self.ways.iter().peekable();
+        let mut ways = self.ways.iter().flat_map(|way| [way; ATTEMPTS]).peekable();
         while let (Some(way), Some(baud)) = (ways.peek(), speeds.peek().copied()) {
             let attempt = into_loader(way, tty, self.probe.as_ref())
                 .map_err(FlashFailure::NoLoader)
@@ -249,7 +252,10 @@ impl SerialBoard {
             match attempt {
                 Ok((report, _port)) => return Ok(report),
                 Err(FlashFailure::NoLoader(why)) => {
-                    tried.push(format!("{way}: {why}"));
+                    let failed = format!("{way}: {why}");
+                    if tried.last() != Some(&failed) {
+                        tried.push(failed);
+                    }
                     ways.next();
                 }
                 Err(FlashFailure::Refused(why)) => {
