@@ -39,6 +39,12 @@ fn the_sketch_holds_to_what_applies_to_it() {
     let (output, said) = run(&program, &APPLY);
     assert!(output, "{said}");
     assert!(said.contains(" passed, 0 failed"), "{said}");
+    // What only a transcript shows.
+    let (output, said) = run(&program, &["http/machine-line-in-body"]);
+    assert!(
+        output && said.contains("\\x40"),
+        "a reply must not imitate the console: {said}"
+    );
     // The servers of the handshake's scenarios speak TLS 1.3 alone: what does not apply must not pass by chance.
     let (output, said) = run(&program, &["server/tls-1-3-only"]);
     assert!(
