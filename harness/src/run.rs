@@ -317,6 +317,9 @@ impl Attempt<'_> {
             name: "console.log",
             contents: bundle::timed_console(&device.console().chunks()).into_bytes(),
         });
+        // The console goes before the board is free for others; and a program that is a board has said all when it has ended.
+        drop(device);
+        drop(reset);
         self.files.extend(recorder.files());
         self.skipped = recorder.skipped();
         self.remarks = recorder.remarks();

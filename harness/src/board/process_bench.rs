@@ -11,7 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -115,7 +115,7 @@ impl Seat for ProcessSeat<'_> {
         let tty = PathBuf::from(far_end.name().unwrap_or_default());
         let console = Console::on(&tty, port)?;
         let (network, password) = bench.network.clone().unwrap_or_else(|| (WIRED.to_owned(), None));
-        let errors = Arc::new(Mutex::new(Vec::new()));
+        let errors = Arc::new(Errors::default());
         // Beside the inventory first: `./host` and `target/debug/host` are meant from there.
         let beside = bench.folder.join(&program);
         let path = if beside.is_file() {
@@ -147,7 +147,7 @@ impl Seat for ProcessSeat<'_> {
                 running: None,
             }),
             network: None,
-            recorder: Box::new(Errors(errors)),
+            recorder: Box::new(Said(errors)),
         })
     }
 }
@@ -161,7 +161,7 @@ struct Process {
     /// Keeps the pseudo terminal alive until the program has it.
     far_end: Option<TTYPort>,
     /// What it writes to its standard error.
-    errors: Arc<Mutex<Vec<u8>>>,
+    errors: Arc<Errors>,
     running: Option<Child>,
 }
 
@@ -179,12 +179,13 @@ impl Process {
             .spawn()?;
         if let Some(mut said) = child.stderr.take() {
             let errors = Arc::clone(&self.errors);
+            errors.change(|errors| errors.open += 1);
             thread::spawn(move || {
                 let mut bytes = [0; 4096];
                 while let Ok(count @ 1..) = said.read(&mut bytes) {
-                    let mut errors = errors.lock().unwrap_or_else(PoisonError::into_inner);
-                    errors.extend_from_slice(&bytes[..count]);
+                    errors.change(|errors| errors.bytes.extend_from_slice(&bytes[..count]));
                 }
+                errors.change(|errors| errors.open -= 1);
             });
         }
         Ok(child)
@@ -219,14 +220,47 @@ impl Drop for Process {
     }
 }
 
-/// What a program wrote to its standard error.
-struct Errors(Arc<Mutex<Vec<u8>>>);
+/// So long the standard error is waited for of a program that has ended: what it started may have kept it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
-impl Recorder for Errors {
+/// What a program writes to its standard error.
+#[derive(Default)]
+struct Errors {
+    written: Mutex<Written>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Written {
+    bytes: Vec<u8>,
+    /// How many programs still have it.
+    open: usize,
+}
+
+impl Errors {
+    fn change(&self, change: impl FnOnce(&mut Written)) {
+        change(&mut self.written.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_all();
+    }
+
+    /// All of it, once the program has ended.
+    fn all(&self) -> Vec<u8> {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = self
+            .changed
+            .wait_timeout_while(written, LAST_WORDS, |written| written.open > 0);
+        ended.unwrap_or_else(PoisonError::into_inner).0.bytes.clone()
+    }
+}
+
+/// What a program wrote to its standard error, asked when the program has been ended.
+struct Said(Arc<Errors>);
+
+impl Recorder for Said {
     fn files(&self) -> Vec<RecordedFile> {
         vec![RecordedFile {
             name: "stderr.log",
-            contents: self.0.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            contents: self.0.all(),
         }]
     }
 
@@ -235,7 +269,7 @@ impl Recorder for Errors {
     }
 
     fn remarks(&self) -> Vec<String> {
-        let errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let errors = self.0.all();
         let last = String::from_utf8_lossy(&errors).lines().last().map(str::to_owned);
         last.map(|line| format!("the last line of its standard error: {line}"))
             .into_iter()
