@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use pinrig::board::{Bench, Start, bench_for};
+use pinrig::board::{Bench, Start, bench_for, skipped};
 use pinrig::image::Image;
 use pinrig::rig::{Choice, Inventory};
 use pinrig::run::{Limits, Outcome, Runner};
@@ -42,13 +42,20 @@ fn main() -> ExitCode {
             return libtest_mimic::run(&arguments, vec![trial]).exit_code();
         }
     };
+    let reasons = match skipped(&choice, support::root(), &scenarios) {
+        Ok(reasons) => reasons,
+        Err(error) => {
+            let message = error.to_string();
+            let trial = Trial::test("the rig can be read", move || Err(Failed::from(message)));
+            return libtest_mimic::run(&arguments, vec![trial]).exit_code();
+        }
+    };
     let rig = Arc::new(OnceLock::new());
     let trials = scenarios
         .into_iter()
         .map(|scenario| {
             let rig = Arc::clone(&rig);
-            // A real network is as good or bad as it is.
-            let beyond = !choice.is_virtual() && scenario.disturbs_network();
+            let beyond = reasons.contains_key(&scenario.name);
             let choice = choice.clone();
             let trial = Trial::test(scenario.name.clone(), move || {
                 let rig = rig

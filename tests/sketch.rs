@@ -11,45 +11,47 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// What applies to TLS 1.2, as `firmware/esp8266/HTTPSRequest/README.md` has it.
-const APPLY: [&str; 18] = [
-    "http",
-    "name",
-    "network",
-    "pin",
-    "auth/replayed-certificate",
-    "server/many-tickets",
-    "server/no-tickets",
-    "server/nothing-but-an-end",
-    "server/records-of-2-kilobytes",
-    "soak/hundred-connections",
-    "soak/twenty-broken-replies",
-    "soak/twenty-refusals",
-    "validity/expired",
-    "validity/last-second",
-    "validity/long-chain",
-    "validity/no-certificate",
-    "validity/one-second-early",
-    "validity/one-second-late",
-];
-
 #[test]
 fn the_sketch_holds_to_what_applies_to_it() {
     let Some(program) = built() else { return };
-    let (output, said) = run(&program, &APPLY);
-    assert!(output, "{said}");
-    assert!(said.contains(" passed, 0 failed"), "{said}");
-    // What only a transcript shows.
-    let (output, said) = run(&program, &["http/machine-line-in-body"]);
+    // The example's own entry says what does not apply: all else must pass.
+    let text = fs::read_to_string(support::fixtures().join("rig/rig.toml")).unwrap();
+    let example = "../../firmware/esp8266/build/https-request";
+    assert!(text.contains(example), "the example is the sketch's own");
+    let (passed, said) = run(&text.replace(example, program.to_str().unwrap()), &[]);
+    assert!(passed, "{said}");
     assert!(
-        output && said.contains("\\x40"),
+        said.contains(" passed, 0 failed, ") && said.contains(" skipped"),
+        "{said}"
+    );
+    // Skipped by name, too, and said so: a run that tests nothing is not a success.
+    let (passed, said) = run(
+        &text.replace(example, program.to_str().unwrap()),
+        &["server/tls-1-3-only"],
+    );
+    assert!(
+        !passed && said.contains("BearSSL's TLS 1.2") && said.contains("nothing was tested"),
+        "{said}"
+    );
+    // Without them.
+    let plain = format!("[[board]]\nname = \"sketch\"\nkind = \"process\"\ncommand = [{program:?}]\n");
+    let (passed, said) = run(&plain, &["http/machine-line-in-body"]);
+    assert!(
+        passed && said.contains("\\x40"),
         "a reply must not imitate the console: {said}"
     );
     // The servers of the handshake's scenarios speak TLS 1.3 alone: what does not apply must not pass by chance.
-    let (output, said) = run(&program, &["server/tls-1-3-only"]);
+    let (passed, said) = run(&plain, &["server/tls-1-3-only"]);
     assert!(
-        !output && said.contains("alert-protocol-version"),
+        !passed && said.contains("alert-protocol-version"),
         "a client of TLS 1.2 cannot pass: {said}"
+    );
+    // A name that no scenario has was meant to skip something.
+    let wrong = format!("{plain}skip = [{{ scenarios = [\"server/tls-1-3\"], why = \"it is old\" }}]\n");
+    let (passed, said) = run(&wrong, &["pin/matches"]);
+    assert!(
+        !passed && said.contains("rig.toml: `skip` of board `sketch`") && said.contains("server/tls-1-3-only"),
+        "{said}"
     );
 }
 
@@ -82,11 +84,11 @@ fn built() -> Option<PathBuf> {
     Some(out.join("https-request"))
 }
 
-fn run(program: &Path, scenarios: &[&str]) -> (bool, String) {
+/// Runs scenarios on the board `sketch` of this inventory.
+fn run(rig: &str, scenarios: &[&str]) -> (bool, String) {
     let folder = tempfile::tempdir().unwrap();
     let inventory = folder.path().join("rig.toml");
-    let entry = format!("[[board]]\nname = \"sketch\"\nkind = \"process\"\ncommand = [{program:?}]\n");
-    fs::write(&inventory, entry).unwrap();
+    fs::write(&inventory, rig).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_pinrig"))
         .current_dir(support::root())
         .env("PINRIG_RIG", &inventory)

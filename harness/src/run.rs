@@ -75,6 +75,13 @@ pub enum Event<'a> {
     Device(&'a Scenario, &'a DeviceLine),
     /// A scenario ended.
     Finished(&'a Outcome),
+    /// These scenarios do not run on these boards.
+    Skipped {
+        /// Why.
+        why: &'a str,
+        /// Their names.
+        scenarios: &'a [&'a str],
+    },
 }
 
 /// How one scenario ended.

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-pub use choose::{BenchError, bench_for, claim};
+pub use choose::{BenchError, bench_for, claim, skipped};
 pub use console::Console;
 pub use process_bench::ProcessBench;
 pub use serial_bench::SerialBench;
@@ -86,9 +86,6 @@ pub trait Bench: Send + Sync {
     fn places(&self) -> Option<NonZeroUsize> {
         None
     }
-
-    /// Whether the boards' network can be made a bad one, as some scenarios ask.
-    fn disturbs_network(&self) -> bool;
 
     /// Whether its boards run the image that they are given: a program on this machine runs itself.
     fn takes_images(&self) -> bool {

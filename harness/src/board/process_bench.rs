@@ -85,11 +85,6 @@ impl Bench for ProcessBench {
         Ok(Box::new(ProcessSeat(self)))
     }
 
-    /// It uses this machine's own network.
-    fn disturbs_network(&self) -> bool {
-        false
-    }
-
     fn takes_images(&self) -> bool {
         false
     }

@@ -139,11 +139,6 @@ impl Bench for SerialBench {
         NonZeroUsize::new(self.boards.len())
     }
 
-    /// A real network is as good or bad as it is.
-    fn disturbs_network(&self) -> bool {
-        false
-    }
-
     fn left_out(&self) -> Vec<(String, String)> {
         let pool = self.pool.lock();
         let quarantined = pool

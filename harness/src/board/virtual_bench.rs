@@ -159,10 +159,6 @@ impl Bench for VirtualBench {
     fn seat(&self) -> Result<Box<dyn Seat + '_>, BoardError> {
         Ok(Box::new(VirtualSeat(self)))
     }
-
-    fn disturbs_network(&self) -> bool {
-        true
-    }
 }
 
 /// There is always one more.

@@ -1,5 +1,6 @@
 //! `pinrig run`, which is also what `pinrig` alone does.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write;
 use std::num::NonZeroUsize;
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use std::{env, io, thread};
 
 use clap::Args;
-use pinrig::board::{Bench, BenchError, Start, bench_for};
+use pinrig::board::{Bench, BenchError, Start, bench_for, skipped};
 use pinrig::image::Image;
 use pinrig::report::json::JsonReport;
 use pinrig::report::terminal::TerminalReport;
@@ -77,6 +78,24 @@ pub(super) fn run(place: &Place, options: &Options, names: &[String]) -> Command
     let image = options.image(place)?;
     let live = !names.is_empty() && !place.json;
     let report = Report::new(place.json, live);
+    let folder = env::current_dir().unwrap_or_default();
+    let reasons = skipped(&options.choice(), &folder, &all)?;
+    let (skipped, scenarios): (Vec<_>, Vec<_>) = scenarios
+        .into_iter()
+        .partition(|scenario| reasons.contains_key(&scenario.name));
+    let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for scenario in &skipped {
+        by_reason
+            .entry(&reasons[&scenario.name])
+            .or_default()
+            .push(&scenario.name);
+    }
+    for (why, scenarios) in &by_reason {
+        report.event(&Event::Skipped { why, scenarios })?;
+    }
+    if scenarios.is_empty() {
+        return Err("every scenario that was asked for is skipped on these boards: nothing was tested".into());
+    }
     let start = if options.cold { Start::Cold } else { Start::Forked };
     let bench = match bench(&options.choice(), start, options.wait()) {
         Ok(bench) => bench,
@@ -86,17 +105,6 @@ pub(super) fn run(place: &Place, options: &Options, names: &[String]) -> Command
         }
         Err(error) => return Err(error.into()),
     };
-    let (scenarios, skipped): (Vec<_>, Vec<_>) = scenarios
-        .into_iter()
-        .partition(|scenario| bench.disturbs_network() || !scenario.disturbs_network());
-    if !skipped.is_empty() {
-        let names: Vec<&str> = skipped.iter().map(|scenario| scenario.name.as_str()).collect();
-        let names = names.join(", ");
-        writeln!(
-            anstream::stderr(),
-            "skipped, since only a virtual board's network can be disturbed: {names}"
-        )?;
-    }
     let jobs = options.jobs.or(bench.places()).unwrap_or_else(|| {
         if live {
             NonZeroUsize::MIN

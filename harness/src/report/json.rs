@@ -1,6 +1,6 @@
 //! The report for machines: one JSON object a line, each with an `event` key.
 //!
-//! `flashed`, `started`, `finished` (verdict, findings, both lanes) and `summary`. Durations are in seconds.
+//! `flashed`, `started`, `finished` (verdict, findings, both lanes), `skipped` (names and why) and `summary`. Durations are in seconds.
 
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
@@ -40,6 +40,7 @@ impl<W: Write> JsonReport<W> {
                 value["event"] = "finished".into();
                 value
             }
+            Event::Skipped { why, scenarios } => json!({ "event": "skipped", "why": why, "scenarios": scenarios }),
             Event::Flashing { .. } | Event::FlashProgress(_) | Event::Boot(..) | Event::Device(..) => return Ok(()),
         };
         self.line(&value)

@@ -38,6 +38,8 @@ struct State {
     /// A bar for each board that is being flashed.
     flashing: BTreeMap<String, ProgressBar>,
     running: Vec<(String, ProgressBar)>,
+    /// How many scenarios do not run on these boards.
+    left_out: usize,
 }
 
 impl TerminalReport {
@@ -123,6 +125,14 @@ impl TerminalReport {
             Event::Boot(_, line) if self.live => self.print(&format!("{DIM}{}{DIM:#}", line.text)),
             Event::Device(_, line) if self.live => self.print(&device_line(line)),
             Event::Boot(..) | Event::Device(..) => Ok(()),
+            Event::Skipped { why, scenarios } => {
+                self.state().left_out += scenarios.len();
+                self.print(&format!(
+                    "{TITLE}skipped{TITLE:#}  {}: {why} {DIM}({}){DIM:#}",
+                    scenarios.len(),
+                    scenarios.join(", ")
+                ))
+            }
             Event::Finished(outcome) => {
                 let mut state = self.state();
                 state.running.retain(|(name, bar)| {
@@ -168,6 +178,10 @@ impl TerminalReport {
         let passed = outcomes.iter().filter(|outcome| outcome.passed()).count();
         let failed = outcomes.len() - passed;
         let style = if failed == 0 { GOOD } else { BAD };
+        let left_out = match self.state().left_out {
+            0 => String::new(),
+            count => format!(", {count} skipped"),
+        };
         let skipped: Duration = outcomes.iter().map(|outcome| outcome.skipped).sum();
         let skipped = if skipped > Duration::from_secs(1) {
             format!(", and {} of waiting skipped", seconds(skipped))
@@ -175,7 +189,7 @@ impl TerminalReport {
             String::new()
         };
         self.print(&format!(
-            "\n{style}{passed} passed, {failed} failed{style:#} {DIM}in {}{skipped}{DIM:#}",
+            "\n{style}{passed} passed, {failed} failed{style:#}{left_out} {DIM}in {}{skipped}{DIM:#}",
             seconds(took)
         ))
     }

@@ -64,6 +64,22 @@ pub struct Entry {
     /// Words by which it can be asked for.
     #[serde(default)]
     pub tags: BTreeSet<String>,
+    /// Scenarios that do not apply to its firmware.
+    #[serde(default)]
+    pub skip: Vec<Skip>,
+}
+
+/// Scenarios that a board is not asked to run.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Skip {
+    /// Scenarios, or folders of scenarios: `auth`, `server/tls-1-3-only`.
+    pub scenarios: Vec<String>,
+    /// Of these, those that do apply.
+    #[serde(default)]
+    pub except: Vec<String>,
+    /// Why, for whoever reads the report: `the client speaks TLS 1.2`.
+    pub why: String,
 }
 
 /// What kind of board an entry is.
@@ -337,6 +353,9 @@ impl Entry {
         {
             return Err("the dialect does not say what to send for `run`".to_owned());
         }
+        if self.skip.iter().any(|skip| skip.why.trim().is_empty()) {
+            return Err("`skip` has an empty `why`: say why the scenarios do not apply".to_owned());
+        }
         if self.reset.is_empty() {
             return Err("`reset` has no way to reset the board: leave it out for the usual ones".to_owned());
         }
@@ -479,6 +498,18 @@ server-address = "192.0.2.1"
                 "needs the board's `probe`",
             ),
             ("chip = \"esp32c3\"", "kind = \"process\"", 2, "needs its `command`"),
+            (
+                "tags = [\"wifi\"]",
+                "skip = [{ scenarios = [\"auth\"] }]",
+                7,
+                "missing field `why`",
+            ),
+            (
+                "tags = [\"wifi\"]",
+                "skip = [{ scenarios = [\"auth\"], why = \" \" }]",
+                2,
+                "an empty `why`",
+            ),
             ("chip = \"esp32c3\"", "chip = \"x\"\ncommand = [\"y\"]", 2, "belongs to"),
             (
                 "tags = [\"wifi\"]",

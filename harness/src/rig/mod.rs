@@ -13,7 +13,7 @@ pub use choice::{Choice, ChoiceError, VIRTUAL};
 pub use doctor::{Finding, Health, System};
 pub use inventory::{
     Dialect, Entry, Flasher, Inventory, InventoryError, Kind, Network, Password, PasswordError, Pattern, Port,
-    ResetWay, schema,
+    ResetWay, Skip, schema,
 };
 pub use lock::{BoardLock, Holder, LockError, Locks};
 pub use ports::{PortError, Ports, SerialPort, UsbDevice};
