@@ -6,7 +6,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use addr2line::Loader;
+use addr2line::{Loader, Location};
 use object::{Object as _, ObjectSection as _, SectionKind};
 
 use crate::image::Image;
@@ -91,27 +91,43 @@ impl Symbols {
         if let Ok(mut frames) = self.loader.find_frames(probe) {
             while let Ok(Some(frame)) = frames.next() {
                 let Some(name) = &frame.function else { continue };
-                let place = frame.location.as_ref().and_then(|location| {
-                    let file = location.file?;
-                    Some(location.line.map_or(file.to_owned(), |line| format!("{file}:{line}")))
-                });
+                let name = name.demangle().unwrap_or_else(|_| "?".into());
                 found.push(Frame {
                     address,
-                    function: name.demangle().map_or_else(|_| "?".to_owned(), Into::into),
-                    place,
+                    function: without_arguments(&name).to_owned(),
+                    place: frame.location.as_ref().and_then(place),
                 });
             }
         }
-        if found.is_empty()
-            && let Some(symbol) = self.loader.find_symbol(probe)
-        {
-            found.push(Frame {
+        // The symbol table has the whole path of the function that all others are inlined into, and has functions of which the debug
+        // information has no more than their lines.
+        let Some(symbol) = self.loader.find_symbol(probe) else {
+            return found;
+        };
+        let function = addr2line::demangle_auto(symbol.into(), None).into_owned();
+        match found.last_mut() {
+            Some(outermost) => outermost.function = function,
+            None => found.push(Frame {
                 address,
-                function: addr2line::demangle_auto(symbol.into(), None).into_owned(),
-                place: None,
-            });
+                function,
+                place: self.loader.find_location(probe).ok().flatten().as_ref().and_then(place),
+            }),
         }
         found
+    }
+}
+
+/// `file:line`.
+fn place(location: &Location<'_>) -> Option<String> {
+    let file = location.file?;
+    Some(location.line.map_or(file.to_owned(), |line| format!("{file}:{line}")))
+}
+
+/// A generic function's name in debug information without its arguments, which can be longer than all else: `poll<...>`.
+fn without_arguments(name: &str) -> &str {
+    match name.find('<') {
+        Some(at) if at > 0 => &name[..at],
+        _ => name,
     }
 }
 
@@ -128,6 +144,14 @@ fn addresses(line: &str) -> impl Iterator<Item = u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_told_without_what_makes_it_long() {
+        assert_eq!(without_arguments("poll<app::{async_fn_env#0}, Vec<u8>>"), "poll");
+        assert_eq!(without_arguments("{async_fn#0}<Console>"), "{async_fn#0}");
+        assert_eq!(without_arguments("<Executor as Run>::run"), "<Executor as Run>::run");
+        assert_eq!(without_arguments("main"), "main");
+    }
 
     #[test]
     fn addresses_are_found_wherever_they_stand() {

@@ -81,7 +81,11 @@ fn remap(root: &Path, toolchain: &Toolchain) -> String {
             .filter_map(|entry| Some(entry.ok()?.path()));
         prefixes.extend(folders.map(|folder| (folder, "/cargo")));
     }
-    prefixes.extend(toolchain.library_source().map(|source| (source, "/rustc")));
+    if let Some(source) = toolchain.library_source() {
+        // The compiler follows links, the debug information tells where they lead.
+        prefixes.extend(source.canonicalize().map(|real| (real, "/rustc")));
+        prefixes.push((source, "/rustc"));
+    }
     let flags: Vec<_> = prefixes
         .iter()
         .map(|(from, to)| toml::Value::from(format!("{}={}={to}", FLAGS[0], from.display())))
