@@ -68,6 +68,9 @@ pub(super) struct Virtual {
     /// Wear out the sector of 4 KB at this address of the flash, to see what a flasher makes of it
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     worn_sector: Option<u32>,
+    /// Give UART0 a cable that damages what is sent faster than this many bit/s, to see a flasher slow down
+    #[arg(long, value_name = "BAUD", conflicts_with_all = ["rfc2217", "usb_jtag"])]
+    cable_limit: Option<u32>,
     /// Put the board on a network of its own, on which 203.0.113.2 is this machine: each port there leads to the same port of 127.0.0.1
     #[arg(long)]
     network: bool,
@@ -119,6 +122,7 @@ pub(super) fn virtual_board(place: &Place, options: &Virtual) -> CommandResult {
                 FlashTimes::Typical => FlashTiming::TYPICAL,
             },
             worn_sector: options.worn_sector,
+            cable_limit: options.cable_limit,
             ..BoardConfig::default()
         },
         network.as_ref().map(Network::sink),

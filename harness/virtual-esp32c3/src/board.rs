@@ -52,6 +52,8 @@ pub struct BoardConfig {
     pub flash_timing: FlashTiming,
     /// An address in a sector of the flash that is worn out: the first byte of each of its pages stays erased.
     pub worn_sector: Option<u32>,
+    /// The highest speed, in bit/s, at which the cable to UART0 carries what is sent: above it, every seventh byte arrives damaged.
+    pub cable_limit: Option<u32>,
 }
 
 impl Default for BoardConfig {
@@ -67,6 +69,7 @@ impl Default for BoardConfig {
             console: ConsolePort::Uart0,
             flash_timing: FlashTiming::FAST,
             worn_sector: None,
+            cable_limit: None,
         }
     }
 }
@@ -114,7 +117,7 @@ pub struct FrameSender {
     control: Control,
 }
 
-/// The board's EN and GPIO9, for whoever pulls them.
+/// The board's EN and GPIO9, and the lines of its USB serial port, for whoever pulls them.
 #[derive(Debug, Clone)]
 pub struct BoardLines {
     control: Control,
@@ -154,6 +157,7 @@ pub struct Snapshot {
     log: Vec<LogEntry>,
     /// Sent by the chip, not yet taken by the tty.
     outgoing: VecDeque<u8>,
+    cable: Option<PoorCable>,
 }
 
 /// A queue into the board's thread, with a bell that wakes it.
@@ -199,12 +203,18 @@ impl VirtualBoard {
             chip,
             log: Vec::new(),
             outgoing: VecDeque::new(),
+            cable: config.cable_limit.map(PoorCable::new),
         };
         Self::start_from(new, ethernet)
     }
 
     fn start_from(snapshot: Snapshot, ethernet: Option<FrameSink>) -> Result<Self, BoardError> {
-        let Snapshot { chip, log, outgoing } = snapshot;
+        let Snapshot {
+            chip,
+            log,
+            outgoing,
+            cable,
+        } = snapshot;
         let (controller, terminal, tty) = open_pty().map_err(BoardError::Pty)?;
         let bell = rustix::event::eventfd(
             0,
@@ -228,6 +238,7 @@ impl VirtualBoard {
             shared: Arc::clone(&shared),
             outgoing,
             said: 0,
+            cable,
             unread_since: None,
             spins: 0,
             surroundings: None,
@@ -400,6 +411,11 @@ impl BoardLines {
     pub fn set(&self, enable: bool, boot: bool) {
         self.control.send(Command::Lines { enable, boot });
     }
+
+    /// As [`Chip::set_usb_lines`]. Nothing happens once the board has ended.
+    pub fn set_usb(&self, dtr: bool, rts: bool) {
+        self.control.at_chip(move |chip| chip.set_usb_lines(dtr, rts));
+    }
 }
 
 impl Drop for VirtualBoard {
@@ -451,6 +467,7 @@ struct Runner {
     outgoing: VecDeque<u8>,
     /// Bytes that the tty has taken.
     said: u64,
+    cable: Option<PoorCable>,
     /// Since when the tty takes nothing of what waits for it.
     unread_since: Option<Instant>,
     /// Slices in a row that ended in a loop that only waits, with nothing going in or out.
@@ -592,7 +609,11 @@ impl Runner {
         while self.chip.waiting() < WAITING {
             match rustix::io::read(&self.tty, &mut bytes) {
                 Ok(length) if length > 0 => {
-                    self.chip.receive(bytes.get(..length).unwrap_or(&[]));
+                    let bytes = &mut bytes[..length];
+                    if let Some(cable) = &mut self.cable {
+                        cable.carry(&mut self.chip, bytes.iter_mut());
+                    }
+                    self.chip.receive(bytes);
                     taken = true;
                 }
                 Err(Errno::INTR) => {}
@@ -608,6 +629,9 @@ impl Runner {
         loop {
             if self.outgoing.is_empty() {
                 self.outgoing.append(self.chip.sent());
+                if let Some(cable) = &mut self.cable {
+                    cable.carry(&mut self.chip, self.outgoing.iter_mut());
+                }
                 self.chip.taken();
             }
             let (bytes, _) = self.outgoing.as_slices();
@@ -652,11 +676,13 @@ impl Runner {
             chip: self.chip.clone(),
             log: self.shared.lock().unwrap_or_else(PoisonError::into_inner).log.clone(),
             outgoing: self.outgoing.clone(),
+            cable: self.cable.clone(),
         }
     }
 
     fn restore(&mut self, snapshot: Snapshot, said: Vec<u8>) {
         self.chip = snapshot.chip;
+        self.cable = snapshot.cable;
         // Another chip's clock: the surroundings' goes on from where it was.
         self.told = self.chip.now();
         self.outgoing = said.into();
@@ -710,6 +736,39 @@ impl Runner {
             obeyed = Obeyed::Something;
         }
         obeyed
+    }
+}
+
+/// A cable that is too long, or a bridge that is too slow, for speeds above a limit.
+#[derive(Debug, Clone)]
+struct PoorCable {
+    /// Bit/s.
+    limit: u32,
+    /// Bytes that it has carried above its limit.
+    carried: u64,
+}
+
+impl PoorCable {
+    /// Every so many bytes one is damaged: at least one of each packet, so that nobody takes the cable for a good one.
+    const DAMAGED: u64 = 7;
+
+    fn new(limit: u32) -> Self {
+        Self { limit, carried: 0 }
+    }
+
+    /// Damages what it cannot carry at the speed that the chip has set.
+    fn carry<'a>(&mut self, chip: &mut Chip, bytes: impl Iterator<Item = &'a mut u8>) {
+        // A divider meets a speed to some percent only, which a UART bears.
+        if chip.baud(UartPort::Uart0) <= self.limit.saturating_add(self.limit / 32) {
+            return;
+        }
+        for byte in bytes {
+            self.carried += 1;
+            if self.carried.is_multiple_of(Self::DAMAGED) {
+                // A bit that was sampled too late is its neighbour's.
+                *byte ^= 0b100;
+            }
+        }
     }
 }
 

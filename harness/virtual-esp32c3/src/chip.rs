@@ -182,6 +182,20 @@ impl Chip {
         self.peripherals.usb.set_host(host, now);
     }
 
+    /// The USB serial/JTAG's host moves the lines of its serial port. DTR alone asks for download mode at the next reset, none takes that
+    /// back, RTS alone resets, and both together do nothing. The strapping pins are not sampled at such a reset.
+    /// (ESP32-C3 Technical Reference Manual, chapter "USB Serial/JTAG Controller", "CDC-ACM USB Interface Functional Description".)
+    pub fn set_usb_lines(&mut self, dtr: bool, rts: bool) {
+        if self.held {
+            return;
+        }
+        match (dtr, rts) {
+            (false, true) => self.reset(ResetCause::UsbUart),
+            (_, false) => self.peripherals.gpio.want_download(dtr),
+            (true, true) => {}
+        }
+    }
+
     /// The supply dips below the threshold of the brown-out detector for a moment: it interrupts, resets, or does neither, as
     /// software has set it.
     pub fn brown_out(&mut self) {

@@ -69,6 +69,9 @@ pub(crate) struct Gpio {
     driven: u32,
     driven_high: u32,
     strapping: u32,
+    /// The USB host asks for download mode at the next reset, whatever the strapping says; and whether it did at the last one.
+    download_wanted: bool,
+    download_forced: bool,
     /// The CPU's lines: output enable and level (CSRs 0x803, 0x805).
     cpu_enable: u32,
     /// Levels at the RTS of UART0 and UART1.
@@ -89,6 +92,8 @@ impl Gpio {
             driven: 0,
             driven_high: 0,
             strapping: 0,
+            download_wanted: false,
+            download_forced: false,
             cpu_enable: 0,
             rts: [true; 2],
             cpu_out: 0,
@@ -126,9 +131,29 @@ impl Gpio {
             .fold(0, |strapping, (_, bit)| strapping | bit);
     }
 
+    /// The download flag of the USB serial/JTAG, which its host sets and clears.
+    pub(crate) fn want_download(&mut self, wanted: bool) {
+        self.download_wanted = wanted;
+    }
+
+    /// Lets a reset take notice of the download flag. The supply takes the flag away.
+    pub(crate) fn force_strapping(&mut self, power_on: bool) {
+        self.download_wanted &= !power_on;
+        self.download_forced = self.download_wanted;
+    }
+
+    /// GPIO_STRAP: what was sampled, or what the USB host wants in its place.
+    fn strapping(&self) -> u32 {
+        if self.download_forced {
+            self.strapping & !STRAPPING_BOOT
+        } else {
+            self.strapping
+        }
+    }
+
     /// Whether the strapping says to start from flash.
     pub(crate) fn boots_from_flash(&self) -> bool {
-        self.strapping & STRAPPING_BOOT != 0
+        self.strapping() & STRAPPING_BOOT != 0
     }
 
     /// Levels of the pads, as somebody with a meter would see them.
@@ -313,7 +338,7 @@ impl Gpio {
 impl Peripheral for Gpio {
     fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
         match offset {
-            0x38 => self.strapping,
+            0x38 => self.strapping(),
             0x3C => self.inputs,
             0x44 => self.status,
             0x5C => self.interrupting(PIN_INTERRUPT),

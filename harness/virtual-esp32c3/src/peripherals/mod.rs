@@ -354,6 +354,9 @@ impl Peripherals {
         if cause.reaches_rtc() {
             self.gpio.strap();
         }
+        if !cause.is_cpu_only() {
+            self.gpio.force_strapping(cause == ResetCause::PowerOn);
+        }
         if cause == ResetCause::DeepSleep {
             memory.deep_sleep();
         }

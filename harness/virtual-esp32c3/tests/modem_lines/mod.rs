@@ -20,8 +20,13 @@ pub(crate) const SOCKET: &str = "MODEM_LINES_SOCKET";
 pub(crate) const SINGLE: &str = "MODEM_LINES_SINGLE";
 
 /// Pulls EN and GPIO9 as the modem lines say, until the other end has gone and EN has risen. How often it pulled EN low.
-pub(crate) fn pull(mut stream: UnixStream, lines: &BoardLines) -> usize {
-    let mut circuit = AutoReset::new(RISE);
+pub(crate) fn pull(stream: UnixStream, lines: &BoardLines) -> usize {
+    pull_with(RISE, stream, lines)
+}
+
+/// The same with another time in which EN rises.
+pub(crate) fn pull_with(rise: Duration, mut stream: UnixStream, lines: &BoardLines) -> usize {
+    let mut circuit = AutoReset::new(rise);
     let (mut falls, mut was_pulled) = (0, false);
     let mut gone = false;
     while !gone || circuit.due().is_some() {
@@ -55,6 +60,25 @@ pub(crate) fn pull(mut stream: UnixStream, lines: &BoardLines) -> usize {
         }
     }
     falls
+}
+
+/// Moves the lines of the chip's own USB serial port, until the other end has gone. How often it reset the chip.
+#[allow(dead_code, reason = "not every test needs it")]
+pub(crate) fn pull_usb(mut stream: UnixStream, lines: &BoardLines) -> usize {
+    let (mut resets, mut was) = (0, None);
+    let mut byte = [0];
+    while stream.read_exact(&mut byte).is_ok() {
+        let now = (byte[0] & 1 != 0, byte[0] & 2 != 0);
+        // The kernel tells the device of changes alone.
+        if was.replace(now) != Some(now) {
+            resets += usize::from(now == (false, true));
+            lines.set_usb(now.0, now.1);
+        }
+        let _gone = stream.write_all(&byte);
+    }
+    // The port is closed, and the kernel lets go of both.
+    lines.set_usb(false, false);
+    resets
 }
 
 /// An empty folder. The path of a socket has to be short.
