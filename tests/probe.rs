@@ -32,7 +32,7 @@ fn a_probe_flashes_and_resets() {
     let output = rig.run(&["--board", "probed", "pin/matches", "pin/one-bit-off"]);
     let said = text(&output.stdout) + &text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(said.contains("1 parts written"), "{said}");
+    assert!(said.contains("1 part written"), "{said}");
 }
 
 #[test]

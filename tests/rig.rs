@@ -9,14 +9,17 @@ mod modem_lines;
 mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use desk::{Desk, PASSWORD, Rig, contains, text};
 use pinrig::rig::{Locks, Ports};
 use serde_json::Value;
-use virtual_esp32c3::{BoardConfig, FrameSender, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, BoardLines, ConsolePort, FrameSender, VirtualBoard};
 use virtual_lan::{Lan, LanConfig};
 
 /// The verdicts in a report of JSON lines, by scenario.
@@ -147,77 +150,158 @@ fn a_board_that_is_unplugged_while_it_runs_is_the_rigs_fault_and_its_words_are_k
 
 #[test]
 fn a_board_with_the_usual_two_transistors_needs_no_more_than_its_port() {
-    let folder = modem_lines::scratch("rig");
-    let Some(shim) = modem_lines::compiled(&folder) else {
+    let (board, _lan) = board_on_a_network(ConsolePort::Uart0);
+    let entry = port_entry("devkit", &board, "");
+    // The same board for somebody who has no modem lines.
+    let without = port_entry("without-lines", &board, "reset = [\"classic\", \"watchdog\"]");
+    let rig = Rig::new(&[entry, without]);
+    // Each process of the commands below connects once.
+    let Some(lines) = ModemLines::at(&board, "rig", 4, modem_lines::pull) else {
         return;
     };
-    let socket = folder.join("lines");
-    let listener = UnixListener::bind(&socket).unwrap();
-    let (board, _lan) = board_on_a_network();
-    board.power_cycle(true);
-    let lines = board.lines();
-    // Each process of the commands below connects once.
-    let circuit = std::thread::spawn(move || {
-        let streams = listener.incoming().take(4);
-        streams
-            .map(|stream| modem_lines::pull(stream.unwrap(), &lines))
-            .collect::<Vec<_>>()
-    });
-    let entry = format!(
-        r#"
-        [[board]]
-        name = "devkit"
-        chip = "esp32c3"
-        port.path = "{}"
-        server-address = "203.0.113.2"
-        "#,
-        board.tty().display()
+    lines.flash_and_run(&rig, "devkit");
+    assert!(
+        lines
+            .pinrig(&rig, "reset", "devkit", &["--download"])
+            .contains("waits for a flasher")
     );
-    // The same board for somebody who has no modem lines.
-    let without = entry.replace(
-        "\"devkit\"",
-        "\"without-lines\"\n        reset = [\"classic\", \"watchdog\"]",
+    // The loader itself can be told to let the watchdog bite.
+    let bitten = rig.pinrig("reset").args(["--board", "without-lines"]).output().unwrap();
+    let said = text(&bitten.stdout) + &text(&bitten.stderr);
+    assert!(said.contains("starts from flash"), "{said}");
+    assert!(lines.pinrig(&rig, "reset", "devkit", &[]).contains("starts from flash"));
+    let falls = lines.ended();
+    assert!(
+        falls.iter().all(|falls| *falls > 0),
+        "each of them pulled EN low: {falls:?}"
     );
-    let rig = Rig::new(&[entry, without]);
-    let pinrig = |subcommand: &str, arguments: &[&str]| {
+}
+
+/// The lines of the chip's own USB port are no wires: its host's wishes reset the chip, and choose its mode.
+#[test]
+fn a_board_at_its_own_usb_port_needs_no_more_than_that() {
+    let (board, _lan) = board_on_a_network(ConsolePort::UsbSerialJtag);
+    let rig = Rig::new(&[port_entry("xiao", &board, "reset = [\"usb-jtag\"]")]);
+    let Some(lines) = ModemLines::at(&board, "usb", 4, modem_lines::pull_usb) else {
+        return;
+    };
+    lines.flash_and_run(&rig, "xiao");
+    assert!(
+        lines
+            .pinrig(&rig, "reset", "xiao", &["--download"])
+            .contains("waits for a flasher")
+    );
+    assert!(lines.pinrig(&rig, "reset", "xiao", &[]).contains("starts from flash"));
+    let resets = lines.ended();
+    // Into the loader and out of it; once for each of two scenarios after a look at the flash; into it; out of it.
+    assert_eq!(resets, [2, 3, 1, 1], "nothing is reset more often than it has to be");
+}
+
+/// Both lines move at once, or the one goes before the other: a board whose pins rise fast must not start in between.
+#[test]
+fn a_tight_reset_moves_both_lines_at_once() {
+    let (board, _lan) = board_on_a_network(ConsolePort::Uart0);
+    let rig = Rig::new(&[port_entry("fast", &board, "reset = [\"classic-tight\"]")]);
+    let pull = |stream: UnixStream, lines: &BoardLines| modem_lines::pull_with(Duration::ZERO, stream, lines);
+    let Some(lines) = ModemLines::at(&board, "tight", 2, pull) else {
+        return;
+    };
+    assert!(
+        lines
+            .pinrig(&rig, "reset", "fast", &["--download"])
+            .contains("waits for a flasher")
+    );
+    let said = lines.pinrig(&rig, "flash", "fast", &[]);
+    assert!(
+        said.contains("3 parts written") && said.contains("fast starts from flash"),
+        "{said}"
+    );
+}
+
+/// Modem lines at a board's tty, for as many processes as use it.
+struct ModemLines {
+    tty: PathBuf,
+    folder: PathBuf,
+    shim: PathBuf,
+    circuit: JoinHandle<Vec<usize>>,
+}
+
+impl ModemLines {
+    /// Without a C compiler there are none.
+    fn at(
+        board: &VirtualBoard,
+        name: &str,
+        processes: usize,
+        pull: impl Fn(UnixStream, &BoardLines) -> usize + Send + 'static,
+    ) -> Option<Self> {
+        let folder = modem_lines::scratch(name);
+        let shim = modem_lines::compiled(&folder)?;
+        let listener = UnixListener::bind(folder.join("lines")).unwrap();
+        board.power_cycle(true);
+        let lines = board.lines();
+        let circuit = thread::spawn(move || {
+            let streams = listener.incoming().take(processes);
+            streams.map(|stream| pull(stream.unwrap(), &lines)).collect()
+        });
+        Some(Self {
+            tty: board.tty().to_owned(),
+            folder,
+            shim,
+            circuit,
+        })
+    }
+
+    /// What a command says at a board of the rig.
+    fn pinrig(&self, rig: &Rig, subcommand: &str, board: &str, arguments: &[&str]) -> String {
         let output = rig
             .pinrig(subcommand)
-            .args(["--board", "devkit"])
+            .args(["--board", board])
             .args(arguments)
-            .env("LD_PRELOAD", &shim)
-            .env(modem_lines::TTY, board.tty())
-            .env(modem_lines::SOCKET, &socket)
+            .env("LD_PRELOAD", &self.shim)
+            .env(modem_lines::TTY, &self.tty)
+            .env(modem_lines::SOCKET, self.folder.join("lines"))
             .output()
             .unwrap();
         let said = text(&output.stdout) + &text(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{subcommand}: {said}");
         said
-    };
-    let flashed = pinrig("flash", &[]);
-    assert!(flashed.contains("3 parts written"), "{flashed}");
-    assert!(flashed.contains("devkit starts from flash"), "{flashed}");
-    let out = rig.path("out");
-    let run = pinrig(
-        "run",
-        &["--out", out.to_str().unwrap(), "pin/matches", "pin/one-bit-off"],
-    );
-    assert!(run.contains("3 already there") && run.contains("2 passed"), "{run}");
-    assert!(pinrig("reset", &["--download"]).contains("waits for a flasher"));
-    // The loader itself can be told to let the watchdog bite.
-    let bitten = rig.pinrig("reset").args(["--board", "without-lines"]).output().unwrap();
-    let said = text(&bitten.stdout) + &text(&bitten.stderr);
-    assert!(said.contains("starts from flash"), "{said}");
-    assert!(pinrig("reset", &[]).contains("starts from flash"));
-    let falls = circuit.join().unwrap();
-    assert!(
-        falls.iter().all(|falls| *falls > 0),
-        "each of them pulled EN low: {falls:?}"
-    );
-    std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    fn flash_and_run(&self, rig: &Rig, board: &str) {
+        let flashed = self.pinrig(rig, "flash", board, &[]);
+        assert!(flashed.contains("3 parts written"), "{flashed}");
+        assert!(flashed.contains("starts from flash"), "{flashed}");
+        let out = rig.path("out");
+        let scenarios = ["--out", out.to_str().unwrap(), "pin/matches", "pin/one-bit-off"];
+        let run = self.pinrig(rig, "run", board, &scenarios);
+        assert!(run.contains("3 already there") && run.contains("2 passed"), "{run}");
+    }
+
+    /// What each process did to the lines.
+    fn ended(self) -> Vec<usize> {
+        let done = self.circuit.join().unwrap();
+        std::fs::remove_dir_all(&self.folder).unwrap();
+        done
+    }
+}
+
+/// The entry of a virtual board in this process, with more lines.
+fn port_entry(name: &str, board: &VirtualBoard, more: &str) -> String {
+    format!(
+        r#"
+        [[board]]
+        name = "{name}"
+        chip = "esp32c3"
+        port.path = "{}"
+        server-address = "203.0.113.2"
+        {more}
+        "#,
+        board.tty().display()
+    )
 }
 
 /// A virtual board in this process, on a network on which 203.0.113.2 is this machine.
-fn board_on_a_network() -> (VirtualBoard, Lan) {
+fn board_on_a_network(console: ConsolePort) -> (VirtualBoard, Lan) {
     let to_board = Arc::new(Mutex::new(None::<FrameSender>));
     let door = Arc::clone(&to_board);
     let config = LanConfig {
@@ -232,7 +316,11 @@ fn board_on_a_network() -> (VirtualBoard, Lan) {
     let lan = Lan::start(config, deliver).unwrap();
     let port = lan.port();
     let sink = Box::new(move |frame: &[u8]| port.send(frame));
-    let board = VirtualBoard::start(BoardConfig::default(), Some(sink)).unwrap();
+    let board = BoardConfig {
+        console,
+        ..BoardConfig::default()
+    };
+    let board = VirtualBoard::start(board, Some(sink)).unwrap();
     *to_board.lock().unwrap() = Some(board.ethernet());
     (board, lan)
 }
@@ -269,7 +357,10 @@ fn the_monitor_shows_what_a_board_says_and_names_the_functions_of_a_backtrace() 
     seen.clear();
     until("@- ready", &mut seen);
     assert!(seen.contains("    0x42"), "{seen}");
-    assert!(seen.contains(" main"), "the last caller is known by name: {seen}");
+    assert!(seen.contains(" main at "), "the last caller is known by name: {seen}");
+    // Where the command is served that asked for it.
+    let place = " at /pinrig/firmware/app/src/shell.rs:";
+    assert!(seen.contains(place), "files and lines are known: {seen}");
     // Killed without any chance to clean up, it leaves no lock.
     monitor.kill().unwrap();
     monitor.wait().unwrap();

@@ -17,7 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 use desk::Desk;
-use pinrig::board::console::open_port;
+use pinrig::board::console::{BAUD, open_port};
 use pinrig::board::{Bench, BoardError, Claim, ClaimError, Claimed, SerialBench, SerialBoard};
 use pinrig::deadline::Deadline;
 use pinrig::image::Image;
@@ -253,12 +253,31 @@ fn flash_that_does_not_hold_what_is_written() {
     );
 }
 
+/// At the first two speeds the loader's packets arrive damaged; the third is slow enough.
+#[test]
+fn a_cable_that_is_too_poor_for_the_usual_speeds() {
+    let desk = Desk::with(&["--network", "--cable-limit", "115200"]);
+    let rig = Rig::new(&[desk.entry("desk", &desk.reset("USR1", "USR2"))]);
+    let bench = rig.bench();
+    let report = bench.prepare(&rig.image, &|_| {}).unwrap();
+    assert_eq!(report.written, 3);
+    let [remark] = &report.remarks[..] else {
+        panic!("{report:?}")
+    };
+    assert!(
+        remark.starts_with("desk took its image by command at 115200 bit/s, after command, 921600 bit/s: ")
+            && remark.contains("460800 bit/s: "),
+        "{remark}"
+    );
+    assert_eq!(blame(&rig.run(&bench, "pin/matches")), None);
+}
+
 #[test]
 fn a_port_that_another_program_holds() {
     let desk = Desk::new();
     let rig = Rig::new(&[desk.entry("desk", &desk.reset("USR1", "USR2"))]);
     let bench = rig.flashed_bench();
-    let terminal = open_port(Path::new(&desk.tty)).unwrap();
+    let terminal = open_port(Path::new(&desk.tty), BAUD).unwrap();
     let outcome = rig.run(&bench, "pin/matches");
     assert_eq!(blame(&outcome), Some(Blame::Rig), "{outcome:?}");
     let finding = &failure(&outcome).findings[0];

@@ -278,7 +278,7 @@ impl Attempt<'_> {
         } = seat.board(&route).map_err(|error| rig(error.to_string()))?;
         let mut device = Device::speaking(console, dialect);
         self.transcript.runs.push(Lanes::default());
-        let result = reset
+        let mut result = reset
             .reset(BootMode::Flash)
             .map_err(|error| rig(error.to_string()))
             .and_then(|()| self.boot(&mut device, &link))
@@ -293,7 +293,6 @@ impl Attempt<'_> {
                 };
                 self.all_runs(bench, service)
             });
-        let mut result = result;
         if let (Err(failure), Some(debugger)) = (&mut result, &debugger)
             && failure.blame == Blame::Hang
         {

@@ -16,7 +16,7 @@ use serialport::{SerialPort, TTYPort};
 use super::BoardError;
 use crate::deadline::Deadline;
 
-/// The console's speed, 8N1: what the ROM, the bootloader and the firmware use.
+/// The usual speed of a console in bit/s, 8N1: what the ROM, the bootloader and the firmware use.
 pub const BAUD: u32 = 115_200;
 /// How long the reading thread blocks before it looks whether it should stop.
 const READ_SLICE: Duration = Duration::from_millis(50);
@@ -93,12 +93,12 @@ pub enum NoLine {
 }
 
 impl Console {
-    /// Opens `tty` and starts to capture.
+    /// Opens `tty` at this speed in bit/s and starts to capture.
     ///
     /// # Errors
     /// When it cannot be opened.
-    pub fn open(tty: &Path) -> Result<Self, BoardError> {
-        Self::on(tty, open_port(tty)?)
+    pub fn open(tty: &Path, baud: u32) -> Result<Self, BoardError> {
+        Self::on(tty, open_port(tty, baud)?)
     }
 
     /// Starts to capture from a port that is open already.
@@ -114,13 +114,19 @@ impl Console {
     /// # Errors
     /// When it cannot be read.
     pub fn returning(tty: &Path, port: TTYPort, finder: Option<Finder>) -> Result<Self, BoardError> {
-        let (port, writer) = both_ways(port).map_err(|source| BoardError::Tty {
+        let failed = |source| BoardError::Tty {
             tty: tty.to_owned(),
             source,
-        })?;
+        };
+        let baud = port.baud_rate().map_err(failed)?;
+        let (port, writer) = both_ways(port).map_err(failed)?;
         let shared = Arc::new(Shared {
             capture: Mutex::new(Capture::new()),
-            writer: Mutex::new(writer),
+            door: Mutex::new(Door {
+                tty: tty.to_owned(),
+                port: writer,
+            }),
+            baud,
             finder: finder.map(Mutex::new),
             arrived: Condvar::new(),
             stop: AtomicBool::new(false),
@@ -233,12 +239,12 @@ impl Drop for Console {
     }
 }
 
-/// Opens a tty for flashing or capture.
+/// Opens a tty for flashing or capture, at this speed in bit/s.
 ///
 /// # Errors
-/// When it cannot be opened; another program that holds it is such a case.
-pub fn open_port(tty: &Path) -> Result<TTYPort, BoardError> {
-    serialport::new(tty.to_string_lossy(), BAUD)
+/// When it cannot be opened, or not at this speed; another program that holds it is such a case.
+pub fn open_port(tty: &Path, baud: u32) -> Result<TTYPort, BoardError> {
+    serialport::new(tty.to_string_lossy(), baud)
         .timeout(READ_SLICE)
         .open_native()
         .map_err(|source| BoardError::Tty {
@@ -247,11 +253,25 @@ pub fn open_port(tty: &Path) -> Result<TTYPort, BoardError> {
         })
 }
 
-/// Whether somebody waits for the board's next line.
+/// A console for those who are not its reader: whether somebody waits for the board's next line, and the port at which its lines are.
 #[derive(Clone)]
 pub struct Attention(Arc<Shared>);
 
 impl Attention {
+    /// The path of the port as it is now; it may have come back under another name.
+    #[must_use]
+    pub fn tty(&self) -> PathBuf {
+        self.0.door().tty.clone()
+    }
+
+    /// A second handle of the port as it is now, for whoever pulls its modem lines: one from before it went away leads nowhere.
+    ///
+    /// # Errors
+    /// When the system has none to give.
+    pub fn port(&self) -> serialport::Result<TTYPort> {
+        self.0.door().port.try_clone_native()
+    }
+
     /// Whether all of the `said` bytes that the board has sent so far have been heard, and whoever reads the lines waits for another:
     /// then nobody will say anything to the board before it speaks.
     #[must_use]
@@ -323,9 +343,17 @@ fn both_ways(mut port: TTYPort) -> serialport::Result<(TTYPort, TTYPort)> {
     Ok((port, writer))
 }
 
+/// The port as it is now, to write to.
+struct Door {
+    tty: PathBuf,
+    port: TTYPort,
+}
+
 struct Shared {
     capture: Mutex<Capture>,
-    writer: Mutex<TTYPort>,
+    door: Mutex<Door>,
+    /// Bit/s.
+    baud: u32,
     /// For a port that may come back.
     finder: Option<Mutex<Finder>>,
     arrived: Condvar,
@@ -338,9 +366,13 @@ impl Shared {
         self.capture.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn door(&self) -> MutexGuard<'_, Door> {
+        self.door.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        writer.write_all(bytes).and_then(|()| writer.flush())
+        let port = &mut self.door().port;
+        port.write_all(bytes).and_then(|()| port.flush())
     }
 
     /// Whether the port has come back more than `returns` times, or does so now.
@@ -372,10 +404,12 @@ impl Shared {
         let finder = self.finder.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
         let deadline = Deadline::after("the port to come back", AWAY);
         while !deadline.left().is_zero() && !self.stop.load(Ordering::Relaxed) {
-            let opened = finder().and_then(|tty| open_port(&tty).ok());
-            let halves = opened.and_then(|port| both_ways(port).ok());
-            if let Some((port, writer)) = halves {
-                *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = writer;
+            let opened = finder().and_then(|tty| {
+                let (port, writer) = both_ways(open_port(&tty, self.baud).ok()?).ok()?;
+                Some((port, Door { tty, port: writer }))
+            });
+            if let Some((port, door)) = opened {
+                *self.door() = door;
                 let mut capture = self.lock();
                 // What comes now does not continue the line that was cut off.
                 capture.cut();
@@ -612,6 +646,11 @@ mod tests {
         let mut heard = [0; 6];
         again.read_exact(&mut heard).unwrap();
         assert_eq!(&heard, b"hello\n");
+        // Whoever pulls its lines has to pull those of the port that is there.
+        assert_ne!(console.attention().tty(), Path::new("/dev/ttyACM0"));
+        console.attention().port().unwrap().write_all(b"reset\n").unwrap();
+        again.read_exact(&mut heard).unwrap();
+        assert_eq!(&heard, b"reset\n");
         again.write_all(b"after\n").unwrap();
         assert_eq!(console.next_line(&soon).unwrap().text, "half a line");
         assert_eq!(console.next_line(&soon).unwrap().text, "after");

@@ -35,7 +35,7 @@ pub struct FlashStep<'a> {
 pub type FlashProgress<'a> = &'a (dyn Fn(FlashStep<'_>) + Sync);
 
 /// What flashing did.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct FlashReport {
     /// Parts (bootloader, partition table, application) that were written.
     pub written: usize,
@@ -43,6 +43,8 @@ pub struct FlashReport {
     pub skipped: usize,
     /// How long it took.
     pub took: Duration,
+    /// For each board that did not take its image at the first try: what was tried in vain.
+    pub remarks: Vec<String>,
 }
 
 /// How the loader is spoken to.
@@ -135,15 +137,21 @@ fn is_for(chip: Chip, path: &Path, elf: &[u8]) -> Result<(), FlashFailure> {
     }
 }
 
-/// espflash looks at the product id only, to choose a reset strategy, which is named here.
-pub(super) const NO_USB: UsbPortInfo = UsbPortInfo {
-    vid: 0,
-    pid: 0,
-    serial_number: None,
-    manufacturer: None,
-    product: None,
-    interface: None,
-};
+/// espflash looks at the product id only, to choose a reset strategy: this one says nothing.
+pub(super) const NO_USB: UsbPortInfo = usb_device(0);
+/// The chip's own USB serial/JTAG.
+pub(super) const USB_JTAG: UsbPortInfo = usb_device(0x1001);
+
+const fn usb_device(pid: u16) -> UsbPortInfo {
+    UsbPortInfo {
+        vid: 0,
+        pid,
+        serial_number: None,
+        manufacturer: None,
+        product: None,
+        interface: None,
+    }
+}
 
 struct Counter<'a> {
     name: &'a str,

@@ -15,11 +15,11 @@ use espflash::command::Command as LoaderCommand;
 use espflash::connection::{Connection, ResetAfterOperation, ResetBeforeOperation};
 use espflash::target::Chip;
 use rustix::process::{Pid, Signal, kill_process_group};
-use serialport::{SerialPort, TTYPort};
+use serialport::{SerialPort, TTYPort, UsbPortInfo};
 
 use super::BootMode;
 use super::console::{Attention, BAUD};
-use super::flash::NO_USB;
+use super::flash::{NO_USB, USB_JTAG};
 use super::probe::DebugProbe;
 use crate::deadline::Deadline;
 use crate::rig::ResetWay;
@@ -53,34 +53,52 @@ pub(super) struct Lines<'a> {
     pub(super) probe: Option<&'a DebugProbe>,
 }
 
-/// Resets a board by the first of `ways` after which it says that it starts in `mode`.
-///
-/// # Errors
-/// What came of each way.
-pub(super) fn climb(
-    ways: &[ResetWay],
-    mode: BootMode,
-    pulled: &mut Lines<'_>,
-    heard: &Attention,
-) -> Result<(), String> {
-    let mut tried = Vec::new();
-    for way in ways {
-        // What a port has kept from before, or a board is about to finish, is not what it says after its reset.
-        heard.wait_for_silence(QUIET, &Deadline::after("the board to be silent", FIRST_LINE));
-        let from = heard.pass_over();
-        let outcome = pull(way, mode, pulled)
-            .map_err(|error| error.to_string())
-            .and_then(|()| {
-                let deadline = Deadline::after("the board's first line after reset", FIRST_LINE);
-                let lines = heard.wait(from, &deadline, |line| boot_mode(line).is_some());
-                judge(mode, &lines)
-            });
-        match outcome {
-            Ok(()) => return Ok(()),
-            Err(why) => tried.push(format!("{}: {why}", name_of(way))),
+/// A board that is to be reset, and how it is heard.
+pub(super) struct Ladder<'a> {
+    /// The ways to reset it, in the order in which they are tried.
+    pub(super) ways: &'a [ResetWay],
+    /// Its debug probe, if it has one.
+    pub(super) probe: Option<&'a DebugProbe>,
+    /// Its console.
+    pub(super) heard: &'a Attention,
+    /// What its firmware's first line has in it: a chip whose ROM speaks at another speed than the firmware is judged by that.
+    pub(super) ready: &'a str,
+}
+
+impl Ladder<'_> {
+    /// Resets the board by the first of its ways after which it says that it starts in `mode`.
+    ///
+    /// # Errors
+    /// What came of each way.
+    pub(super) fn climb(&self, mode: BootMode) -> Result<(), String> {
+        let mut tried = Vec::new();
+        for way in self.ways {
+            match self.step(way, mode) {
+                Ok(()) => return Ok(()),
+                Err(why) => tried.push(format!("{}: {why}", name_of(way))),
+            }
         }
+        Err(tried.join("; "))
     }
-    Err(tried.join("; "))
+
+    fn step(&self, way: &ResetWay, mode: BootMode) -> Result<(), String> {
+        // What a port has kept from before, or a board is about to finish, is not what it says after its reset.
+        let silence = Deadline::after("the board to be silent", FIRST_LINE);
+        self.heard.wait_for_silence(QUIET, &silence);
+        let from = self.heard.pass_over();
+        // The way before may have taken the port away and back.
+        let tty = self.heard.tty();
+        let mut port = self.heard.port().map_err(|error| error.to_string())?;
+        let mut lines = Lines {
+            tty: &tty,
+            port: &mut port,
+            probe: self.probe,
+        };
+        pull(way, mode, &mut lines).map_err(|error| error.to_string())?;
+        let deadline = Deadline::after("the board's first line after reset", FIRST_LINE);
+        let tells = |line: &str| boot_mode(line).is_some() || line.contains(self.ready);
+        judge(mode, &self.heard.wait(from, &deadline, tells))
+    }
 }
 
 /// Whether what a board has said since its reset is what it says when it starts in this mode.
@@ -97,15 +115,17 @@ fn judge(wanted: BootMode, lines: &[String]) -> Result<(), String> {
     }
 }
 
-/// The mode in the ROM's line `rst:0x1 (POWERON),boot:0xc (SPI_FAST_FLASH_BOOT)`.
+/// The mode in the ROM's line: `rst:0x1 (POWERON),boot:0xc (SPI_FAST_FLASH_BOOT)`, or an ESP8266's `rst cause:2, boot mode:(3,6)`.
 fn boot_mode(line: &str) -> Option<BootMode> {
-    let (_, boot) = line.split_once("boot:0x")?;
-    let (_, name) = boot.split_once('(')?;
-    Some(if name.starts_with("DOWNLOAD") {
-        BootMode::Download
+    let download = if let Some((_, strapping)) = line.split_once("boot mode:(") {
+        // Strapping pins MTDO, GPIO0 and GPIO2: 1 is the UART, 3 the flash (ESP8266EX datasheet, "Strapping Pins").
+        strapping.starts_with("1,")
     } else {
-        BootMode::Flash
-    })
+        let (_, boot) = line.split_once("boot:0x")?;
+        let (_, name) = boot.split_once('(')?;
+        name.starts_with("DOWNLOAD")
+    };
+    Some(if download { BootMode::Download } else { BootMode::Flash })
 }
 
 /// Resets a board in one way.
@@ -121,7 +141,12 @@ pub(super) fn pull(way: &ResetWay, mode: BootMode, pulled: &mut Lines<'_>) -> Re
         Ok(())
     };
     match way {
-        // EN is low while RTS is on and DTR is not, IO0 while DTR is on and RTS is not.
+        ResetWay::ClassicTight | ResetWay::UsbJtag if download => {
+            let usb = if *way == ResetWay::UsbJtag { USB_JTAG } else { NO_USB };
+            loader(port, usb)?.reset_to_flash(false).map_err(io::Error::other)
+        }
+        // EN is low while RTS is on and DTR is not, IO0 while DTR is on and RTS is not. Without IO0 only RTS moves, and neither line has
+        // to wait for the other.
         ResetWay::Classic | ResetWay::ClassicTight => {
             lines(port, false, true)?;
             hold(EN_LOW);
@@ -132,18 +157,15 @@ pub(super) fn pull(way: &ResetWay, mode: BootMode, pulled: &mut Lines<'_>) -> Re
             }
             lines(port, false, false)
         }
-        // DTR alone asks for download mode, RTS alone resets.
+        // RTS alone resets, neither takes a wish for download mode back. Both are on in a port that was just opened: DTR must not go first.
         ResetWay::UsbJtag => {
-            lines(port, false, false)?;
-            hold(EN_LOW);
-            if download {
-                lines(port, true, false)?;
-                hold(EN_LOW);
-            }
-            port.write_request_to_send(true)?;
+            port.write_request_to_send(false)?;
             port.write_data_terminal_ready(false)?;
             hold(EN_LOW);
-            lines(port, false, false)
+            port.write_request_to_send(true)?;
+            hold(EN_LOW);
+            port.write_request_to_send(false)?;
+            Ok(())
         }
         ResetWay::Command(words) => {
             let places = [("{port}", &*tty.to_string_lossy()), ("{mode}", mode.name())];
@@ -172,13 +194,7 @@ fn bite(port: &TTYPort) -> Result<(), io::Error> {
     let [Some(protect), Some(time), Some(control)] = registers else {
         return Err(unsupported("espflash knows no watchdog of this chip"));
     };
-    let mut loader = Connection::new(
-        port.try_clone_native()?,
-        NO_USB,
-        ResetAfterOperation::NoReset,
-        ResetBeforeOperation::NoReset,
-        BAUD,
-    );
+    let mut loader = loader(port, NO_USB)?;
     let writes = [
         (protect, WATCHDOG_KEY),
         (time, WATCHDOG_TIME),
@@ -198,6 +214,17 @@ fn bite(port: &TTYPort) -> Result<(), io::Error> {
         hold(IO0_LOW);
     }
     Ok(())
+}
+
+/// espflash's end of a loader that is at this port, or is to come there; it knows the timing of common boards best.
+fn loader(port: &TTYPort, usb: UsbPortInfo) -> Result<Connection, io::Error> {
+    Ok(Connection::new(
+        port.try_clone_native()?,
+        usb,
+        ResetAfterOperation::NoReset,
+        ResetBeforeOperation::NoReset,
+        BAUD,
+    ))
 }
 
 /// Lets time pass while a line is held: the chip's circuits need it.
@@ -301,6 +328,9 @@ mod tests {
         assert!(judged(BootMode::Download, &flash).unwrap_err().contains("from flash"));
         assert!(judged(BootMode::Flash, &[]).unwrap_err().contains("no line"));
         assert_eq!(judged(BootMode::Flash, &["@- ready"]), Ok(()));
+        let old = [" ets Jan  8 2013,rst cause:2, boot mode:(1,6)"];
+        assert!(judged(BootMode::Flash, &old).unwrap_err().contains("flasher"));
+        assert_eq!(judged(BootMode::Flash, &["rst cause:2, boot mode:(3,6)"]), Ok(()));
     }
 
     #[test]

@@ -8,23 +8,18 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
-use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serialport::TTYPort;
-
-use super::console::{Attention, open_port};
+use super::console::Attention;
 use super::flash::{FlashProgress, FlashReport};
-use super::probe::{DebugProbe, Debugger};
-use super::reset::Lines;
+use super::probe::Debugger;
 use super::serial_board::{Claimed, SerialBoard};
-use super::{Bench, Board, BoardError, BootMode, LinkSettings, RecordedFile, Recorder, Reset, Route, Seat, reset};
+use super::{Bench, Board, BoardError, BootMode, LinkSettings, RecordedFile, Recorder, Reset, Route, Seat};
 use crate::deadline::Deadline;
 use crate::image::Image;
-use crate::rig::ResetWay;
 
 /// How long a scenario may wait for a board that others use: longer than any scenario takes.
 const FREE_BOARD: Duration = Duration::from_secs(1800);
@@ -33,7 +28,7 @@ const WIRED: &str = "pinrig";
 
 /// Boards at serial ports.
 pub struct SerialBench {
-    boards: Vec<SerialBoard>,
+    boards: Vec<Arc<SerialBoard>>,
     /// Boards that could not be had, and why.
     left_out: Vec<(String, String)>,
     pool: Arc<Shared>,
@@ -73,7 +68,7 @@ impl SerialBench {
             ..Pool::default()
         };
         Self {
-            boards,
+            boards: boards.into_iter().map(Arc::new).collect(),
             left_out,
             pool: Arc::new(Shared {
                 pool: Mutex::new(pool),
@@ -84,7 +79,7 @@ impl SerialBench {
 
     /// The boards, in the order of the inventory, whether they are still used or not.
     #[must_use]
-    pub fn boards(&self) -> &[SerialBoard] {
+    pub fn boards(&self) -> &[Arc<SerialBoard>] {
         &self.boards
     }
 }
@@ -120,6 +115,7 @@ impl Bench for SerialBench {
                 Ok(report) => {
                     whole.written += report.written;
                     whole.skipped += report.skipped;
+                    whole.remarks.extend(report.remarks);
                 }
                 Err(error) => {
                     pool.free.retain(|free| *free != index);
@@ -175,7 +171,7 @@ impl Bench for SerialBench {
             pool: Arc::clone(&self.pool),
         };
         drop(pool);
-        let board = &self.boards[index];
+        let board = Arc::clone(&self.boards[index]);
         let reached = board
             .server
             .map_or_else(default_address, Ok)
@@ -208,14 +204,14 @@ impl Drop for Lease {
     }
 }
 
-struct SerialSeat<'a> {
-    board: &'a SerialBoard,
+struct SerialSeat {
+    board: Arc<SerialBoard>,
     /// The address under which the board reaches this machine.
     reached: IpAddr,
     lease: Lease,
 }
 
-impl Seat for SerialSeat<'_> {
+impl Seat for SerialSeat {
     fn server_address(&self) -> IpAddr {
         // An emulator's board knows this machine by an address that only leads here: behind it is the loopback.
         if is_ours(self.reached) {
@@ -228,16 +224,10 @@ impl Seat for SerialSeat<'_> {
     fn board(self: Box<Self>, route: &Route) -> Result<Board, BoardError> {
         let Self { board, reached, lease } = *self;
         let mut lease = lease;
-        let opened = board.tty().and_then(|tty| {
-            let port = open_port(&tty)?;
-            let lines = port.try_clone_native().map_err(|source| BoardError::Tty {
-                tty: tty.clone(),
-                source,
-            })?;
-            Ok((board.console(&tty, port)?, lines, tty))
-        });
         // Whoever needs this board next finds no more than this.
-        let (console, lines, tty) = opened.inspect_err(|error| lease.failed = Some(error.to_string()))?;
+        let console = board
+            .console()
+            .inspect_err(|error| lease.failed = Some(error.to_string()))?;
         let (network, password) = board.network.clone().unwrap_or_else(|| (WIRED.to_owned(), None));
         Ok(Board {
             dialect: board.dialect.clone(),
@@ -249,11 +239,7 @@ impl Seat for SerialSeat<'_> {
             },
             patience: Arc::new(AtomicBool::new(false)),
             reset: Box::new(SerialReset {
-                board: board.name.clone(),
-                tty,
-                ways: board.ways.clone(),
-                probe: board.probe.clone(),
-                port: lines,
+                board,
                 heard: console.attention(),
                 lease,
             }),
@@ -264,33 +250,17 @@ impl Seat for SerialSeat<'_> {
     }
 }
 
-/// The ladder of ways to reset a board.
+/// A board's ladder of ways to be reset.
 struct SerialReset {
-    board: String,
-    tty: PathBuf,
-    ways: Vec<ResetWay>,
-    probe: Option<DebugProbe>,
-    port: TTYPort,
+    board: Arc<SerialBoard>,
     heard: Attention,
     lease: Lease,
 }
 
 impl Reset for SerialReset {
     fn reset(&mut self, mode: BootMode) -> Result<(), BoardError> {
-        let mut lines = Lines {
-            tty: &self.tty,
-            port: &mut self.port,
-            probe: self.probe.as_ref(),
-        };
-        let climbed = reset::climb(&self.ways, mode, &mut lines, &self.heard);
-        let Err(tried) = climbed else { return Ok(()) };
-        let error = BoardError::Reset {
-            board: self.board.clone(),
-            tty: self.tty.clone(),
-            tried,
-        };
-        self.lease.failed = Some(error.to_string());
-        Err(error)
+        let done = self.board.reset(mode, &self.heard);
+        done.inspect_err(|error| self.lease.failed = Some(error.to_string()))
     }
 }
 

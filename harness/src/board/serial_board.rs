@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,12 +13,13 @@ use espflash::connection::ResetBeforeOperation;
 use espflash::target::Chip;
 use serialport::TTYPort;
 
-use super::console::{BAUD, Console, Finder, open_port};
+use super::console::{Attention, BAUD, Console, Finder, open_port};
 use super::flash::{self, FlashFailure, FlashProgress, FlashReport, Loader};
 use super::probe::{self, DebugProbe};
-use super::reset::{self, Lines};
+use super::reset::{self, Ladder, Lines};
 use super::{BoardError, BootMode, Secret};
 use crate::deadline::Deadline;
+use crate::device::READY;
 use crate::image::Image;
 use crate::rig::{
     BoardLock, Dialect, Entry, Flasher, Kind, LockError, Locks, PasswordError, Port, PortError, Ports, ResetWay,
@@ -43,6 +45,8 @@ pub struct SerialBoard {
     pub port: Port,
     /// Where ports are looked for.
     pub ports: Ports,
+    /// The speed of its firmware's console, in bit/s.
+    pub baud: u32,
     /// How an image gets into its flash.
     pub flasher: Flasher,
     /// The ways to reset it, in the order in which they are tried.
@@ -164,6 +168,7 @@ impl SerialBoard {
             chip: entry.chip.parse().ok(),
             port: entry.port.clone(),
             ports: ports.clone(),
+            baud: entry.baud.map_or(BAUD, NonZeroU32::get),
             flasher: entry.flasher.clone(),
             ways: entry.reset.clone(),
             network,
@@ -186,15 +191,17 @@ impl SerialBoard {
         Ok(port.path)
     }
 
-    /// Its console at the open port `tty`, which may come back after a USB reset; a port that is no USB device would be another one.
+    /// Its console. The port may go away and come back, as in a USB reset, if it is that of a USB device: any other port would be another
+    /// board's.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub fn console(&self, tty: &Path, port: TTYPort) -> Result<Console, BoardError> {
+    /// When it is not plugged in, or its port cannot be opened.
+    pub fn console(&self) -> Result<Console, BoardError> {
+        let tty = self.tty()?;
         let (ports, known) = (self.ports.clone(), self.port.clone());
         let find = move || ports.find(&known).ok().filter(|port| port.usb.is_some());
         let finder = find().map(|_| Box::new(move || find().map(|port| port.path)) as Finder);
-        Console::returning(tty, port, finder)
+        Console::returning(&tty, open_port(&tty, self.baud)?, finder)
     }
 
     /// Puts `image` into its flash.
@@ -250,7 +257,14 @@ impl SerialBoard {
                 });
             let way = reset::name_of(way);
             match attempt {
-                Ok((report, _port)) => return Ok(report),
+                Ok((mut report, _port)) => {
+                    if !tried.is_empty() {
+                        let tried = tried.join("; ");
+                        let remark = format!("{} took its image by {way} at {baud} bit/s, after {tried}", self.name);
+                        report.remarks.push(remark);
+                    }
+                    return Ok(report);
+                }
                 Err(FlashFailure::NoLoader(why)) => {
                     let failed = format!("{way}: {why}");
                     if tried.last() != Some(&failed) {
@@ -284,30 +298,22 @@ impl SerialBoard {
         })
     }
 
-    /// Resets it by the first of its ways that leads there, heard by its console, which is given back.
+    /// Resets it by the first of its ways that leads there, as its console hears it.
     ///
     /// # Errors
     /// When none does.
-    pub fn reset(&self, mode: BootMode) -> Result<Console, BoardError> {
-        let tty = self.tty()?;
-        let mut port = open_port(&tty)?;
-        let lines = port.try_clone_native().map_err(|source| BoardError::Tty {
-            tty: tty.clone(),
-            source,
-        })?;
-        let console = self.console(&tty, lines)?;
-        let mut lines = Lines {
-            tty: &tty,
-            port: &mut port,
+    pub fn reset(&self, mode: BootMode, heard: &Attention) -> Result<(), BoardError> {
+        let ladder = Ladder {
+            ways: &self.ways,
             probe: self.probe.as_ref(),
+            heard,
+            ready: self.dialect.as_ref().map_or(READY, |dialect| &dialect.ready),
         };
-        let climbed = reset::climb(&self.ways, mode, &mut lines, &console.attention());
-        climbed.map_err(|tried| BoardError::Reset {
+        ladder.climb(mode).map_err(|tried| BoardError::Reset {
             board: self.name.clone(),
-            tty,
+            tty: heard.tty(),
             tried,
-        })?;
-        Ok(console)
+        })
     }
 }
 
@@ -341,7 +347,7 @@ fn into_loader(
     tty: &Path,
     probe: Option<&DebugProbe>,
 ) -> Result<(TTYPort, ResetBeforeOperation), String> {
-    let mut port = open_port(tty).map_err(|error| error.to_string())?;
+    let mut port = open_port(tty, BAUD).map_err(|error| error.to_string())?;
     let before = match way {
         ResetWay::Classic | ResetWay::ClassicTight => ResetBeforeOperation::DefaultReset,
         ResetWay::UsbJtag => ResetBeforeOperation::UsbReset,

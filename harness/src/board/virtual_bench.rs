@@ -92,7 +92,7 @@ fn boot(flash: Arc<[u8]>) -> Result<Option<Booted>, BoardError> {
             sink.lock().unwrap_or_else(PoisonError::into_inner).push(frame.to_vec());
         }),
     )?;
-    let mut console = Console::open(board.tty())?;
+    let mut console = Console::open(board.tty(), BAUD)?;
     board.power_cycle(true);
     let deadline = Deadline::after("the ready line of the board that the others are copies of", BOOT);
     while let Ok(line) = console.next_line(&deadline) {
@@ -137,7 +137,7 @@ impl Bench for VirtualBench {
             // A pseudo terminal has one speed: that of the host.
             baud: BAUD,
         };
-        let flashed = flash::flash(&self.name(), open_port(board.tty())?, image, loader, progress);
+        let flashed = flash::flash(&self.name(), open_port(board.tty(), BAUD)?, image, loader, progress);
         let (report, _port) = flashed.map_err(|failure| {
             let (FlashFailure::NoLoader(message) | FlashFailure::Refused(message) | FlashFailure::Wrong(message)) =
                 failure;
@@ -210,7 +210,7 @@ impl VirtualBench {
         let lan = Arc::new(lan);
         let patience = Arc::new(AtomicBool::new(false));
         let calming = Arc::new(AtomicBool::new(false));
-        let console = Console::open(board.tty())?;
+        let console = Console::open(board.tty(), BAUD)?;
         board.skip_idle_time(Box::new(World {
             patience: Arc::clone(&patience),
             attention: console.attention(),

@@ -93,8 +93,11 @@ pub(super) fn reset(options: &Options, reset: &Reset) -> CommandResult {
 }
 
 fn start(board: &SerialBoard, mode: BootMode) -> CommandResult {
-    match board.reset(mode) {
-        Ok(_console) => {
+    let reset = board
+        .console()
+        .and_then(|console| board.reset(mode, &console.attention()));
+    match reset {
+        Ok(()) => {
             let doing = match mode {
                 BootMode::Flash => "starts from flash",
                 BootMode::Download => "waits for a flasher",
@@ -126,11 +129,10 @@ pub(super) fn monitor(place: &Place, options: &Options, monitor: &Monitor) -> Co
     // Another program's image may be on the board: its addresses then mean nothing here.
     let symbols = image(place, options).ok().and_then(|image| Symbols::of(&image).ok());
     let typed = typed()?;
-    let mut console = if monitor.reset {
-        board.reset(BootMode::Flash)?
-    } else {
-        Console::open(&board.tty()?)?
-    };
+    let mut console = board.console()?;
+    if monitor.reset {
+        board.reset(BootMode::Flash, &console.attention())?;
+    }
     let mut out = anstream::stdout();
     loop {
         match watch(place.json, &mut console, symbols.as_ref(), &typed)? {
@@ -214,7 +216,7 @@ fn typed() -> io::Result<Receiver<Option<String>>> {
 )]
 fn plugged_in_again(board: &SerialBoard) -> Console {
     loop {
-        if let Ok(console) = board.tty().and_then(|tty| Console::open(&tty)) {
+        if let Ok(console) = board.console() {
             return console;
         }
         thread::sleep(GLANCE);

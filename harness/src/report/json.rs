@@ -33,6 +33,7 @@ impl<W: Write> JsonReport<W> {
                 "written": report.written,
                 "skipped": report.skipped,
                 "seconds": report.took.as_secs_f64(),
+                "remarks": report.remarks,
             }),
             Event::Started(scenario) => json!({ "event": "started", "scenario": scenario.name }),
             Event::Finished(outcome) => {

@@ -102,11 +102,16 @@ impl TerminalReport {
                     0 => String::new(),
                     skipped => format!(", {skipped} already there"),
                 };
+                let parts = if report.written == 1 { "part" } else { "parts" };
                 self.print(&format!(
-                    "{GOOD}flashed{GOOD:#}  {} parts written and verified{skipped} {DIM}in {}{DIM:#}",
+                    "{GOOD}flashed{GOOD:#}  {} {parts} written and verified{skipped} {DIM}in {}{DIM:#}",
                     report.written,
                     seconds(report.took)
-                ))
+                ))?;
+                let remarks = report.remarks.iter();
+                remarks
+                    .map(|remark| format!("{DIM}         {remark}{DIM:#}"))
+                    .try_for_each(|remark| self.print(&remark))
             }
             Event::Started(scenario) => {
                 let bar = self

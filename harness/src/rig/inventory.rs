@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::{env, fmt, fs};
 
@@ -46,6 +47,8 @@ pub struct Entry {
     /// Of a process: the program and its arguments. It runs in the inventory's folder, and its standard input and output are the console.
     #[serde(default)]
     pub command: Vec<String>,
+    /// The speed of its firmware's console in bit/s, 115200 if left out. The chip's own loader is spoken to as it wants.
+    pub baud: Option<NonZeroU32>,
     /// How its firmware is spoken to, if that is not pinrig's console language.
     pub dialect: Option<Dialect>,
     /// How an image gets into its flash.
@@ -330,8 +333,8 @@ impl Entry {
             Kind::Process if self.command.is_empty() => {
                 return Err("a process needs its `command`".to_owned());
             }
-            Kind::Process if self.port != Port::default() || !self.chip.is_empty() => {
-                return Err("a process has neither `port` nor `chip`".to_owned());
+            Kind::Process if self.port != Port::default() || !self.chip.is_empty() || self.baud.is_some() => {
+                return Err("a process has neither `port` nor `chip`, nor `baud`".to_owned());
             }
             Kind::Serial if self.port == Port::default() => {
                 return Err("the board has no `port`: say where it is plugged in".to_owned());
