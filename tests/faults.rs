@@ -14,6 +14,7 @@ use pinrig::board::{Bench, Board, BootMode, Route, Start, VirtualBench};
 use pinrig::deadline::Deadline;
 use pinrig::device::{Answer, Device, DeviceError, MachineLine, Said};
 use pinrig::image::Image;
+use pinrig::symbols::{Frame, Symbols};
 use pinrig::traffic::{Settled, Traffic};
 use virtual_lan::Faults;
 
@@ -48,6 +49,25 @@ fn a_panic_is_a_crash_with_its_place_and_a_backtrace() {
 fn a_hang_ends_with_the_watchdogs_reset() {
     let mut rig = Rig::start();
     rig.ok("test hang");
+    // Until then a debugger sees where it stands, and leaves it there.
+    let halted = rig.debugger.look().unwrap();
+    let symbols = Symbols::of(&Image::load(&support::firmware()).unwrap()).unwrap();
+    let callers: Vec<String> = halted
+        .callers
+        .iter()
+        .map(|address| format!("{address:#010x}"))
+        .collect();
+    let mut frames = symbols.explain(&format!("{:#010x}", halted.pc));
+    frames.extend(symbols.explain(&format!("backtrace {}", callers.join(" "))));
+    for (function, file) in [
+        ("hang", "esp32c3/src/board.rs:"),
+        ("pinrig_app::shell::Shell<", "app/src/shell.rs:"),
+    ] {
+        let is_it = |frame: &Frame| {
+            frame.function.contains(function) && frame.place.as_ref().is_some_and(|place| place.contains(file))
+        };
+        assert!(frames.iter().any(is_it), "{function} at {file}: {frames:#?}");
+    }
     let rest = rig.lines_until("ready");
     assert!(rest.last().unwrap().contains("reset=tg0-watchdog"), "{rest:#?}");
     assert!(
@@ -218,6 +238,7 @@ struct Rig {
     patience: Arc<AtomicBool>,
     recorder: Box<dyn pinrig::board::Recorder>,
     network: Box<dyn pinrig::board::Network>,
+    debugger: Box<dyn pinrig::board::probe::Debugger>,
     // Its lines live as long as the test.
     _reset: Box<dyn pinrig::board::Reset>,
 }
@@ -243,6 +264,7 @@ impl Rig {
             mut reset,
             recorder,
             network,
+            debugger,
             ..
         } = bench.board(&route).unwrap();
         reset.reset(BootMode::Flash).unwrap();
@@ -254,6 +276,7 @@ impl Rig {
             patience,
             recorder,
             network: network.expect("a virtual board's network can be disturbed"),
+            debugger: debugger.expect("a virtual board has a debug module"),
             _reset: reset,
         }
     }

@@ -1,4 +1,4 @@
-//! A debug probe at a board: the real probe-rs, at a virtual board in another process, as over any Black Magic Probe.
+//! A debug probe at a board: the real probe-rs, at virtual boards.
 
 #![expect(clippy::unwrap_used, reason = "a test panics where it cannot go on")]
 
@@ -9,70 +9,112 @@ mod support;
 use std::fs;
 use std::time::Duration;
 
-use desk::{Desk, Rig, text};
+use desk::{Cable, Desk, Rig, board_on_a_network};
 use pinrig::board::{Bench, Claim, SerialBench, SerialBoard};
 use pinrig::deadline::Deadline;
 use pinrig::image::Image;
 use pinrig::rig::{Inventory, Locks, Ports};
-use pinrig::run::{Limits, Runner};
+use pinrig::run::{Limits, Outcome, Runner};
 use pinrig::scenario;
 use pinrig::verdict::{Blame, Verdict};
+use virtual_esp32c3::ConsolePort;
+use virtual_probe::driver::Offer;
 
-/// A board with a probe at it, and more lines of its entry.
-fn entry(desk: &Desk, reset: &str, more: &str) -> String {
-    let probe = desk.debug.as_ref().unwrap();
-    let entry = desk.entry("probed", reset);
-    entry.replace("[[board]]", &format!("[[board]]\nprobe = \"{probe}\"\n{more}"))
-}
-
+/// A board of this process, whose probe stands in probe-rs' list: over TCP flashing takes ten times as long.
 #[test]
-fn a_probe_flashes_and_resets() {
-    let desk = Desk::with(&["--network", "--debug"]);
-    let rig = Rig::new(&[entry(&desk, "\"probe-rs\"", "flasher = \"probe-rs\"")]);
-    let output = rig.run(&["--board", "probed", "pin/matches", "pin/one-bit-off"]);
-    let said = text(&output.stdout) + &text(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(said.contains("1 part written"), "{said}");
+fn a_probe_flashes_and_resets_and_leaves_what_is_there() {
+    let (board, _lan) = board_on_a_network(ConsolePort::Uart0);
+    board.power_cycle(true);
+    let offer = Offer::new("flashes", board.debug_port()).unwrap();
+    let rig = Rig::new(&[format!(
+        r#"
+        [[board]]
+        name = "probed"
+        chip = "esp32c3"
+        port.path = "{}"
+        probe = "{}"
+        flasher = "probe-rs"
+        reset = ["probe-rs"]
+        server-address = "203.0.113.2"
+        "#,
+        board.tty().display(),
+        offer.selector(),
+    )]);
+    let bench = claimed(&rig);
+    let image = Image::load(&support::firmware()).unwrap();
+    let report = bench.prepare(&image, &|_| {}).unwrap();
+    assert_eq!((report.written, report.skipped), (1, 0));
+    let outcome = run(&rig, &bench, &image, Limits::default());
+    assert!(matches!(outcome.verdict, Verdict::Passed), "{:?}", outcome.verdict);
+    let report = bench.prepare(&image, &|_| {}).unwrap();
+    assert_eq!((report.written, report.skipped), (0, 1));
+    let outcome = run(&rig, &bench, &image, Limits::default());
+    assert!(matches!(outcome.verdict, Verdict::Passed), "{:?}", outcome.verdict);
 }
 
+/// A board of another process, as over any Black Magic Probe.
 #[test]
 fn firmware_that_hangs_is_halted_and_its_functions_are_named() {
     let desk = Desk::with(&["--network", "--debug"]);
-    let entry = entry(&desk, &desk.reset("USR1", "USR2"), "");
-    let rig = Rig::new(&[entry.replace("password.env = \"TEST_PASSWORD\"", "password.file = \"password\"")]);
+    let cable = Cable::to(&desk);
+    let probe = format!("[[board]]\nprobe = \"{}\"", desk.debug.as_ref().unwrap());
+    let entry = desk.entry("probed", &desk.reset("USR1", "USR2"));
+    let entry = entry
+        .replace("[[board]]", &probe)
+        .replace(&desk.tty, &cable.tty)
+        .replace("password.env = \"TEST_PASSWORD\"", "password.file = \"password\"");
+    let rig = Rig::new(&[entry]);
     fs::write(rig.path("password"), desk::PASSWORD).unwrap();
+    let bench = claimed(&rig);
+    let image = Image::load(&support::firmware()).unwrap();
+    bench.prepare(&image, &|_| {}).unwrap();
+    cable.swap("run", "test hang");
+    // Before the firmware's own watchdog notices.
+    let limits = Limits {
+        run: Duration::from_millis(500),
+        ..Limits::default()
+    };
+    let outcome = run(&rig, &bench, &image, limits);
+    let Verdict::Failed(failure) = &outcome.verdict else {
+        panic!("it passed")
+    };
+    assert_eq!(failure.blame, Blame::Hang, "{failure:?}");
+    let named = |words: [&str; 3]| {
+        let mut findings = failure.findings.iter();
+        findings.any(|finding| words.iter().all(|word| finding.contains(word)))
+    };
+    let stands = ["it stands in 0x4", "hang", "/pinrig/firmware/esp32c3/src/board.rs:"];
+    assert!(named(stands), "{failure:#?}");
+    let called = [
+        "called from 0x4",
+        "pinrig_app::shell::Shell<",
+        "/pinrig/firmware/app/src/shell.rs:",
+    ];
+    assert!(named(called), "{failure:#?}");
+    let kept = fs::read_to_string(outcome.bundle.unwrap().join("hang.txt")).unwrap();
+    assert!(kept.contains("sp   0x3fc") && kept.contains("it stands in"), "{kept}");
+}
+
+/// The rig's only board.
+fn claimed(rig: &Rig) -> SerialBench {
     let inventory = Inventory::load(&rig.path("rig.toml")).unwrap();
     let locks = Locks::in_folder(rig.path("locks"));
     let now = Deadline::after("a free board", Duration::ZERO);
     let system = (&Ports::default(), &locks);
     let entries = [&inventory.boards[0]];
-    let claimed = SerialBoard::claim(&entries, &inventory.path, system, Claim::All, &now, |_| {}).unwrap();
-    let bench = SerialBench::new(claimed);
-    let image = Image::load(&support::firmware()).unwrap();
-    bench.prepare(&image, &|_| {}).unwrap();
+    SerialBench::new(SerialBoard::claim(&entries, &inventory.path, system, Claim::All, &now, |_| {}).unwrap())
+}
+
+fn run(rig: &Rig, bench: &SerialBench, image: &Image, limits: Limits) -> Outcome {
     let all = scenario::load_all(&support::fixtures()).unwrap();
-    let stalled = all
-        .iter()
-        .find(|scenario| scenario.name == "network/stall-in-place-of-the-reply");
+    let matches = all.iter().find(|scenario| scenario.name == "pin/matches").unwrap();
     let runner = Runner {
-        bench: &bench,
-        image: &image,
-        limits: Limits {
-            // Long before the device's own limit.
-            run: Duration::from_secs(3),
-            ..Limits::default()
-        },
+        bench,
+        image,
+        limits,
         out: &rig.path("out"),
         keep: false,
         observer: &|_| {},
     };
-    let outcome = runner.run(stalled.unwrap());
-    let Verdict::Failed(failure) = &outcome.verdict else {
-        panic!("it passed")
-    };
-    assert_eq!(failure.blame, Blame::Hang, "{failure:?}");
-    let named = |what: &str| failure.findings.iter().any(|finding| finding.contains(what));
-    assert!(named("it stands in 0x4"), "{failure:#?}");
-    let kept = fs::read_to_string(outcome.bundle.unwrap().join("hang.txt")).unwrap();
-    assert!(kept.contains("sp   0x3fc") && kept.contains("it stands in"), "{kept}");
+    runner.run(matches)
 }

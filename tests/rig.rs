@@ -12,15 +12,13 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use desk::{Desk, PASSWORD, Rig, contains, text};
+use desk::{Desk, PASSWORD, Rig, board_on_a_network, contains, text};
 use pinrig::rig::{Locks, Ports};
 use serde_json::Value;
-use virtual_esp32c3::{BoardConfig, BoardLines, ConsolePort, FrameSender, VirtualBoard};
-use virtual_lan::{Lan, LanConfig};
+use virtual_esp32c3::{BoardLines, ConsolePort, VirtualBoard};
 
 /// The verdicts in a report of JSON lines, by scenario.
 fn verdicts(output: &Output) -> Vec<(String, bool)> {
@@ -298,31 +296,6 @@ fn port_entry(name: &str, board: &VirtualBoard, more: &str) -> String {
         "#,
         board.tty().display()
     )
-}
-
-/// A virtual board in this process, on a network on which 203.0.113.2 is this machine.
-fn board_on_a_network(console: ConsolePort) -> (VirtualBoard, Lan) {
-    let to_board = Arc::new(Mutex::new(None::<FrameSender>));
-    let door = Arc::clone(&to_board);
-    let config = LanConfig {
-        host: Some([203, 0, 113, 2].into()),
-        ..LanConfig::default()
-    };
-    let deliver = Box::new(move |frame| {
-        if let Some(board) = &*door.lock().unwrap_or_else(PoisonError::into_inner) {
-            board.send(frame);
-        }
-    });
-    let lan = Lan::start(config, deliver).unwrap();
-    let port = lan.port();
-    let sink = Box::new(move |frame: &[u8]| port.send(frame));
-    let board = BoardConfig {
-        console,
-        ..BoardConfig::default()
-    };
-    let board = VirtualBoard::start(board, Some(sink)).unwrap();
-    *to_board.lock().unwrap() = Some(board.ethernet());
-    (board, lan)
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use desk::Desk;
+use desk::{Cable, Desk};
 use pinrig::board::console::{BAUD, open_port};
 use pinrig::board::{Bench, BoardError, Claim, ClaimError, Claimed, SerialBench, SerialBoard};
 use pinrig::deadline::Deadline;
@@ -144,6 +144,49 @@ fn a_chip_that_resets_again_and_again() {
             && failure.findings[0].contains("invalid header: 0xffffff"),
         "{failure:?}"
     );
+}
+
+#[test]
+fn firmware_that_panics() {
+    let desk = Desk::new();
+    let cable = Cable::to(&desk);
+    let entry = desk.entry("desk", &desk.reset("USR1", "USR2"));
+    let rig = Rig::new(&[entry.replace(&desk.tty, &cable.tty)]);
+    let bench = rig.flashed_bench();
+    cable.swap("run", "test panic");
+    let outcome = rig.run(&bench, "pin/matches");
+    let failure = failure(&outcome);
+    assert_eq!(failure.blame, Blame::Crash, "{failure:?}");
+    assert!(failure.findings[0].contains("asked for by the command"), "{failure:#?}");
+    // The function that serves commands is among the callers, by name, file and line; it was compiled elsewhere, under another path.
+    let served = failure.findings.iter().any(|finding| {
+        finding.contains("called from 0x42")
+            && finding.contains("pinrig_app::shell::Shell<")
+            && finding.contains(" at /pinrig/firmware/app/src/shell.rs:")
+    });
+    assert!(served, "{failure:#?}");
+    let snapshot = outcome.transcript.snapshot();
+    assert!(!snapshot.contains("called from"), "{snapshot}");
+    cable.swap_nothing();
+    assert_eq!(blame(&rig.run(&bench, "pin/matches")), None);
+}
+
+#[test]
+fn firmware_that_hangs() {
+    let desk = Desk::new();
+    let cable = Cable::to(&desk);
+    let entry = desk.entry("desk", &desk.reset("USR1", "USR2"));
+    let rig = Rig::new(&[entry.replace(&desk.tty, &cable.tty)]);
+    let bench = rig.flashed_bench();
+    cable.swap("run", "test hang");
+    // Before the firmware's own watchdog notices.
+    let soon = Duration::from_millis(500);
+    let outcome = rig.run_within(&bench, "pin/matches", soon, |_| {});
+    let failure = failure(&outcome);
+    assert_eq!(failure.blame, Blame::Hang, "{failure:?}");
+    assert!(failure.findings[0].contains("the result of `run`"), "{failure:#?}");
+    cable.swap_nothing();
+    assert_eq!(blame(&rig.run(&bench, "pin/matches")), None);
 }
 
 #[test]
@@ -396,6 +439,16 @@ impl Rig {
     }
 
     fn run_watched(&self, bench: &SerialBench, name: &str, observer: impl Fn(Event<'_>) + Sync) -> Outcome {
+        self.run_within(bench, name, Limits::default().run, observer)
+    }
+
+    fn run_within(
+        &self,
+        bench: &SerialBench,
+        name: &str,
+        run: Duration,
+        observer: impl Fn(Event<'_>) + Sync,
+    ) -> Outcome {
         let mut scenario = scenario(name);
         // What cannot succeed need not be waited for as long as on a real network.
         for run in &mut scenario.runs {
@@ -407,6 +460,7 @@ impl Rig {
             image: &self.image,
             limits: Limits {
                 boot: Duration::from_secs(6),
+                run,
                 ..Limits::default()
             },
             out: &self.folder.path().join("out"),

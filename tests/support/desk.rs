@@ -3,12 +3,21 @@
 #![allow(dead_code, reason = "each test target uses its own part of this module")]
 #![expect(clippy::unwrap_used, reason = "a test panics where it cannot go on")]
 
-use std::fs;
-use std::io::{BufRead, BufReader};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
+use rustix::fs::OFlags;
 use serde_json::Value;
+use serialport::{SerialPort, TTYPort};
+use virtual_esp32c3::{BoardConfig, ConsolePort, FrameSender, VirtualBoard};
+use virtual_lan::{Lan, LanConfig};
 
 use crate::support;
 
@@ -94,6 +103,137 @@ impl Drop for Desk {
     fn drop(&mut self) {
         self.unplug();
     }
+}
+
+/// A virtual board in this process, on a network on which 203.0.113.2 is this machine.
+pub(crate) fn board_on_a_network(console: ConsolePort) -> (VirtualBoard, Lan) {
+    let to_board = Arc::new(Mutex::new(None::<FrameSender>));
+    let door = Arc::clone(&to_board);
+    let config = LanConfig {
+        host: Some([203, 0, 113, 2].into()),
+        ..LanConfig::default()
+    };
+    let deliver = Box::new(move |frame| {
+        if let Some(board) = &*door.lock().unwrap_or_else(PoisonError::into_inner) {
+            board.send(frame);
+        }
+    });
+    let lan = Lan::start(config, deliver).unwrap();
+    let port = lan.port();
+    let sink = Box::new(move |frame: &[u8]| port.send(frame));
+    let board = BoardConfig {
+        console,
+        ..BoardConfig::default()
+    };
+    let board = VirtualBoard::start(board, Some(sink)).unwrap();
+    *to_board.lock().unwrap() = Some(board.ethernet());
+    (board, lan)
+}
+
+/// A cable between a board and its port, on the way of which a command of the harness can become another one: for what firmware does
+/// that no scenario can ask of it.
+pub(crate) struct Cable {
+    pub(crate) tty: String,
+    /// A command, and what arrives in its place.
+    swap: Arc<Mutex<Option<(&'static str, &'static str)>>>,
+    cut: Arc<AtomicBool>,
+    carriers: Vec<JoinHandle<()>>,
+    /// Kept open, so that the cable's end is there while nobody uses it.
+    _open: File,
+}
+
+impl Cable {
+    pub(crate) fn to(desk: &Desk) -> Self {
+        let (mut near, port) = TTYPort::pair().unwrap();
+        let tty = port.name().unwrap();
+        let mut open = OpenOptions::new();
+        let terminal = OFlags::NOCTTY.bits().cast_signed();
+        let open = open.read(true).custom_flags(terminal).open(&tty).unwrap();
+        // Whoever uses it wants it alone.
+        drop(port);
+        let mut far = serialport::new(&desk.tty, 115_200).open_native().unwrap();
+        let (mut near_writer, mut far_writer) = (near.try_clone_native().unwrap(), far.try_clone_native().unwrap());
+        for port in [&mut near, &mut far] {
+            port.set_timeout(Duration::from_millis(50)).unwrap();
+        }
+        for port in [&mut near_writer, &mut far_writer] {
+            port.set_timeout(Duration::from_secs(5)).unwrap();
+        }
+        let swap = Arc::new(Mutex::new(None));
+        let cut = Arc::new(AtomicBool::new(false));
+        let there = thread::spawn({
+            let (cut, swap) = (Arc::clone(&cut), Arc::clone(&swap));
+            let mut command = Vec::new();
+            move || {
+                carry(&mut near, &cut, |bytes| {
+                    far_writer.write_all(&swapped(&mut command, bytes, *swap.lock().unwrap()))
+                })
+            }
+        });
+        let back = thread::spawn({
+            let cut = Arc::clone(&cut);
+            move || carry(&mut far, &cut, |bytes| near_writer.write_all(bytes))
+        });
+        Self {
+            tty,
+            swap,
+            cut,
+            carriers: vec![there, back],
+            _open: open,
+        }
+    }
+
+    /// From now on, this command arrives as that one.
+    pub(crate) fn swap(&self, command: &'static str, other: &'static str) {
+        *self.swap.lock().unwrap() = Some((command, other));
+    }
+
+    pub(crate) fn swap_nothing(&self) {
+        *self.swap.lock().unwrap() = None;
+    }
+}
+
+impl Drop for Cable {
+    fn drop(&mut self) {
+        self.cut.store(true, Ordering::Relaxed);
+        for carrier in self.carriers.drain(..) {
+            // Its panic was shown already.
+            let _panicked = carrier.join();
+        }
+    }
+}
+
+fn carry(from: &mut TTYPort, cut: &AtomicBool, mut to: impl FnMut(&[u8]) -> io::Result<()>) {
+    let mut bytes = [0; 4096];
+    while !cut.load(Ordering::Relaxed) {
+        // An end that has gone takes nothing, which is what cables are like.
+        if let Ok(count) = from.read(&mut bytes) {
+            let _lost = to(&bytes[..count]);
+        }
+    }
+}
+
+/// What arrives of `bytes`: a command, which begins with `#` and a tag, is held in `command` until it is whole. What comes in its place
+/// has no tag, so that its answer is none to the command.
+fn swapped(command: &mut Vec<u8>, bytes: &[u8], swap: Option<(&str, &str)>) -> Vec<u8> {
+    let Some((from, to)) = swap else {
+        return bytes.to_vec();
+    };
+    let mut arrives = Vec::new();
+    for &byte in bytes {
+        if command.is_empty() && byte != b'#' {
+            arrives.push(byte);
+            continue;
+        }
+        command.push(byte);
+        if byte == b'\n' {
+            if command.ends_with(format!(" {from}\n").as_bytes()) {
+                *command = format!("{to}\n").into_bytes();
+            }
+            arrives.append(command);
+        }
+    }
+    arrives
 }
 
 /// An inventory, locks and evidence in a folder of their own.

@@ -11,6 +11,7 @@ mod reset;
 pub mod serial_board;
 pub mod serial_bench;
 pub mod virtual_bench;
+mod debug_module;
 pub mod process_bench;
 pub mod choose;
 

@@ -3,6 +3,26 @@
 //! What enters: the probe's selector, as probe-rs has it, and an image. What leaves: a chip with the image in flash, or the registers and
 //! callers of a halted hart. Without the feature `probe-rs` each of these is an error that names the feature.
 
+use std::ops::Range;
+use std::time::Duration;
+
+/// How long a hart may take to halt.
+pub(super) const HALT: Duration = Duration::from_secs(2);
+/// Deeper than any stack: a chain of frame pointers that does not end is none.
+const DEEPEST: usize = 64;
+/// Where a stack can lie (ESP32-C3 Technical Reference Manual, "System and Memory").
+const RAM: Range<u32> = 0x3FC8_0000..0x3FCE_0000;
+
+/// The program counter of a halted hart, and x0 (RISC-V External Debug Support 0.13, table 3.3).
+pub(super) const DPC: u16 = 0x7B1;
+pub(super) const X0: u16 = 0x1000;
+const NAMES: [&str; 32] = [
+    "zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "s2",
+    "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6",
+];
+const RA: usize = 1;
+const FP: usize = 8;
+
 /// What a probe can do for a board.
 #[derive(Clone, Debug)]
 pub struct DebugProbe {
@@ -19,6 +39,37 @@ pub struct Halted {
     pub registers: Vec<(&'static str, u32)>,
     /// The addresses to which the functions on the stack return, innermost first, as far as frame pointers lead.
     pub callers: Vec<u32>,
+}
+
+impl Halted {
+    /// What a hart shows that is halted, by whatever reads its registers (by their numbers in the debug specification) and words of memory.
+    ///
+    /// # Errors
+    /// When a register cannot be read. Memory that cannot be read ends the chain of callers.
+    pub(super) fn new<E>(
+        mut register: impl FnMut(u16) -> Result<u32, E>,
+        mut word: impl FnMut(u32) -> Result<u32, E>,
+    ) -> Result<Self, E> {
+        let pc = register(DPC)?;
+        let mut registers = vec![("pc", pc)];
+        for (number, name) in (X0..).zip(NAMES).skip(1) {
+            registers.push((name, register(number)?));
+        }
+        // A frame keeps its return address at fp - 4 and the caller's frame pointer at fp - 8.
+        let mut callers = vec![registers[RA].1];
+        let mut frame = registers[FP].1;
+        while callers.len() < DEEPEST && frame % 4 == 0 && RAM.contains(&frame) {
+            let (Ok(back), Ok(caller)) = (word(frame - 4), word(frame - 8)) else {
+                break;
+            };
+            if callers.last() != Some(&back) {
+                callers.push(back);
+            }
+            // Frames lie ever higher; anything else is not a frame.
+            frame = if caller > frame { caller } else { 0 };
+        }
+        Ok(Self { pc, registers, callers })
+    }
 }
 
 /// Looks at a board from outside.
@@ -61,39 +112,23 @@ impl Debugger for DebugProbe {
 
 #[cfg(feature = "probe-rs")]
 mod built_in {
+    use std::cell::RefCell;
     use std::sync::Once;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use probe_rs::flashing::{
-        DownloadOptions, FlashProgress as Progress, ProgressEvent, ProgressOperation, download_file_with_options,
+        DownloadOptions, FlashError, FlashProgress as Progress, ProgressEvent, ProgressOperation, build_loader,
         image_format,
     };
     use probe_rs::probe::list::Lister;
     use probe_rs::probe::{DebugProbeSelector, WireProtocol};
-    use probe_rs::{Core, MemoryInterface, Permissions, RegisterId, Session};
+    use probe_rs::{MemoryInterface, Permissions, RegisterId, Session};
 
-    use super::{DebugProbe, Debugger, Halted};
+    use super::{DebugProbe, Debugger, HALT, Halted};
     use crate::board::flash::{FlashProgress, FlashReport, FlashStep};
     use crate::image::Image;
 
     const CHIP: &str = "esp32c3";
-    /// How long a hart may take to halt.
-    const HALT: Duration = Duration::from_secs(2);
-    /// Deeper than any stack: a chain of frame pointers that does not end is none.
-    const DEEPEST: usize = 64;
-    /// Where a stack can lie (ESP32-C3 Technical Reference Manual, "System and Memory").
-    const RAM: std::ops::Range<u32> = 0x3FC8_0000..0x3FCE_0000;
-
-    const PC: RegisterId = RegisterId(0x7B1);
-    /// x0 is 0x1000 (RISC-V External Debug Support 0.13, table 3.3).
-    const X0: u16 = 0x1000;
-    const NAMES: [&str; 32] = [
-        "zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7",
-        "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6",
-    ];
-    const RA: usize = 1;
-    const FP: usize = 8;
-
     impl DebugProbe {
         fn attach(&self) -> Result<Session, String> {
             static CHIPS: Once = Once::new();
@@ -126,10 +161,22 @@ mod built_in {
             image.elf().map_err(|error| error.to_string())?;
             let mut session = self.attach()?;
             let format = image_format("idf").ok_or("probe-rs knows no images of ESP-IDF")?;
+            let loader = build_loader(&mut session, image.path(), format.create_loader(None), None);
+            let loader = loader.map_err(|error| failed(&error))?;
+            let report = |written, skipped| FlashReport {
+                written,
+                skipped,
+                took: began.elapsed(),
+                ..FlashReport::default()
+            };
+            match loader.verify(&mut session, &mut Progress::new(|_| {})) {
+                Ok(()) => return Ok(report(0, 1)),
+                Err(FlashError::Verify) => {}
+                Err(error) => return Err(failed(&error)),
+            }
             let (mut total, mut done) = (0, 0);
             let mut options = DownloadOptions::default();
             options.verify = true;
-            options.preverify = true;
             options.progress = Progress::new(|event| match event {
                 ProgressEvent::AddProgressBar {
                     operation: ProgressOperation::Program,
@@ -150,13 +197,8 @@ mod built_in {
                 }
                 _ => {}
             });
-            let flashed = download_file_with_options(&mut session, image.path(), format.create_loader(None), options);
-            flashed.map_err(|error| failed(&error))?;
-            Ok(FlashReport {
-                written: usize::from(done > 0),
-                skipped: usize::from(done == 0),
-                took: began.elapsed(),
-            })
+            loader.commit(&mut session, options).map_err(|error| failed(&error))?;
+            Ok(report(1, 0))
         }
 
         pub(in crate::board) fn reset(&self) -> Result<(), String> {
@@ -174,7 +216,12 @@ mod built_in {
                 .core(0)
                 .and_then(|mut core| {
                     core.halt(HALT)?;
-                    let halted = registers(&mut core);
+                    let core = RefCell::new(core);
+                    let halted = Halted::new(
+                        |number| core.borrow_mut().read_core_reg(RegisterId(number)),
+                        |address| core.borrow_mut().read_word_32(u64::from(address)),
+                    );
+                    let mut core = core.into_inner();
                     // Whatever was seen, it goes on.
                     core.run()?;
                     halted
@@ -182,27 +229,5 @@ mod built_in {
                 .map_err(|error| format!("probe {}: {error}", self.selector))?;
             Ok(halted)
         }
-    }
-
-    fn registers(core: &mut Core<'_>) -> Result<Halted, probe_rs::Error> {
-        let pc = core.read_core_reg(PC)?;
-        let mut registers = vec![("pc", pc)];
-        for (number, name) in (0..).zip(NAMES).skip(1) {
-            registers.push((name, core.read_core_reg(RegisterId(X0 + number))?));
-        }
-        // A frame keeps its return address at fp - 4 and the caller's frame pointer at fp - 8.
-        let mut callers = vec![registers[RA].1];
-        let mut frame = registers[FP].1;
-        while callers.len() < DEEPEST && frame % 4 == 0 && RAM.contains(&frame) {
-            let mut words = [0; 2];
-            core.read_32(u64::from(frame) - 8, &mut words)?;
-            let [caller, back] = words;
-            if callers.last() != Some(&back) {
-                callers.push(back);
-            }
-            // Frames lie ever higher; anything else is not a frame.
-            frame = if caller > frame { caller } else { 0 };
-        }
-        Ok(Halted { pc, registers, callers })
     }
 }

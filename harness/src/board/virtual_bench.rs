@@ -16,6 +16,7 @@ use virtual_esp32c3::{BoardConfig, HardwareEvent, Snapshot, Surroundings, Virtua
 use virtual_lan::{Faults, FramePort, Join, Lan, LanConfig, TimeSource, What};
 
 use super::console::{Attention, BAUD, open_port};
+use super::debug_module::DebugModule;
 use super::flash::{self, FlashFailure, FlashProgress, FlashReport, Loader};
 use super::{
     Bench, Board, BoardError, BootMode, Console, LinkSettings, Network, RecordedFile, Recorder, Reset, Route, Seat,
@@ -220,7 +221,7 @@ impl VirtualBench {
         }));
         Ok(Board {
             dialect: None,
-            debugger: None,
+            debugger: Some(Box::new(DebugModule(board.debug_port()))),
             console,
             link: LinkSettings {
                 network: NETWORK.to_owned(),
