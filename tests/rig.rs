@@ -1,6 +1,7 @@
 //! Scenarios on boards of a rig: virtual boards behind their ttys, in another process, reached as any board is.
 
 #![expect(clippy::unwrap_used, reason = "a test panics where it cannot go on")]
+#![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 #[path = "support/desk.rs"]
 mod desk;
@@ -11,11 +12,11 @@ mod support;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use desk::{Desk, PASSWORD, Rig, board_on_a_network, contains, text};
+use desk::{Desk, PASSWORD, Rig, System, board_on_a_network, contains, text};
 use pinrig::rig::{Locks, Ports};
 use serde_json::Value;
 use virtual_esp32c3::{BoardLines, ConsolePort, VirtualBoard};
@@ -296,6 +297,62 @@ fn port_entry(name: &str, board: &VirtualBoard, more: &str) -> String {
         "#,
         board.tty().display()
     )
+}
+
+/// What the kernel shows of a board is where it always is: in a mount namespace of its own, in which nobody else sees it. Machines that
+/// allow none, as some containers do, skip this.
+#[test]
+fn a_board_is_found_where_the_kernel_shows_it() {
+    let system = System::new();
+    let desk = Desk::new();
+    system.plug_in("ttyACM7", &desk);
+    // All of /dev that a program needs, and the board.
+    let script = r#"
+        here=$PWD
+        cd "$1"
+        mkdir -p dev/pts dev/shm
+        for file in null zero full random urandom tty ptmx; do
+            touch dev/$file
+            mount --bind /dev/$file dev/$file
+        done
+        mount --rbind /dev/pts dev/pts
+        mount --bind sys/class/tty /sys/class/tty
+        mount --rbind dev /dev
+        shift
+        cd "$here"
+        exec "$@"
+    "#;
+    let rig = Rig::new(&[system.entry()]);
+    // As root of a namespace of its own, which any user may be where the system allows it.
+    let inside = |command: &Command| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--user", "--map-root-user", "--mount", "sh", "-ec", script, "sh"]);
+        unshare
+            .arg(system.root())
+            .arg(command.get_program())
+            .args(command.get_args());
+        let (set, unset): (Vec<_>, Vec<_>) = command.get_envs().partition(|(_, value)| value.is_some());
+        unshare.envs(set.into_iter().filter_map(|(name, value)| Some((name, value?))));
+        for (name, _) in unset {
+            unshare.env_remove(name);
+        }
+        unshare.current_dir(command.get_current_dir().unwrap()).output()
+    };
+    let boards = match inside(rig.pinrig("boards").arg("--json")) {
+        Ok(output) if output.status.success() => text(&output.stdout),
+        Ok(output) => return eprintln!("skipped: no mount namespace: {}", text(&output.stderr)),
+        Err(error) => return eprintln!("skipped: no unshare: {error}"),
+    };
+    let board: Value = serde_json::from_str(boards.lines().next().unwrap()).unwrap();
+    assert_eq!(board["board"], "xiao", "{boards}");
+    assert_eq!(board["port"]["path"], "/dev/ttyACM7", "{boards}");
+    assert_eq!(board["port"]["usb"]["serial"], System::SERIAL, "{boards}");
+    let run = inside(&rig.command(&["--board", "xiao", "pin/matches"])).unwrap();
+    let said = text(&run.stdout) + &text(&run.stderr);
+    assert_eq!(run.status.code(), Some(0), "{said}");
+    assert!(said.contains("onto xiao (MAC 7C:DF:A1:00:00:01)"), "{said}");
+    let outside = rig.pinrig("boards").output().unwrap();
+    assert!(!text(&outside.stdout).contains("ttyACM7"), "nobody else sees it");
 }
 
 #[test]

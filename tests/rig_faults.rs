@@ -9,14 +9,13 @@ mod support;
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use desk::{Cable, Desk};
+use desk::{Cable, Desk, System};
 use pinrig::board::console::{BAUD, open_port};
 use pinrig::board::{Bench, BoardError, Claim, ClaimError, Claimed, SerialBench, SerialBoard};
 use pinrig::deadline::Deadline;
@@ -391,7 +390,7 @@ impl Rig {
     }
 
     fn on(system: &System, entries: &[String]) -> Self {
-        Self::with_ports(Ports::below(system.0.path()), entries)
+        Self::with_ports(Ports::below(system.root()), entries)
     }
 
     fn with_ports(ports: Ports, entries: &[String]) -> Self {
@@ -469,57 +468,6 @@ impl Rig {
         };
         // The evidence is read before the folder goes.
         runner.run(&scenario)
-    }
-}
-
-/// A system's `/sys` and `/dev`, in which boards come and go under changing names.
-struct System(tempfile::TempDir);
-
-impl System {
-    const SERIAL: &str = "7C:DF:A1:00:00:01";
-
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn plug_in(&self, name: &str, desk: &Desk) {
-        let device = self.path("sys/devices/usb1").join(name);
-        fs::create_dir_all(device.join("interface")).unwrap();
-        for (file, contents) in [("idVendor", "303a"), ("idProduct", "1001"), ("serial", Self::SERIAL)] {
-            fs::write(device.join(file), contents).unwrap();
-        }
-        let class = self.path("sys/class/tty").join(name);
-        fs::create_dir_all(&class).unwrap();
-        symlink(device.join("interface"), class.join("device")).unwrap();
-        fs::create_dir_all(self.path("dev")).unwrap();
-        symlink(&desk.tty, self.path("dev").join(name)).unwrap();
-        // Whoever resets it finds it by this.
-        fs::write(self.path("pid"), desk.pid().to_string()).unwrap();
-    }
-
-    fn unplug(&self, name: &str) {
-        fs::remove_dir_all(self.path("sys/class/tty").join(name)).unwrap();
-        fs::remove_file(self.path("dev").join(name)).unwrap();
-    }
-
-    fn entry(&self) -> String {
-        let pid = self.path("pid");
-        let pid = pid.display();
-        format!(
-            r#"
-            [[board]]
-            name = "xiao"
-            chip = "esp32c3"
-            port.mac = "{}"
-            reset = [{{ command = ["sh", "-c", "case {{mode}} in flash) kill -USR1 $(cat {pid});; download) kill -USR2 $(cat {pid});; esac"] }}]
-            server-address = "203.0.113.2"
-            "#,
-            Self::SERIAL
-        )
-    }
-
-    fn path(&self, below: &str) -> PathBuf {
-        self.0.path().join(below)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -130,6 +130,61 @@ pub(crate) fn board_on_a_network(console: ConsolePort) -> (VirtualBoard, Lan) {
     (board, lan)
 }
 
+/// A system's `/sys` and `/dev`, in which boards come and go under changing names.
+pub(crate) struct System(tempfile::TempDir);
+
+impl System {
+    pub(crate) const SERIAL: &str = "7C:DF:A1:00:00:01";
+
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn plug_in(&self, name: &str, desk: &Desk) {
+        let device = self.path("sys/devices/usb1").join(name);
+        fs::create_dir_all(device.join("interface")).unwrap();
+        for (file, contents) in [("idVendor", "303a"), ("idProduct", "1001"), ("serial", Self::SERIAL)] {
+            fs::write(device.join(file), contents).unwrap();
+        }
+        let class = self.path("sys/class/tty").join(name);
+        fs::create_dir_all(&class).unwrap();
+        symlink(device.join("interface"), class.join("device")).unwrap();
+        fs::create_dir_all(self.path("dev")).unwrap();
+        symlink(&desk.tty, self.path("dev").join(name)).unwrap();
+        // Whoever resets it finds it by this.
+        fs::write(self.path("pid"), desk.pid().to_string()).unwrap();
+    }
+
+    pub(crate) fn unplug(&self, name: &str) {
+        fs::remove_dir_all(self.path("sys/class/tty").join(name)).unwrap();
+        fs::remove_file(self.path("dev").join(name)).unwrap();
+    }
+
+    pub(crate) fn entry(&self) -> String {
+        let pid = self.path("pid");
+        let pid = pid.display();
+        format!(
+            r#"
+            [[board]]
+            name = "xiao"
+            chip = "esp32c3"
+            port.mac = "{}"
+            reset = [{{ command = ["sh", "-c", "case {{mode}} in flash) kill -USR1 $(cat {pid});; download) kill -USR2 $(cat {pid});; esac"] }}]
+            server-address = "203.0.113.2"
+            "#,
+            Self::SERIAL
+        )
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn path(&self, below: &str) -> PathBuf {
+        self.0.path().join(below)
+    }
+}
+
 /// A cable between a board and its port, on the way of which a command of the harness can become another one: for what firmware does
 /// that no scenario can ask of it.
 pub(crate) struct Cable {
@@ -167,7 +222,7 @@ impl Cable {
             move || {
                 carry(&mut near, &cut, |bytes| {
                     far_writer.write_all(&swapped(&mut command, bytes, *swap.lock().unwrap()))
-                })
+                });
             }
         });
         let back = thread::spawn({

@@ -85,7 +85,7 @@ pub trait Debugger: Send {
 pub const BUILT_IN: bool = cfg!(feature = "probe-rs");
 
 /// What to do where it has not.
-pub(super) const NOT_BUILT_IN: &str = "this pinrig was built without probe-rs: build it with `--features probe-rs`";
+pub(crate) const NOT_BUILT_IN: &str = "this pinrig was built without probe-rs: build it with `--features probe-rs`";
 
 #[cfg(not(feature = "probe-rs"))]
 impl DebugProbe {

@@ -26,10 +26,20 @@ pub(super) struct Doctor {
     /// Flash each board and let it fetch from a server here: does its chip answer, does it boot, join its network, reach this machine?
     #[arg(long)]
     ask: bool,
+    /// Print rules for udev that give you the boards' ports and probes, and keep ModemManager away from them
+    #[arg(long, conflicts_with = "ask")]
+    udev_rules: bool,
 }
 
 pub(super) fn doctor(place: &Place, options: &Options, doctor: &Doctor) -> CommandResult {
     let inventory = Inventory::find(&env::current_dir()?)?;
+    if doctor.udev_rules {
+        let rules = System::default().udev_rules(inventory.as_ref());
+        let rules =
+            rules.ok_or("no USB port or probe of a board is plugged in, and rules go by what each says of itself")?;
+        write!(anstream::stdout(), "{rules}")?;
+        return Ok(0);
+    }
     let mut findings = System::default().examine(inventory.as_ref());
     if let (true, Some(inventory)) = (doctor.ask, &inventory) {
         for entry in &inventory.boards {

@@ -3,9 +3,10 @@
 //! What enters: the inventory, and the system as it shows itself in `/sys`, `/dev`, `/proc` and `/etc`. What leaves: [`Finding`]s, in the
 //! order in which they should be dealt with. Nothing is changed and no port is opened, since that can reset a board that somebody uses.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -13,7 +14,9 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{Access, access};
 use serde::Serialize;
 
-use super::{Entry, Inventory, Kind, Locks, Ports, SerialPort};
+use super::udev::{self, Need};
+use super::{Entry, Flasher, Inventory, Kind, Locks, Ports, SerialPort, UsbDevice};
+use crate::board::probe;
 
 /// No clock that is right shows a time before this: 2026-01-01, in seconds since 1970.
 const NOT_BEFORE: u64 = 1_767_225_600;
@@ -151,7 +154,7 @@ impl System {
             )),
             Ok(port) => {
                 findings.push(finding("port", Health::Good, port.to_string(), None));
-                let (health, found, advice) = self.permission(&port);
+                let (health, found, advice) = self.permission(&port.path);
                 findings.push(finding("permission", health, found, advice));
                 for process in self.holders(&port.path) {
                     let found = format!(
@@ -170,15 +173,14 @@ impl System {
                         Some("wait until it ends, or end it: the lock goes with the process".to_owned()),
                     ));
                 }
-                if let Some((name, advice)) = self.meddler(&port) {
-                    findings.push(finding(
-                        "meddler",
-                        Health::Doubtful,
-                        format!("{name} runs on this machine"),
-                        Some(advice),
-                    ));
+                if let Some((health, found, advice)) = self.meddler(&port) {
+                    findings.push(finding("meddler", health, found, advice));
                 }
             }
+        }
+        if let Some(selector) = &entry.probe {
+            let (health, found, advice) = self.probe(selector, entry);
+            findings.push(finding("probe", health, found, advice));
         }
         if let Some(network) = &entry.network {
             let (health, found, advice) = match network.password(&inventory.path) {
@@ -208,13 +210,85 @@ impl System {
         findings
     }
 
-    /// Whether this user may open the port, and if not, how that can be had.
-    fn permission(&self, port: &SerialPort) -> (Health, String, Option<String>) {
-        let path = port.path.display();
-        if access(&port.path, Access::READ_OK | Access::WRITE_OK).is_ok() {
+    /// The rules by which udev gives this user the ports and probes of the inventory that are plugged in; without an inventory, of every
+    /// port that is: the text of a file. None where nothing is plugged in.
+    #[must_use]
+    pub fn udev_rules(&self, inventory: Option<&Inventory>) -> Option<String> {
+        let ports = Ports::below(&self.root);
+        let mut devices = BTreeMap::<_, Vec<String>>::new();
+        let mut needs = |usb: &UsbDevice, need, name: &str| {
+            devices
+                .entry((usb.vendor, usb.product, need))
+                .or_default()
+                .push(name.to_owned());
+        };
+        match inventory {
+            None => {
+                for port in ports.list().unwrap_or_default() {
+                    port.usb.iter().for_each(|usb| needs(usb, Need::Port, port.kind()));
+                }
+            }
+            Some(inventory) => {
+                for entry in &inventory.boards {
+                    let port = ports.find(&entry.port).ok().and_then(|port| port.usb);
+                    port.iter().for_each(|usb| needs(usb, Need::Port, &entry.name));
+                    let probe = entry.probe.as_deref().and_then(|probe| self.usb_probe(probe));
+                    probe.iter().for_each(|(_, usb)| needs(usb, Need::Probe, &entry.name));
+                }
+            }
+        }
+        (!devices.is_empty()).then(|| udev::rules(&devices))
+    }
+
+    /// Whether this user may use a debug probe.
+    fn probe(&self, selector: &str, entry: &Entry) -> (Health, String, Option<String>) {
+        if !probe::BUILT_IN {
+            let needed = entry.flasher == Flasher::ProbeRs;
+            return (
+                if needed { Health::Bad } else { Health::Doubtful },
+                format!("probe {selector}: {}", probe::NOT_BUILT_IN),
+                Some(
+                    "without it nothing is flashed or reset by a probe, and firmware that hangs is not looked at"
+                        .to_owned(),
+                ),
+            );
+        }
+        if is_at_an_address(selector) {
+            return (Health::Good, format!("probe {selector} is reached over TCP"), None);
+        }
+        match self.usb_probe(selector) {
+            Some((file, _)) => self.permission(&file),
+            None => (
+                Health::Bad,
+                format!("no USB device is the probe {selector}"),
+                Some(
+                    "plug it in, and compare with what `lsusb -v` or `probe-rs list` show: VID:PID, or VID:PID:SERIAL"
+                        .to_owned(),
+                ),
+            ),
+        }
+    }
+
+    /// The USB device that a selector of probe-rs means, `VID:PID` or `VID:PID:SERIAL`.
+    fn usb_probe(&self, selector: &str) -> Option<(PathBuf, UsbDevice)> {
+        let mut words = selector.splitn(3, ':');
+        let mut number = || u16::from_str_radix(words.next()?, 16).ok();
+        let (vendor, product) = (number()?, number()?);
+        let serial = words.next();
+        let mut devices = Ports::below(&self.root).usb_devices().into_iter();
+        devices.find(|(_, usb)| {
+            let is_it = (usb.vendor, usb.product) == (vendor, product);
+            is_it && serial.is_none_or(|serial| usb.serial.as_deref() == Some(serial))
+        })
+    }
+
+    /// Whether this user may open a device's file, and if not, how that can be had.
+    fn permission(&self, file: &Path) -> (Health, String, Option<String>) {
+        let path = file.display();
+        if access(file, Access::READ_OK | Access::WRITE_OK).is_ok() {
             return (Health::Good, format!("{path} may be read and written"), None);
         }
-        let owner = fs::metadata(&port.path).map(|metadata| (metadata.mode(), metadata.gid()));
+        let owner = fs::metadata(file).map(|metadata| (metadata.mode(), metadata.gid()));
         let (found, advice) = match owner {
             Ok((mode, gid)) => {
                 let group = self.group(gid);
@@ -263,8 +337,8 @@ impl System {
             .collect()
     }
 
-    /// A program that is known to open ports of this kind by itself.
-    fn meddler(&self, port: &SerialPort) -> Option<(String, String)> {
+    /// A program that is known to open ports of this kind by itself, unless it is told not to.
+    fn meddler(&self, port: &SerialPort) -> Option<(Health, String, Option<String>)> {
         let usb = port.usb.as_ref()?;
         let name = self
             .processes()
@@ -275,8 +349,21 @@ impl System {
                 "brltty" => matches!(usb.vendor, 0x1A86 | 0x10C4),
                 _ => false,
             })?;
-        let advice = let_go(&name);
-        Some((name, advice))
+        let told = udev::rule_for(&self.root, usb.vendor, "ID_MM_DEVICE_IGNORE").filter(|_| name == "ModemManager");
+        Some(match told {
+            Some(rule) => {
+                let found = format!(
+                    "{name} runs on this machine, and leaves this device alone: {}",
+                    rule.display()
+                );
+                (Health::Good, found, None)
+            }
+            None => (
+                Health::Doubtful,
+                format!("{name} runs on this machine"),
+                Some(let_go(&name)),
+            ),
+        })
     }
 
     fn processes(&self) -> impl Iterator<Item = u32> {
@@ -300,17 +387,23 @@ fn may_open(mode: u32, group: &str) -> String {
     if mode & GROUP_READS_AND_WRITES == GROUP_READS_AND_WRITES && group != "root" {
         return format!("join the group and log in anew: sudo usermod --append --groups {group} $USER");
     }
-    "no group may open it: a udev rule that says MODE=\"0660\", GROUP=\"dialout\" for this device changes that; your system's manual on udev \
-     tells where rules go"
+    "no group may open it: `pinrig doctor --udev-rules` prints a file of rules that change that, and where it belongs"
         .to_owned()
+}
+
+/// Whether a probe's selector is that of one over TCP: `1d50:6018:127.0.0.1:4000`.
+fn is_at_an_address(selector: &str) -> bool {
+    let place = selector.splitn(3, ':').nth(2);
+    // A serial number may have colons too, as a MAC has.
+    place.is_some_and(|place| place.parse::<SocketAddr>().is_ok())
 }
 
 /// How a program is made to leave a port alone.
 fn let_go(name: &str) -> String {
     match name {
         "ModemManager" => {
-            "it looks for modems at every new port: a udev rule with ENV{ID_MM_DEVICE_IGNORE}=\"1\" for this device keeps it away, or \
-             `systemctl disable --now ModemManager`"
+            "it looks for modems at every new port: `pinrig doctor --udev-rules` prints a file of rules that keep it away \
+             (ID_MM_DEVICE_IGNORE); `systemctl disable --now ModemManager` does too"
         }
         "brltty" => "it takes the bridge for a Braille display: remove the package brltty where nobody reads Braille",
         "pinrig" => "another run of pinrig has it: wait until it ends",
@@ -432,6 +525,76 @@ mod tests {
                 .iter()
                 .all(|finding| finding.health == Health::Good || finding.advice.is_some())
         );
+    }
+
+    #[test]
+    fn rules_for_udev_are_those_of_what_is_plugged_in_and_are_heeded_when_they_are_there() {
+        let (root, system, inventory) = system();
+        assert_eq!(
+            find(&system.examine(Some(&inventory)), "here", "meddler")
+                .unwrap()
+                .health,
+            Health::Doubtful
+        );
+        let rules = system.udev_rules(Some(&inventory)).unwrap();
+        assert!(rules.contains("# port of here\n") && !rules.contains("gone"), "{rules}");
+        assert!(system.udev_rules(None).unwrap().contains("# port of CP210x\n"));
+        let folder = root.path().join("etc/udev/rules.d");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("70-pinrig.rules"), rules).unwrap();
+        let empty = tempfile::tempdir().unwrap();
+        let none = System::below(empty.path(), Locks::in_folder(empty.path())).udev_rules(Some(&inventory));
+        assert_eq!(none, None, "a vendor is known when something is plugged in");
+        let findings = system.examine(Some(&inventory));
+        let meddler = find(&findings, "here", "meddler").unwrap();
+        assert_eq!(meddler.health, Health::Good);
+        assert!(meddler.found.contains("70-pinrig.rules"), "{meddler:?}");
+    }
+
+    #[test]
+    fn a_probe_is_a_usb_device_that_may_be_opened() {
+        let (root, system, mut inventory) = system();
+        inventory.boards[0].probe = Some("303a:1001:7C:DF:A1:00:00:01".to_owned());
+        let selector = inventory.boards[0].probe.clone().unwrap();
+        assert_eq!(system.usb_probe(&selector), None);
+        let device = root.path().join("sys/bus/usb/devices/1-1");
+        fs::create_dir_all(&device).unwrap();
+        for (file, text) in [
+            ("idVendor", "303a"),
+            ("idProduct", "1001"),
+            ("serial", "7C:DF:A1:00:00:01"),
+            ("busnum", "1"),
+            ("devnum", "4"),
+        ] {
+            fs::write(device.join(file), format!("{text}\n")).unwrap();
+        }
+        let file = root.path().join("dev/bus/usb/001/004");
+        assert_eq!(system.usb_probe(&selector).map(|(path, _)| path), Some(file.clone()));
+        assert_eq!(system.usb_probe("303a:1001:7C:DF:A1:00:00:02"), None);
+        assert!(system.usb_probe("303a:1001").is_some());
+        assert!(
+            system
+                .udev_rules(Some(&inventory))
+                .unwrap()
+                .contains("# probe of here\n")
+        );
+        // A file that is not there cannot be opened; what is said depends on whether this build could use it at all.
+        let finding = |system: &System| {
+            find(&system.examine(Some(&inventory)), "here", "probe")
+                .unwrap()
+                .clone()
+        };
+        let without = if probe::BUILT_IN { Health::Bad } else { Health::Doubtful };
+        assert_eq!(finding(&system).health, without);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "").unwrap();
+        let with = if probe::BUILT_IN {
+            Health::Good
+        } else {
+            Health::Doubtful
+        };
+        assert_eq!(finding(&system).health, with);
+        assert!(is_at_an_address("1d50:6018:127.0.0.1:4000") && !is_at_an_address(&selector));
     }
 
     #[test]

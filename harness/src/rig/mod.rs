@@ -8,6 +8,7 @@ mod doctor;
 mod inventory;
 mod lock;
 mod ports;
+mod udev;
 
 pub use choice::{Choice, ChoiceError, VIRTUAL};
 pub use doctor::{Finding, Health, System};

@@ -123,6 +123,21 @@ impl Ports {
         Ok(ports)
     }
 
+    /// The USB devices, ports or not, each with its device file: `/dev/bus/usb/001/004`.
+    #[must_use]
+    pub fn usb_devices(&self) -> Vec<(PathBuf, UsbDevice)> {
+        let folders = fs::read_dir(self.root.join("sys/bus/usb/devices"))
+            .into_iter()
+            .flatten();
+        let devices = folders.flatten().filter_map(|entry| {
+            let folder = entry.path();
+            let number = |name| attribute(&folder, name)?.parse::<u16>().ok();
+            let file = format!("dev/bus/usb/{:03}/{:03}", number("busnum")?, number("devnum")?);
+            Some((self.root.join(file), UsbDevice::at(&folder)?))
+        });
+        devices.collect()
+    }
+
     /// The port that `wanted` means.
     ///
     /// # Errors
@@ -220,17 +235,26 @@ impl fmt::Display for SerialPort {
 fn usb_device(device: &Path) -> Option<UsbDevice> {
     let device = fs::canonicalize(device).ok()?;
     let folder = device.ancestors().find(|folder| folder.join("idVendor").is_file())?;
-    let text = |name| {
-        let text = fs::read_to_string(folder.join(name)).ok()?;
-        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
-    };
-    let number = |name| u16::from_str_radix(&text(name)?, 16).ok();
-    Some(UsbDevice {
-        vendor: number("idVendor")?,
-        product: number("idProduct")?,
-        serial: text("serial"),
-        name: text("product"),
-    })
+    UsbDevice::at(folder)
+}
+
+impl UsbDevice {
+    /// The one whose folder in `/sys` this is.
+    fn at(folder: &Path) -> Option<Self> {
+        let number = |name| u16::from_str_radix(&attribute(folder, name)?, 16).ok();
+        Some(Self {
+            vendor: number("idVendor")?,
+            product: number("idProduct")?,
+            serial: attribute(folder, "serial"),
+            name: attribute(folder, "product"),
+        })
+    }
+}
+
+/// What a device's file in `/sys` says, if it says anything.
+fn attribute(folder: &Path, name: &str) -> Option<String> {
+    let text = fs::read_to_string(folder.join(name)).ok()?;
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 fn seen(ports: &[SerialPort]) -> String {

@@ -1,0 +1,129 @@
+//! udev's rules: whether some name a device already, and those that boards need.
+//!
+//! What enters: a system's folders of rules, and USB devices by vendor and product. What leaves: the file that has the word on a device,
+//! or the text of a new one. Nothing is written here. (udev(7); ModemManager's reference manual, "Common udev tags".)
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where rules lie, the administrator's first.
+const FOLDERS: [&str; 4] = [
+    "etc/udev/rules.d",
+    "run/udev/rules.d",
+    "usr/local/lib/udev/rules.d",
+    "usr/lib/udev/rules.d",
+];
+
+/// What is needed of a device.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Need {
+    /// Its serial port.
+    Port,
+    /// The device itself, as a debug probe.
+    Probe,
+}
+
+/// The first file of rules with a line that names both this vendor and `word`.
+pub(super) fn rule_for(root: &Path, vendor: u16, word: &str) -> Option<PathBuf> {
+    let vendor = format!("\"{vendor:04x}\"");
+    let is_it = |line: &str| {
+        let line = line.trim_start();
+        !line.starts_with('#') && line.to_ascii_lowercase().contains(&vendor) && line.contains(word)
+    };
+    let files = FOLDERS.iter().flat_map(|folder| {
+        let entries = fs::read_dir(root.join(folder)).into_iter().flatten().flatten();
+        let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        files.retain(|file| file.extension().is_some_and(|extension| extension == "rules"));
+        files.sort();
+        files
+    });
+    // A rule may go on over several lines.
+    let has_it = |file: &PathBuf| {
+        let text = fs::read_to_string(file).unwrap_or_default().replace("\\\n", " ");
+        text.lines().any(is_it)
+    };
+    files.into_iter().find(has_it)
+}
+
+/// The text of a file of rules that give these devices, by vendor and product, to who sits at the machine and to the group of serial ports,
+/// and keep ModemManager away. Each has the names of those that need it.
+pub(super) fn rules(devices: &BTreeMap<(u16, u16, Need), Vec<String>>) -> String {
+    let mut text =
+        "# Ports and debug probes of the boards of a rig, by `pinrig doctor --udev-rules`. It belongs into\n\
+                    # /etc/udev/rules.d/70-pinrig.rules: `uaccess` has to come before 73. Then it takes effect with\n\
+                    #   sudo udevadm control --reload && sudo udevadm trigger\n"
+            .to_owned();
+    for ((vendor, product, need), names) in devices {
+        let what = match need {
+            Need::Port => "port",
+            Need::Probe => "probe",
+        };
+        let access = "MODE=\"0660\", GROUP=\"dialout\", TAG+=\"uaccess\"";
+        let usb = "SUBSYSTEM==\"usb\", ENV{DEVTYPE}==\"usb_device\"";
+        let rule = match need {
+            Need::Port => format!(
+                "{usb}, ATTR{{idVendor}}==\"{vendor:04x}\", ATTR{{idProduct}}==\"{product:04x}\", ENV{{ID_MM_DEVICE_IGNORE}}=\"1\"\n\
+                 SUBSYSTEM==\"tty\", ATTRS{{idVendor}}==\"{vendor:04x}\", ATTRS{{idProduct}}==\"{product:04x}\", {access}"
+            ),
+            Need::Probe => {
+                format!("{usb}, ATTR{{idVendor}}==\"{vendor:04x}\", ATTR{{idProduct}}==\"{product:04x}\", {access}")
+            }
+        };
+        write!(text, "\n# {what} of {}\n{rule}\n", names.join(", ")).expect("writing to a String cannot fail");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_found_that_names_a_vendor_and_what_is_wanted() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("usr/lib/udev/rules.d");
+        fs::create_dir_all(&folder).unwrap();
+        let rules =
+            "# ATTRS{idVendor}==\"10c4\", TAG+=\"uaccess\"\nATTRS{idVendor}==\"303A\", \\\n  TAG+=\"uaccess\"\n";
+        fs::write(folder.join("60-some.rules"), rules).unwrap();
+        fs::write(folder.join("README"), "ATTRS{idVendor}==\"1a86\", TAG+=\"uaccess\"\n").unwrap();
+        assert_eq!(
+            rule_for(root.path(), 0x303A, "uaccess"),
+            Some(folder.join("60-some.rules"))
+        );
+        assert_eq!(rule_for(root.path(), 0x303A, "ID_MM_DEVICE_IGNORE"), None);
+        assert_eq!(rule_for(root.path(), 0x10C4, "uaccess"), None, "it is a comment");
+        assert_eq!(rule_for(root.path(), 0x1A86, "uaccess"), None, "it is no file of rules");
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_looked_for() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("etc/udev/rules.d");
+        fs::create_dir_all(&folder).unwrap();
+        let devices = [
+            (
+                (0x10C4, 0xEA60, Need::Port),
+                vec!["devkit".to_owned(), "shelf".to_owned()],
+            ),
+            ((0x303A, 0x1001, Need::Probe), vec!["xiao".to_owned()]),
+        ];
+        let text = super::rules(&devices.into());
+        assert!(text.contains("# port of devkit, shelf\n"), "{text}");
+        fs::write(folder.join("70-pinrig.rules"), &text).unwrap();
+        for (vendor, word, is_there) in [
+            (0x10C4, "ID_MM_DEVICE_IGNORE", true),
+            (0x10C4, "uaccess", true),
+            (0x303A, "uaccess", true),
+            (0x303A, "ID_MM_DEVICE_IGNORE", false),
+        ] {
+            assert_eq!(
+                rule_for(root.path(), vendor, word).is_some(),
+                is_there,
+                "{vendor:04x} {word}"
+            );
+        }
+    }
+}
