@@ -299,6 +299,54 @@ fn port_entry(name: &str, board: &VirtualBoard, more: &str) -> String {
     )
 }
 
+/// Test runners list the tests of a program before they run each in a process of its own; a board that was taken for the list would keep
+/// all of them waiting.
+#[test]
+fn listing_the_scenarios_tests_takes_no_board() {
+    let Some(tests) = newest_test_program("scenarios") else {
+        assert!(
+            std::env::var_os("PINRIG_REQUIRE_CLIENTS").is_none(),
+            "the scenarios' tests were not built"
+        );
+        return eprintln!("skipped: the scenarios' tests were not built");
+    };
+    let desk = Desk::new();
+    let rig = Rig::new(&[desk.entry("desk", &desk.reset("USR1", "USR2"))]);
+    let port = Ports::default()
+        .find(&pinrig::rig::Port::Path(desk.tty.clone().into()))
+        .unwrap();
+    let lock = Locks::in_folder(rig.path("pinrig"))
+        .take("desk", &port.identity())
+        .unwrap();
+    let mut list = rig.program(&tests);
+    let output = list
+        .args(["--list", "--format", "terse"])
+        .env("PINRIG_BOARD", "desk")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let names = text(&output.stdout);
+    assert!(
+        names.contains("pin/matches: test") && !names.contains("rig can be read"),
+        "{names}"
+    );
+    assert_eq!(text(&output.stderr), "", "nobody is waited for");
+    drop(lock);
+}
+
+/// The program of another test target, as it lies beside this one.
+fn newest_test_program(target: &str) -> Option<PathBuf> {
+    let own = std::env::current_exe().unwrap();
+    let programs = std::fs::read_dir(own.parent().unwrap()).unwrap().flatten();
+    let is_it = |name: &str| {
+        let hash = name.strip_prefix(target).and_then(|rest| rest.strip_prefix('-'));
+        hash.is_some_and(|hash| hash.chars().all(|c| c.is_ascii_hexdigit()))
+    };
+    let found = programs.filter(|entry| entry.file_name().to_str().is_some_and(is_it));
+    let newest = found.max_by_key(|entry| entry.metadata().and_then(|data| data.modified()).ok());
+    newest.map(|entry| entry.path())
+}
+
 /// What the kernel shows of a board is where it always is: in a mount namespace of its own, in which nobody else sees it. Machines that
 /// allow none, as some containers do, skip this.
 #[test]

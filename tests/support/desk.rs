@@ -323,9 +323,15 @@ impl Rig {
 
     /// Any other command, in the same surroundings.
     pub(crate) fn pinrig(&self, subcommand: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pinrig"));
+        let mut command = self.program(Path::new(env!("CARGO_BIN_EXE_pinrig")));
+        command.arg(subcommand);
         command
-            .arg(subcommand)
+    }
+
+    /// Any program, in the same surroundings.
+    pub(crate) fn program(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command
             .current_dir(support::root())
             .env_remove("PINRIG_BOARD")
             .env_remove("PINRIG_TAGS")

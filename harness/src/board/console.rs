@@ -576,6 +576,40 @@ mod tests {
         assert_eq!(raw, b"ESP-ROM:x\r\nready\n\nhalf");
     }
 
+    /// `--bench console` tells how fast: a multiple of what any bridge brings.
+    #[test]
+    fn a_board_that_talks_without_a_pause_is_heard_to_the_last_byte() {
+        let (mut board, port) = TTYPort::pair().unwrap();
+        board.set_timeout(Duration::from_secs(30)).unwrap();
+        let mut console = Console::on(Path::new("/dev/pts/test"), port).unwrap();
+        let deadline = Deadline::after("the last line", Duration::from_secs(30));
+        // Every byte there is: line ends, NULs, flow control, broken UTF-8.
+        let mut said: Vec<u8> = (0..4u32 << 20)
+            .map(|n| (n.wrapping_mul(0x9E37_79B1) >> 24) as u8)
+            .collect();
+        said.extend(b"\nend\n");
+        thread::scope(|scope| {
+            scope.spawn(|| board.write_all(&said).unwrap());
+            while console.next_line(&deadline).unwrap().text != "end" {}
+        });
+        let chunks = console.chunks();
+        let heard: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.bytes.clone()).collect();
+        assert!(heard == said, "{} of {} bytes", heard.len(), said.len());
+        assert!(chunks.is_sorted_by_key(|chunk| chunk.at));
+    }
+
+    /// The slower a board's console, the longer its ROM's words: a port has to have the speed that is asked for.
+    #[test]
+    fn a_port_is_opened_at_the_speed_that_is_asked_for() {
+        let (_board, port) = TTYPort::pair().unwrap();
+        let tty = PathBuf::from(port.name().unwrap());
+        drop(port);
+        for baud in [74_880, 3_000_000] {
+            let console = Console::open(&tty, baud).unwrap();
+            assert_eq!(console.attention().port().unwrap().baud_rate().unwrap(), baud);
+        }
+    }
+
     #[test]
     fn a_babbling_board_is_cut_into_lines_of_bounded_length() {
         let mut capture = Capture::new();
