@@ -20,7 +20,7 @@ use pinrig::board::console::{BAUD, open_port};
 use pinrig::board::{Bench, BoardError, Claim, ClaimError, Claimed, SerialBench, SerialBoard};
 use pinrig::deadline::Deadline;
 use pinrig::image::Image;
-use pinrig::rig::{Inventory, Locks, Ports};
+use pinrig::rig::{Inventory, Locks, Port, Ports};
 use pinrig::run::{Event, Limits, Outcome, Runner};
 use pinrig::scenario::{self, Scenario};
 use pinrig::transcript::DeviceLine;
@@ -143,14 +143,14 @@ fn a_chip_that_resets_again_and_again() {
             && failure.findings[0].contains("invalid header: 0xffffff"),
         "{failure:?}"
     );
+    is_well(&desk);
 }
 
 #[test]
 fn firmware_that_panics() {
     let desk = Desk::new();
     let cable = Cable::to(&desk);
-    let entry = desk.entry("desk", &desk.reset("USR1", "USR2"));
-    let rig = Rig::new(&[entry.replace(&desk.tty, &cable.tty)]);
+    let rig = Rig::at(&cable, &desk);
     let bench = rig.flashed_bench();
     cable.swap("run", "test panic");
     let outcome = rig.run(&bench, "pin/matches");
@@ -174,8 +174,7 @@ fn firmware_that_panics() {
 fn firmware_that_hangs() {
     let desk = Desk::new();
     let cable = Cable::to(&desk);
-    let entry = desk.entry("desk", &desk.reset("USR1", "USR2"));
-    let rig = Rig::new(&[entry.replace(&desk.tty, &cable.tty)]);
+    let rig = Rig::at(&cable, &desk);
     let bench = rig.flashed_bench();
     cable.swap("run", "test hang");
     // Before the firmware's own watchdog notices.
@@ -243,6 +242,7 @@ fn another_chip_than_the_inventory_says() {
     let message = error.to_string();
     assert!(matches!(error, BoardError::Flash { .. }), "{message}");
     assert!(message.contains("esp32c6") && message.contains("esp32c3"), "{message}");
+    is_well(&desk);
 }
 
 #[test]
@@ -260,6 +260,7 @@ fn another_image_than_the_one_that_is_meant() {
     let failure = failure(&outcome);
     assert_eq!(failure.blame, Blame::Rig, "{failure:?}");
     assert!(failure.findings[0].contains("flash it again"), "{failure:?}");
+    is_well(&desk);
 }
 
 /// What a vendor's tool makes for another chip is for that tool; the loader must not be asked to find code in it.
@@ -354,6 +355,7 @@ fn a_server_that_the_board_cannot_reach() {
             .any(|finding| finding.contains("203.0.113.77") && finding.contains("server-address")),
         "{failure:?}"
     );
+    is_well(&desk);
 }
 
 #[test]
@@ -363,6 +365,7 @@ fn a_password_that_is_missing_keeps_the_board_out() {
     let rig = Rig::new(&[entry.replace("TEST_PASSWORD", "PINRIG_TEST_NO_SUCH_VARIABLE")]);
     let error = rig.claim().unwrap_err().to_string();
     assert!(error.contains("PINRIG_TEST_NO_SUCH_VARIABLE"), "{error}");
+    is_well(&desk);
 }
 
 /// What 4096 bytes take.
@@ -376,12 +379,30 @@ fn pause(time: Duration) {
     thread::sleep(time);
 }
 
-/// An inventory, locks and evidence in a folder of their own, used by this process.
+/// The board itself has taken no harm: with an entry that is right it does its work.
+fn is_well(desk: &Desk) {
+    let rig = Rig::new(&[desk.entry("desk", &desk.reset("USR1", "USR2"))]);
+    let bench = rig.flashed_bench();
+    assert_eq!(blame(&rig.run(&bench, "pin/matches")), None);
+}
+
+/// An inventory, locks and evidence in a folder of their own, used by this process. Whatever goes wrong with its boards, it leaves no
+/// lock, no open port and no file behind.
 struct Rig {
     inventory: Inventory,
     ports: Ports,
     image: Image,
     folder: tempfile::TempDir,
+    /// Its port is this process's own, which keeps it open.
+    cable: bool,
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            assert_eq!(self.left_behind(), [""; 0]);
+        }
+    }
 }
 
 impl Rig {
@@ -406,7 +427,16 @@ impl Rig {
             ports,
             image: Image::load(&support::firmware()).unwrap(),
             folder,
+            cable: false,
         }
+    }
+
+    /// A board at the other end of a cable.
+    fn at(cable: &Cable, desk: &Desk) -> Self {
+        let entry = desk.entry("desk", &desk.reset("USR1", "USR2"));
+        let mut rig = Self::new(&[entry.replace(&desk.tty, &cable.tty)]);
+        rig.cable = true;
+        rig
     }
 
     fn claim(&self) -> Result<Claimed, ClaimError> {
@@ -425,6 +455,42 @@ impl Rig {
         let bench = self.bench();
         bench.prepare(&self.image, &|_| {}).unwrap();
         bench
+    }
+
+    fn left_behind(&self) -> Vec<String> {
+        let mut left = Vec::new();
+        let locks = Locks::in_folder(self.folder.path().join("locks"));
+        for entry in fs::read_dir(self.folder.path().join("locks"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let identity = entry.path().file_stem().unwrap().to_str().unwrap().to_owned();
+            left.extend(
+                locks
+                    .holder(&identity)
+                    .map(|holder| format!("{identity}: held by {holder}")),
+            );
+        }
+        let open: Vec<PathBuf> = fs::read_dir("/proc/self/fd")
+            .into_iter()
+            .flatten()
+            .flatten()
+            .flat_map(|file| fs::read_link(file.path()))
+            .collect();
+        for board in &self.inventory.boards {
+            if let Port::Path(tty) = &board.port
+                && open.contains(tty)
+                && !self.cable
+            {
+                left.push(format!("{}: open", tty.display()));
+            }
+        }
+        let known = ["copy.bin", "locks", "out", "password", "rig.toml", "sketch.bin"];
+        let files = fs::read_dir(self.folder.path()).unwrap().flatten();
+        let names = files.map(|file| file.file_name().to_str().unwrap().to_owned());
+        left.extend(names.filter(|name| !known.contains(&name.as_str())));
+        left
     }
 
     /// A new one, once the boards of `before` are free.
