@@ -77,6 +77,7 @@ fn choice() -> Choice {
     Choice {
         board: variable("PINRIG_BOARD"),
         tags: tags.split_whitespace().map(str::to_owned).collect(),
+        one_image: variable("PINRIG_FIRMWARE").is_some(),
     }
 }
 

@@ -327,6 +327,7 @@ mod tests {
             })
         };
         Outcome {
+            board: None,
             scenario: Scenario {
                 name: name.to_owned(),
                 about: String::new(),

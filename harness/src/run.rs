@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -89,6 +89,8 @@ pub enum Event<'a> {
 pub struct Outcome {
     /// The scenario.
     pub scenario: Scenario,
+    /// The board on which it ran, if one could be had.
+    pub board: Option<String>,
     /// The verdict.
     pub verdict: Verdict,
     /// What both sides said.
@@ -144,10 +146,9 @@ impl Runner<'_> {
         if !self.bench.takes_images() {
             return self.bench.prepare(self.image, &|_| {});
         }
-        (self.observer)(Event::Flashing {
-            board: &self.bench.name(),
-            image: self.image,
-        });
+        for (board, image) in self.bench.images(self.image) {
+            (self.observer)(Event::Flashing { board: &board, image });
+        }
         let report = self
             .bench
             .prepare(self.image, &|step| (self.observer)(Event::FlashProgress(step)))?;
@@ -185,6 +186,8 @@ impl Runner<'_> {
         let mut attempt = Attempt {
             runner: self,
             scenario,
+            board: None,
+            image: None,
             transcript: Transcript::default(),
             server: ServerEvidence::default(),
             files: Vec::new(),
@@ -200,6 +203,7 @@ impl Runner<'_> {
         }
         let mut outcome = Outcome {
             scenario: scenario.clone(),
+            board: attempt.board.take(),
             verdict,
             transcript: attempt.transcript,
             server: attempt.server,
@@ -208,7 +212,8 @@ impl Runner<'_> {
             bundle: None,
         };
         if self.keep || !outcome.passed() {
-            match bundle::write(self.out, self.image, &outcome, &attempt.files) {
+            let image = attempt.image.as_deref().unwrap_or(self.image);
+            match bundle::write(self.out, image, &outcome, &attempt.files) {
                 Ok(folder) => outcome.bundle = Some(folder),
                 Err(error) => {
                     let finding = format!("the evidence could not be kept: {error}");
@@ -231,6 +236,9 @@ const INTERRUPT_STACK: u64 = 1024;
 struct Attempt<'a> {
     runner: &'a Runner<'a>,
     scenario: &'a Scenario,
+    board: Option<String>,
+    /// The board's own image, if it has one.
+    image: Option<Arc<Image>>,
     transcript: Transcript,
     server: ServerEvidence,
     files: Vec<RecordedFile>,
@@ -240,6 +248,11 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
+    /// What the board runs.
+    fn image(&self) -> &Image {
+        self.image.as_deref().unwrap_or(self.runner.image)
+    }
+
     fn run(&mut self) -> Result<(), Failure> {
         let first = self.scenario.runs.first();
         let first = first.ok_or_else(|| rig("the scenario has no run".to_owned()))?;
@@ -267,6 +280,8 @@ impl Attempt<'_> {
             settled: service.settled(),
         };
         let Board {
+            name,
+            image,
             console,
             dialect,
             link,
@@ -276,6 +291,7 @@ impl Attempt<'_> {
             mut reset,
             recorder,
         } = seat.board(&route).map_err(|error| rig(error.to_string()))?;
+        (self.board, self.image) = (Some(name), image);
         let mut device = Device::speaking(console, dialect);
         self.transcript.runs.push(Lanes::default());
         let mut result = reset
@@ -349,7 +365,7 @@ impl Attempt<'_> {
             .map(|address| format!("{address:#010x}"))
             .collect();
         let mut findings = Vec::new();
-        match Symbols::of(self.runner.image) {
+        match Symbols::of(self.image()) {
             Ok(symbols) => {
                 let at = symbols.explain(&format!("{:#010x}", halted.pc));
                 findings.extend(at.iter().map(|frame| format!("it stands in {frame}")));
@@ -374,7 +390,7 @@ impl Attempt<'_> {
 
     /// The functions of the addresses that a crash has left, innermost first.
     fn backtrace(&self, lines: &[String]) -> Vec<String> {
-        let symbols = match Symbols::of(self.runner.image) {
+        let symbols = match Symbols::of(self.image()) {
             Ok(symbols) => symbols,
             Err(error) => return vec![error.to_string()],
         };
@@ -395,12 +411,12 @@ impl Attempt<'_> {
         let identity = device
             .wait_ready(&boot, |line| observer(Event::Boot(scenario, line)))
             .map_err(|error| blamed(&error))?;
-        let wanted = self.runner.image.identity();
+        let wanted = self.image().identity();
         if self.runner.bench.takes_images() && identity.image != wanted {
             return Err(rig(format!(
                 "the board runs image {}, but {} is image {wanted}; flash it again",
                 identity.image,
-                self.runner.image.path().display()
+                self.image().path().display()
             )));
         }
         let mut settings = vec![format!("set network {}", link.network)];

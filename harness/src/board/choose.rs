@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::{Bench, Claim, ClaimError, Claimed, ProcessBench, SerialBench, SerialBoard, Start, VirtualBench};
 use crate::deadline::Deadline;
-use crate::rig::{Choice, ChoiceError, Inventory, InventoryError, Kind, LockError, Locks, Ports};
+use crate::rig::{Choice, ChoiceError, Entry, Inventory, InventoryError, Kind, LockError, Locks, Ports};
 use crate::scenario::{Scenario, ScenarioError, is_meant, select};
 
 /// Why there is no bench.
@@ -122,5 +122,10 @@ pub fn claim(
     };
     let deadline = Deadline::after("a board that another process holds", wait);
     let system = (&Ports::default(), &Locks::default());
+    let mut entries: Vec<Entry> = entries.into_iter().cloned().collect();
+    if choice.one_image {
+        entries.iter_mut().for_each(|entry| entry.firmware = None);
+    }
+    let entries: Vec<&Entry> = entries.iter().collect();
     Ok(SerialBoard::claim(&entries, path, system, claim, &deadline, waiting)?)
 }

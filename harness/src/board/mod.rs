@@ -71,6 +71,11 @@ pub trait Bench: Send + Sync {
     /// How people call it.
     fn name(&self) -> String;
 
+    /// The images that go into its boards' flash when `image` is prepared, each with the boards' names: some may have their own.
+    fn images<'a>(&'a self, image: &'a Image) -> Vec<(String, &'a Image)> {
+        vec![(self.name(), image)]
+    }
+
     /// Puts `image` into flash, through the board's own loader.
     ///
     /// # Errors
@@ -126,6 +131,10 @@ pub struct Route {
 
 /// A board that holds the image and is about to boot.
 pub struct Board {
+    /// How people call it.
+    pub name: String,
+    /// What it holds, if that is an image of its own and not the one that was prepared.
+    pub image: Option<Arc<Image>>,
     /// Its console; captures from before reset is released.
     pub console: Console,
     /// What the firmware must be told of the network.

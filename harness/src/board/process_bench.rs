@@ -123,6 +123,8 @@ impl Seat for ProcessSeat<'_> {
             source,
         })?;
         Ok(Board {
+            name: bench.name.clone(),
+            image: None,
             dialect: bench.dialect.clone(),
             debugger: None,
             console,

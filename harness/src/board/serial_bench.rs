@@ -86,12 +86,20 @@ impl SerialBench {
 
 impl Bench for SerialBench {
     fn name(&self) -> String {
-        let names: Vec<String> = self
-            .boards
-            .iter()
-            .map(|board| format!("{} ({})", board.name, board.port))
-            .collect();
-        names.join(", ")
+        names(self.boards.iter())
+    }
+
+    fn images<'a>(&'a self, image: &'a Image) -> Vec<(String, &'a Image)> {
+        let mut images: Vec<(&Image, Vec<&Arc<SerialBoard>>)> = Vec::new();
+        for board in &self.boards {
+            let its = board.image.as_deref().unwrap_or(image);
+            match images.iter_mut().find(|(image, _)| image.path() == its.path()) {
+                Some((_, boards)) => boards.push(board),
+                None => images.push((its, vec![board])),
+            }
+        }
+        let named = images.into_iter().map(|(image, boards)| (names(boards), image));
+        named.collect()
     }
 
     fn prepare(&self, image: &Image, progress: FlashProgress<'_>) -> Result<FlashReport, BoardError> {
@@ -183,6 +191,13 @@ impl Bench for SerialBench {
     }
 }
 
+fn names<'a>(boards: impl IntoIterator<Item = &'a Arc<SerialBoard>>) -> String {
+    let names = boards
+        .into_iter()
+        .map(|board| format!("{} ({})", board.name, board.port));
+    names.collect::<Vec<_>>().join(", ")
+}
+
 /// A board that goes back to the pool when this is dropped.
 struct Lease {
     index: usize,
@@ -230,6 +245,8 @@ impl Seat for SerialSeat {
             .inspect_err(|error| lease.failed = Some(error.to_string()))?;
         let (network, password) = board.network.clone().unwrap_or_else(|| (WIRED.to_owned(), None));
         Ok(Board {
+            name: board.name.clone(),
+            image: board.image.clone(),
             dialect: board.dialect.clone(),
             debugger: board.probe.clone().map(|probe| Box::new(probe) as Box<dyn Debugger>),
             link: LinkSettings {

@@ -7,6 +7,7 @@ use std::io;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use espflash::connection::ResetBeforeOperation;
@@ -20,7 +21,7 @@ use super::reset::{self, Ladder, Lines};
 use super::{BoardError, BootMode, Secret};
 use crate::deadline::Deadline;
 use crate::device::READY;
-use crate::image::Image;
+use crate::image::{Image, ImageError};
 use crate::rig::{
     BoardLock, Dialect, Entry, Flasher, Kind, LockError, Locks, PasswordError, Port, PortError, Ports, ResetWay,
 };
@@ -47,6 +48,8 @@ pub struct SerialBoard {
     pub ports: Ports,
     /// The speed of its firmware's console, in bit/s.
     pub baud: u32,
+    /// Its own image, which it is given in place of the run's.
+    pub image: Option<Arc<Image>>,
     /// How an image gets into its flash.
     pub flasher: Flasher,
     /// The ways to reset it, in the order in which they are tried.
@@ -93,6 +96,9 @@ pub enum ClaimError {
     /// Its network's password is not where it should be.
     #[error(transparent)]
     Password(#[from] PasswordError),
+    /// Its image cannot be used.
+    #[error("`firmware` in rig.toml: {0}")]
+    Image(#[from] ImageError),
     /// Its entry asks for what this program does not have.
     #[error("{0}")]
     Entry(String),
@@ -122,11 +128,11 @@ impl SerialBoard {
         for entry in entries {
             match ready(entry, inventory, ports) {
                 Err(error) => left_out.push((entry.name.clone(), error.to_string())),
-                Ok(identity) => match locks.take(&entry.name, &identity) {
-                    Ok(lock) => boards.push(Self::new(entry, inventory, ports, lock)?),
+                Ok(ready) => match locks.take(&entry.name, &ready.identity) {
+                    Ok(lock) => boards.push(ready.held(ports, lock)),
                     Err(error @ LockError::Held { .. }) => {
                         left_out.push((entry.name.clone(), error.to_string()));
-                        held.push((entry, identity));
+                        held.push(ready);
                         first_held.get_or_insert(error);
                     }
                     Err(error) => return Err(error.into()),
@@ -145,38 +151,17 @@ impl SerialBoard {
             waiting(&error);
             let candidates: Vec<(String, String)> = held
                 .iter()
-                .map(|(entry, identity)| (entry.name.clone(), identity.clone()))
+                .map(|ready| (ready.entry.name.clone(), ready.identity.clone()))
                 .collect();
             let (index, lock) = locks.wait_for_any(&candidates, deadline)?;
-            let entry = held[index].0;
-            left_out.retain(|(name, _)| *name != entry.name);
-            boards.push(Self::new(entry, inventory, ports, lock)?);
+            let ready = held.swap_remove(index);
+            left_out.retain(|(name, _)| *name != ready.entry.name);
+            boards.push(ready.held(ports, lock));
         }
         if boards.is_empty() {
             return Err(ClaimError::None(left_out));
         }
         Ok(Claimed { boards, left_out })
-    }
-
-    fn new(entry: &Entry, inventory: &Path, ports: &Ports, lock: BoardLock) -> Result<Self, ClaimError> {
-        let network = match &entry.network {
-            Some(network) => Some((network.ssid.clone(), network.password(inventory)?.map(Secret))),
-            None => None,
-        };
-        Ok(Self {
-            name: entry.name.clone(),
-            chip: entry.chip.parse().ok(),
-            port: entry.port.clone(),
-            ports: ports.clone(),
-            baud: entry.baud.map_or(BAUD, NonZeroU32::get),
-            flasher: entry.flasher.clone(),
-            ways: entry.reset.clone(),
-            network,
-            server: entry.server_address,
-            probe: entry.probe.clone().map(|selector| DebugProbe { selector }),
-            dialect: entry.dialect.clone(),
-            lock,
-        })
     }
 
     /// The path of its tty now.
@@ -204,11 +189,12 @@ impl SerialBoard {
         Console::returning(&tty, open_port(&tty, self.baud)?, finder)
     }
 
-    /// Puts `image` into its flash.
+    /// Puts its own image into its flash, or else `image`.
     ///
     /// # Errors
     /// When that cannot be done in any of its ways, at any speed.
     pub fn flash(&self, image: &Image, progress: FlashProgress<'_>) -> Result<FlashReport, BoardError> {
+        let image = self.image.as_deref().unwrap_or(image);
         let tty = self.tty()?;
         let failed = |message: String| BoardError::Flash {
             tty: tty.clone(),
@@ -317,8 +303,17 @@ impl SerialBoard {
     }
 }
 
-/// Whether a board can be used by its entry, without touching it: the identity under which it is held.
-fn ready(entry: &Entry, inventory: &Path, ports: &Ports) -> Result<String, ClaimError> {
+/// A board that can be used by its entry, and is not held yet.
+struct Ready<'a> {
+    entry: &'a Entry,
+    /// Under which it is held.
+    identity: String,
+    network: Option<(String, Option<Secret>)>,
+    image: Option<Arc<Image>>,
+}
+
+/// Looks whether a board can be used by its entry, without touching it.
+fn ready<'a>(entry: &'a Entry, inventory: &Path, ports: &Ports) -> Result<Ready<'a>, ClaimError> {
     match entry.flasher {
         _ if entry.kind == Kind::Process => {
             let why = "it is a process, which is started for each scenario: there is nothing to hold, flash or reset";
@@ -335,10 +330,39 @@ fn ready(entry: &Entry, inventory: &Path, ports: &Ports) -> Result<String, Claim
         }
         Flasher::Espflash | Flasher::ProbeRs | Flasher::Command(_) => {}
     }
-    if let Some(network) = &entry.network {
-        network.password(inventory)?;
+    let network = match &entry.network {
+        Some(network) => Some((network.ssid.clone(), network.password(inventory)?.map(Secret))),
+        None => None,
+    };
+    let folder = inventory.parent().unwrap_or(Path::new("."));
+    let image = entry.firmware.as_ref().map(|path| Image::load(&folder.join(path)));
+    Ok(Ready {
+        entry,
+        identity: ports.find(&entry.port)?.identity(),
+        network,
+        image: image.transpose()?.map(Arc::new),
+    })
+}
+
+impl Ready<'_> {
+    fn held(self, ports: &Ports, lock: BoardLock) -> SerialBoard {
+        let entry = self.entry;
+        SerialBoard {
+            name: entry.name.clone(),
+            chip: entry.chip.parse().ok(),
+            port: entry.port.clone(),
+            ports: ports.clone(),
+            baud: entry.baud.map_or(BAUD, NonZeroU32::get),
+            image: self.image,
+            flasher: entry.flasher.clone(),
+            ways: entry.reset.clone(),
+            network: self.network,
+            server: entry.server_address,
+            probe: entry.probe.clone().map(|selector| DebugProbe { selector }),
+            dialect: entry.dialect.clone(),
+            lock,
+        }
     }
-    Ok(ports.find(&entry.port)?.identity())
 }
 
 /// Brings a chip into its loader, or tells how espflash will: it knows the lines of common boards best, and tries several timings.

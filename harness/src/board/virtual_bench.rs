@@ -24,6 +24,7 @@ use super::{
 use crate::deadline::Deadline;
 use crate::device::READY;
 use crate::image::Image;
+use crate::rig::VIRTUAL;
 use crate::traffic::{Settled, Traffic};
 
 /// The name of the network, which is wired and has none; the transcript shows it.
@@ -220,6 +221,8 @@ impl VirtualBench {
             server: route.settled.clone(),
         }));
         Ok(Board {
+            name: VIRTUAL.to_owned(),
+            image: None,
             dialect: None,
             debugger: Some(Box::new(DebugModule(board.debug_port()))),
             console,

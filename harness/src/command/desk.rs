@@ -1,6 +1,8 @@
 //! `pinrig flash`, `pinrig reset` and `pinrig monitor`: what a person does with a board of the rig, by the same ways as the tests.
 
 use std::io::{self, BufRead, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 use std::{env, thread};
@@ -16,6 +18,7 @@ use pinrig::run::Event;
 use pinrig::symbols::Symbols;
 use pinrig::verdict::Blame;
 use serde_json::json;
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::run::{Options, Report};
 use super::{CommandResult, Place};
@@ -47,10 +50,9 @@ pub(super) fn flash(place: &Place, options: &Options) -> CommandResult {
     };
     let report = Report::new(place.json, false);
     let bench = SerialBench::new(claimed);
-    report.event(&Event::Flashing {
-        board: &bench.name(),
-        image: &image,
-    })?;
+    for (board, image) in bench.images(&image) {
+        report.event(&Event::Flashing { board: &board, image })?;
+    }
     // The bars are drawn by threads, to which nobody listens.
     let flashed = bench.prepare(&image, &|step| drop(report.event(&Event::FlashProgress(step))));
     let mut code = 0;
@@ -126,8 +128,13 @@ pub(super) fn monitor(place: &Place, options: &Options, monitor: &Monitor) -> Co
         )
         .into());
     };
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
+    }
     // Another program's image may be on the board: its addresses then mean nothing here.
-    let symbols = image(place, options).ok().and_then(|image| Symbols::of(&image).ok());
+    let image = board.image.clone().or_else(|| image(place, options).ok().map(Arc::new));
+    let symbols = image.and_then(|image| Symbols::of(&image).ok());
     let typed = typed()?;
     let mut console = board.console()?;
     if monitor.reset {
@@ -135,11 +142,14 @@ pub(super) fn monitor(place: &Place, options: &Options, monitor: &Monitor) -> Co
     }
     let mut out = anstream::stdout();
     loop {
-        match watch(place.json, &mut console, symbols.as_ref(), &typed)? {
-            Ended::Input => return Ok(0),
+        match watch(place.json, &mut console, symbols.as_ref(), &typed, &interrupted)? {
+            Ended::ByUser => return Ok(0),
             Ended::Unplugged(why) => {
                 writeln!(anstream::stderr(), "{why}; waiting until it is back")?;
-                console = plugged_in_again(board);
+                let Some(back) = plugged_in_again(board, &interrupted) else {
+                    return Ok(0);
+                };
+                console = back;
                 writeln!(out, "{DIM}{} is back{DIM:#}", board.name)?;
             }
         }
@@ -147,8 +157,8 @@ pub(super) fn monitor(place: &Place, options: &Options, monitor: &Monitor) -> Co
 }
 
 enum Ended {
-    /// What is typed came from a file, which is at its end, and the board has been silent since.
-    Input,
+    /// By Ctrl-C; or what is typed came from a file, which is at its end, and the board has been silent since.
+    ByUser,
     Unplugged(NoLine),
 }
 
@@ -157,10 +167,15 @@ fn watch(
     console: &mut Console,
     symbols: Option<&Symbols>,
     typed: &Receiver<Option<String>>,
+    interrupted: &AtomicBool,
 ) -> io::Result<Ended> {
     let mut out = anstream::stdout();
     let mut at_end = false;
     loop {
+        // Between two lines: none is cut in its middle, and no colour stays behind.
+        if interrupted.load(Ordering::Relaxed) {
+            return Ok(Ended::ByUser);
+        }
         let said = typed.try_recv();
         match &said {
             Ok(Some(text)) => {
@@ -186,7 +201,7 @@ fn watch(
                     writeln!(out, "{DIM}    {frame}{DIM:#}")?;
                 }
             }
-            Err(NoLine::Expired { .. }) if at_end => return Ok(Ended::Input),
+            Err(NoLine::Expired { .. }) if at_end => return Ok(Ended::ByUser),
             Err(NoLine::Expired { .. }) => {}
             Err(ended @ NoLine::Ended { .. }) => return Ok(Ended::Unplugged(ended)),
         }
@@ -214,18 +229,23 @@ fn typed() -> io::Result<Receiver<Option<String>>> {
     clippy::disallowed_methods,
     reason = "no event tells that a device file is there which can be opened"
 )]
-fn plugged_in_again(board: &SerialBoard) -> Console {
-    loop {
+fn plugged_in_again(board: &SerialBoard, interrupted: &AtomicBool) -> Option<Console> {
+    while !interrupted.load(Ordering::Relaxed) {
         if let Ok(console) = board.console() {
-            return console;
+            return Some(console);
         }
         thread::sleep(GLANCE);
     }
+    None
 }
 
 fn boards(options: &Options) -> Result<Claimed, BenchError> {
     let choice = options.choice();
-    let named = if choice.is_virtual() { Choice::default() } else { choice };
+    let named = if choice.is_virtual() {
+        Choice { board: None, ..choice }
+    } else {
+        choice
+    };
     let wait = options.wait();
     claim(&named, &env::current_dir().unwrap_or_default(), wait, |held| {
         super::run::tell_waiting(held, wait);

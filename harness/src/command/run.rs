@@ -33,7 +33,7 @@ pub(super) struct Names {
 
 #[derive(Args, Debug)]
 pub(super) struct Options {
-    /// The firmware's ELF file; without it, the image that the project holds
+    /// The firmware's ELF file; without it, that of a board's entry in rig.toml, else the image that the project holds
     #[arg(long, global = true, value_name = "FILE", env = "PINRIG_FIRMWARE")]
     pub(super) firmware: Option<PathBuf>,
     /// How many boards run at once; without it, two for each processor, or one where the transcript is printed
@@ -143,6 +143,7 @@ impl Options {
         Choice {
             board: self.board.clone(),
             tags: self.tags.clone(),
+            one_image: self.firmware.is_some(),
         }
     }
 

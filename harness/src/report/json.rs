@@ -79,6 +79,7 @@ pub fn outcome(outcome: &Outcome) -> Value {
     json!({
         "scenario": outcome.scenario.name,
         "about": outcome.scenario.about,
+        "board": outcome.board,
         "verdict": verdict,
         "blame": blame,
         "findings": findings,

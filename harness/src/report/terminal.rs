@@ -13,6 +13,7 @@ use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::device::MachineLine;
+use crate::rig::VIRTUAL;
 use crate::run::{Event, Outcome};
 use crate::scenario::Scenario;
 use crate::transcript::DeviceLine;
@@ -245,10 +246,17 @@ fn result_line(outcome: &Outcome) -> String {
         Verdict::Failed(failure) => (BAD, format!("FAIL ({})", failure.blame)),
     };
     format!(
-        "{style}{word}{style:#} {} {DIM}{}{DIM:#}",
+        "{style}{word}{style:#} {} {DIM}{}{}{DIM:#}",
         outcome.scenario.name,
-        seconds(outcome.took)
+        seconds(outcome.took),
+        on_board(outcome)
     )
+}
+
+/// ` on NAME`, where that is a board of the rig.
+fn on_board(outcome: &Outcome) -> String {
+    let board = outcome.board.as_ref().filter(|board| *board != VIRTUAL);
+    board.map_or_else(String::new, |board| format!(" on {board}"))
 }
 
 /// So many scenarios are shown one by one; of more, each folder, and those that failed.
@@ -392,7 +400,8 @@ fn failure(outcome: &Outcome) -> Option<String> {
     let Verdict::Failed(failure) = &outcome.verdict else {
         return None;
     };
-    let mut text = format!("\n{BAD}{}{BAD:#} ({})\n", outcome.scenario.name, failure.blame);
+    let name = &outcome.scenario.name;
+    let mut text = format!("\n{BAD}{name}{BAD:#} ({}{})\n", failure.blame, on_board(outcome));
     for finding in &failure.findings {
         let _ = writeln!(text, "  - {finding}");
     }
@@ -425,6 +434,7 @@ mod tests {
             findings: Vec::new(),
         };
         Outcome {
+            board: None,
             scenario: Scenario {
                 name: name.to_owned(),
                 about: String::new(),

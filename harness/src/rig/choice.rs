@@ -11,6 +11,8 @@ pub struct Choice {
     pub board: Option<String>,
     /// Tags that a board must all have.
     pub tags: Vec<String>,
+    /// All of them get the image of the run, whatever their entries say.
+    pub one_image: bool,
 }
 
 /// The name of the board that needs no hardware.
@@ -113,6 +115,7 @@ mod tests {
         Choice {
             board: board.map(str::to_owned),
             tags: tags.iter().map(|&tag| tag.to_owned()).collect(),
+            one_image: false,
         }
     }
 

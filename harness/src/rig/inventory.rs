@@ -51,6 +51,9 @@ pub struct Entry {
     pub baud: Option<NonZeroU32>,
     /// How its firmware is spoken to, if that is not pinrig's console language.
     pub dialect: Option<Dialect>,
+    /// The image of its firmware, relative to the inventory's folder: an ELF, or what its flasher takes where that is a command. Left out,
+    /// it is that of the run, and so it is where a run is given one.
+    pub firmware: Option<PathBuf>,
     /// How an image gets into its flash.
     #[serde(default)]
     pub flasher: Flasher,
@@ -333,8 +336,13 @@ impl Entry {
             Kind::Process if self.command.is_empty() => {
                 return Err("a process needs its `command`".to_owned());
             }
-            Kind::Process if self.port != Port::default() || !self.chip.is_empty() || self.baud.is_some() => {
-                return Err("a process has neither `port` nor `chip`, nor `baud`".to_owned());
+            Kind::Process
+                if self.port != Port::default()
+                    || !self.chip.is_empty()
+                    || self.baud.is_some()
+                    || self.firmware.is_some() =>
+            {
+                return Err("a process has no `port`, `chip`, `baud` or `firmware`".to_owned());
             }
             Kind::Serial if self.port == Port::default() => {
                 return Err("the board has no `port`: say where it is plugged in".to_owned());

@@ -43,6 +43,10 @@ pub(crate) fn pull_with(rise: Duration, mut stream: UnixStream, lines: &BoardLin
                 was_pulled = pulled;
                 let levels = circuit.set(dtr, rts, Instant::now());
                 lines.set(levels.enable, levels.boot);
+                // A circuit without a capacitor does not wait for the next change.
+                if let Some(levels) = circuit.update(Instant::now()) {
+                    lines.set(levels.enable, levels.boot);
+                }
                 let _gone = stream.write_all(&byte);
                 None
             }
