@@ -45,7 +45,7 @@ pub(super) fn doctor(place: &Place, options: &Options, doctor: &Doctor) -> Comma
         for entry in &inventory.boards {
             let is_its = |finding: &Finding| finding.board.as_ref() == Some(&entry.name);
             // What cannot be opened need not be tried.
-            let shut = |finding: &Finding| ["port", "permission"].contains(&finding.check);
+            let shut = |finding: &Finding| ["port", "permission", "firmware"].contains(&finding.check);
             let bad = |finding: &Finding| finding.health == Health::Bad && shut(finding);
             let impossible = findings.iter().any(|finding| is_its(finding) && bad(finding));
             if impossible || entry.kind == Kind::Process {

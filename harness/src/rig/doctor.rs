@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::udev::{self, Need};
 use super::{Entry, Flasher, Inventory, Kind, Locks, Ports, SerialPort, UsbDevice};
 use crate::board::probe;
+use crate::image::Image;
 
 /// No clock that is right shows a time before this: 2026-01-01, in seconds since 1970.
 const NOT_BEFORE: u64 = 1_767_225_600;
@@ -181,6 +182,17 @@ impl System {
         if let Some(selector) = &entry.probe {
             let (health, found, advice) = self.probe(selector, entry);
             findings.push(finding("probe", health, found, advice));
+        }
+        if let Some(firmware) = &entry.firmware {
+            let folder = inventory.path.parent().unwrap_or(Path::new("."));
+            let path = folder.join(firmware);
+            findings.push(match Image::load(&path) {
+                Ok(image) => {
+                    let found = format!("{} is image {}", path.display(), image.identity());
+                    finding("firmware", Health::Good, found, None)
+                }
+                Err(error) => finding("firmware", Health::Bad, error.to_string(), Some(BUILD_IT.to_owned())),
+            });
         }
         if let Some(network) = &entry.network {
             let (health, found, advice) = match network.password(&inventory.path) {
@@ -381,6 +393,8 @@ impl System {
     }
 }
 
+const BUILD_IT: &str = "build it, or leave `firmware` out for the image of the run";
+
 /// What gives a user a port with this mode and group.
 fn may_open(mode: u32, group: &str) -> String {
     const GROUP_READS_AND_WRITES: u32 = 0o060;
@@ -482,6 +496,7 @@ mod tests {
             name = "gone"
             chip = "esp32c3"
             port.usb-serial = "0002"
+            firmware = "not-built.elf"
             server-address = "127.0.0.1"
             "#,
         );
@@ -519,6 +534,10 @@ mod tests {
         assert_eq!(address.health, Health::Doubtful, "TEST-NET-3 is nobody's: {address:?}");
         assert_eq!(find(&findings, "gone", "port").unwrap().health, Health::Bad);
         assert_eq!(find(&findings, "gone", "permission"), None);
+        assert_eq!(find(&findings, "here", "firmware"), None);
+        let firmware = find(&findings, "gone", "firmware").unwrap();
+        assert_eq!(firmware.health, Health::Bad);
+        assert!(firmware.found.contains("not-built.elf"), "{firmware:?}");
         assert_eq!(find(&findings, "gone", "server-address").unwrap().health, Health::Good);
         assert!(
             findings
