@@ -62,6 +62,7 @@ fn a_hang_ends_with_the_watchdogs_reset() {
     for (function, file) in [
         ("hang", "esp32c3/src/board.rs:"),
         ("pinrig_app::shell::Shell<", "app/src/shell.rs:"),
+        ("main", "esp32c3/src/main.rs:"),
     ] {
         let is_it = |frame: &Frame| {
             frame.function.contains(function) && frame.place.as_ref().is_some_and(|place| place.contains(file))

@@ -335,6 +335,12 @@ fn each_board_can_have_firmware_of_its_own() {
         said.contains(" on one") && said.contains(" on other"),
         "who ran what is told: {said}"
     );
+    // Where every test has a process of its own, each takes one board.
+    let mut one_of_many = rig.command(&["--tag", "desk", "pin/matches"]);
+    let output = one_of_many.env("NEXTEST", "1").output().unwrap();
+    let said = text(&output.stdout) + &text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("onto one (") && !said.contains("onto other ("), "{said}");
     // The evidence is of what ran.
     let output = rig.run(&["--board", "one", "--json", "--keep", "pin/matches"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));

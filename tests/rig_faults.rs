@@ -16,6 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use desk::{Cable, Desk, System};
+use object::{Object, ObjectSection};
 use pinrig::board::console::{BAUD, open_port};
 use pinrig::board::{Bench, BoardError, Claim, ClaimError, Claimed, SerialBench, SerialBoard};
 use pinrig::deadline::Deadline;
@@ -246,6 +247,28 @@ fn another_chip_than_the_inventory_says() {
 }
 
 #[test]
+fn an_image_for_another_chip() {
+    let desk = Desk::new();
+    let mut rig = Rig::new(&[desk.entry("desk", &desk.reset("USR1", "USR2"))]);
+    let mut elf = rig.image.elf().unwrap().to_vec();
+    // In the ELF's header: where the sections' headers begin. In each of them: the section's address (gABI, chapter 4).
+    let word = |elf: &[u8], at: usize| u32::from_le_bytes(elf[at..at + 4].try_into().unwrap());
+    let file = object::File::parse(&*elf).unwrap();
+    let descriptor = file.section_by_name(".flash.appdesc").unwrap();
+    let (index, address) = (descriptor.index().0, descriptor.address());
+    let at = word(&elf, 0x20) as usize + index * 40 + 12;
+    assert_eq!(u64::from(word(&elf, at)), address);
+    // No flash is there.
+    elf[at..at + 4].copy_from_slice(&0x4038_0000_u32.to_le_bytes());
+    let path = rig.folder.path().join("other.elf");
+    fs::write(&path, elf).unwrap();
+    rig.image = Image::load(&path).unwrap();
+    let error = rig.bench().prepare(&rig.image, &|_| {}).unwrap_err().to_string();
+    assert!(error.contains("other.elf is no image for the esp32c3"), "{error}");
+    is_well(&desk);
+}
+
+#[test]
 fn another_image_than_the_one_that_is_meant() {
     let desk = Desk::new();
     let entry = desk.entry("desk", &desk.reset("USR1", "USR2"));
@@ -313,6 +336,17 @@ fn a_cable_that_is_too_poor_for_the_usual_speeds() {
         "{remark}"
     );
     assert_eq!(blame(&rig.run(&bench, "pin/matches")), None);
+}
+
+/// A pseudo terminal carries everything at any speed, and tells which was asked for.
+#[test]
+fn a_console_of_another_speed() {
+    let (_far, port) = TTYPort::pair().unwrap();
+    let rig = Rig::new(&[at(&port).replace("[[board]]", "[[board]]\nbaud = 460800")]);
+    drop(port);
+    let bench = rig.bench();
+    let console = bench.boards()[0].console().unwrap();
+    assert_eq!(console.attention().port().unwrap().baud_rate().unwrap(), 460_800);
 }
 
 #[test]
@@ -486,7 +520,15 @@ impl Rig {
                 left.push(format!("{}: open", tty.display()));
             }
         }
-        let known = ["copy.bin", "locks", "out", "password", "rig.toml", "sketch.bin"];
+        let known = [
+            "copy.bin",
+            "locks",
+            "other.elf",
+            "out",
+            "password",
+            "rig.toml",
+            "sketch.bin",
+        ];
         let files = fs::read_dir(self.folder.path()).unwrap().flatten();
         let names = files.map(|file| file.file_name().to_str().unwrap().to_owned());
         left.extend(names.filter(|name| !known.contains(&name.as_str())));

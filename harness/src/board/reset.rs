@@ -359,4 +359,23 @@ mod tests {
             .to_string();
         assert!(hangs.contains("a program that hangs"), "{hangs}");
     }
+
+    #[test]
+    fn what_a_program_has_started_ends_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let pid = folder.path().join("pid");
+        let script = format!("sleep 600 & echo $! > {}; wait", pid.display());
+        let words = ["sh", "-c", &script].map(str::to_owned);
+        let now = Deadline::after("a program that hangs", Duration::from_secs(1));
+        run(&words, &[], &now).unwrap_err();
+        let pid = std::fs::read_to_string(pid).unwrap();
+        let status = Path::new("/proc").join(pid.trim()).join("status");
+        // Nobody may have taken notice of its end yet.
+        let lives = || std::fs::read_to_string(&status).is_ok_and(|status| !status.contains("State:\tZ"));
+        let soon = Deadline::after("the program's end", Duration::from_secs(10));
+        while lives() {
+            assert!(!soon.left().is_zero(), "it still runs");
+            thread::yield_now();
+        }
+    }
 }
