@@ -4,6 +4,7 @@ mod soc_support;
 
 use soc_support::{Machine, Program};
 use virtual_esp32c3::ConsolePort;
+use virtual_esp32c3::chip::{Chip, ChipOptions};
 
 const USB: u32 = 0x6004_3000;
 const EP1_CONF: u32 = USB + 4;
@@ -161,4 +162,51 @@ fn software_that_takes_its_pull_up_away_is_enumerated_anew() {
     let [frame, gone, back] = machine.results();
     assert_eq!((frame, gone & USB_BUS_RESET), (0, 0));
     assert_eq!(back & USB_BUS_RESET, USB_BUS_RESET);
+}
+
+/// What the ROM says of a reset is what the chip's own port tells its host.
+#[test]
+fn the_hosts_lines_reset_the_chip_and_choose_its_mode() {
+    let mut chip = Chip::new(ChipOptions {
+        flash: vec![0xFF; 4 << 20].into(),
+        mac: [2, 0, 0, 0, 0, 1],
+        revision: (0, 3),
+        seed: 0,
+        console: ConsolePort::UsbSerialJtag,
+    })
+    .expect("a chip");
+    let said = |chip: &mut Chip| {
+        let mut said = Vec::new();
+        for _ in 0..30 {
+            chip.run(chip.now() + 160_000);
+            said.extend(chip.sent().drain(..));
+            chip.taken();
+        }
+        String::from_utf8_lossy(&said).into_owned()
+    };
+    chip.set_usb_lines(false, true);
+    assert_eq!(said(&mut chip), "", "EN is low");
+    chip.set_lines(true, true);
+    let power_on = "rst:0x1 (POWERON),boot:0xc (SPI_FAST_FLASH_BOOT)";
+    assert!(said(&mut chip).contains(power_on));
+    // As the kernel raises them when the port is opened.
+    chip.set_usb_lines(true, true);
+    assert!(!said(&mut chip).contains("rst:"));
+    for (dtr, rts) in [(true, false), (true, true), (false, true)] {
+        chip.set_usb_lines(dtr, rts);
+    }
+    let download = said(&mut chip);
+    let line = "rst:0x15 (USB_UART_CHIP_RESET),boot:0x4 (DOWNLOAD(USB/UART0/1))";
+    assert!(download.contains(line), "{download}");
+    for (dtr, rts) in [(false, false), (false, true)] {
+        chip.set_usb_lines(dtr, rts);
+    }
+    let flash = said(&mut chip);
+    let line = "rst:0x15 (USB_UART_CHIP_RESET),boot:0xc (SPI_FAST_FLASH_BOOT)";
+    assert!(flash.contains(line), "{flash}");
+    // The wish is the chip's, and goes with its supply.
+    chip.set_usb_lines(true, false);
+    chip.set_lines(false, true);
+    chip.set_lines(true, true);
+    assert!(said(&mut chip).contains(power_on));
 }
