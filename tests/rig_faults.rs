@@ -370,7 +370,15 @@ fn a_network_that_refuses_the_board() {
     let desk = Desk::with(&[]);
     let rig = Rig::new(&[desk.entry("desk", &desk.reset("USR1", "USR2"))]);
     let outcome = rig.run(&rig.flashed_bench(), "pin/matches");
-    assert_eq!(blame(&outcome), Some(Blame::Network), "{outcome:?}");
+    let failure = failure(&outcome);
+    assert_eq!(failure.blame, Blame::Network, "{failure:?}");
+    assert!(
+        failure
+            .findings
+            .iter()
+            .any(|finding| finding.contains("did not join `lab`")),
+        "{failure:?}"
+    );
 }
 
 #[test]

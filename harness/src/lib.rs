@@ -27,6 +27,7 @@ pub mod board;
 pub mod device;
 pub mod transcript;
 pub mod verdict;
+mod postmortem;
 pub mod run;
 pub mod mutants;
 pub mod bundle;

@@ -4,7 +4,6 @@
 //! for each scenario. Whatever happens, an outcome holds what both sides had said so far, and a failure leaves a bundle
 //! of files.
 
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,15 +13,14 @@ use std::time::{Duration, Instant};
 
 use crate::board::console::Line;
 use crate::board::flash::{FlashReport, FlashStep};
-use crate::board::probe::Debugger;
 use crate::board::{Bench, Board, BoardError, BootMode, LinkSettings, Network, RecordedFile, Route, Seat, Secret};
 use crate::bundle;
 use crate::deadline::Deadline;
 use crate::device::{Answer, Device, DeviceError, Fields, Said};
 use crate::image::Image;
+use crate::postmortem;
 use crate::scenario::{DEFAULT_HOST, DeviceSettings, Expectation, Run, SOAK_WARM_UP, Scenario};
 use crate::service::Running;
-use crate::symbols::Symbols;
 use crate::transcript::{DeviceLine, Lanes, Redactor, Transcript, without_tag};
 use crate::verdict::{self, Blame, DeviceEvidence, Evidence, Failure, ServerEvidence, Verdict};
 
@@ -304,7 +302,7 @@ impl Attempt<'_> {
                     redactor: Redactor::new(&link.network),
                     patience: &patience,
                     network: network.as_deref(),
-                    reached_at: link.connect_to,
+                    link: &link,
                     has: Has::ItsOwn,
                 };
                 self.all_runs(bench, service)
@@ -312,7 +310,9 @@ impl Attempt<'_> {
         if let (Err(failure), Some(debugger)) = (&mut result, &debugger)
             && failure.blame == Blame::Hang
         {
-            failure.findings.extend(self.hung(&**debugger));
+            let (findings, registers) = postmortem::of_hang(&**debugger, self.image());
+            failure.findings.extend(findings);
+            self.files.extend(registers);
         }
         if let Err(failure) = &mut result
             && failure.blame == Blame::Crash
@@ -321,7 +321,7 @@ impl Attempt<'_> {
             let crash = Deadline::after("the rest of a crash", Duration::from_secs(2));
             let mut rest = Vec::new();
             device.drain(&crash, Duration::from_millis(300), |line| rest.push(line.text.clone()));
-            failure.findings.extend(self.backtrace(&rest));
+            failure.findings.extend(postmortem::of_crash(&rest, self.image()));
             for text in rest {
                 self.grow(DeviceLine::Said(text));
             }
@@ -346,59 +346,6 @@ impl Attempt<'_> {
         self.skipped = recorder.skipped();
         self.remarks = recorder.remarks();
         result
-    }
-
-    /// Where firmware stands that does not answer, as its debugger sees it.
-    fn hung(&mut self, debugger: &dyn Debugger) -> Vec<String> {
-        let halted = match debugger.look() {
-            Ok(halted) => halted,
-            Err(error) => return vec![format!("it could not be looked at: {error}")],
-        };
-        let mut text: String = halted
-            .registers
-            .iter()
-            .map(|(name, value)| format!("{name:<4} {value:#010x}\n"))
-            .collect();
-        let callers: Vec<String> = halted
-            .callers
-            .iter()
-            .map(|address| format!("{address:#010x}"))
-            .collect();
-        let mut findings = Vec::new();
-        match Symbols::of(self.image()) {
-            Ok(symbols) => {
-                let at = symbols.explain(&format!("{:#010x}", halted.pc));
-                findings.extend(at.iter().map(|frame| format!("it stands in {frame}")));
-                let callers = symbols.explain(&format!("backtrace {}", callers.join(" ")));
-                findings.extend(callers.iter().map(|frame| format!("called from {frame}")));
-            }
-            Err(error) => findings.push(error.to_string()),
-        }
-        if findings.is_empty() {
-            findings.push(format!(
-                "it stands at {:#010x}, which is no code of the image",
-                halted.pc
-            ));
-        }
-        text.push_str(&findings.join("\n"));
-        self.files.push(RecordedFile {
-            name: "hang.txt",
-            contents: text.into_bytes(),
-        });
-        findings
-    }
-
-    /// The functions of the addresses that a crash has left, innermost first.
-    fn backtrace(&self, lines: &[String]) -> Vec<String> {
-        let symbols = match Symbols::of(self.image()) {
-            Ok(symbols) => symbols,
-            Err(error) => return vec![error.to_string()],
-        };
-        let lines = lines
-            .iter()
-            .filter(|line| line.to_ascii_lowercase().contains("backtrace"));
-        let frames = lines.flat_map(|line| symbols.explain(line));
-        frames.map(|frame| format!("called from {frame}")).collect()
     }
 
     /// Waits for the firmware, makes sure that it is the right one, and tells it the facts of the bench: they differ from bench to bench
@@ -583,15 +530,20 @@ impl Attempt<'_> {
             Verdict::Passed => Ok(()),
             Verdict::Failed(mut failure) => {
                 let outcome = evidence.device.result.as_ref().and_then(|result| result.get("outcome"));
-                if let Some(address) = bench.reached_at
-                    && outcome == Some("connection-failed")
-                    && evidence.server.connections == 0
-                {
-                    failure.blame = Blame::Network;
-                    failure.findings.push(format!(
-                        "the board did not reach this machine at {address}: look at `server-address` in rig.toml, at this machine's \
-                         firewall, and whether the board's network leads here"
-                    ));
+                match (bench.link.connect_to, outcome) {
+                    (Some(address), Some("connection-failed")) if evidence.server.connections == 0 => {
+                        failure.blame = Blame::Network;
+                        failure.findings.push(format!(
+                            "the board did not reach this machine at {address}: look at `server-address` in rig.toml, at this machine's \
+                             firewall, and whether the board's network leads here"
+                        ));
+                    }
+                    (Some(_), Some("network-failed")) => failure.findings.push(format!(
+                        "the board did not join `{}`: look at `network` in rig.toml and at its password, whether that is on 2.4 GHz, and \
+                         whether the image is one for the board's radio (`firmware`)",
+                        bench.link.network
+                    )),
+                    _ => {}
                 }
                 Err(failure)
             }
@@ -690,8 +642,7 @@ struct RunBench<'a> {
     redactor: Redactor,
     patience: &'a AtomicBool,
     network: Option<&'a dyn Network>,
-    /// Where a board that knows no name of ours finds the server.
-    reached_at: Option<SocketAddr>,
+    link: &'a LinkSettings,
     has: Has,
 }
 
