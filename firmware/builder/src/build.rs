@@ -81,7 +81,7 @@ fn remap(root: &Path, toolchain: &Toolchain) -> String {
             .filter_map(|entry| Some(entry.ok()?.path()));
         prefixes.extend(folders.map(|folder| (folder, "/cargo")));
     }
-    if let Some(source) = toolchain.library_source() {
+    if let Some(source) = toolchain.core_source() {
         // The compiler follows links, the debug information tells where they lead.
         prefixes.extend(source.canonicalize().map(|real| (real, "/rustc")));
         prefixes.push((source, "/rustc"));

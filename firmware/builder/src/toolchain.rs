@@ -101,7 +101,7 @@ impl Toolchain {
     }
 
     /// The folder of the standard library's sources, as it appears in the places of panics.
-    pub(crate) fn library_source(&self) -> Option<PathBuf> {
+    pub(crate) fn core_source(&self) -> Option<PathBuf> {
         match self {
             Self::Ready { .. } => None,
             Self::FromSource { rustc, .. } => sysroot(rustc).map(|sysroot| sysroot.join("lib/rustlib/src/rust")),

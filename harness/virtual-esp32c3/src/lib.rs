@@ -17,6 +17,7 @@ mod debug;
 pub mod chip;
 mod spin;
 mod auto_reset;
+mod cable;
 mod board;
 mod debug_port;
 mod serial_server;
