@@ -99,14 +99,17 @@ impl TerminalReport {
             }
             Event::Flashed(report) => {
                 self.clear_flashing();
+                let written = match report.written {
+                    0 => "nothing to write".to_owned(),
+                    1 => "1 part written and verified".to_owned(),
+                    parts => format!("{parts} parts written and verified"),
+                };
                 let skipped = match report.skipped {
                     0 => String::new(),
-                    skipped => format!(", {skipped} already there"),
+                    skipped => format!(", {skipped} already there, as their contents say"),
                 };
-                let parts = if report.written == 1 { "part" } else { "parts" };
                 self.print(&format!(
-                    "{GOOD}flashed{GOOD:#}  {} {parts} written and verified{skipped} {DIM}in {}{DIM:#}",
-                    report.written,
+                    "{GOOD}flashed{GOOD:#}  {written}{skipped} {DIM}in {}{DIM:#}",
                     seconds(report.took)
                 ))?;
                 let remarks = report.remarks.iter();
