@@ -464,8 +464,25 @@ fn a_board_is_found_where_the_kernel_shows_it() {
 fn the_monitor_shows_what_a_board_says_and_names_the_functions_of_a_backtrace() {
     let desk = Desk::new();
     let rig = Rig::new(&[desk.entry("desk", &desk.reset("USR1", "USR2"))]);
-    let flashed = rig.pinrig("flash").args(["--board", "desk"]).output().unwrap();
+    let flashed = rig
+        .pinrig("flash")
+        .args(["--board", "desk", "--json"])
+        .output()
+        .unwrap();
     assert_eq!(flashed.status.code(), Some(0), "{}", text(&flashed.stderr));
+    // For machines it is an object a line.
+    let events: Vec<Value> = text(&flashed.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let [written, started] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!((&written["event"], &written["written"]), (&"flashed".into(), &3.into()));
+    assert_eq!(
+        *started,
+        serde_json::json!({"event": "reset", "board": "desk", "boot": "flash"})
+    );
     let watch = || {
         let mut monitor = rig.pinrig("monitor");
         monitor

@@ -62,7 +62,7 @@ pub(super) fn flash(place: &Place, options: &Options) -> CommandResult {
     }
     for board in bench.boards() {
         if !bench.left_out().iter().any(|(name, _)| *name == board.name) {
-            code = code.max(start(board, BootMode::Flash)?);
+            code = code.max(start(place.json, board, BootMode::Flash)?);
         }
     }
     for (board, why) in bench.left_out() {
@@ -73,7 +73,7 @@ pub(super) fn flash(place: &Place, options: &Options) -> CommandResult {
 }
 
 /// Resets each board that is meant.
-pub(super) fn reset(options: &Options, reset: &Reset) -> CommandResult {
+pub(super) fn reset(place: &Place, options: &Options, reset: &Reset) -> CommandResult {
     let claimed = match boards(options) {
         Ok(claimed) => claimed,
         Err(error) => return refused(error),
@@ -85,7 +85,7 @@ pub(super) fn reset(options: &Options, reset: &Reset) -> CommandResult {
     };
     let mut code = 0;
     for board in &claimed.boards {
-        code = code.max(start(board, mode)?);
+        code = code.max(start(place.json, board, mode)?);
     }
     for (board, why) in claimed.left_out {
         writeln!(anstream::stderr(), "error: {board}: {why}")?;
@@ -94,11 +94,16 @@ pub(super) fn reset(options: &Options, reset: &Reset) -> CommandResult {
     Ok(code)
 }
 
-fn start(board: &SerialBoard, mode: BootMode) -> CommandResult {
+fn start(json: bool, board: &SerialBoard, mode: BootMode) -> CommandResult {
     let reset = board
         .console()
         .and_then(|console| board.reset(mode, &console.attention()));
     match reset {
+        Ok(()) if json => {
+            let line = json!({"event": "reset", "board": board.name, "boot": mode.name()});
+            writeln!(anstream::stdout(), "{line}")?;
+            Ok(0)
+        }
         Ok(()) => {
             let doing = match mode {
                 BootMode::Flash => "starts from flash",

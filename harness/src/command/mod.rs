@@ -88,7 +88,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Boards(options)) => boards::boards(&line.place, &options),
         Some(Command::Doctor(asked)) => doctor::doctor(&line.place, &line.options, &asked),
         Some(Command::Flash) => desk::flash(&line.place, &line.options),
-        Some(Command::Reset(reset)) => desk::reset(&line.options, &reset),
+        Some(Command::Reset(reset)) => desk::reset(&line.place, &line.options, &reset),
         Some(Command::Monitor(monitor)) => desk::monitor(&line.place, &line.options, &monitor),
         Some(Command::Fingerprint(target)) => fingerprint::fingerprint(&line.place, &target),
     };
