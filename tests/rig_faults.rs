@@ -10,6 +10,7 @@ mod support;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -127,6 +128,27 @@ fn plugged_in_again_under_another_name() {
     let outcome = rig.run(&bench, "pin/matches");
     assert_eq!(blame(&outcome), Some(Blame::Rig));
     assert!(failure(&outcome).findings[0].contains("no port has"), "{outcome:?}");
+}
+
+/// A hub takes the power of board and port alike: what the ROM says first is lost before the port is back, under another name.
+#[test]
+fn a_board_whose_power_a_hub_switches() {
+    let system = System::new();
+    let hub = Hub::new(&system);
+    let rig = Rig::on(&system, &[system.entry_with(&hub.script)]);
+    let bench = rig.bench();
+    let report = bench.prepare(&rig.image, &|_| {}).unwrap();
+    assert_eq!(report.written, 3);
+    for _ in 0..2 {
+        let outcome = rig.run(&bench, "pin/matches");
+        assert_eq!(blame(&outcome), None, "{:?}", outcome.verdict);
+    }
+    assert_eq!(bench.left_out(), []);
+    assert_eq!(
+        hub.switched(),
+        4,
+        "on, into the loader, and off and on for each of two scenarios"
+    );
 }
 
 #[test]
@@ -584,6 +606,62 @@ impl Rig {
         };
         // The evidence is read before the folder goes.
         runner.run(&scenario)
+    }
+}
+
+/// A hub with a virtual board at it, whose power it switches: what was flashed stays, all else is new, and so is the port's name.
+struct Hub<'a> {
+    system: &'a System,
+    script: String,
+}
+
+impl<'a> Hub<'a> {
+    fn new(system: &'a System) -> Self {
+        let script = format!(
+            r#"
+            cd {folder}
+            count=$(($(cat switched 2>/dev/null || echo 0) + 1))
+            echo $count > switched
+            rm -rf sys/class/tty dev
+            if [ -f pid ]; then
+                kill -INT $(cat pid)
+                tail -s 0.02 --pid=$(cat pid) -f /dev/null
+            fi
+            # Some supplies fall slowly, and whoever switches them waits for that.
+            [ $count != 3 ] || sleep 4
+            mkdir -p sys/class/tty/ttyACM$count dev
+            ln -s {interface} sys/class/tty/ttyACM$count/device
+            {program} virtual --network --flash flash.bin --boot $1 --tty-link dev/ttyACM$count </dev/null >/dev/null 2>&1 &
+            echo $! > pid
+            "#,
+            folder = system.root().display(),
+            interface = system.device("board").display(),
+            program = env!("CARGO_BIN_EXE_pinrig"),
+        );
+        fs::write(system.path("hub.sh"), script).unwrap();
+        let script = format!("sh {} {{mode}}", system.path("hub.sh").display());
+        let hub = Self { system, script };
+        let on = Command::new("sh")
+            .args(["-c", &hub.script.replace("{mode}", "flash")])
+            .status();
+        assert!(on.unwrap().success());
+        hub
+    }
+
+    fn switched(&self) -> u32 {
+        fs::read_to_string(self.system.path("switched"))
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap()
+    }
+}
+
+impl Drop for Hub<'_> {
+    fn drop(&mut self) {
+        let pid = fs::read_to_string(self.system.path("pid")).unwrap_or_default();
+        // It may have ended by itself.
+        let _ended = Command::new("kill").arg(pid.trim()).status();
     }
 }
 

@@ -140,15 +140,21 @@ impl System {
         Self(tempfile::tempdir().unwrap())
     }
 
-    pub(crate) fn plug_in(&self, name: &str, desk: &Desk) {
+    /// A USB device's folder below `/sys/devices`, and that of its interface.
+    pub(crate) fn device(&self, name: &str) -> PathBuf {
         let device = self.path("sys/devices/usb1").join(name);
         fs::create_dir_all(device.join("interface")).unwrap();
         for (file, contents) in [("idVendor", "303a"), ("idProduct", "1001"), ("serial", Self::SERIAL)] {
             fs::write(device.join(file), contents).unwrap();
         }
+        device.join("interface")
+    }
+
+    pub(crate) fn plug_in(&self, name: &str, desk: &Desk) {
+        let interface = self.device(name);
         let class = self.path("sys/class/tty").join(name);
         fs::create_dir_all(&class).unwrap();
-        symlink(device.join("interface"), class.join("device")).unwrap();
+        symlink(interface, class.join("device")).unwrap();
         fs::create_dir_all(self.path("dev")).unwrap();
         symlink(&desk.tty, self.path("dev").join(name)).unwrap();
         // Whoever resets it finds it by this.
@@ -163,13 +169,20 @@ impl System {
     pub(crate) fn entry(&self) -> String {
         let pid = self.path("pid");
         let pid = pid.display();
+        self.entry_with(&format!(
+            "case {{mode}} in flash) kill -USR1 $(cat {pid});; download) kill -USR2 $(cat {pid});; esac"
+        ))
+    }
+
+    /// The board's entry, with the words that a shell does to reset it.
+    pub(crate) fn entry_with(&self, reset: &str) -> String {
         format!(
             r#"
             [[board]]
             name = "xiao"
             chip = "esp32c3"
             port.mac = "{}"
-            reset = [{{ command = ["sh", "-c", "case {{mode}} in flash) kill -USR1 $(cat {pid});; download) kill -USR2 $(cat {pid});; esac"] }}]
+            reset = [{{ command = ["sh", "-c", {reset:?}] }}]
             server-address = "203.0.113.2"
             "#,
             Self::SERIAL

@@ -30,7 +30,7 @@ const MOST_BYTES: u64 = 64 << 20;
 /// within a second or two.
 const AWAY: Duration = Duration::from_secs(3);
 /// How often a port that is away is looked for.
-const GLANCE: Duration = Duration::from_millis(20);
+pub(super) const GLANCE: Duration = Duration::from_millis(20);
 
 /// Tells where a port is now that has gone away, while it is anywhere.
 pub type Finder = Box<dyn Fn() -> Option<PathBuf> + Send>;
@@ -264,6 +264,17 @@ impl Attention {
         self.0.door().tty.clone()
     }
 
+    /// How often the port has come back.
+    #[must_use]
+    pub fn returns(&self) -> usize {
+        self.0.lock().returns
+    }
+
+    /// Lets the port be away until this deadline: somebody has taken its power.
+    pub fn excuse(&self, until: Deadline) {
+        self.0.lock().excused = Some(until);
+    }
+
     /// A second handle of the port as it is now, for whoever pulls its modem lines: one from before it went away leads nowhere.
     ///
     /// # Errors
@@ -403,7 +414,11 @@ impl Shared {
     fn wait_for_return(&self) -> Option<TTYPort> {
         let finder = self.finder.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
         let deadline = Deadline::after("the port to come back", AWAY);
-        while !deadline.left().is_zero() && !self.stop.load(Ordering::Relaxed) {
+        let is_over = || {
+            let excused = self.lock().excused.map_or(Duration::ZERO, |until| until.left());
+            deadline.left().is_zero() && excused.is_zero()
+        };
+        while !is_over() && !self.stop.load(Ordering::Relaxed) {
             let opened = finder().and_then(|tty| {
                 let (port, writer) = both_ways(open_port(&tty, self.baud).ok()?).ok()?;
                 Some((port, Door { tty, port: writer }))
@@ -419,7 +434,7 @@ impl Shared {
                 return Some(port);
             }
             // No event tells that a device file can be opened.
-            let waited = self.arrived.wait_timeout(self.lock(), deadline.at_most(GLANCE).left());
+            let waited = self.arrived.wait_timeout(self.lock(), GLANCE);
             drop(waited.unwrap_or_else(PoisonError::into_inner));
         }
         None
@@ -463,6 +478,8 @@ struct Capture {
     ended: Option<String>,
     /// How often the port has come back.
     returns: usize,
+    /// Until then it may be away.
+    excused: Option<Deadline>,
     /// So many lines are of before the board's reset.
     passed_over: usize,
     /// Bytes so far.
@@ -480,6 +497,7 @@ impl Capture {
             partial: Vec::new(),
             ended: None,
             returns: 0,
+            excused: None,
             passed_over: 0,
             heard: 0,
             waited_for: None,

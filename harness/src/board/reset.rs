@@ -34,6 +34,8 @@ const FIRST_LINE: Duration = Duration::from_secs(3);
 const QUIET: Duration = Duration::from_millis(50);
 /// How long a program may take that resets a board: a hub that switches power waits for the supply to fall.
 const RESET_COMMAND: Duration = Duration::from_secs(30);
+/// How long a port may be away after that: some hubs give power late, and behind several of them a device is enumerated late.
+const POWERED_UP: Duration = Duration::from_secs(10);
 /// How often the loader is greeted, when nobody listens whether it answers.
 const SYNCS: usize = 5;
 /// What opens the watchdog's registers (`RTC_CNTL_WDTWPROTECT_REG`).
@@ -94,11 +96,31 @@ impl Ladder<'_> {
             port: &mut port,
             probe: self.probe,
         };
-        pull(way, mode, &mut lines).map_err(|error| error.to_string())?;
+        let returns = self.heard.returns();
+        let by_program = matches!(way, ResetWay::Command(_));
+        if by_program {
+            self.heard
+                .excuse(Deadline::after("the command of `reset`", RESET_COMMAND));
+        }
+        let pulled = pull(way, mode, &mut lines);
+        if by_program {
+            self.heard.excuse(powered_up());
+        }
+        pulled.map_err(|error| error.to_string())?;
         let deadline = Deadline::after("the board's first line after reset", FIRST_LINE);
         let tells = |line: &str| boot_mode(line).is_some() || line.contains(self.ready);
-        judge(mode, &self.heard.wait(from, &deadline, tells))
+        let lines = self.heard.wait(from, &deadline, tells);
+        if lines.is_empty() && self.heard.returns() > returns {
+            // What it said at first was lost while its port was away; who speaks to it will see.
+            return Ok(());
+        }
+        judge(mode, &lines)
     }
+}
+
+/// Until when a port may be away whose power a program has switched.
+pub(super) fn powered_up() -> Deadline {
+    Deadline::after("the port to come back", POWERED_UP)
 }
 
 /// Whether what a board has said since its reset is what it says when it starts in this mode.
@@ -167,14 +189,7 @@ pub(super) fn pull(way: &ResetWay, mode: BootMode, pulled: &mut Lines<'_>) -> Re
             port.write_request_to_send(false)?;
             Ok(())
         }
-        ResetWay::Command(words) => {
-            let places = [("{port}", &*tty.to_string_lossy()), ("{mode}", mode.name())];
-            run(
-                words,
-                &places,
-                &Deadline::after("the command of `reset`", RESET_COMMAND),
-            )
-        }
+        ResetWay::Command(words) => by_program(words, tty, mode),
         ResetWay::Watchdog if download => Err(unsupported("the watchdog leads out of the loader, not into it")),
         ResetWay::Watchdog => bite(port),
         ResetWay::ProbeRs if download => Err(unsupported(
@@ -185,6 +200,16 @@ pub(super) fn pull(way: &ResetWay, mode: BootMode, pulled: &mut Lines<'_>) -> Re
             None => Err(unsupported("the board has no `probe` in rig.toml")),
         },
     }
+}
+
+/// Resets a board by a program that the rig names.
+///
+/// # Errors
+/// As [`run`].
+pub(super) fn by_program(words: &[String], tty: &Path, mode: BootMode) -> Result<(), io::Error> {
+    let places = [("{port}", &*tty.to_string_lossy()), ("{mode}", mode.name())];
+    let deadline = Deadline::after("the command of `reset`", RESET_COMMAND);
+    run(words, &places, &deadline)
 }
 
 /// Lets the RTC watchdog reset a chip that waits for a flasher. The loader's answers are not waited for: somebody else reads the port.

@@ -3,18 +3,18 @@
 //! What enters: entries of `rig.toml`. What leaves: boards that this process holds. A board is looked for anew whenever it is used, since
 //! it may have been plugged in again under another name.
 
-use std::io;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use espflash::connection::ResetBeforeOperation;
 use espflash::target::Chip;
 use serialport::TTYPort;
 
-use super::console::{Attention, BAUD, Console, Finder, open_port};
+use super::console::{Attention, BAUD, Console, Finder, GLANCE, open_port};
 use super::flash::{self, FlashFailure, FlashProgress, FlashReport, Loader};
 use super::probe::{self, DebugProbe};
 use super::reset::{self, Ladder, Lines};
@@ -235,7 +235,8 @@ impl SerialBoard {
         let mut speeds = SPEEDS.into_iter().peekable();
         let mut ways = self.ways.iter().flat_map(|way| [way; ATTEMPTS]).peekable();
         while let (Some(way), Some(baud)) = (ways.peek(), speeds.peek().copied()) {
-            let attempt = into_loader(way, tty, self.probe.as_ref())
+            let attempt = self
+                .into_loader(way)
                 .map_err(FlashFailure::NoLoader)
                 .and_then(|(port, before)| {
                     let loader = Loader { chip, before, baud };
@@ -282,6 +283,50 @@ impl SerialBoard {
             tty: tty.to_owned(),
             tried: message,
         })
+    }
+
+    /// Brings its chip into its loader, or tells how espflash will: it knows the lines of common boards best, and tries several timings.
+    fn into_loader(&self, way: &ResetWay) -> Result<(TTYPort, ResetBeforeOperation), String> {
+        let tty = self.tty().map_err(|error| error.to_string())?;
+        let mut port = open_port(&tty, BAUD).map_err(|error| error.to_string())?;
+        if let ResetWay::Command(words) = way {
+            // It may take the port's power: then this handle leads nowhere, and the port has another name when it is back.
+            drop(port);
+            reset::by_program(words, &tty, BootMode::Download).map_err(|error| error.to_string())?;
+            return Ok((self.open_again()?, ResetBeforeOperation::NoReset));
+        }
+        let before = match way {
+            ResetWay::Classic | ResetWay::ClassicTight => ResetBeforeOperation::DefaultReset,
+            ResetWay::UsbJtag => ResetBeforeOperation::UsbReset,
+            ResetWay::Watchdog | ResetWay::ProbeRs | ResetWay::Command(_) => {
+                let mut lines = Lines {
+                    tty: &tty,
+                    port: &mut port,
+                    probe: self.probe.as_ref(),
+                };
+                reset::pull(way, BootMode::Download, &mut lines).map_err(|error| error.to_string())?;
+                ResetBeforeOperation::NoReset
+            }
+        };
+        Ok((port, before))
+    }
+
+    /// Its port, as soon as it is there.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "no event tells that a device file is there which can be opened"
+    )]
+    fn open_again(&self) -> Result<TTYPort, String> {
+        let deadline = reset::powered_up();
+        loop {
+            match self.tty().and_then(|tty| open_port(&tty, BAUD)) {
+                Ok(port) => return Ok(port),
+                Err(error) if deadline.left().is_zero() => {
+                    return Err(format!("{error}; nothing in time for: {deadline}"));
+                }
+                Err(_) => thread::sleep(GLANCE),
+            }
+        }
     }
 
     /// Resets it by the first of its ways that leads there, as its console hears it.
@@ -363,30 +408,6 @@ impl Ready<'_> {
             lock,
         }
     }
-}
-
-/// Brings a chip into its loader, or tells how espflash will: it knows the lines of common boards best, and tries several timings.
-fn into_loader(
-    way: &ResetWay,
-    tty: &Path,
-    probe: Option<&DebugProbe>,
-) -> Result<(TTYPort, ResetBeforeOperation), String> {
-    let mut port = open_port(tty, BAUD).map_err(|error| error.to_string())?;
-    let before = match way {
-        ResetWay::Classic | ResetWay::ClassicTight => ResetBeforeOperation::DefaultReset,
-        ResetWay::UsbJtag => ResetBeforeOperation::UsbReset,
-        ResetWay::Watchdog | ResetWay::ProbeRs | ResetWay::Command(_) => {
-            let mut lines = Lines {
-                tty,
-                port: &mut port,
-                probe,
-            };
-            let pulled: io::Result<()> = reset::pull(way, BootMode::Download, &mut lines);
-            pulled.map_err(|error| error.to_string())?;
-            ResetBeforeOperation::NoReset
-        }
-    };
-    Ok((port, before))
 }
 
 fn joined(left_out: &[(String, String)]) -> String {
