@@ -629,10 +629,15 @@ impl<'a> Hub<'a> {
             fi
             # Some supplies fall slowly, and whoever switches them waits for that.
             [ $count != 3 ] || sleep 4
+            rm -f tty
+            {program} virtual --network --flash flash.bin --boot $1 --tty-link tty </dev/null >/dev/null 2>&1 &
+            echo $! > pid
+            until [ -e tty ]; do sleep 0.02; done
+            # Some bridges are enumerated when the firmware has said all that it says by itself.
+            [ $count != 4 ] || grep -q -m 1 ready < tty
             mkdir -p sys/class/tty/ttyACM$count dev
             ln -s {interface} sys/class/tty/ttyACM$count/device
-            {program} virtual --network --flash flash.bin --boot $1 --tty-link dev/ttyACM$count </dev/null >/dev/null 2>&1 &
-            echo $! > pid
+            ln -s $PWD/tty dev/ttyACM$count
             "#,
             folder = system.root().display(),
             interface = system.device("board").display(),
