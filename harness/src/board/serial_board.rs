@@ -236,7 +236,7 @@ impl SerialBoard {
         let mut ways = self.ways.iter().flat_map(|way| [way; ATTEMPTS]).peekable();
         while let (Some(way), Some(baud)) = (ways.peek(), speeds.peek().copied()) {
             let attempt = self
-                .into_loader(way)
+                .enter_loader(way)
                 .map_err(FlashFailure::NoLoader)
                 .and_then(|(port, before)| {
                     let loader = Loader { chip, before, baud };
@@ -286,7 +286,7 @@ impl SerialBoard {
     }
 
     /// Brings its chip into its loader, or tells how espflash will: it knows the lines of common boards best, and tries several timings.
-    fn into_loader(&self, way: &ResetWay) -> Result<(TTYPort, ResetBeforeOperation), String> {
+    fn enter_loader(&self, way: &ResetWay) -> Result<(TTYPort, ResetBeforeOperation), String> {
         let tty = self.tty().map_err(|error| error.to_string())?;
         let mut port = open_port(&tty, BAUD).map_err(|error| error.to_string())?;
         if let ResetWay::Command(words) = way {
