@@ -7,7 +7,8 @@
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -155,13 +156,17 @@ impl Fate {
 /// A firmware does not answer for longer than this if it never will: mutants without time limits must not cost minutes.
 const RUN: Duration = Duration::from_secs(20);
 
+/// From so many mutants on it pays to prepare a second place to build them.
+const WORTH_A_SECOND: usize = 6;
+
 struct Built {
     image: Result<Image, String>,
     took: Duration,
 }
 
 impl Survey<'_> {
-    /// Builds and judges `mutants`, in their order: while one meets its scenarios, the next is built.
+    /// Builds and judges `mutants`: while one meets its scenarios, the next are built. Findings are in the order of the mutants, events in
+    /// that in which they were built.
     ///
     /// # Errors
     /// Where nothing can be said of any mutant.
@@ -171,28 +176,30 @@ impl Survey<'_> {
             .map(|mutant| self.wanted(mutant))
             .collect::<Result<_, _>>()?;
         self.honest(workshop, &wanted)?;
+        // The compiler of one image keeps one processor busy.
+        let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let mut second = if mutants.len() >= WORTH_A_SECOND && processors > 1 {
+            Some(workshop.second()?)
+        } else {
+            None
+        };
+        let next = AtomicUsize::new(0);
         let (send, receive) = mpsc::sync_channel(1);
-        Ok(thread::scope(|scope| {
-            scope.spawn(move || {
-                for mutant in mutants {
-                    let began = Instant::now();
-                    let image = workshop.build(Some(mutant)).map_err(|error| error.to_string());
-                    let image = image.and_then(|path| Image::load(&path).map_err(|error| error.to_string()));
-                    let took = began.elapsed();
-                    if send.send(Built { image, took }).is_err() {
-                        break;
-                    }
-                }
+        let mut findings: Vec<(usize, Finding)> = thread::scope(|scope| {
+            for workshop in [Some(workshop), second.as_mut()].into_iter().flatten() {
+                let (send, next) = (send.clone(), &next);
+                scope.spawn(move || build_in(workshop, mutants, next, &send));
+            }
+            drop(send);
+            let judged = receive.iter().map(|(index, built)| {
+                let finding = self.judge(&mutants[index], built, &wanted[index]);
+                (self.observer)(Event::Judged(&finding));
+                (index, finding)
             });
-            let judged = receive.iter().zip(mutants).zip(&wanted);
-            judged
-                .map(|((built, mutant), wanted)| {
-                    let finding = self.judge(mutant, built, wanted);
-                    (self.observer)(Event::Judged(&finding));
-                    finding
-                })
-                .collect()
-        }))
+            judged.collect()
+        });
+        findings.sort_by_key(|(index, _)| *index);
+        Ok(findings.into_iter().map(|(_, finding)| finding).collect())
     }
 
     fn wanted(&self, mutant: &Mutant) -> Result<Vec<Scenario>, SurveyError> {
@@ -281,6 +288,25 @@ impl Survey<'_> {
         };
         runner.flash()?;
         Ok(runner.run_all(scenarios, self.jobs))
+    }
+}
+
+/// Builds one mutant after the other, as long as there is one that nobody else builds.
+fn build_in(workshop: &mut Workshop, mutants: &[Mutant], next: &AtomicUsize, send: &SyncSender<(usize, Built)>) {
+    // The second place knows no honest image yet, and says nothing if it cannot make it: the first one builds all then.
+    if !workshop.has_honest() && workshop.build(None).is_err() {
+        return;
+    }
+    loop {
+        let index = next.fetch_add(1, Ordering::Relaxed);
+        let Some(mutant) = mutants.get(index) else { return };
+        let began = Instant::now();
+        let image = workshop.build(Some(mutant)).map_err(|error| error.to_string());
+        let image = image.and_then(|path| Image::load(&path).map_err(|error| error.to_string()));
+        let took = began.elapsed();
+        if send.send((index, Built { image, took })).is_err() {
+            return;
+        }
     }
 }
 

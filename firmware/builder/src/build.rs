@@ -23,13 +23,14 @@ pub(crate) const FLAGS: [&str; 1] = ["--remap-path-prefix"];
 pub fn build(root: &Path, image: &Image, toolchain: &Toolchain) -> Result<PathBuf, Error> {
     // Taken first: sources that change during the build must leave the image stale.
     let source = source_hash(root)?;
-    let mut cargo = cargo(root, root, image, toolchain);
+    let target = target_dir(root);
+    let mut cargo = cargo(root, root, &target, image, toolchain);
     let status = cargo.status().map_err(|source| start(&cargo, source))?;
     if !status.success() {
         return Err(Error::Build { image: image.name });
     }
 
-    let elf = built_elf(root);
+    let elf = built_elf(&target);
     let path = image.path(root);
     let bytes = fs::read(&elf).map_err(Error::file(&elf))?;
     if let Some(folder) = path.parent() {
@@ -44,14 +45,14 @@ pub fn build(root: &Path, image: &Image, toolchain: &Toolchain) -> Result<PathBu
     Ok(path)
 }
 
-/// The command that builds `image` from the sources below `sources`, which may be another folder than the repository's `root`: what
-/// they have in common is then compiled once.
-pub(crate) fn cargo(root: &Path, sources: &Path, image: &Image, toolchain: &Toolchain) -> Command {
+/// The command that builds `image` into the folder `target` from the sources below `sources`, which may be another folder than the
+/// repository's `root`: what they have in common is then compiled once.
+pub(crate) fn cargo(root: &Path, sources: &Path, target: &Path, image: &Image, toolchain: &Toolchain) -> Command {
     let mut cargo = toolchain.cargo_build();
     cargo
         .current_dir(sources.join("firmware/esp32c3"))
         .arg("--target-dir")
-        .arg(target_dir(root))
+        .arg(target)
         .args(["--features", &image.features.join(",")])
         .arg("--config")
         .arg(remap(root, toolchain));
@@ -59,8 +60,8 @@ pub(crate) fn cargo(root: &Path, sources: &Path, image: &Image, toolchain: &Tool
 }
 
 /// Where that command leaves its ELF file, until the next one.
-pub(crate) fn built_elf(root: &Path) -> PathBuf {
-    target_dir(root).join(TARGET).join("release/pinrig-esp32c3")
+pub(crate) fn built_elf(target: &Path) -> PathBuf {
+    target.join(TARGET).join("release/pinrig-esp32c3")
 }
 
 pub(crate) fn start(command: &Command, source: io::Error) -> Error {

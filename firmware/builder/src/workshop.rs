@@ -1,28 +1,32 @@
 //! Builds the firmware from a copy of its sources, with one mutant's mistake at a time.
 //!
 //! What enters: mutants. What leaves: ELF files. The copy always lies at the same place and the target folder is that of
-//! the honest images, so that a mutant costs what it changes: its crate, the image's, and the link.
+//! the honest images, so that a mutant costs what it changes: its crate, the image's, and the link. A second place has a copy of
+//! that folder too, and works beside the first.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::Error;
 use crate::build::{built_elf, cargo, start};
 use crate::image::{IMAGES, Image, target_dir};
 use crate::mutant::Mutant;
-use crate::toolchain::Toolchain;
+use crate::toolchain::{TARGET, Toolchain};
 
 /// The place where mutants are built.
 #[derive(Debug)]
 pub struct Workshop {
     root: PathBuf,
     folder: PathBuf,
+    /// Where it compiles to.
+    target: PathBuf,
     toolchain: Toolchain,
     /// The image without any mistake, once it has been built here.
     honest: Option<Vec<u8>>,
     /// Held open: it is locked.
-    _lock: File,
+    _lock: Arc<File>,
 }
 
 /// What an image is built from. The workspace's manifest is what that of `firmware/app` refers to.
@@ -53,14 +57,40 @@ impl Workshop {
         }
         fs::remove_dir_all(&folder).map_err(Error::file(&folder))?;
         for name in COPIED {
-            copy(&root.join(name), &folder.join(name))?;
+            copy(&root.join(name), &folder.join(name), Dates::New)?;
         }
         Ok(Self {
             root: root.to_owned(),
             folder,
+            target: target_dir(root),
             toolchain,
             honest: None,
-            _lock: lock,
+            _lock: Arc::new(lock),
+        })
+    }
+
+    /// A second place inside this one, which works at the same time: with the same sources, and with what has been compiled so far. Other
+    /// places make other bytes, so it has to build an honest image of its own.
+    ///
+    /// # Errors
+    /// A file that cannot be copied.
+    pub fn second(&self) -> Result<Self, Error> {
+        let folder = self.folder.join("second");
+        let target = folder.join("target");
+        for name in COPIED {
+            copy(&self.folder.join(name), &folder.join(name), Dates::New)?;
+        }
+        // What is compiled for the chip, and what for this machine: macros and build scripts.
+        for name in [TARGET, "release"] {
+            copy(&self.target.join(name), &target.join(name), Dates::Kept)?;
+        }
+        Ok(Self {
+            root: self.root.clone(),
+            folder,
+            target,
+            toolchain: self.toolchain.clone(),
+            honest: None,
+            _lock: Arc::clone(&self._lock),
         })
     }
 
@@ -68,6 +98,12 @@ impl Workshop {
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Whether the image without any mistake has been built here.
+    #[must_use]
+    pub fn has_honest(&self) -> bool {
+        self.honest.is_some()
     }
 
     /// Builds the virtual board's image, with a mutant's mistake or without any. Returns where it lies.
@@ -110,7 +146,7 @@ impl Workshop {
     /// Compiles what lies in the folder now; `path` is what the compiler's messages are about.
     fn compile(&self, path: &Path) -> Result<Vec<u8>, Error> {
         let image: Image = IMAGES[0];
-        let mut cargo = cargo(&self.root, &self.folder, &image, &self.toolchain);
+        let mut cargo = cargo(&self.root, &self.folder, &self.target, &image, &self.toolchain);
         cargo.arg("--quiet");
         let output = cargo.output().map_err(|source| start(&cargo, source))?;
         if !output.status.success() {
@@ -119,7 +155,7 @@ impl Workshop {
                 messages: String::from_utf8_lossy(&output.stderr).trim_end().to_owned(),
             });
         }
-        let elf = built_elf(&self.root);
+        let elf = built_elf(&self.target);
         fs::read(&elf).map_err(Error::file(&elf))
     }
 
@@ -130,20 +166,35 @@ impl Workshop {
     }
 }
 
-/// Copies a file or a folder. The copies are new, whatever the dates of the originals: Cargo looks at dates.
-fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+/// The dates of copies, which Cargo looks at.
+#[derive(Clone, Copy)]
+enum Dates {
+    /// New: sources that have changed.
+    New,
+    /// Those of the originals: nothing needs to be compiled anew.
+    Kept,
+}
+
+/// Copies a file or a folder.
+fn copy(from: &Path, to: &Path, dates: Dates) -> Result<(), Error> {
     if from.is_dir() {
         fs::create_dir_all(to).map_err(Error::file(to))?;
         for entry in fs::read_dir(from).map_err(Error::file(from))? {
             let entry = entry.map_err(Error::file(from))?;
-            copy(&entry.path(), &to.join(entry.file_name()))?;
+            copy(&entry.path(), &to.join(entry.file_name()), dates)?;
         }
         return Ok(());
     }
-    let contents = fs::read(from).map_err(Error::file(from))?;
     let write = || -> io::Result<()> {
         fs::create_dir_all(to.parent().unwrap_or(to))?;
-        fs::write(to, contents)
+        fs::copy(from, to)?;
+        match dates {
+            Dates::New => Ok(()),
+            Dates::Kept => {
+                let modified = fs::metadata(from)?.modified()?;
+                File::options().append(true).open(to)?.set_modified(modified)
+            }
+        }
     };
     write().map_err(Error::file(to))
 }
