@@ -3,7 +3,7 @@
 //! What enters: the ways that `rig.toml` names, an open port, and the ear of its console. What leaves: a chip in the wanted mode, or what
 //! came of each way. (ESP32-C3 Technical Reference Manual, "Chip Boot Control"; the auto-reset circuit of Espressif's boards.)
 
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -36,6 +36,8 @@ const QUIET: Duration = Duration::from_millis(50);
 const RESET_COMMAND: Duration = Duration::from_secs(30);
 /// How long a port may be away after that: some hubs give power late, and behind several of them a device is enumerated late.
 const POWERED_UP: Duration = Duration::from_secs(10);
+/// How long a chip may take to say that it waits for a flasher; longer, and it is spoken to without.
+const LOADERS_LINE: Duration = Duration::from_secs(1);
 /// How often the loader is greeted, when nobody listens whether it answers.
 const SYNCS: usize = 5;
 /// What opens the watchdog's registers (`RTC_CNTL_WDTWPROTECT_REG`).
@@ -115,6 +117,25 @@ impl Ladder<'_> {
             return Ok(());
         }
         judge(mode, &lines)
+    }
+}
+
+/// Waits until a chip has said that it waits for a flasher, or could have.
+pub(super) fn hear_loader(port: &mut TTYPort) {
+    let deadline = Deadline::after("the loader's first line", LOADERS_LINE);
+    let mut said = Vec::new();
+    let mut bytes = [0; 256];
+    while !deadline.left().is_zero() {
+        match port.read(&mut bytes) {
+            Ok(count) => said.extend_from_slice(&bytes[..count]),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
+            // Whoever speaks to the loader finds that out.
+            Err(_) => return,
+        }
+        let text = String::from_utf8_lossy(&said);
+        if text.lines().any(|line| boot_mode(line) == Some(BootMode::Download)) {
+            return;
+        }
     }
 }
 

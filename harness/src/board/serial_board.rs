@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use espflash::connection::ResetBeforeOperation;
 use espflash::target::Chip;
-use serialport::TTYPort;
+use serialport::{ClearBuffer, SerialPort, TTYPort};
 
 use super::console::{Attention, BAUD, Console, Finder, GLANCE, open_port};
 use super::flash::{self, FlashFailure, FlashProgress, FlashReport, Loader};
@@ -29,8 +29,7 @@ use crate::rig::{
 /// The speeds at which an image is sent, in bit/s, in the order in which they are tried: what common bridges, long cables, and any port
 /// can do.
 const SPEEDS: [u32; 3] = [921_600, 460_800, BAUD];
-/// How often a way leads into the loader before the next is tried: a program may pull the reset after it has ended, and then the loader of
-/// before answers first and is gone.
+/// How often a way is tried that does not lead into the loader.
 const ATTEMPTS: usize = 2;
 /// How long a program may take that flashes a board.
 const FLASH_COMMAND: Duration = Duration::from_secs(600);
@@ -232,56 +231,57 @@ impl SerialBoard {
         progress: FlashProgress<'_>,
     ) -> Result<FlashReport, BoardError> {
         let mut tried = Vec::new();
-        let mut speeds = SPEEDS.into_iter().peekable();
-        let mut ways = self.ways.iter().flat_map(|way| [way; ATTEMPTS]).peekable();
-        while let (Some(way), Some(baud)) = (ways.peek(), speeds.peek().copied()) {
-            let attempt = self
-                .enter_loader(way)
-                .map_err(FlashFailure::NoLoader)
-                .and_then(|(port, before)| {
-                    let loader = Loader { chip, before, baud };
-                    flash::flash(&self.name, port, image, loader, progress)
-                });
-            let way = reset::name_of(way);
-            match attempt {
-                Ok((mut report, _port)) => {
-                    if !tried.is_empty() {
-                        let tried = tried.join("; ");
-                        let remark = format!("{} took its image by {way} at {baud} bit/s, after {tried}", self.name);
-                        report.remarks.push(remark);
+        // The first of the ways that may still lead into the loader.
+        let mut first = 0;
+        'speeds: for baud in SPEEDS {
+            for (index, way) in self.ways.iter().enumerate().skip(first) {
+                let name = reset::name_of(way);
+                for _ in 0..ATTEMPTS {
+                    let attempt = self
+                        .enter_loader(way)
+                        .map_err(FlashFailure::NoLoader)
+                        .and_then(|(port, before)| {
+                            let loader = Loader { chip, before, baud };
+                            flash::flash(&self.name, port, image, loader, progress)
+                        });
+                    match attempt {
+                        Ok((mut report, _port)) => {
+                            if !tried.is_empty() {
+                                let tried = tried.join("; ");
+                                let took = format!("{} took its image by {name} at {baud} bit/s", self.name);
+                                report.remarks.push(format!("{took}, after {tried}"));
+                            }
+                            return Ok(report);
+                        }
+                        Err(FlashFailure::NoLoader(why)) => {
+                            let failed = format!("{name}: {why}");
+                            if tried.last() != Some(&failed) {
+                                tried.push(failed);
+                            }
+                        }
+                        Err(FlashFailure::Refused(why)) => {
+                            tried.push(format!("{name}, {baud} bit/s: {why}"));
+                            first = index;
+                            continue 'speeds;
+                        }
+                        Err(FlashFailure::Wrong(message)) => {
+                            return Err(BoardError::Flash {
+                                tty: tty.to_owned(),
+                                message,
+                            });
+                        }
                     }
-                    return Ok(report);
-                }
-                Err(FlashFailure::NoLoader(why)) => {
-                    let failed = format!("{way}: {why}");
-                    if tried.last() != Some(&failed) {
-                        tried.push(failed);
-                    }
-                    ways.next();
-                }
-                Err(FlashFailure::Refused(why)) => {
-                    tried.push(format!("{way}, {baud} bit/s: {why}"));
-                    speeds.next();
-                }
-                Err(FlashFailure::Wrong(message)) => {
-                    return Err(BoardError::Flash {
-                        tty: tty.to_owned(),
-                        message,
-                    });
                 }
             }
-        }
-        let message = tried.join("; ");
-        if speeds.peek().is_none() {
-            return Err(BoardError::Flash {
+            return Err(BoardError::Reset {
+                board: self.name.clone(),
                 tty: tty.to_owned(),
-                message,
+                tried: tried.join("; "),
             });
         }
-        Err(BoardError::Reset {
-            board: self.name.clone(),
+        Err(BoardError::Flash {
             tty: tty.to_owned(),
-            tried: message,
+            message: tried.join("; "),
         })
     }
 
@@ -290,10 +290,15 @@ impl SerialBoard {
         let tty = self.tty().map_err(|error| error.to_string())?;
         let mut port = open_port(&tty, BAUD).map_err(|error| error.to_string())?;
         if let ResetWay::Command(words) = way {
+            // What it said before is not what it says now.
+            let _nothing_there = port.clear(ClearBuffer::Input);
             // It may take the port's power: then this handle leads nowhere, and the port has another name when it is back.
             drop(port);
             reset::by_program(words, &tty, BootMode::Download).map_err(|error| error.to_string())?;
-            return Ok((self.open_again()?, ResetBeforeOperation::NoReset));
+            let mut port = self.open_again()?;
+            // The program may have ended before the chip is reset, and then a loader of before answers first and is gone.
+            reset::hear_loader(&mut port);
+            return Ok((port, ResetBeforeOperation::NoReset));
         }
         let before = match way {
             ResetWay::Classic | ResetWay::ClassicTight => ResetBeforeOperation::DefaultReset,
