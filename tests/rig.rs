@@ -137,7 +137,10 @@ fn a_board_that_is_unplugged_while_it_runs_is_the_rigs_fault_and_its_words_are_k
     let mut seen = String::new();
     let mut stdout = BufReader::new(run.stdout.take().unwrap());
     while !seen.contains("connecting to api.github.com") {
-        assert_ne!(stdout.read_line(&mut seen).unwrap(), 0, "{seen}");
+        if stdout.read_line(&mut seen).unwrap() == 0 {
+            run.stderr.unwrap().read_to_string(&mut seen).unwrap();
+            panic!("{seen}");
+        }
     }
     drop(desk);
     stdout.read_to_string(&mut seen).unwrap();
