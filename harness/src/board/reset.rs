@@ -36,8 +36,6 @@ const QUIET: Duration = Duration::from_millis(50);
 const RESET_COMMAND: Duration = Duration::from_secs(30);
 /// How long a port may be away after that: some hubs give power late, and behind several of them a device is enumerated late.
 const POWERED_UP: Duration = Duration::from_secs(10);
-/// How long a chip may take to say that it waits for a flasher; longer, and it is spoken to without.
-const LOADERS_LINE: Duration = Duration::from_secs(1);
 /// How often the loader is greeted, when nobody listens whether it answers.
 const SYNCS: usize = 5;
 /// What opens the watchdog's registers (`RTC_CNTL_WDTWPROTECT_REG`).
@@ -120,9 +118,9 @@ impl Ladder<'_> {
     }
 }
 
-/// Waits until a chip has said that it waits for a flasher, or could have.
+/// Waits until a chip has said that it waits for a flasher, or could have: its words may be lost.
 pub(super) fn hear_loader(port: &mut TTYPort) {
-    let deadline = Deadline::after("the loader's first line", LOADERS_LINE);
+    let deadline = Deadline::after("the loader's first line", FIRST_LINE);
     let mut said = Vec::new();
     let mut bytes = [0; 256];
     while !deadline.left().is_zero() {
