@@ -14,8 +14,8 @@ const DEEPEST: usize = 64;
 const RAM: Range<u32> = 0x3FC8_0000..0x3FCE_0000;
 
 /// The program counter of a halted hart, and x0 (RISC-V External Debug Support 0.13, table 3.3).
-pub(super) const DPC: u16 = 0x7B1;
-pub(super) const X0: u16 = 0x1000;
+const DPC: u16 = 0x7B1;
+const X0: u16 = 0x1000;
 const NAMES: [&str; 32] = [
     "zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "s2",
     "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6",

@@ -3,7 +3,7 @@
 //! What enters: the ways that `rig.toml` names, an open port, and the ear of its console. What leaves: a chip in the wanted mode, or what
 //! came of each way. (ESP32-C3 Technical Reference Manual, "Chip Boot Control"; the auto-reset circuit of Espressif's boards.)
 
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -17,10 +17,10 @@ use espflash::target::Chip;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serialport::{SerialPort, TTYPort, UsbPortInfo};
 
-use super::BootMode;
 use super::console::{Attention, BAUD};
 use super::flash::{NO_USB, USB_JTAG};
 use super::probe::DebugProbe;
+use super::{BoardError, BootMode, Console};
 use crate::deadline::Deadline;
 use crate::rig::ResetWay;
 
@@ -118,23 +118,17 @@ impl Ladder<'_> {
     }
 }
 
-/// Waits until a chip has said that it waits for a flasher, or could have: its words may be lost.
-pub(super) fn hear_loader(port: &mut TTYPort) {
+/// Waits until the chip at an open port has said that it waits for a flasher, or could have: its words may be lost.
+pub(super) fn hear_loader(tty: &Path, port: &TTYPort) -> Result<(), BoardError> {
+    let ear = port.try_clone_native().map_err(|source| BoardError::Tty {
+        tty: tty.to_owned(),
+        source,
+    })?;
     let deadline = Deadline::after("the loader's first line", FIRST_LINE);
-    let mut said = Vec::new();
-    let mut bytes = [0; 256];
-    while !deadline.left().is_zero() {
-        match port.read(&mut bytes) {
-            Ok(count) => said.extend_from_slice(&bytes[..count]),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
-            // Whoever speaks to the loader finds that out.
-            Err(_) => return,
-        }
-        let text = String::from_utf8_lossy(&said);
-        if text.lines().any(|line| boot_mode(line) == Some(BootMode::Download)) {
-            return;
-        }
-    }
+    let waits = |line: &str| boot_mode(line) == Some(BootMode::Download);
+    // Whoever speaks to the loader finds out whether it is there.
+    let _lines = Console::on(tty, ear)?.attention().wait(0, &deadline, waits);
+    Ok(())
 }
 
 /// Until when a port may be away whose power a program has switched.

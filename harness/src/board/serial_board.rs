@@ -295,9 +295,9 @@ impl SerialBoard {
             // It may take the port's power: then this handle leads nowhere, and the port has another name when it is back.
             drop(port);
             reset::by_program(words, &tty, BootMode::Download).map_err(|error| error.to_string())?;
-            let mut port = self.open_again()?;
+            let port = self.open_again()?;
             // The program may have ended before the chip is reset, and then a loader of before answers first and is gone.
-            reset::hear_loader(&mut port);
+            reset::hear_loader(&tty, &port).map_err(|error| error.to_string())?;
             return Ok((port, ResetBeforeOperation::NoReset));
         }
         let before = match way {

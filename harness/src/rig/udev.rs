@@ -56,20 +56,18 @@ pub(super) fn rules(devices: &BTreeMap<(u16, u16, Need), Vec<String>>) -> String
                     #   sudo udevadm control --reload && sudo udevadm trigger\n"
             .to_owned();
     for ((vendor, product, need), names) in devices {
-        let what = match need {
-            Need::Port => "port",
-            Need::Probe => "probe",
-        };
         let access = "MODE=\"0660\", GROUP=\"dialout\", TAG+=\"uaccess\"";
         let usb = "SUBSYSTEM==\"usb\", ENV{DEVTYPE}==\"usb_device\"";
-        let rule = match need {
-            Need::Port => format!(
-                "{usb}, ATTR{{idVendor}}==\"{vendor:04x}\", ATTR{{idProduct}}==\"{product:04x}\", ENV{{ID_MM_DEVICE_IGNORE}}=\"1\"\n\
-                 SUBSYSTEM==\"tty\", ATTRS{{idVendor}}==\"{vendor:04x}\", ATTRS{{idProduct}}==\"{product:04x}\", {access}"
+        let is_it = |attribute| {
+            format!("{attribute}{{idVendor}}==\"{vendor:04x}\", {attribute}{{idProduct}}==\"{product:04x}\"")
+        };
+        let (own, parents) = (is_it("ATTR"), is_it("ATTRS"));
+        let (what, rule) = match need {
+            Need::Port => (
+                "port",
+                format!("{usb}, {own}, ENV{{ID_MM_DEVICE_IGNORE}}=\"1\"\nSUBSYSTEM==\"tty\", {parents}, {access}"),
             ),
-            Need::Probe => {
-                format!("{usb}, ATTR{{idVendor}}==\"{vendor:04x}\", ATTR{{idProduct}}==\"{product:04x}\", {access}")
-            }
+            Need::Probe => ("probe", format!("{usb}, {own}, {access}")),
         };
         write!(text, "\n# {what} of {}\n{rule}\n", names.join(", ")).expect("writing to a String cannot fail");
     }
