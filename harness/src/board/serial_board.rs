@@ -384,8 +384,7 @@ fn ready<'a>(entry: &'a Entry, inventory: &Path, ports: &Ports) -> Result<Ready<
         Some(network) => Some((network.ssid.clone(), network.password(inventory)?.map(Secret))),
         None => None,
     };
-    let folder = inventory.parent().unwrap_or(Path::new("."));
-    let image = entry.firmware.as_ref().map(|path| Image::load(&folder.join(path)));
+    let image = entry.firmware_path(inventory).map(|path| Image::load(&path));
     Ok(Ready {
         entry,
         identity: ports.find(&entry.port)?.identity(),

@@ -183,9 +183,7 @@ impl System {
             let (health, found, advice) = self.probe(selector, entry);
             findings.push(finding("probe", health, found, advice));
         }
-        if let Some(firmware) = &entry.firmware {
-            let folder = inventory.path.parent().unwrap_or(Path::new("."));
-            let path = folder.join(firmware);
+        if let Some(path) = entry.firmware_path(&inventory.path) {
             findings.push(match Image::load(&path) {
                 Ok(image) => {
                     let found = format!("{} is image {}", path.display(), image.identity());

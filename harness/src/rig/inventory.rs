@@ -314,7 +314,18 @@ impl Inventory {
     }
 }
 
+/// A path of the inventory, which is meant from its folder.
+fn beside(inventory: &Path, path: &Path) -> PathBuf {
+    inventory.parent().unwrap_or(Path::new(".")).join(path)
+}
+
 impl Entry {
+    /// Where its own image lies, if it has one. `inventory` is the file that has the entry.
+    #[must_use]
+    pub fn firmware_path(&self, inventory: &Path) -> Option<PathBuf> {
+        self.firmware.as_ref().map(|path| beside(inventory, path))
+    }
+
     fn check(&self) -> Result<(), String> {
         let word =
             |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
@@ -400,7 +411,7 @@ impl Network {
                 variable: variable.clone(),
             }),
             Some(Password::File(file)) => {
-                let path = inventory.parent().unwrap_or(Path::new(".")).join(file);
+                let path = beside(inventory, file);
                 let text = fs::read_to_string(&path).map_err(|source| PasswordError::File {
                     ssid: self.ssid.clone(),
                     path: path.clone(),
