@@ -7,7 +7,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use pinrig::board::{Start, VirtualBench};
+use pinrig::bench::{Start, VirtualBench};
 use pinrig::image::Image;
 use pinrig::run::{Limits, Runner};
 use pinrig::scenario::{self, Scenario};

@@ -10,12 +10,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use pinrig::board::{Bench, Board, BootMode, Route, Start, VirtualBench};
+use pinrig::bench::{Bench, Route, Start, VirtualBench};
+use pinrig::board::{Board, BootMode};
 use pinrig::deadline::Deadline;
-use pinrig::device::{Answer, Device, DeviceError, MachineLine, Said};
+use pinrig::device::{Answer, Device, DeviceError, Said};
 use pinrig::image::Image;
+use pinrig::language::MachineLine;
 use pinrig::symbols::{Frame, Symbols};
-use pinrig::traffic::{Settled, Traffic};
+use pinrig_server::{Settled, Traffic};
 use virtual_lan::Faults;
 
 #[test]
@@ -220,7 +222,7 @@ impl MuteServer {
                 }
                 drop(stream);
                 let mut counts = counts.lock().unwrap();
-                counts.device_ended += 1;
+                counts.client_ended += 1;
                 counts.server_ended += 1;
             }
         });

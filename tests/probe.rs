@@ -10,11 +10,13 @@ use std::fs;
 use std::time::Duration;
 
 use desk::{Cable, Desk, Rig, board_on_a_network};
-use pinrig::board::{Bench, Claim, SerialBench, SerialBoard};
+use pinrig::bench::{Bench, SerialBench};
+use pinrig::board::{Claim, SerialBoard};
 use pinrig::deadline::Deadline;
 use pinrig::image::Image;
+use pinrig::outcome::Outcome;
 use pinrig::rig::{Inventory, Locks, Ports};
-use pinrig::run::{Limits, Outcome, Runner};
+use pinrig::run::{Limits, Runner};
 use pinrig::scenario;
 use pinrig::verdict::{Blame, Verdict};
 use virtual_esp32c3::ConsolePort;

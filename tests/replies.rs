@@ -7,7 +7,7 @@ mod support;
 
 use std::fs;
 
-use pinrig::server::Reply;
+use pinrig_server::Reply;
 use serde_json::{Value, json};
 
 /// GitHub's schemas, and the one of them that is asked for, closed: an object has no members but those that are described.

@@ -18,12 +18,14 @@ use std::time::Duration;
 
 use desk::{Cable, Desk, System};
 use object::{Object, ObjectSection};
+use pinrig::bench::{Bench, SerialBench};
 use pinrig::board::console::{BAUD, open_port};
-use pinrig::board::{Bench, BoardError, Claim, ClaimError, Claimed, SerialBench, SerialBoard};
+use pinrig::board::{BoardError, Claim, ClaimError, Claimed, SerialBoard};
 use pinrig::deadline::Deadline;
 use pinrig::image::Image;
+use pinrig::outcome::{Event, Outcome};
 use pinrig::rig::{Inventory, Locks, Port, Ports};
-use pinrig::run::{Event, Limits, Outcome, Runner};
+use pinrig::run::{Limits, Runner};
 use pinrig::scenario::{self, Scenario};
 use pinrig::transcript::DeviceLine;
 use pinrig::verdict::{Blame, Failure, Verdict};

@@ -14,10 +14,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use pinrig::board::{Bench, Start, bench_for, skipped};
+use pinrig::bench::{Bench, Start, bench_for, skipped};
 use pinrig::image::Image;
+use pinrig::outcome::Outcome;
 use pinrig::rig::{Choice, Inventory};
-use pinrig::run::{Limits, Outcome, Runner};
+use pinrig::run::{Limits, Runner};
 use pinrig::scenario::{self, Scenario};
 use pinrig::verdict::Verdict;
 

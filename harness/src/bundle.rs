@@ -10,11 +10,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::board::RecordedFile;
 use crate::board::console::{Chunk, printable};
+use crate::evidence::RecordedFile;
 use crate::image::Image;
-use crate::report::json as report;
-use crate::run::Outcome;
+use crate::outcome::Outcome;
 
 /// A file of the bundle that could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +37,7 @@ pub fn write(out: &Path, image: &Image, outcome: &Outcome, files: &[RecordedFile
         fs::remove_dir_all(&folder).map_err(at(&folder))?;
     }
     fs::create_dir_all(&folder).map_err(at(&folder))?;
-    let mut verdict = report::outcome(outcome);
+    let mut verdict = outcome.to_json();
     verdict["firmware"] = json!({ "path": image.path().display().to_string(), "image": image.identity() });
     let own = [
         ("transcript.txt", outcome.transcript.snapshot()),

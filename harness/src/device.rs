@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::board::console::{Line, NoLine};
 use crate::board::{BoardError, Console};
 use crate::deadline::Deadline;
+use crate::language::{Fields, MachineLine};
 use crate::rig::Dialect;
 
 /// How often `hello` is repeated until it is answered: a lost boot line then costs nothing.
@@ -30,9 +31,6 @@ pub struct Device {
     /// The firmware's own language, if it does not speak pinrig's.
     dialect: Option<Dialect>,
 }
-
-/// How the line begins with which the firmware says that it has booted.
-pub const READY: &str = "@- ready ";
 
 /// What `hello` and the ready line say of the firmware.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -54,34 +52,6 @@ pub enum Answer {
     Ok(Fields),
     /// It was refused and has changed nothing.
     Error(Fields),
-}
-
-/// The `key=value` pairs of a machine line, in order.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Fields(Vec<(String, String)>);
-
-impl Fields {
-    /// The value of `key`.
-    #[must_use]
-    pub fn get(&self, key: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(name, _)| name == key)
-            .map(|(_, value)| value.as_str())
-    }
-}
-
-/// A line that is for machines.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct MachineLine {
-    /// The command's tag, `-` where it had none.
-    pub tag: String,
-    /// `ok`, `error`, `ready`, `panic`, `backtrace`.
-    pub kind: String,
-    /// The command's name, or a value without a key.
-    pub words: Vec<String>,
-    /// The pairs.
-    pub fields: Fields,
 }
 
 /// Why a command has no answer.
@@ -335,66 +305,6 @@ pub enum Said<'a> {
     Answer(&'a Line),
 }
 
-impl MachineLine {
-    /// Reads `@<tag> <kind> <word>... key=value...`; values may be quoted with `\"`, `\\`, `\n`, `\r` and `\xNN` inside.
-    #[must_use]
-    pub fn parse(line: &str) -> Option<Self> {
-        let rest = line.strip_prefix('@')?;
-        let (tag, rest) = rest.split_once(' ')?;
-        let (kind, mut rest) = rest.split_once(' ').unwrap_or((rest, ""));
-        let mut words = Vec::new();
-        let mut fields = Fields::default();
-        while !rest.is_empty() {
-            let end = rest.find([' ', '=']).unwrap_or(rest.len());
-            let word = &rest[..end];
-            rest = &rest[end..];
-            if let Some(value) = rest.strip_prefix('=') {
-                let (value, after) = match value.strip_prefix('"') {
-                    Some(quoted) => unquote(quoted)?,
-                    None => {
-                        let end = value.find(' ').unwrap_or(value.len());
-                        (value[..end].to_owned(), &value[end..])
-                    }
-                };
-                fields.0.push((word.to_owned(), value));
-                rest = after;
-            } else {
-                words.push(word.to_owned());
-            }
-            rest = rest.strip_prefix(' ').unwrap_or(rest);
-        }
-        Some(Self {
-            tag: tag.to_owned(),
-            kind: kind.to_owned(),
-            words,
-            fields,
-        })
-    }
-}
-
-/// The value up to its closing quote, and what follows it.
-fn unquote(text: &str) -> Option<(String, &str)> {
-    let mut value = String::new();
-    let mut characters = text.char_indices();
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '"' => return Some((value, &text[at + 1..])),
-            '\\' => match characters.next()?.1 {
-                'n' => value.push('\n'),
-                'r' => value.push('\r'),
-                'x' => {
-                    let digits = [characters.next()?.1, characters.next()?.1];
-                    let digits: String = digits.into_iter().collect();
-                    value.push(char::from(u8::from_str_radix(&digits, 16).ok()?));
-                }
-                other => value.push(other),
-            },
-            other => value.push(other),
-        }
-    }
-    None
-}
-
 fn identity(machine: &MachineLine, line: &str) -> Result<Identity, DeviceError> {
     let field = |field: &'static str| {
         machine
@@ -459,23 +369,6 @@ mod tests {
 
     fn soon() -> Deadline {
         Deadline::after("the test's answer", Duration::from_secs(10))
-    }
-
-    #[test]
-    fn machine_lines_are_read_with_their_quotes() {
-        let line = MachineLine::parse(r#"@a1 ok run outcome=refused reason="a \"b\" \\ \x1b" body=12"#).unwrap();
-        assert_eq!((line.tag.as_str(), line.kind.as_str()), ("a1", "ok"));
-        assert_eq!(line.words, ["run"]);
-        assert_eq!(line.fields.get("reason"), Some("a \"b\" \\ \u{1b}"));
-        assert_eq!(line.fields.get("body"), Some("12"));
-        assert_eq!(line.fields.get("outcome"), Some("refused"));
-        for broken in ["", "@", "@a", "ready", "@- panic message=\"open", "@- x y=\"\\x4\""] {
-            assert_eq!(
-                MachineLine::parse(broken).filter(|m| !m.fields.0.is_empty()),
-                None,
-                "{broken}"
-            );
-        }
     }
 
     #[test]

@@ -13,22 +13,25 @@
 //! keeps what both sides saw, [`verdict`] judges it, [`run`] does these in order and emits events, and [`report`] shows
 //! them to people and machines. [`mutants`] asks whether the scenarios would notice broken firmware.
 
+pub mod file_error;
 pub mod deadline;
-pub mod traffic;
-pub mod place;
+pub mod language;
+pub mod evidence;
 pub mod scenario;
-pub mod server;
 pub mod service;
 pub mod peer;
 pub mod image;
 pub mod symbols;
 pub mod rig;
 pub mod board;
+pub mod bench;
+pub mod doctor;
 pub mod device;
 pub mod transcript;
 pub mod verdict;
 mod postmortem;
+pub mod outcome;
+pub mod bundle;
 pub mod run;
 pub mod mutants;
-pub mod bundle;
 pub mod report;

@@ -14,9 +14,11 @@ use std::time::{Duration, Instant};
 
 use pinrig_builder::{Mutant, Workshop};
 
-use crate::board::{Bench, BoardError};
+use crate::bench::Bench;
+use crate::board::BoardError;
 use crate::image::{Image, ImageError};
-use crate::run::{Limits, Outcome, Runner};
+use crate::outcome::Outcome;
+use crate::run::{Limits, Runner};
 use crate::scenario::{self, Scenario, ScenarioError};
 use crate::verdict::{Blame, Verdict};
 
@@ -341,9 +343,10 @@ fn fate(outcomes: &[Outcome], must_notice: &[String]) -> Fate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::ServerEvidence;
     use crate::scenario::Run;
     use crate::transcript::Transcript;
-    use crate::verdict::{Failure, ServerEvidence};
+    use crate::verdict::Failure;
 
     fn outcome(name: &str, blame: Option<Blame>) -> Outcome {
         let failed = |blame| {

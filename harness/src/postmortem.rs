@@ -3,8 +3,8 @@
 //! What enters: the image, and what a crash has left on the console or a debugger sees. What leaves: findings for the report, and the
 //! registers as a file of evidence. None of it goes into a snapshot: addresses differ from build to build.
 
-use crate::board::RecordedFile;
 use crate::board::probe::Debugger;
+use crate::evidence::RecordedFile;
 use crate::image::Image;
 use crate::symbols::Symbols;
 

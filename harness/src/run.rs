@@ -5,24 +5,27 @@
 //! of files.
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::board::console::Line;
-use crate::board::flash::{FlashReport, FlashStep};
-use crate::board::{Bench, Board, BoardError, BootMode, LinkSettings, Network, RecordedFile, Route, Seat, Secret};
+use crate::bench::{Bench, Route, Seat};
+use crate::board::flash::FlashReport;
+use crate::board::{Board, BoardError, BootMode, LinkSettings, Network, Secret};
 use crate::bundle;
 use crate::deadline::Deadline;
-use crate::device::{Answer, Device, DeviceError, Fields, Said};
+use crate::device::{Answer, Device, DeviceError, Said};
+use crate::evidence::{RecordedFile, ServerEvidence};
 use crate::image::Image;
+use crate::language::Fields;
+use crate::outcome::{Event, Outcome};
 use crate::postmortem;
 use crate::scenario::{DEFAULT_HOST, DeviceSettings, Expectation, Run, SOAK_WARM_UP, Scenario};
 use crate::service::Running;
 use crate::transcript::{DeviceLine, Lanes, Redactor, Transcript, without_tag};
-use crate::verdict::{self, Blame, DeviceEvidence, Evidence, Failure, ServerEvidence, Verdict};
+use crate::verdict::{self, Blame, DeviceEvidence, Evidence, Failure, Verdict};
 
 /// The port that the device connects to: the scenario's server stands behind it, wherever it really listens.
 const HTTPS: u16 = 443;
@@ -48,66 +51,6 @@ impl Default for Limits {
             run: Duration::from_secs(90),
             close: Duration::from_secs(10),
         }
-    }
-}
-
-/// What happens while scenarios run.
-#[derive(Debug)]
-pub enum Event<'a> {
-    /// The image is about to be flashed.
-    Flashing {
-        /// The board's name.
-        board: &'a str,
-        /// The image.
-        image: &'a Image,
-    },
-    /// More of one part is written.
-    FlashProgress(FlashStep<'a>),
-    /// The image is in flash.
-    Flashed(&'a FlashReport),
-    /// A scenario begins.
-    Started(&'a Scenario),
-    /// The board printed something before the firmware was ready.
-    Boot(&'a Scenario, &'a Line),
-    /// The device's lane grew by this line, shown as it was said, before the redactor saw it.
-    Device(&'a Scenario, &'a DeviceLine),
-    /// A scenario ended.
-    Finished(&'a Outcome),
-    /// These scenarios do not run on these boards.
-    Skipped {
-        /// Why.
-        why: &'a str,
-        /// Their names.
-        scenarios: &'a [&'a str],
-    },
-}
-
-/// How one scenario ended.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// The scenario.
-    pub scenario: Scenario,
-    /// The board on which it ran, if one could be had.
-    pub board: Option<String>,
-    /// The verdict.
-    pub verdict: Verdict,
-    /// What both sides said.
-    pub transcript: Transcript,
-    /// What the server saw in all the scenario's runs, in numbers.
-    pub server: ServerEvidence,
-    /// How long it took.
-    pub took: Duration,
-    /// How much longer the device believes that it took: waiting that a virtual board skipped.
-    pub skipped: Duration,
-    /// Where the evidence was kept: always for a failure.
-    pub bundle: Option<PathBuf>,
-}
-
-impl Outcome {
-    /// Whether the scenario passed.
-    #[must_use]
-    pub fn passed(&self) -> bool {
-        self.verdict == Verdict::Passed
     }
 }
 

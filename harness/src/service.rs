@@ -9,12 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
 
-use crate::board::RecordedFile;
 use crate::deadline::Deadline;
+use crate::evidence::{RecordedFile, ServerEvidence};
 use crate::scenario::{Service, TlsService};
-use crate::server::{EventKind, RunningServer, ServerConfig, StartError, TlsServer};
-use crate::traffic::{Settled, Traffic};
-use crate::verdict::ServerEvidence;
+use pinrig_server::{EventKind, RunningServer, ServerConfig, StartError, TlsServer};
+use pinrig_server::{Settled, Traffic};
 
 /// What stands at the server's address.
 #[derive(Debug)]

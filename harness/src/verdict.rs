@@ -8,7 +8,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::device::Fields;
+use crate::evidence::ServerEvidence;
+use crate::language::Fields;
 use crate::scenario::{Build, Expectation, Name, Pin};
 
 /// How a scenario ended.
@@ -95,19 +96,6 @@ pub struct DeviceEvidence {
     pub rejected: Option<(String, Fields)>,
 }
 
-/// What the server saw.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
-pub struct ServerEvidence {
-    /// TCP connections.
-    pub connections: usize,
-    /// Handshakes that it completed.
-    pub handshakes: usize,
-    /// Complete HTTP requests.
-    pub requests: usize,
-    /// Application bytes that arrived, whole requests or not.
-    pub application_bytes: u64,
-}
-
 /// Judges `evidence` by `expectation`.
 #[must_use]
 pub fn judge(expectation: &Expectation, evidence: &Evidence) -> Verdict {
@@ -189,25 +177,6 @@ pub fn judge(expectation: &Expectation, evidence: &Evidence) -> Verdict {
         }
     }
     checks.verdict(&evidence.device)
-}
-
-impl std::ops::AddAssign for ServerEvidence {
-    fn add_assign(&mut self, more: Self) {
-        self.connections += more.connections;
-        self.handshakes += more.handshakes;
-        self.requests += more.requests;
-        self.application_bytes += more.application_bytes;
-    }
-}
-
-impl fmt::Display for ServerEvidence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} connection(s), {} handshake(s), {} request(s), {} application byte(s)",
-            self.connections, self.handshakes, self.requests, self.application_bytes
-        )
-    }
 }
 
 #[derive(Default)]
@@ -311,7 +280,7 @@ impl Checks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::device::MachineLine;
+    use crate::language::MachineLine;
 
     fn device(result: &str, said: &[&str]) -> DeviceEvidence {
         DeviceEvidence {

@@ -32,7 +32,7 @@ const SBREADONADDR: u32 = 1 << 20 | 2 << 17;
 const SBERROR: u32 = 7 << 12;
 
 /// A debugger at a virtual board.
-pub(super) struct DebugModule(pub(super) DebugPort);
+pub(crate) struct DebugModule(pub(crate) DebugPort);
 
 impl Debugger for DebugModule {
     fn look(&self) -> Result<Halted, String> {

@@ -8,34 +8,25 @@ pub mod console;
 pub mod flash;
 pub mod probe;
 mod reset;
-pub mod serial_board;
-pub mod serial_bench;
-pub mod virtual_bench;
-mod debug_module;
-pub mod process_bench;
-pub mod choose;
+mod serial_board;
+pub(crate) mod debug_module;
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-pub use choose::{BenchError, bench_for, claim, skipped};
 pub use console::Console;
-pub use process_bench::ProcessBench;
-pub use serial_bench::SerialBench;
 pub use serial_board::{Claim, ClaimError, Claimed, SerialBoard};
-pub use virtual_bench::{Start, VirtualBench};
 
+use virtual_lan::Faults;
+
+use crate::evidence::RecordedFile;
 use crate::image::Image;
 use crate::rig::{Dialect, PortError};
-use crate::traffic::Settled;
-use flash::{FlashProgress, FlashReport};
 use probe::Debugger;
-use virtual_lan::Faults;
 
 /// What the chip does when reset is released (strapping pin GPIO9 of the ESP32-C3).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -64,69 +55,6 @@ pub trait Reset: Send {
     /// # Errors
     /// When the lines cannot be moved.
     fn reset(&mut self, mode: BootMode) -> Result<(), BoardError>;
-}
-
-/// Where boards come from: each call of [`Bench::seat`] gives one that holds the prepared image.
-pub trait Bench: Send + Sync {
-    /// How people call it.
-    fn name(&self) -> String;
-
-    /// The images that go into its boards' flash when `image` is prepared, each with the boards' names: some may have their own.
-    fn images<'a>(&'a self, image: &'a Image) -> Vec<(String, &'a Image)> {
-        vec![(self.name(), image)]
-    }
-
-    /// Puts `image` into flash, through the board's own loader.
-    ///
-    /// # Errors
-    /// When the board cannot be reached or flashed.
-    fn prepare(&self, image: &Image, progress: FlashProgress<'_>) -> Result<FlashReport, BoardError>;
-
-    /// Reserves a board for one scenario.
-    ///
-    /// # Errors
-    /// When no board can be had.
-    fn seat(&self) -> Result<Box<dyn Seat + '_>, BoardError>;
-
-    /// How many scenarios can be under way at once; none: as many as the machine bears.
-    fn places(&self) -> Option<NonZeroUsize> {
-        None
-    }
-
-    /// Whether its boards run the image that they are given: a program on this machine runs itself.
-    fn takes_images(&self) -> bool {
-        true
-    }
-
-    /// Each board that is used no more, and why.
-    fn left_out(&self) -> Vec<(String, String)> {
-        Vec::new()
-    }
-}
-
-/// A board that is reserved for one scenario, before the scenario's server is up.
-pub trait Seat {
-    /// The address of this machine at which a server must stand for the board to reach it.
-    fn server_address(&self) -> IpAddr;
-
-    /// The board, which does nothing until [`Board::reset`] lets it start.
-    ///
-    /// # Errors
-    /// When it cannot be had.
-    fn board(self: Box<Self>, route: &Route) -> Result<Board, BoardError>;
-}
-
-/// The names under which the board must find the server, and where the server really is.
-#[derive(Clone, Debug)]
-pub struct Route {
-    /// The names that the board will connect to; an address needs no resolver.
-    pub hosts: Vec<String>,
-    /// The port that it will connect to.
-    pub port: u16,
-    /// The socket on this machine that stands behind those names and that port; none accepts when nothing listens there.
-    pub server: SocketAddr,
-    /// Tells whether whoever listens there only waits.
-    pub settled: Settled,
 }
 
 /// A board that holds the image and is about to boot.
@@ -203,15 +131,6 @@ pub trait Recorder: Send {
     fn skipped(&self) -> Duration;
     /// Lines on what the board did that its network or hardware did not allow.
     fn remarks(&self) -> Vec<String>;
-}
-
-/// One file of a failure bundle.
-#[derive(Clone, Debug)]
-pub struct RecordedFile {
-    /// Its name in the bundle.
-    pub name: &'static str,
-    /// Its contents.
-    pub contents: Vec<u8>,
 }
 
 /// Why a board cannot be used: the bench's fault, never the firmware's.

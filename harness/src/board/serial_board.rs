@@ -20,8 +20,8 @@ use super::probe::{self, DebugProbe};
 use super::reset::{self, Ladder, Lines};
 use super::{BoardError, BootMode, Secret};
 use crate::deadline::Deadline;
-use crate::device::READY;
 use crate::image::{Image, ImageError};
+use crate::language::READY;
 use crate::rig::{
     BoardLock, Dialect, Entry, Flasher, Kind, LockError, Locks, PasswordError, Port, PortError, Ports, ResetWay,
 };

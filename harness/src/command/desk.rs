@@ -9,12 +9,13 @@ use std::{env, thread};
 
 use anstyle::Style;
 use clap::Args;
+use pinrig::bench::{Bench, BenchError, SerialBench, claim};
 use pinrig::board::console::NoLine;
-use pinrig::board::{Bench, BenchError, BootMode, Claimed, Console, SerialBench, SerialBoard, claim};
+use pinrig::board::{BootMode, Claimed, Console, SerialBoard};
 use pinrig::deadline::Deadline;
 use pinrig::image::Image;
+use pinrig::outcome::Event;
 use pinrig::rig::Choice;
-use pinrig::run::Event;
 use pinrig::symbols::Symbols;
 use pinrig::verdict::Blame;
 use serde_json::json;

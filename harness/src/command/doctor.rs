@@ -6,9 +6,11 @@ use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 use clap::Args;
-use pinrig::board::{Claim, SerialBench, SerialBoard};
+use pinrig::bench::SerialBench;
+use pinrig::board::{Claim, SerialBoard};
 use pinrig::deadline::Deadline;
-use pinrig::rig::{Entry, Finding, Health, Inventory, Kind, Locks, Ports, System};
+use pinrig::doctor::{Finding, Health, System};
+use pinrig::rig::{Entry, Inventory, Kind, Locks, Ports};
 use pinrig::run::{Limits, Runner};
 use pinrig::verdict::{Blame, Verdict};
 

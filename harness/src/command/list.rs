@@ -3,11 +3,10 @@
 use std::io::Write;
 
 use clap::Args;
-use pinrig::report::terminal;
 use pinrig::scenario;
 use serde_json::json;
 
-use super::{CommandResult, Place};
+use super::{CommandResult, Place, terminal};
 
 #[derive(Args, Debug)]
 pub(super) struct List {

@@ -10,8 +10,10 @@ mod doctor;
 mod fingerprint;
 mod list;
 mod mutants;
+mod mutants_table;
 mod run;
 mod serve;
+mod terminal;
 mod virtual_board;
 
 use std::error::Error;

@@ -7,12 +7,12 @@ use std::thread;
 use std::time::Instant;
 
 use clap::Args;
-use pinrig::board::{Start, VirtualBench};
+use pinrig::bench::{Start, VirtualBench};
 use pinrig::mutants::{Event, Finding, Survey};
-use pinrig::report::mutants::{TerminalReport, event_as_json, summary_as_json};
 use pinrig_builder::{Mutant, Workshop};
 use serde_json::Value;
 
+use super::mutants_table::{TerminalReport, event_as_json, summary_as_json};
 use super::{CommandResult, Place, run, scenarios};
 
 #[derive(Args, Debug)]

@@ -10,15 +10,16 @@ use std::time::{Duration, Instant};
 use std::{env, io, thread};
 
 use clap::Args;
-use pinrig::board::{Bench, BenchError, Start, bench_for, skipped};
+use pinrig::bench::{Bench, BenchError, Start, bench_for, skipped};
 use pinrig::image::Image;
+use pinrig::outcome::{Event, Outcome};
 use pinrig::report::json::JsonReport;
-use pinrig::report::terminal::TerminalReport;
 use pinrig::rig::{Choice, LockError};
-use pinrig::run::{Event, Limits, Outcome, Runner};
+use pinrig::run::{Limits, Runner};
 use pinrig::scenario;
 use pinrig::verdict::{Blame, Verdict};
 
+use super::terminal::TerminalReport;
 use super::{CommandResult, Place};
 
 /// The image that the project holds, below the fixtures.

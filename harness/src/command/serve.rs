@@ -6,8 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use anstyle::Style;
 use clap::Args;
 use pinrig::scenario::{self, Service};
-use pinrig::server::TlsServer;
 use pinrig::service;
+use pinrig_server::TlsServer;
 use rustls::pki_types::CertificateDer;
 use serde_json::json;
 

@@ -7,8 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use crate::run::{Event, Outcome};
-use crate::verdict::Verdict;
+use crate::outcome::{Event, Outcome};
 
 /// Writes events as JSON lines.
 #[derive(Debug)]
@@ -37,7 +36,7 @@ impl<W: Write> JsonReport<W> {
             }),
             Event::Started(scenario) => json!({ "event": "started", "scenario": scenario.name }),
             Event::Finished(outcome) => {
-                let mut value = self::outcome(outcome);
+                let mut value = outcome.to_json();
                 value["event"] = "finished".into();
                 value
             }
@@ -67,30 +66,4 @@ impl<W: Write> JsonReport<W> {
         writeln!(out, "{value}")?;
         out.flush()
     }
-}
-
-/// One outcome as JSON.
-#[must_use]
-pub fn outcome(outcome: &Outcome) -> Value {
-    let (verdict, blame, findings) = match &outcome.verdict {
-        Verdict::Passed => ("passed", Value::Null, Vec::new()),
-        Verdict::Failed(failure) => ("failed", json!(failure.blame), failure.findings.clone()),
-    };
-    json!({
-        "scenario": outcome.scenario.name,
-        "about": outcome.scenario.about,
-        "board": outcome.board,
-        "verdict": verdict,
-        "blame": blame,
-        "findings": findings,
-        "seconds": outcome.took.as_secs_f64(),
-        "skipped_seconds": outcome.skipped.as_secs_f64(),
-        "runs": outcome.transcript.runs.iter().map(|lanes| json!({
-            "device": lanes.device.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "server": lanes.server,
-        })).collect::<Vec<_>>(),
-        "afterwards": outcome.transcript.afterwards,
-        "server_saw": outcome.server,
-        "bundle": outcome.bundle.as_ref().map(|folder| folder.display().to_string()),
-    })
 }

@@ -12,7 +12,7 @@ use std::{env, fmt, fs};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::place::position;
+use crate::file_error::position;
 
 /// The name of the file.
 const FILE: &str = "rig.toml";

@@ -4,14 +4,11 @@
 //! by this process alone. It knows no scenario and no TLS.
 
 mod choice;
-mod doctor;
 mod inventory;
 mod lock;
 mod ports;
-mod udev;
 
 pub use choice::{Choice, ChoiceError, VIRTUAL};
-pub use doctor::{Finding, Health, System};
 pub use inventory::{
     Dialect, Entry, Flasher, Inventory, InventoryError, Kind, Network, Password, PasswordError, Pattern, Port,
     ResetWay, Skip, schema,

@@ -21,8 +21,8 @@ use virtual_lan::Faults;
 pub use device::{DeviceSettings, OnMismatch, Rule, Timeouts};
 pub use index::index;
 
-use crate::place::position;
-use crate::server::{Close, Fault, Handshake, Reply};
+use crate::file_error::position;
+use pinrig_server::{Close, Fault, Handshake, Reply};
 
 /// The name that the device connects to unless the scenario says otherwise.
 pub const DEFAULT_HOST: &str = "api.github.com";

@@ -13,7 +13,7 @@ use toml::Spanned;
 
 use super::text::{Problem, recipe};
 use super::{Service, TlsService};
-use crate::server::{
+use pinrig_server::{
     Close, Fault, Framing, Handshake, Honest, PlannedStep, Reply, RogueHandshake, Step, TlsVersion, group_names,
     suite_names,
 };

@@ -1,0 +1,52 @@
+//! What every connection of a server starts from, prepared once for each configuration.
+//!
+//! What enters: a [`ServerConfig`]. What leaves: [`Settings`], or a [`StartError`] where the configuration cannot be used.
+
+use std::sync::Arc;
+
+use crate::config::{Close, Fault, Handshake, Limits, ServerConfig, StartError};
+use crate::honest;
+use crate::record::Record;
+use crate::reply::Reply;
+use crate::rogue::RogueAcceptor;
+
+/// What every connection of a server has in common.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) acceptor: Acceptor,
+    pub(crate) reply: Reply,
+    pub(crate) close: Close,
+    pub(crate) fault: Option<Fault>,
+    pub(crate) limits: Limits,
+}
+
+impl Settings {
+    pub(crate) fn new(config: &ServerConfig, record: &Arc<Record>) -> Result<Self, StartError> {
+        let acceptor = match &config.handshake {
+            Handshake::Honest(offer) => Acceptor::Honest {
+                config: honest::configure(&config.identity, offer, record)?,
+                key_update: offer.key_update,
+            },
+            Handshake::Rogue(plan) => Acceptor::Rogue(RogueAcceptor::new(&config.identity, plan.clone())?),
+            Handshake::NoTls(bytes) => Acceptor::NoTls(bytes.clone()),
+        };
+        Ok(Self {
+            acceptor,
+            reply: config.reply.clone(),
+            close: config.close,
+            fault: config.fault,
+            limits: config.limits,
+        })
+    }
+}
+
+/// Who performs the handshake.
+#[derive(Debug)]
+pub(crate) enum Acceptor {
+    Honest {
+        config: Arc<rustls::ServerConfig>,
+        key_update: bool,
+    },
+    Rogue(RogueAcceptor),
+    NoTls(Vec<u8>),
+}

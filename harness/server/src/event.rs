@@ -1,0 +1,213 @@
+//! What the server saw, one event after another.
+//!
+//! What enters: facts from the connection. What leaves: [`ServerEvent`], whose `Display` is a line of the server lane
+//! (no ports, no times, nothing that differs between two runs of one scenario) and whose serde form has every detail.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use crate::client_hello::ClientHelloFacts;
+
+/// One thing that the server saw or did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ServerEvent {
+    /// Time since the server started; serialised in microseconds.
+    #[serde(rename = "at-us", serialize_with = "microseconds")]
+    pub at: Duration,
+    /// The connection, counted from 1.
+    pub connection: u32,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened on a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
+pub enum EventKind {
+    /// A TCP connection was accepted.
+    Connected,
+    /// The client's first message.
+    ClientHello(ClientHelloFacts),
+    /// A handshake message that the rogue server was told to leave out.
+    StepOmitted {
+        /// The step's name.
+        step: String,
+    },
+    /// The rogue server follows this list.
+    Steps {
+        /// The steps, as a scenario spells them.
+        steps: Vec<String>,
+    },
+    /// What the server does to its connection on purpose.
+    Fault {
+        /// What, and when.
+        what: String,
+    },
+    /// Both Finished messages were exchanged and verified.
+    HandshakeComplete {
+        /// The protocol version.
+        version: String,
+        /// The cipher suite.
+        suite: String,
+        /// The group of the key exchange, where known.
+        group: Option<String>,
+    },
+    /// The handshake ended without success.
+    HandshakeFailed {
+        /// Why, in words.
+        reason: String,
+    },
+    /// The client sent an alert other than close_notify.
+    AlertReceived {
+        /// The registered name.
+        description: String,
+        /// Whether it came unprotected.
+        in_clear: bool,
+    },
+    /// The server sent an alert other than close_notify.
+    AlertSent {
+        /// The registered name.
+        description: String,
+        /// Whether it went unprotected.
+        in_clear: bool,
+    },
+    /// The whole head of an HTTP request.
+    Request {
+        /// The request line and header lines, without their line ends.
+        lines: Vec<String>,
+    },
+    /// The connection ended, or time ran out, before the end of the request's head.
+    RequestIncomplete {
+        /// What had arrived.
+        bytes: usize,
+    },
+    /// A whole reply was handed to the network.
+    ReplySent {
+        /// The status line without the version; empty for raw bytes.
+        status: String,
+        /// How its end is marked.
+        framing: String,
+        /// Its size, head and body.
+        bytes: usize,
+    },
+    /// The client said that it would send no more (RFC 8446 section 6.1).
+    CloseNotifyReceived,
+    /// The server said so.
+    CloseNotifySent,
+    /// An established session broke.
+    SessionFailed {
+        /// Why, in words.
+        reason: String,
+    },
+    /// The connection is over.
+    Ended {
+        /// How it ended.
+        how: Ending,
+        /// Application bytes that the client sent, after decryption.
+        received: u64,
+        /// Application bytes that the server sent, before encryption.
+        sent: u64,
+    },
+}
+
+/// How a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// The client closed it in an orderly way (TCP FIN).
+    ClosedByClient,
+    /// The client reset it while the server had still something to do.
+    ResetByClient,
+    /// The client reset it when the server was done: a race of the closing, and no fault.
+    ResetAfterClose,
+    /// The client did not do in time what the server waited for.
+    TimedOut(String),
+    /// The server cut it on purpose.
+    CutOnPurpose,
+    /// The server was stopped.
+    ServerStopped,
+    /// The network failed in another way.
+    Failed(String),
+}
+
+impl fmt::Display for ServerEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{} {}", self.connection, self.kind)
+    }
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connected => f.write_str("connected"),
+            Self::ClientHello(facts) => write!(f, "client hello: {facts}"),
+            Self::StepOmitted { step } => write!(f, "left out: {step}"),
+            Self::Steps { steps } => write!(f, "handshake by: {}", steps.join(", ")),
+            Self::Fault { what } => write!(f, "on purpose: {what}"),
+            Self::HandshakeComplete { version, suite, group } => {
+                write!(f, "handshake complete: {version}, {suite}")?;
+                group.iter().try_for_each(|group| write!(f, ", {group}"))
+            }
+            Self::HandshakeFailed { reason } => write!(f, "handshake failed: {}", printable(reason)),
+            Self::AlertReceived { description, in_clear } => {
+                write!(f, "alert received: {description}{}", clarity(*in_clear))
+            }
+            Self::AlertSent { description, in_clear } => {
+                write!(f, "alert sent: {description}{}", clarity(*in_clear))
+            }
+            Self::Request { lines } => write!(f, "request: {}", printable(&lines.join(" | "))),
+            Self::RequestIncomplete { .. } => f.write_str("request incomplete"),
+            Self::ReplySent { status, framing, .. } => {
+                write!(f, "reply sent: {}", printable(status))?;
+                write!(f, "{}{framing}", if status.is_empty() { "" } else { ", " })
+            }
+            Self::CloseNotifyReceived => f.write_str("close_notify received"),
+            Self::CloseNotifySent => f.write_str("close_notify sent"),
+            Self::SessionFailed { reason } => write!(f, "session failed: {}", printable(reason)),
+            Self::Ended { how, received, .. } => {
+                let data = if *received == 0 {
+                    "no application data"
+                } else {
+                    "application data"
+                };
+                write!(f, "{how}; {data} received")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClosedByClient | Self::ResetAfterClose => f.write_str("connection closed by the client"),
+            Self::ResetByClient => f.write_str("connection reset by the client"),
+            Self::TimedOut(what) => write!(f, "connection given up, waiting for {what}"),
+            Self::CutOnPurpose => f.write_str("connection cut on purpose"),
+            Self::ServerStopped => f.write_str("connection cut: the server was stopped"),
+            Self::Failed(why) => write!(f, "connection failed: {}", printable(why)),
+        }
+    }
+}
+
+fn clarity(in_clear: bool) -> &'static str {
+    if in_clear { " (in clear)" } else { "" }
+}
+
+/// Text from the network on one line: what is not printable is escaped.
+fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| {
+            let escaped = c.is_control().then(|| c.escape_default());
+            let plain = escaped.is_none().then_some(c);
+            escaped.into_iter().flatten().chain(plain)
+        })
+        .collect()
+}
+
+fn microseconds<S: Serializer>(at: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(at.as_micros()).unwrap_or(u64::MAX))
+}

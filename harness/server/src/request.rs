@@ -1,0 +1,51 @@
+//! The head of an HTTP/1.1 request (RFC 9112 sections 2 to 5).
+//!
+//! What enters: the bytes of a head. What leaves: its lines, and a [`RequestHead`]. This module does not know what is
+//! answered.
+
+/// A request without its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RequestHead {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    headers: Vec<(String, String)>,
+}
+
+/// The lines of a head, without their ends and without what follows the empty line.
+pub(crate) fn lines(head: &[u8]) -> Vec<String> {
+    String::from_utf8_lossy(head)
+        .split("\r\n")
+        .take_while(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+impl RequestHead {
+    /// Reads the lines of a head; `None` if the first is no request line.
+    pub(crate) fn parse(lines: &[String]) -> Option<Self> {
+        let (request_line, headers) = lines.split_first()?;
+        let mut words = request_line.split(' ');
+        let (method, target, version) = (words.next()?, words.next()?, words.next()?);
+        if !version.starts_with("HTTP/1.") || words.next().is_some() {
+            return None;
+        }
+        let headers = headers
+            .iter()
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+            .collect();
+        Some(Self {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers,
+        })
+    }
+
+    /// The value of a header, whose name is compared without case.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+}

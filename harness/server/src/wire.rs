@@ -1,0 +1,268 @@
+//! A TCP connection read record by record, and watched.
+//!
+//! What enters: a socket. What leaves: whole TLS records (RFC 8446 section 5.1), one at a time, so that what each record
+//! causes is recorded before the next is looked at; and events for what passes unprotected: the ClientHello, and alerts
+//! in clear. It decrypts nothing and must not know which kind of server uses it.
+
+use std::io;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::broken::{Broken, OnPurpose};
+use crate::client_hello::ClientHello;
+use crate::config::{Fault, FaultKind, When};
+use crate::event::{Ending, EventKind};
+use crate::names;
+use crate::record::ConnectionRecord;
+
+// Content types, from the TLS ContentType registry.
+pub(crate) const CHANGE_CIPHER_SPEC: u8 = 20;
+pub(crate) const ALERT: u8 = 21;
+pub(crate) const HANDSHAKE: u8 = 22;
+pub(crate) const APPLICATION_DATA: u8 = 23;
+
+/// The size of a record's header.
+pub(crate) const HEADER: usize = 5;
+
+/// One connection's socket with its record.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    stream: TcpStream,
+    pub(crate) record: ConnectionRecord,
+    /// Bytes that arrived after the last record returned.
+    pending: Vec<u8>,
+    hello: Hello,
+    /// The name of an alert in clear, if the last record was one.
+    alert: Option<String>,
+    /// What is still to be done to the connection.
+    fault: Option<Fault>,
+    /// Bytes and records that were sent.
+    sent: (usize, usize),
+    /// Nothing more may leave.
+    muted: bool,
+}
+
+/// How far the client's first message has been seen.
+#[derive(Debug)]
+enum Hello {
+    Awaited(Vec<u8>),
+    Seen(Option<Box<ClientHello>>),
+}
+
+impl Wire {
+    pub(crate) fn new(stream: TcpStream, record: ConnectionRecord, fault: Option<Fault>) -> Self {
+        Self {
+            stream,
+            record,
+            pending: Vec::new(),
+            hello: Hello::Awaited(Vec::new()),
+            alert: None,
+            fault,
+            sent: (0, 0),
+            muted: false,
+        }
+    }
+
+    /// The next record with its header. What is no TLS is returned as it came; `None` is the end of the stream.
+    pub(crate) async fn read_record(&mut self) -> io::Result<Option<Vec<u8>>> {
+        self.alert = None;
+        loop {
+            if let Some(length) = record_length(&self.pending) {
+                let rest = self.pending.split_off(length);
+                let record = std::mem::replace(&mut self.pending, rest);
+                self.watch_inbound(&record);
+                return Ok(Some(record));
+            }
+            let read = self.stream.read_buf(&mut self.pending).await;
+            self.record.wire_received(*read.as_ref().unwrap_or(&0));
+            if read? == 0 {
+                // A cut record is still something that the TLS library may want to complain about.
+                let cut = std::mem::take(&mut self.pending);
+                return Ok(Some(cut).filter(|cut| !cut.is_empty()));
+            }
+        }
+    }
+
+    /// Writes whole records.
+    pub(crate) async fn write(&mut self, records: &[u8]) -> io::Result<()> {
+        let mut rest = records;
+        while let Some((record, tail)) = record_length(rest).and_then(|length| rest.split_at_checked(length)) {
+            if let Some(description) = alert_in_clear(record) {
+                self.record.push(EventKind::AlertSent {
+                    description,
+                    in_clear: true,
+                });
+            }
+            rest = tail;
+        }
+        if self.fault.is_none() {
+            return self.put(records).await;
+        }
+        let mut rest = records;
+        while let Some((record, tail)) = record_length(rest).and_then(|length| rest.split_at_checked(length)) {
+            self.send(record).await?;
+            rest = tail;
+        }
+        self.send(rest).await
+    }
+
+    /// Writes bytes that are no TLS.
+    pub(crate) async fn write_plain(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.send(bytes).await
+    }
+
+    /// Sends one record, or a part of one; and does to the connection what is due within it.
+    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let due = match self.fault.map(|fault| fault.when) {
+            Some(When::Sent(limit)) => limit.checked_sub(self.sent.0).filter(|left| *left < bytes.len()),
+            Some(When::Records(limit)) if limit == self.sent.1 => Some(0),
+            _ => None,
+        };
+        self.sent.0 += bytes.len();
+        self.sent.1 += 1;
+        let Some((whole, Fault { what, .. })) = due.zip(self.fault) else {
+            return self.put(bytes).await;
+        };
+        let (before, after) = bytes.split_at(whole);
+        self.put(before).await?;
+        self.happen().await?;
+        let mut after = after.to_vec();
+        if let (FaultKind::Corrupt, Some(byte)) = (what, after.first_mut()) {
+            *byte ^= 1;
+        }
+        self.put(&after).await
+    }
+
+    async fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.muted || bytes.is_empty() {
+            return Ok(());
+        }
+        self.stream.write_all(bytes).await?;
+        self.record.wire_sent(bytes.len());
+        self.stream.flush().await
+    }
+
+    /// Does what is to be done at this point, which is none of those within what is sent.
+    pub(crate) async fn reached(&mut self, point: When) -> Result<(), Broken> {
+        if self.fault.is_some_and(|fault| fault.when == point) {
+            self.happen().await?;
+        }
+        Ok(())
+    }
+
+    async fn happen(&mut self) -> io::Result<()> {
+        let Some(fault) = self.fault.take() else {
+            return Ok(());
+        };
+        self.record.push(EventKind::Fault {
+            what: fault.to_string(),
+        });
+        match fault.what {
+            FaultKind::Corrupt => {}
+            FaultKind::Stall => self.muted = true,
+            FaultKind::End => {
+                self.finish_writing().await;
+                self.muted = true;
+            }
+            FaultKind::Reset => {
+                // So that closing resets. Where the system refuses it closes in order, which the client will not miss.
+                let _ = self.stream.set_zero_linger();
+                return Err(io::Error::other(OnPurpose));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes closing a reset; this is the error with which the connection's story ends.
+    pub(crate) fn reset(&mut self) -> Broken {
+        let _ = self.stream.set_zero_linger();
+        Broken::OnPurpose
+    }
+
+    /// Whether nothing more leaves, on purpose.
+    pub(crate) fn is_muted(&self) -> bool {
+        self.muted
+    }
+
+    /// Says that nothing more will be written (TCP FIN). A peer that is already gone is no error.
+    pub(crate) async fn finish_writing(&mut self) {
+        if !self.muted {
+            let _ = self.stream.shutdown().await;
+            self.record.wire_finished();
+        }
+    }
+
+    /// The alert in clear that the last record was, if it was one; the event is already recorded.
+    pub(crate) fn last_alert_in_clear(&self) -> Option<&str> {
+        self.alert.as_deref()
+    }
+
+    /// The client's first message, once it has been read whole and if it could be parsed.
+    pub(crate) fn client_hello(&self) -> Option<&ClientHello> {
+        match &self.hello {
+            Hello::Seen(hello) => hello.as_deref(),
+            Hello::Awaited(_) => None,
+        }
+    }
+
+    /// Closes the socket and the connection's record.
+    pub(crate) fn close(self, ending: Ending) {
+        drop(self.stream);
+        self.record.end(ending);
+    }
+
+    fn watch_inbound(&mut self, record: &[u8]) {
+        self.alert = alert_in_clear(record);
+        if let Some(description) = self.alert.clone() {
+            self.record.push(EventKind::AlertReceived {
+                description,
+                in_clear: true,
+            });
+        }
+        if let (Hello::Awaited(message), Some(&HANDSHAKE)) = (&mut self.hello, record.first()) {
+            message.extend_from_slice(record.get(HEADER..).unwrap_or_default());
+            // A handshake message is a type, a length of three bytes, and a body (RFC 8446 section 4).
+            let Some(&[_, a, b, c]) = message.first_chunk() else {
+                return;
+            };
+            let length = u32::from_be_bytes([0, a, b, c]) as usize;
+            let Some(message) = message.get(..4 + length) else {
+                return;
+            };
+            let hello = ClientHello::parse(message);
+            if let Some(hello) = &hello {
+                self.record.push(EventKind::ClientHello(hello.facts.clone()));
+            }
+            self.hello = Hello::Seen(hello.map(Box::new));
+        }
+    }
+}
+
+/// The length of the first record in `bytes`, header included, once all of it is there. Bytes that cannot begin a
+/// record are one piece.
+fn record_length(bytes: &[u8]) -> Option<usize> {
+    /// A ciphertext may be 256 bytes longer than its plaintext in TLS 1.3 and 2048 in TLS 1.2 (RFC 5246 section 6.2.3).
+    const LARGEST: usize = (1 << 14) + 2048;
+    let &kind = bytes.first()?;
+    if !(CHANGE_CIPHER_SPEC..=24).contains(&kind) {
+        return Some(bytes.len());
+    }
+    let &[_, _, _, high, low] = bytes.first_chunk()?;
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    if length > LARGEST {
+        return Some(bytes.len());
+    }
+    (bytes.len() >= HEADER + length).then_some(HEADER + length)
+}
+
+/// The name of the alert that a record carries unprotected: a protected one is never two bytes long.
+fn alert_in_clear(record: &[u8]) -> Option<String> {
+    match *record {
+        [ALERT, _, _, 0, 2, _level, description] => Some(names::alert(description)),
+        _ => None,
+    }
+}

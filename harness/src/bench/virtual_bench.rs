@@ -1,0 +1,403 @@
+//! The bench of virtual boards: any number of them, each on a network of its own.
+//!
+//! What enters: an image, then a [`Route`] for each board. What leaves: boards like any other. The image goes through
+//! the mask ROM's loader once, into the flash of the first board, which then boots once; the others are copies of it as it
+//! stood when its firmware was ready. Whoever looks at a copy's console sees the boot, since what the first board said is said again.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use espflash::connection::ResetBeforeOperation;
+use espflash::target::Chip;
+use virtual_esp32c3::{BoardConfig, HardwareEvent, Snapshot, Surroundings, VirtualBoard};
+use virtual_lan::{Faults, FramePort, Join, Lan, LanConfig, TimeSource, What};
+
+use super::{Bench, Route, Seat};
+use crate::board::console::{Attention, BAUD, open_port};
+use crate::board::debug_module::DebugModule;
+use crate::board::flash::{self, FlashFailure, FlashProgress, FlashReport, Loader};
+use crate::board::{Board, BoardError, BootMode, Console, LinkSettings, Network, Recorder, Reset};
+use crate::deadline::Deadline;
+use crate::evidence::RecordedFile;
+use crate::image::Image;
+use crate::language::READY;
+use crate::rig::VIRTUAL;
+use pinrig_server::{Settled, Traffic};
+
+/// The name of the network, which is wired and has none; the transcript shows it.
+const NETWORK: &str = "pinrig";
+/// Where the scenario's name leads: an address of TEST-NET-1 (RFC 5737), beyond the gateway, as the real server is.
+const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
+/// How long the first board may take to boot. If it does not, each board boots by itself, and its scenario tells what it saw.
+const BOOT: Duration = Duration::from_secs(10);
+
+/// Boards in software.
+#[derive(Default)]
+pub struct VirtualBench {
+    start: Start,
+    prepared: Mutex<Option<Prepared>>,
+}
+
+/// How the boards of a [`VirtualBench`] come to be running.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Start {
+    /// As copies of one board that has booted.
+    #[default]
+    Forked,
+    /// Each boots by itself.
+    Cold,
+}
+
+/// What the boards start from.
+#[derive(Clone)]
+struct Prepared {
+    flash: Arc<[u8]>,
+    booted: Option<Arc<Booted>>,
+}
+
+/// A board whose firmware is ready, and what it said on the way there.
+struct Booted {
+    snapshot: Snapshot,
+    console: Vec<u8>,
+    frames: Vec<Vec<u8>>,
+}
+
+impl fmt::Debug for VirtualBench {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VirtualBench")
+            .field("start", &self.start)
+            .finish_non_exhaustive()
+    }
+}
+
+impl VirtualBench {
+    /// A bench whose boards have empty flash.
+    #[must_use]
+    pub fn new(start: Start) -> Self {
+        Self {
+            start,
+            prepared: Mutex::default(),
+        }
+    }
+}
+
+/// Boots a board from `flash`; `None` if it does not come to its ready line.
+fn boot(flash: Arc<[u8]>) -> Result<Option<Booted>, BoardError> {
+    let frames = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&frames);
+    let board = start(
+        flash,
+        Box::new(move |frame| {
+            sink.lock().unwrap_or_else(PoisonError::into_inner).push(frame.to_vec());
+        }),
+    )?;
+    let mut console = Console::open(board.tty(), BAUD)?;
+    board.power_cycle(true);
+    let deadline = Deadline::after("the ready line of the board that the others are copies of", BOOT);
+    while let Ok(line) = console.next_line(&deadline) {
+        if line.text.starts_with(READY) {
+            let snapshot = board.snapshot();
+            let console = console.chunks().into_iter().flat_map(|chunk| chunk.bytes).collect();
+            let frames = std::mem::take(&mut *frames.lock().unwrap_or_else(PoisonError::into_inner));
+            return Ok(Some(Booted {
+                snapshot,
+                console,
+                frames,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+fn start(flash: Arc<[u8]>, to_network: virtual_esp32c3::FrameSink) -> Result<VirtualBoard, BoardError> {
+    let config = BoardConfig {
+        flash,
+        ..BoardConfig::default()
+    };
+    VirtualBoard::start(config, Some(to_network)).map_err(|error| BoardError::Virtual(error.to_string()))
+}
+
+impl Bench for VirtualBench {
+    fn name(&self) -> String {
+        "virtual ESP32-C3".to_owned()
+    }
+
+    fn prepare(&self, image: &Image, progress: FlashProgress<'_>) -> Result<FlashReport, BoardError> {
+        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut config = BoardConfig::default();
+        if let Some(earlier) = prepared.take() {
+            config.flash = earlier.flash;
+        }
+        let board = VirtualBoard::start(config, None).map_err(|error| BoardError::Virtual(error.to_string()))?;
+        board.power_cycle(false);
+        let loader = Loader {
+            chip: Chip::Esp32c3,
+            before: ResetBeforeOperation::NoReset,
+            // A pseudo terminal has one speed: that of the host.
+            baud: BAUD,
+        };
+        let flashed = flash::flash(&self.name(), open_port(board.tty(), BAUD)?, image, loader, progress);
+        let (report, _port) = flashed.map_err(|failure| {
+            let (FlashFailure::NoLoader(message) | FlashFailure::Refused(message) | FlashFailure::Wrong(message)) =
+                failure;
+            BoardError::Flash {
+                tty: board.tty().to_owned(),
+                message,
+            }
+        })?;
+        let flash = board.flash();
+        drop(board);
+        let booted = match self.start {
+            Start::Forked => boot(Arc::clone(&flash))?.map(Arc::new),
+            Start::Cold => None,
+        };
+        *prepared = Some(Prepared { flash, booted });
+        Ok(report)
+    }
+
+    fn seat(&self) -> Result<Box<dyn Seat + '_>, BoardError> {
+        Ok(Box::new(VirtualSeat(self)))
+    }
+}
+
+/// There is always one more.
+struct VirtualSeat<'a>(&'a VirtualBench);
+
+impl Seat for VirtualSeat<'_> {
+    fn server_address(&self) -> IpAddr {
+        Ipv4Addr::LOCALHOST.into()
+    }
+
+    fn board(self: Box<Self>, route: &Route) -> Result<Board, BoardError> {
+        self.0.board(route)
+    }
+}
+
+impl VirtualBench {
+    /// A board with the prepared image on a network of its own.
+    ///
+    /// # Errors
+    /// When none has been prepared, or this machine has no tty or thread to give.
+    pub fn board(&self, route: &Route) -> Result<Board, BoardError> {
+        let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Prepared { flash, booted } = prepared.ok_or(BoardError::NotPrepared)?;
+        let network = LanConfig {
+            names: route.hosts.iter().map(|host| (host.clone(), SERVER)).collect(),
+            joins: vec![Join {
+                address: SERVER,
+                port: route.port,
+                target: route.server,
+            }],
+            time: TimeSource::Driven,
+            ..LanConfig::default()
+        };
+        // Board and network each need the other's door: the network's is a slot that is filled when the board is there.
+        let to_board = Arc::new(Mutex::new(None::<virtual_esp32c3::FrameSender>));
+        let lan = Lan::start(network, {
+            let to_board = Arc::clone(&to_board);
+            Box::new(move |frame| {
+                if let Some(board) = &*to_board.lock().unwrap_or_else(PoisonError::into_inner) {
+                    board.send(frame);
+                }
+            })
+        })
+        .map_err(|error| BoardError::Network(error.to_string()))?;
+        let port = lan.port();
+        let board = start(flash, Box::new(move |frame| port.send(frame)))?;
+        *to_board.lock().unwrap_or_else(PoisonError::into_inner) = Some(board.ethernet());
+        let board = Arc::new(board);
+        let lan = Arc::new(lan);
+        let patience = Arc::new(AtomicBool::new(false));
+        let calming = Arc::new(AtomicBool::new(false));
+        let console = Console::open(board.tty(), BAUD)?;
+        board.skip_idle_time(Box::new(World {
+            patience: Arc::clone(&patience),
+            attention: console.attention(),
+            calming: Arc::clone(&calming),
+            lan: Arc::clone(&lan),
+            server: route.settled.clone(),
+        }));
+        Ok(Board {
+            name: VIRTUAL.to_owned(),
+            image: None,
+            dialect: None,
+            debugger: Some(Box::new(DebugModule(board.debug_port()))),
+            console,
+            link: LinkSettings {
+                network: NETWORK.to_owned(),
+                password: None,
+                connect_to: None,
+            },
+            network: Some(Box::new(VirtualNetwork {
+                lan: Arc::clone(&lan),
+                calming,
+            })),
+            patience,
+            reset: Box::new(VirtualLines {
+                board: Arc::clone(&board),
+                booted: booted.map(|booted| (booted, lan.port())),
+            }),
+            recorder: Box::new(VirtualRecorder { board, lan }),
+        })
+    }
+}
+
+/// Network and server: what is around a virtual board.
+struct World {
+    /// Nobody will say anything to the board before it has spoken, ...
+    patience: Arc<AtomicBool>,
+    /// ... which is over once it has: whoever waits there may have a new command.
+    attention: Attention,
+    /// A bad network is being calmed: nobody says anything meanwhile.
+    calming: Arc<AtomicBool>,
+    lan: Arc<Lan>,
+    server: Settled,
+}
+
+impl Surroundings for World {
+    fn advance(&self, by: Duration) {
+        self.lan.advance(by);
+    }
+
+    /// Nothing is under way between the board and its server, and the network does nothing before its next alarm. Asked in this order:
+    /// what the server has sent, the network has then either taken or not yet counted.
+    fn quiet_for(&self, said: u64) -> Option<Duration> {
+        let patient = self.patience.load(Ordering::SeqCst) && self.attention.is_undivided(said);
+        if !patient && !self.calming.load(Ordering::SeqCst) {
+            return None;
+        }
+        let before = self.lan.settled()?;
+        let server = self.server.traffic()?;
+        let quiet = traffic(before.traffic).agrees_with(&server) && self.lan.settled() == Some(before);
+        quiet.then(|| before.lasts.unwrap_or(Duration::MAX))
+    }
+}
+
+/// The network, for whoever disturbs it.
+struct VirtualNetwork {
+    lan: Arc<Lan>,
+    calming: Arc<AtomicBool>,
+}
+
+impl VirtualNetwork {
+    /// Connections that have not ended.
+    fn open(&self) -> usize {
+        let count = |wanted: fn(&What) -> bool| self.lan.events().iter().filter(|event| wanted(&event.what)).count();
+        let opened = count(|what| matches!(what, What::Opened { .. }));
+        opened.saturating_sub(count(|what| matches!(what, What::Closed { .. })))
+    }
+}
+
+impl Network for VirtualNetwork {
+    fn disturb(&self, faults: &Faults) -> Result<(), BoardError> {
+        let disturbed = self.lan.set_faults(faults.clone());
+        disturbed.map_err(|error| BoardError::Network(error.to_string()))
+    }
+
+    fn calm(&self) {
+        /// For this long an end of a connection may be under way between threads.
+        const UNDER_WAY: Duration = Duration::from_millis(20);
+        const LIMIT: Duration = Duration::from_millis(500);
+        self.lan.set_faults(Faults::default()).expect("no faults make sense");
+        // What was lost is repeated now, in the board's time; what nobody will repeat is nobody's any more.
+        self.calming.store(true, Ordering::SeqCst);
+        let limit = Deadline::after("the connections of a bad network to end", LIMIT);
+        let mut still = None;
+        while self.open() > 0 && !limit.left().is_zero() {
+            let settled = self.lan.settled();
+            if settled.is_some_and(|settled| settled.lasts.is_none()) && settled == still {
+                break;
+            }
+            still = settled;
+            let ends = |event: &virtual_lan::LanEvent| matches!(event.what, What::Closed { .. });
+            let before = self.lan.events().iter().filter(|event| ends(event)).count();
+            let mut seen = 0;
+            self.lan.wait_for(UNDER_WAY, |event| {
+                seen += usize::from(ends(event));
+                seen > before
+            });
+        }
+        self.lan.cut_connections();
+        self.calming.store(false, Ordering::SeqCst);
+    }
+}
+
+fn traffic(lan: virtual_lan::Traffic) -> Traffic {
+    Traffic {
+        connections: lan.connections,
+        to_server: lan.to_host,
+        to_client: lan.from_host,
+        client_ended: lan.ended_by_board,
+        server_ended: lan.ended_by_host,
+    }
+}
+
+/// The reset and strapping lines of a virtual board.
+struct VirtualLines {
+    board: Arc<VirtualBoard>,
+    /// In place of the first boot, and where the frames of that boot go.
+    booted: Option<(Arc<Booted>, FramePort)>,
+}
+
+impl Reset for VirtualLines {
+    fn reset(&mut self, mode: BootMode) -> Result<(), BoardError> {
+        match (mode, self.booted.take()) {
+            (BootMode::Flash, Some((booted, network))) => {
+                for frame in &booted.frames {
+                    network.send(frame);
+                }
+                self.board.restore(&booted.snapshot, booted.console.clone());
+            }
+            _ => self.board.power_cycle(mode == BootMode::Flash),
+        }
+        Ok(())
+    }
+}
+
+struct VirtualRecorder {
+    board: Arc<VirtualBoard>,
+    lan: Arc<Lan>,
+}
+
+impl Recorder for VirtualRecorder {
+    fn files(&self) -> Vec<RecordedFile> {
+        let hardware = self.board.log().into_iter();
+        let hardware = hardware.map(|entry| format!("{:>12} us {}", entry.microseconds, entry.event));
+        let lines = |lines: Vec<String>| (lines.join("\n") + "\n").into_bytes();
+        vec![
+            RecordedFile {
+                name: "network.pcap",
+                contents: self.lan.pcap(),
+            },
+            RecordedFile {
+                name: "network.log",
+                contents: lines(self.lan.events().iter().map(ToString::to_string).collect()),
+            },
+            RecordedFile {
+                name: "hardware.log",
+                contents: lines(hardware.collect()),
+            },
+        ]
+    }
+
+    fn skipped(&self) -> Duration {
+        self.board.stats().skipped
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        let strayed = self.lan.events().into_iter().filter_map(|event| match event.what {
+            What::Unreachable { .. } => Some(format!("the device tried to reach something else: {event}")),
+            _ => None,
+        });
+        let hardware = self.board.log().into_iter().filter_map(|entry| match entry.event {
+            HardwareEvent::BusError { .. } | HardwareEvent::Stuck { .. } => {
+                Some(format!("hardware, at {} us: {}", entry.microseconds, entry.event))
+            }
+            _ => None,
+        });
+        strayed.chain(hardware).collect()
+    }
+}

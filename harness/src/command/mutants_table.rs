@@ -1,0 +1,222 @@
+//! The reports of `pinrig mutants`, for people and for machines.
+//!
+//! What enters: a survey's events and findings. What leaves: a line for each mutant when it has been judged and a table of
+//! all, or one JSON object a line: `honest`, `mutant` and `summary`, with durations in seconds. They decide nothing.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use anstyle::Style;
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+
+use super::terminal::{BAD, DIM, GOOD, TITLE, grid, seconds};
+use pinrig::mutants::{Event, Fate, Finding};
+
+/// So many scenarios are named in a line of the table; of the others there is the number.
+const NAMED: usize = 3;
+
+/// Shows a survey to a person.
+#[derive(Debug)]
+pub(super) struct TerminalReport {
+    bar: ProgressBar,
+    mutants: usize,
+}
+
+impl TerminalReport {
+    /// A report on so many mutants.
+    #[must_use]
+    pub(super) fn new(mutants: usize) -> Self {
+        let bar = ProgressBar::new_spinner().with_message("building the firmware as it is");
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self { bar, mutants }
+    }
+
+    /// Shows `event`.
+    ///
+    /// # Errors
+    /// When standard output does not take it.
+    pub(super) fn event(&self, event: &Event<'_>) -> io::Result<()> {
+        match event {
+            Event::Testing { mutant, scenarios } => {
+                let name = mutant.map_or("the firmware as it is", |mutant| mutant.name.as_str());
+                self.bar.set_message(format!("{name}: {}", count(*scenarios, "scenario")));
+                Ok(())
+            }
+            Event::Honest {
+                scenarios,
+                image,
+                built,
+                tested,
+            } => self.print(&format!(
+                "{GOOD}PASS{GOOD:#} without any mistake {DIM}({image}){DIM:#}: {} {DIM}built in {}, tested in {}{DIM:#}",
+                count(*scenarios, "scenario"),
+                seconds(*built),
+                seconds(*tested)
+            )),
+            Event::Judged(finding) => self.print(&judged(finding)),
+        }
+    }
+
+    /// Prints the table of all mutants, and what is to be done.
+    ///
+    /// # Errors
+    /// When standard output does not take it.
+    pub(super) fn summary(&self, findings: &[Finding], took: Duration) -> io::Result<()> {
+        self.bar.finish_and_clear();
+        let rows: Vec<[String; 4]> = findings
+            .iter()
+            .map(|finding| {
+                [
+                    finding.mutant.name.clone(),
+                    finding.mutant.about.clone(),
+                    noticed(&finding.fate),
+                    seconds(finding.built + finding.tested),
+                ]
+            })
+            .collect();
+        let style = |row: usize, column: usize| match (&findings[row].fate, column) {
+            (Fate::Caught(_), 2) => GOOD,
+            (_, 2) => BAD,
+            _ => Style::new(),
+        };
+        self.print(&grid(["mutant", "what was broken", "caught by", "time"], &rows, style))?;
+        for finding in findings {
+            if let Some(text) = advice(finding) {
+                self.print(&text)?;
+            }
+        }
+        let caught = findings.iter().filter(|finding| is_caught(finding)).count();
+        let style = if caught == findings.len() { GOOD } else { BAD };
+        self.print(&format!(
+            "\n{style}{caught} of {} caught{style:#} {DIM}in {}{DIM:#}",
+            count(self.mutants, "mutant"),
+            seconds(took)
+        ))
+    }
+
+    fn print(&self, text: &str) -> io::Result<()> {
+        self.bar.suspend(|| {
+            let mut out = anstream::stdout().lock();
+            writeln!(out, "{text}")?;
+            out.flush()
+        })
+    }
+}
+
+/// What `event` is for machines, if they are told of it.
+#[must_use]
+pub(super) fn event_as_json(event: &Event<'_>) -> Option<Value> {
+    match event {
+        Event::Testing { .. } => None,
+        Event::Honest {
+            scenarios,
+            image,
+            built,
+            tested,
+        } => Some(json!({
+            "event": "honest",
+            "image": image,
+            "scenarios": scenarios,
+            "build_seconds": built.as_secs_f64(),
+            "test_seconds": tested.as_secs_f64(),
+        })),
+        Event::Judged(finding) => {
+            let (fate, caught_by, missed_by, detail) = match &finding.fate {
+                Fate::Caught(caught_by) => ("caught", &caught_by[..], &[][..], Value::Null),
+                Fate::Missed { by, caught_by } => ("missed", &caught_by[..], &by[..], Value::Null),
+                Fate::NotBuilt(why) => ("not-built", &[][..], &[][..], json!(why)),
+                Fate::BenchBroke(why) => ("bench-broke", &[][..], &[][..], json!(why)),
+            };
+            Some(json!({
+                "event": "mutant",
+                "mutant": finding.mutant.name,
+                "about": finding.mutant.about,
+                "fate": fate,
+                "caught_by": caught_by,
+                "missed_by": missed_by,
+                "detail": detail,
+                "image": finding.image,
+                "build_seconds": finding.built.as_secs_f64(),
+                "test_seconds": finding.tested.as_secs_f64(),
+            }))
+        }
+    }
+}
+
+/// The closing line for machines.
+#[must_use]
+pub(super) fn summary_as_json(findings: &[Finding], exit_code: u8) -> Value {
+    let caught = findings.iter().filter(|finding| is_caught(finding)).count();
+    json!({
+        "event": "summary",
+        "mutants": findings.len(),
+        "caught": caught,
+        "exit_code": exit_code,
+    })
+}
+
+fn is_caught(finding: &Finding) -> bool {
+    matches!(finding.fate, Fate::Caught(_))
+}
+
+fn judged(finding: &Finding) -> String {
+    let (style, word) = match &finding.fate {
+        Fate::Caught(_) => (GOOD, "CAUGHT"),
+        Fate::Missed { .. } => (BAD, "MISSED"),
+        Fate::NotBuilt(_) => (BAD, "NOT BUILT"),
+        Fate::BenchBroke(_) => (BAD, "BENCH BROKE"),
+    };
+    let by = match &finding.fate {
+        Fate::Caught(_) => format!(" by {}", noticed(&finding.fate)),
+        Fate::Missed { by, .. } => format!(" by {}", by.join(", ")),
+        Fate::NotBuilt(_) | Fate::BenchBroke(_) => String::new(),
+    };
+    let name = &finding.mutant.name;
+    let (built, tested) = (seconds(finding.built), seconds(finding.tested));
+    format!("{style}{word}{style:#} {TITLE}{name}{TITLE:#}{by} {DIM}built in {built}, tested in {tested}{DIM:#}")
+}
+
+/// Who has caught a mutant, or who should have.
+fn noticed(fate: &Fate) -> String {
+    match fate {
+        Fate::Caught(by) if by.len() > NAMED => {
+            format!("{} and {} more", by[..NAMED].join(", "), by.len() - NAMED)
+        }
+        Fate::Caught(by) => by.join(", "),
+        Fate::Missed { by, .. } => format!("not by {}", by.join(", ")),
+        Fate::NotBuilt(_) => "not built".to_owned(),
+        Fate::BenchBroke(_) => "the bench broke".to_owned(),
+    }
+}
+
+/// What is wrong with a mutant that was not caught.
+fn advice(finding: &Finding) -> Option<String> {
+    let Finding { mutant, fate, .. } = finding;
+    let mut text = format!("\n{BAD}{}{BAD:#}\n", mutant.name);
+    match fate {
+        Fate::Caught(_) => return None,
+        Fate::Missed { by, caught_by } => {
+            let noticed = match &caught_by[..] {
+                [] => "nobody noticed".to_owned(),
+                names => format!("noticed by {}", names.join(", ")),
+            };
+            let _ = write!(
+                text,
+                "  {}: passed, and should have failed with the mistake in {}; {noticed}\n  \
+                 write the scenario that notices, or name another in {}",
+                by.join(", "),
+                mutant.source.display(),
+                mutant.path.display()
+            );
+        }
+        Fate::NotBuilt(why) | Fate::BenchBroke(why) => text.push_str(why),
+    }
+    Some(text)
+}
+
+fn count(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
