@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use pinrig::bench::{Start, VirtualBench};
 use pinrig::image::Image;
-use pinrig::run::{Limits, Runner};
+use pinrig::run::{RunLimits, Runner};
 use pinrig::scenario::{self, Scenario};
 
 /// The first scenario of each folder, run on boards that start in this way: name and transcript.
@@ -26,7 +26,7 @@ fn transcripts(start: Start) -> Vec<(String, String)> {
     let runner = Runner {
         bench: &bench,
         image: &image,
-        limits: Limits::default(),
+        limits: RunLimits::default(),
         out: &out,
         keep: false,
         observer: &|_| {},

@@ -16,7 +16,7 @@ use pinrig::deadline::Deadline;
 use pinrig::image::Image;
 use pinrig::outcome::Outcome;
 use pinrig::rig::{Inventory, Locks, Ports};
-use pinrig::run::{Limits, Runner};
+use pinrig::run::{RunLimits, Runner};
 use pinrig::scenario;
 use pinrig::verdict::{Blame, Verdict};
 use virtual_esp32c3::ConsolePort;
@@ -46,11 +46,11 @@ fn a_probe_flashes_and_resets_and_leaves_what_is_there() {
     let image = Image::load(&support::firmware()).unwrap();
     let report = bench.prepare(&image, &|_| {}).unwrap();
     assert_eq!((report.written, report.skipped), (1, 0));
-    let outcome = run(&rig, &bench, &image, Limits::default());
+    let outcome = run(&rig, &bench, &image, RunLimits::default());
     assert!(matches!(outcome.verdict, Verdict::Passed), "{:?}", outcome.verdict);
     let report = bench.prepare(&image, &|_| {}).unwrap();
     assert_eq!((report.written, report.skipped), (0, 1));
-    let outcome = run(&rig, &bench, &image, Limits::default());
+    let outcome = run(&rig, &bench, &image, RunLimits::default());
     assert!(matches!(outcome.verdict, Verdict::Passed), "{:?}", outcome.verdict);
 }
 
@@ -72,9 +72,9 @@ fn firmware_that_hangs_is_halted_and_its_functions_are_named() {
     bench.prepare(&image, &|_| {}).unwrap();
     cable.swap("run", "test hang");
     // Before the firmware's own watchdog notices.
-    let limits = Limits {
+    let limits = RunLimits {
         run: Duration::from_millis(500),
-        ..Limits::default()
+        ..RunLimits::default()
     };
     let outcome = run(&rig, &bench, &image, limits);
     let Verdict::Failed(failure) = &outcome.verdict else {
@@ -107,7 +107,7 @@ fn claimed(rig: &Rig) -> SerialBench {
     SerialBench::new(SerialBoard::claim(&entries, &inventory.path, system, Claim::All, &now, |_| {}).unwrap())
 }
 
-fn run(rig: &Rig, bench: &SerialBench, image: &Image, limits: Limits) -> Outcome {
+fn run(rig: &Rig, bench: &SerialBench, image: &Image, limits: RunLimits) -> Outcome {
     let all = scenario::load_all(&support::fixtures()).unwrap();
     let matches = all.iter().find(|scenario| scenario.name == "pin/matches").unwrap();
     let runner = Runner {

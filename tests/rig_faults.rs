@@ -25,7 +25,7 @@ use pinrig::deadline::Deadline;
 use pinrig::image::Image;
 use pinrig::outcome::{Event, Outcome};
 use pinrig::rig::{Inventory, Locks, Port, Ports};
-use pinrig::run::{Limits, Runner};
+use pinrig::run::{RunLimits, Runner};
 use pinrig::scenario::{self, Scenario};
 use pinrig::transcript::DeviceLine;
 use pinrig::verdict::{Blame, Failure, Verdict};
@@ -578,7 +578,7 @@ impl Rig {
     }
 
     fn run_watched(&self, bench: &SerialBench, name: &str, observer: impl Fn(Event<'_>) + Sync) -> Outcome {
-        self.run_within(bench, name, Limits::default().run, observer)
+        self.run_within(bench, name, RunLimits::default().run, observer)
     }
 
     fn run_within(
@@ -597,10 +597,10 @@ impl Rig {
         let runner = Runner {
             bench,
             image: &self.image,
-            limits: Limits {
+            limits: RunLimits {
                 boot: Duration::from_secs(6),
                 run,
-                ..Limits::default()
+                ..RunLimits::default()
             },
             out: &self.folder.path().join("out"),
             keep: false,

@@ -18,7 +18,7 @@ use pinrig::bench::{Bench, Start, bench_for, skipped};
 use pinrig::image::Image;
 use pinrig::outcome::Outcome;
 use pinrig::rig::{Choice, Inventory};
-use pinrig::run::{Limits, Runner};
+use pinrig::run::{RunLimits, Runner};
 use pinrig::scenario::{self, Scenario};
 use pinrig::verdict::Verdict;
 
@@ -109,7 +109,7 @@ impl Rig {
         Runner {
             bench: &*self.bench,
             image: &self.image,
-            limits: Limits::default(),
+            limits: RunLimits::default(),
             out,
             keep: false,
             observer: &|_| {},

@@ -1,10 +1,82 @@
 //! Evidence: what was seen while a scenario ran, before anything judges it.
 //!
-//! What enters: counts of the server, files of whatever records. What leaves: plain values for verdicts and bundles.
+//! What enters: the device's answer, the server's counts, recorded files. What leaves: plain values for verdicts, reports
+//! and bundles.
 
 use std::fmt;
 
 use serde::Serialize;
+
+use crate::language::Fields;
+use crate::run_result::RunResult;
+
+/// What both witnesses saw of one run.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// The device.
+    pub device: DeviceEvidence,
+    /// The server.
+    pub server: ServerEvidence,
+}
+
+/// What the device said in one run.
+#[derive(Clone, Debug, Default)]
+pub struct DeviceEvidence {
+    /// The lines for people, in order.
+    pub said: Vec<String>,
+    /// How it ended; `None` where the run broke off before that.
+    pub answer: Option<DeviceAnswer>,
+}
+
+/// The last word of a device in one run.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum DeviceAnswer {
+    /// The run took place, with this result.
+    Result(RunResult),
+    /// The console refused a command, so there was no run.
+    Rejected(Rejection),
+}
+
+/// A command that the console refused.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Rejection {
+    /// The command, as it was sent.
+    pub command: String,
+    /// The console's error code: `bad-pin`, ...
+    pub code: Option<String>,
+    /// What the console says of it.
+    pub detail: Option<String>,
+}
+
+impl Rejection {
+    /// From the fields of the error line that answered `command`.
+    #[must_use]
+    pub fn read(command: &str, fields: &Fields) -> Self {
+        Self {
+            command: command.to_owned(),
+            code: fields.get("code").map(str::to_owned),
+            detail: fields.get("detail").map(str::to_owned),
+        }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let detail = self.detail.as_deref().unwrap_or("it does not say why");
+        write!(f, "the firmware refused `{}`: {detail}", self.command)
+    }
+}
+
+impl DeviceEvidence {
+    /// The result, if there is one.
+    #[must_use]
+    pub fn result(&self) -> Option<&RunResult> {
+        match &self.answer {
+            Some(DeviceAnswer::Result(result)) => Some(result),
+            Some(DeviceAnswer::Rejected(_)) | None => None,
+        }
+    }
+}
 
 /// What the server saw.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]

@@ -18,7 +18,7 @@ use crate::bench::Bench;
 use crate::board::BoardError;
 use crate::image::{Image, ImageError};
 use crate::outcome::Outcome;
-use crate::run::{Limits, Runner};
+use crate::run::{RunLimits, Runner};
 use crate::scenario::{self, Scenario, ScenarioError};
 use crate::verdict::{Blame, Verdict};
 
@@ -280,9 +280,9 @@ impl Survey<'_> {
         let runner = Runner {
             bench: &*bench,
             image,
-            limits: Limits {
+            limits: RunLimits {
                 run: RUN,
-                ..Limits::default()
+                ..RunLimits::default()
             },
             out,
             keep: false,

@@ -7,6 +7,8 @@ use std::fmt::{self, Write as _};
 
 use sha2::{Digest, Sha256};
 
+use crate::evidence::DeviceAnswer;
+
 /// What both sides said, run by run.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Transcript {
@@ -21,6 +23,8 @@ pub struct Transcript {
 pub struct Lanes {
     /// What was said on the console, in its order.
     pub device: Vec<DeviceLine>,
+    /// How the device said that the run ended; `None` where it broke off before that.
+    pub answer: Option<DeviceAnswer>,
     /// What the server recorded, in its order.
     pub server: Vec<String>,
 }
@@ -77,15 +81,6 @@ impl Lanes {
         self.device.iter().filter_map(|line| match line {
             DeviceLine::Said(text) => Some(text.as_str()),
             DeviceLine::Sent(_) | DeviceLine::Answer(_) => None,
-        })
-    }
-
-    /// The device's last answer, without its tag.
-    #[must_use]
-    pub fn last_answer(&self) -> Option<&str> {
-        self.device.iter().rev().find_map(|line| match line {
-            DeviceLine::Answer(text) => Some(text.as_str()),
-            DeviceLine::Sent(_) | DeviceLine::Said(_) => None,
         })
     }
 
@@ -203,7 +198,7 @@ mod tests {
                 DeviceLine::Said("connection failed".into()),
                 DeviceLine::Answer("ok run outcome=connection-failed".into()),
             ],
-            server: Vec::new(),
+            ..Lanes::default()
         }
     }
 

@@ -1,16 +1,16 @@
 //! Verdicts: whether what was seen is what was expected, from both witnesses.
 //!
 //! What enters: an [`Expectation`] and the [`Evidence`] of device and server. What leaves: a [`Verdict`]. "Refused"
-//! needs the device to say so *and* the server to have seen no application byte; no evidence is never a pass. A failing
-//! scenario is a verdict, not an error.
+//! needs the device to say so *and* the server to have seen no application byte. Missing evidence is never a pass. A
+//! failing scenario is a verdict, not an error.
 
 use std::fmt;
 
 use serde::Serialize;
 
-use crate::evidence::ServerEvidence;
-use crate::language::Fields;
-use crate::scenario::{Build, Expectation, Name, Pin};
+use crate::evidence::{DeviceAnswer, DeviceEvidence, Evidence, ServerEvidence};
+use crate::run_result::{DeviceOutcome, Name, Pin, RunResult};
+use crate::scenario::{Build, Expectation};
 
 /// How a scenario ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -48,6 +48,26 @@ pub enum Blame {
     Network,
 }
 
+impl Failure {
+    /// A failure with one finding.
+    #[must_use]
+    pub fn new(blame: Blame, finding: impl Into<String>) -> Self {
+        Self {
+            blame,
+            findings: vec![finding.into()],
+        }
+    }
+
+    /// The same failure, each of whose findings begins with `part`: `run 2: ...`.
+    #[must_use]
+    pub fn within(mut self, part: &str) -> Self {
+        for finding in &mut self.findings {
+            *finding = format!("{part}: {finding}");
+        }
+        self
+    }
+}
+
 impl Blame {
     /// The exit code of the `pinrig` command. 0 is a pass and 2 a mistake on the command line.
     #[must_use]
@@ -76,42 +96,28 @@ impl fmt::Display for Blame {
     }
 }
 
-/// What was seen.
-#[derive(Clone, Debug, Default)]
-pub struct Evidence {
-    /// The device's.
-    pub device: DeviceEvidence,
-    /// The server's.
-    pub server: ServerEvidence,
-}
-
-/// What the device said.
-#[derive(Clone, Debug, Default)]
-pub struct DeviceEvidence {
-    /// The human lines of the transcript.
-    pub said: Vec<String>,
-    /// The result line of `run`.
-    pub result: Option<Fields>,
-    /// The command that the console refused, and its error.
-    pub rejected: Option<(String, Fields)>,
-}
-
 /// Judges `evidence` by `expectation`.
 #[must_use]
 pub fn judge(expectation: &Expectation, evidence: &Evidence) -> Verdict {
     let mut checks = Checks::default();
-    let server = evidence.server;
+    let Evidence { device, server } = evidence;
+    let server = *server;
     match expectation {
         Expectation::Accepted { build, pin, name } => {
             let (outcome, line) = match build {
-                Build::Success => ("success", "esp8266/Arduino CI successfull!"),
-                Build::Failed => ("failed", "esp8266/Arduino CI has failed"),
+                Build::Success => (DeviceOutcome::Success, "esp8266/Arduino CI successfull!"),
+                Build::Failed => (DeviceOutcome::Failed, "esp8266/Arduino CI has failed"),
             };
-            checks.result(&evidence.device, "outcome", outcome);
-            checks.pin(&evidence.device, *pin);
-            checks.name(&evidence.device, *name);
-            checks.said(&evidence.device, line);
-            checks.said(&evidence.device, "closing connection");
+            checks.result(device, |result| {
+                vec![
+                    outcome_is(result, outcome),
+                    pin_is(result, *pin),
+                    name_is(result, *name),
+                ]
+            });
+            checks.lines_about(device, *pin);
+            checks.printed(device, line);
+            checks.printed(device, "closing connection");
             checks.that(server.handshakes > 0, || {
                 format!("the server should have completed a handshake; it saw {server}")
             });
@@ -120,63 +126,114 @@ pub fn judge(expectation: &Expectation, evidence: &Evidence) -> Verdict {
             });
         }
         Expectation::Refused { reason, pin, name } => {
-            checks.result(&evidence.device, "outcome", "refused");
-            checks.result(&evidence.device, "reason", reason);
-            // People are told the same of a wrong pin, a wrong name and wrong dates, and nothing of a certificate without proof.
+            checks.result(device, |result| {
+                vec![
+                    outcome_is(result, DeviceOutcome::Refused),
+                    reason_is(result, reason),
+                    pin_is(result, *pin),
+                    name_is(result, *name),
+                ]
+            });
+            // The transcript prints one line for a wrong pin, name or date, and none for a certificate without proof.
             let by_certificate = *pin == Pin::Mismatch
                 || *name == Name::Mismatch
                 || matches!(reason.as_str(), "expired" | "not-yet-valid");
             let spoken = if by_certificate { Pin::Mismatch } else { Pin::Unchecked };
-            checks.result(&evidence.device, "pin", pin.as_str());
-            checks.lines(&evidence.device, spoken);
-            checks.name(&evidence.device, *name);
+            checks.lines_about(device, spoken);
             checks.connection_without_data(server);
         }
         Expectation::HandshakeFailed { reason, pin } => {
-            checks.result(&evidence.device, "outcome", "handshake-failed");
-            checks.result(&evidence.device, "reason", reason);
-            checks.said(&evidence.device, "connection failed");
-            checks.result(&evidence.device, "pin", pin.as_str());
-            // To people nothing is said of a certificate before the handshake is over.
-            checks.lines(&evidence.device, Pin::Unchecked);
+            checks.result(device, |result| {
+                vec![
+                    outcome_is(result, DeviceOutcome::HandshakeFailed),
+                    reason_is(result, reason),
+                    pin_is(result, *pin),
+                ]
+            });
+            checks.printed(device, "connection failed");
+            // The transcript prints nothing about a certificate before the handshake is over.
+            checks.lines_about(device, Pin::Unchecked);
             checks.connection_without_data(server);
         }
         Expectation::ResponseFailed { reason, pin } => {
-            checks.result(&evidence.device, "outcome", "response-failed");
-            checks.result(&evidence.device, "reason", reason);
-            checks.pin(&evidence.device, *pin);
+            checks.result(device, |result| {
+                vec![
+                    outcome_is(result, DeviceOutcome::ResponseFailed),
+                    reason_is(result, reason),
+                    pin_is(result, *pin),
+                ]
+            });
+            checks.lines_about(device, *pin);
             checks.that(server.connections > 0, || {
                 "the server should have seen a connection; it saw none".to_owned()
             });
         }
         Expectation::Unreachable { reason } => {
-            checks.result(&evidence.device, "outcome", "connection-failed");
-            checks.result(&evidence.device, "reason", reason);
-            checks.said(&evidence.device, "connection failed");
-            checks.pin(&evidence.device, Pin::Unchecked);
-            checks.nothing(server);
+            checks.result(device, |result| {
+                vec![
+                    outcome_is(result, DeviceOutcome::ConnectionFailed),
+                    reason_is(result, reason),
+                    pin_is(result, Pin::Unchecked),
+                ]
+            });
+            checks.printed(device, "connection failed");
+            checks.lines_about(device, Pin::Unchecked);
+            checks.nothing_seen(server);
         }
         Expectation::NoNetwork { reason } => {
-            checks.result(&evidence.device, "outcome", "network-failed");
-            checks.result(&evidence.device, "reason", reason);
-            checks.nothing(server);
+            checks.result(device, |result| {
+                vec![
+                    outcome_is(result, DeviceOutcome::NetworkFailed),
+                    reason_is(result, reason),
+                ]
+            });
+            checks.nothing_seen(server);
         }
         Expectation::CommandRejected { command, code } => {
-            match &evidence.device.rejected {
-                Some((_, fields)) => checks.that(fields.get("code") == Some(code), || {
+            match &device.answer {
+                Some(DeviceAnswer::Rejected(rejection)) => checks.that(rejection.code.as_ref() == Some(code), || {
                     format!(
                         "the console should have refused `{command}` with code={code}; it gave code={}",
-                        fields.get("code").unwrap_or("(none)")
+                        rejection.code.as_deref().unwrap_or(NONE)
                     )
                 }),
-                None => checks.that(false, || {
+                Some(DeviceAnswer::Result(_)) | None => checks.that(false, || {
                     format!("the console should have refused `{command}`; it took it")
                 }),
             }
-            checks.nothing(server);
+            checks.nothing_seen(server);
         }
     }
-    checks.verdict(&evidence.device)
+    checks.verdict(device)
+}
+
+/// Stands for a field that the result does not have.
+const NONE: &str = "(none)";
+
+/// One field of the result: `None` if it is as expected, else what is wrong.
+type FieldCheck = Option<String>;
+
+fn outcome_is(result: &RunResult, expected: DeviceOutcome) -> FieldCheck {
+    field_is("outcome", Some(result.outcome.as_str()), expected.as_str())
+}
+
+fn reason_is(result: &RunResult, expected: &str) -> FieldCheck {
+    field_is("reason", result.reason.as_deref(), expected)
+}
+
+fn pin_is(result: &RunResult, expected: Pin) -> FieldCheck {
+    field_is("pin", result.pin.map(Pin::as_str), expected.as_str())
+}
+
+fn name_is(result: &RunResult, expected: Name) -> FieldCheck {
+    field_is("name", Some(result.name.as_str()), expected.as_str())
+}
+
+fn field_is(key: &str, said: Option<&str>, expected: &str) -> FieldCheck {
+    (said != Some(expected)).then(|| {
+        let said = said.unwrap_or(NONE);
+        format!("the device should have ended with {key}={expected}; it ended with {key}={said}")
+    })
 }
 
 #[derive(Default)]
@@ -191,34 +248,15 @@ impl Checks {
         }
     }
 
-    fn result(&mut self, device: &DeviceEvidence, key: &str, expected: &str) {
-        let Some(result) = &device.result else {
-            if self.findings.is_empty() {
-                self.findings.push("the device gave no result line".to_owned());
-            }
-            return;
-        };
-        self.that(result.get(key) == Some(expected), || {
-            format!(
-                "the device should have ended with {key}={expected}; it ended with {key}={}",
-                result.get(key).unwrap_or("(none)")
-            )
-        });
+    /// Checks fields of the device's result, which must be there.
+    fn result(&mut self, device: &DeviceEvidence, fields: impl FnOnce(&RunResult) -> Vec<FieldCheck>) {
+        match device.result() {
+            Some(result) => self.findings.extend(fields(result).into_iter().flatten()),
+            None => self.findings.push("the device gave no result line".to_owned()),
+        }
     }
 
-    /// The device leaves the word out where it has not compared the name.
-    fn name(&mut self, device: &DeviceEvidence, expected: Name) {
-        let said = device.result.as_ref().and_then(|result| result.get("name"));
-        let said = said.unwrap_or(Name::Unchecked.as_str());
-        self.that(said == expected.as_str(), || {
-            format!(
-                "the device should have ended with name={}; it ended with name={said}",
-                expected.as_str()
-            )
-        });
-    }
-
-    fn nothing(&mut self, server: ServerEvidence) {
+    fn nothing_seen(&mut self, server: ServerEvidence) {
         self.that(server == ServerEvidence::default(), || {
             format!("the server should have seen nothing; it saw {server}")
         });
@@ -226,39 +264,34 @@ impl Checks {
 
     fn connection_without_data(&mut self, server: ServerEvidence) {
         self.that(server.connections > 0, || {
-            "the server should have seen the connection that came to nothing; it saw none".to_owned()
+            "the server should have seen the connection that the device gave up; it saw none".to_owned()
         });
         self.that(server.application_bytes == 0 && server.requests == 0, || {
             format!("the server should have seen no application byte; it saw {server}")
         });
     }
 
-    fn said(&mut self, device: &DeviceEvidence, line: &str) {
+    fn printed(&mut self, device: &DeviceEvidence, line: &str) {
         self.that(device.said.iter().any(|said| said == line), || {
             format!("the device should have printed `{line}`; it did not")
         });
     }
 
-    /// The device speaks of the pin twice, for people and for machines: both must say the same, and the expected.
-    fn pin(&mut self, device: &DeviceEvidence, expected: Pin) {
-        self.result(device, "pin", expected.as_str());
-        self.lines(device, expected);
-    }
-
-    fn lines(&mut self, device: &DeviceEvidence, expected: Pin) {
+    /// The device speaks of the pin twice, for people and for machines: here, that it prints the line of `expected`
+    /// and no other.
+    fn lines_about(&mut self, device: &DeviceEvidence, expected: Pin) {
         const LINES: [(Pin, &str); 2] = [
             (Pin::Match, "certificate matches"),
             (Pin::Mismatch, "certificate doesn't match"),
         ];
         for (pin, line) in LINES {
-            let said = device.said.iter().any(|said| said == line);
-            self.that(said == (pin == expected), || {
-                if said {
+            if pin == expected {
+                self.printed(device, line);
+            } else {
+                self.that(!device.said.iter().any(|said| said == line), || {
                     format!("the device should not have printed `{line}`; it did")
-                } else {
-                    format!("the device should have printed `{line}`; it did not")
-                }
-            });
+                });
+            }
         }
     }
 
@@ -267,9 +300,8 @@ impl Checks {
             return Verdict::Passed;
         }
         let no_network = device
-            .result
-            .as_ref()
-            .is_some_and(|result| result.get("outcome") == Some("network-failed"));
+            .result()
+            .is_some_and(|result| result.outcome == DeviceOutcome::NetworkFailed);
         Verdict::Failed(Failure {
             blame: if no_network { Blame::Network } else { Blame::Assertion },
             findings: self.findings,
@@ -285,8 +317,8 @@ mod tests {
     fn device(result: &str, said: &[&str]) -> DeviceEvidence {
         DeviceEvidence {
             said: said.iter().map(|&line| line.to_owned()).collect(),
-            result: MachineLine::parse(&format!("@x ok run {result}")).map(|line| line.fields),
-            rejected: None,
+            answer: MachineLine::parse(&format!("@x ok run {result}"))
+                .map(|line| DeviceAnswer::Result(RunResult::read(&line.fields).unwrap())),
         }
     }
 
@@ -320,7 +352,7 @@ mod tests {
         let mut unseen = refused_evidence();
         unseen.server.connections = 0;
         let mut silent = refused_evidence();
-        silent.device.result = None;
+        silent.device.answer = None;
         let mut unsaid = refused_evidence();
         unsaid.device.said.clear();
         for (name, evidence) in [

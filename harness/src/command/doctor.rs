@@ -10,8 +10,10 @@ use pinrig::bench::SerialBench;
 use pinrig::board::{Claim, SerialBoard};
 use pinrig::deadline::Deadline;
 use pinrig::doctor::{Finding, Health, System};
+use pinrig::evidence::DeviceAnswer;
 use pinrig::rig::{Entry, Inventory, Kind, Locks, Ports};
-use pinrig::run::{Limits, Runner};
+use pinrig::run::{RunLimits, Runner};
+use pinrig::run_result::DeviceOutcome;
 use pinrig::verdict::{Blame, Verdict};
 
 use super::run::Options;
@@ -113,7 +115,7 @@ fn ask(entry: &Entry, inventory: &Inventory, place: &Place, options: &Options) -
     let runner = Runner {
         bench: &bench,
         image: &image,
-        limits: Limits::default(),
+        limits: RunLimits::default(),
         out: &options.out,
         keep: false,
         observer: &|_| {},
@@ -142,8 +144,8 @@ fn ask(entry: &Entry, inventory: &Inventory, place: &Place, options: &Options) -
         answers.push(finding("server", Health::Good, found, None));
         return Ok(answers);
     };
-    let last = outcome.transcript.runs.last().and_then(|lanes| lanes.last_answer());
-    let joined = !last.is_some_and(|answer| answer.contains("outcome=network-failed"));
+    let last = outcome.transcript.runs.last().and_then(|lanes| lanes.answer.as_ref());
+    let joined = !matches!(last, Some(DeviceAnswer::Result(result)) if result.outcome == DeviceOutcome::NetworkFailed);
     let (check, advice) = match failure.blame {
         Blame::Network if joined => ("server", SERVER),
         Blame::Network => ("wifi", WIFI),

@@ -15,7 +15,7 @@ use pinrig::image::Image;
 use pinrig::outcome::{Event, Outcome};
 use pinrig::report::json::JsonReport;
 use pinrig::rig::{Choice, LockError};
-use pinrig::run::{Limits, Runner};
+use pinrig::run::{RunLimits, Runner};
 use pinrig::scenario;
 use pinrig::verdict::{Blame, Verdict};
 
@@ -183,7 +183,7 @@ fn run_on(
     let runner = Runner {
         bench,
         image,
-        limits: Limits::default(),
+        limits: RunLimits::default(),
         out: &options.out,
         keep: options.keep,
         observer: &observer,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use pinrig::language::MachineLine;
+use pinrig::evidence::DeviceAnswer;
 use pinrig::outcome::{Event, Outcome};
 use pinrig::rig::VIRTUAL;
 use pinrig::scenario::Scenario;
@@ -364,19 +364,13 @@ fn expected(outcome: &Outcome) -> String {
 
 /// The results in the device's own words: `outcome`, and the reason where it gave one.
 fn device_said(outcome: &Outcome) -> String {
-    let runs = outcome.transcript.runs.iter().map(|lanes| {
-        let last = lanes.last_answer().map(|text| format!("@- {text}"));
-        let Some(fields) = last.and_then(|line| MachineLine::parse(&line)).map(|line| line.fields) else {
-            return "nothing".to_owned();
-        };
-        let word = fields
-            .get("outcome")
-            .or_else(|| fields.get("code"))
-            .unwrap_or("no result");
-        match fields.get("reason") {
-            Some(reason) => format!("{word}: {reason}"),
-            None => word.to_owned(),
-        }
+    let runs = outcome.transcript.runs.iter().map(|lanes| match &lanes.answer {
+        None => "no result".to_owned(),
+        Some(DeviceAnswer::Rejected(rejection)) => rejection.code.clone().unwrap_or_else(|| "rejected".to_owned()),
+        Some(DeviceAnswer::Result(result)) => match &result.reason {
+            Some(reason) => format!("{}: {reason}", result.outcome),
+            None => result.outcome.to_string(),
+        },
     });
     let said = runs.collect::<Vec<_>>().join(", ");
     if said.is_empty() { "nothing".to_owned() } else { said }

@@ -21,6 +21,8 @@ use virtual_lan::Faults;
 pub use device::{DeviceSettings, OnMismatch, Rule, Timeouts};
 pub use index::index;
 
+pub use crate::run_result::{Name, Pin};
+
 use crate::file_error::position;
 use pinrig_server::{Close, Fault, Handshake, Reply};
 
@@ -204,56 +206,6 @@ pub enum Build {
     Success,
     /// `esp8266/Arduino CI has failed`
     Failed,
-}
-
-/// What the device says of the certificate's fingerprint.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "kebab-case")]
-pub enum Pin {
-    /// It is the pinned one.
-    #[default]
-    Match,
-    /// It is another one.
-    Mismatch,
-    /// No certificate was compared.
-    Unchecked,
-}
-
-impl Pin {
-    /// The word that the device's result line has for it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Match => "match",
-            Self::Mismatch => "mismatch",
-            Self::Unchecked => "unchecked",
-        }
-    }
-}
-
-/// What the device says of the certificate's name.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "kebab-case")]
-pub enum Name {
-    /// It is the host's.
-    Match,
-    /// It is another one.
-    Mismatch,
-    /// It was not compared.
-    #[default]
-    Unchecked,
-}
-
-impl Name {
-    /// The word that the device's result line has for it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Match => "match",
-            Self::Mismatch => "mismatch",
-            Self::Unchecked => "unchecked",
-        }
-    }
 }
 
 /// A scenario that cannot be used, and where.
