@@ -6,8 +6,9 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{fmt, fs};
 
 use pinrig::scenario;
 
@@ -92,6 +93,179 @@ fn no_private_key_is_in_the_tree() {
         .filter(|path| fs::read_to_string(path).unwrap_or_default().contains(&marker))
         .collect();
     assert_eq!(found, Vec::<PathBuf>::new());
+}
+
+/// `lib.rs` lists the modules of a package from the ground up, and each imports only from those above it in the list. A small type
+/// that two modules need belongs below both.
+#[test]
+fn imports_only_go_down() {
+    for package in ["harness", "harness/server", "certs"] {
+        let source = support::root().join(package).join("src");
+        let floors = modules(&fs::read_to_string(source.join("lib.rs")).unwrap());
+        assert!(floors.len() > 3, "{package}: {floors:?}");
+        let upward: Vec<String> = imports(&source)
+            .into_iter()
+            .filter(|import| {
+                let floor = |module: &str| floors.iter().position(|known| known == module);
+                // What is not a module is re-exported by `lib.rs`, which is above them all.
+                floor(&import.of).is_some_and(|of| floor(&import.from).is_none_or(|from| from > of))
+            })
+            .map(|import| import.to_string())
+            .collect();
+        assert_eq!(
+            upward,
+            Vec::<String>::new(),
+            "{package}: these arrows point upward in lib.rs"
+        );
+    }
+}
+
+/// What a module must not know, even where the order of `lib.rs` would let it.
+#[test]
+fn modules_do_not_know_what_they_must_not() {
+    let imports = imports(&support::root().join("harness/src"));
+    for (of, must_not_know) in [
+        ("board", &["scenario", "device", "bench", "verdict"][..]),
+        ("rig", &["scenario", "board", "bench", "device"]),
+        ("device", &["scenario", "verdict"]),
+        ("run", &["report"]),
+        ("report", &["rig", "run"]),
+        ("transcript", &["scenario", "board"]),
+        ("verdict", &["board", "bench", "rig"]),
+    ] {
+        let found: Vec<String> = imports
+            .iter()
+            .filter(|import| import.of == of && must_not_know.contains(&import.from.as_str()))
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(found, Vec::<String>::new());
+    }
+    let scenario_in_bench: BTreeSet<&Path> = imports
+        .iter()
+        .filter(|import| import.of == "bench" && import.from == "scenario")
+        .map(|import| import.file.as_path())
+        .collect();
+    assert_eq!(
+        scenario_in_bench,
+        BTreeSet::from([Path::new("bench/choose.rs")]),
+        "only this file of `bench` knows scenarios"
+    );
+}
+
+/// Which of our packages each may depend on, tests and benches included.
+#[test]
+fn packages_depend_only_on_those_below_them() {
+    for (package, may_know) in [
+        ("certs", &[][..]),
+        ("harness/virtual-esp32c3", &[]),
+        ("harness/virtual-lan", &[]),
+        ("harness/server", &["pinrig-certs"]),
+        ("harness/virtual-probe", &["virtual-esp32c3"]),
+        ("firmware/app", &[]),
+        ("firmware/builder", &[]),
+    ] {
+        let text = fs::read_to_string(support::root().join(package).join("Cargo.toml")).unwrap();
+        let manifest: toml::Table = text.parse().unwrap();
+        let known: Vec<&String> = ["dependencies", "dev-dependencies", "build-dependencies"]
+            .iter()
+            .filter_map(|kind| manifest.get(*kind)?.as_table())
+            .flat_map(toml::Table::keys)
+            .filter(|name| name.starts_with("pinrig") || name.starts_with("virtual-"))
+            .filter(|name| !may_know.contains(&name.as_str()))
+            .collect();
+        assert_eq!(known, Vec::<&String>::new(), "{package} must not depend on these");
+    }
+}
+
+/// Without its default features the library has neither a command line nor the firmware's client.
+#[test]
+fn the_library_alone_needs_no_command_line() {
+    let tree = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--package",
+            "pinrig",
+            "--no-default-features",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+        ])
+        .args(["--locked", "--offline"])
+        .current_dir(support::root())
+        .output()
+        .unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    assert!(tree.contains("rustls v"), "{tree}");
+    for unwanted in [
+        "clap",
+        "indicatif",
+        "anstream",
+        "embassy-time",
+        "pinrig-app",
+        "virtual-probe",
+    ] {
+        let found = tree.lines().find(|line| line.split(' ').next() == Some(unwanted));
+        assert_eq!(found, None);
+    }
+}
+
+/// One reference of a file to a module of its own package.
+struct Import {
+    /// The file, below the package's `src`.
+    file: PathBuf,
+    /// The top-level module that the file belongs to.
+    of: String,
+    /// The top-level module that it refers to.
+    from: String,
+}
+
+impl fmt::Display for Import {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: crate::{}", self.file.display(), self.from)
+    }
+}
+
+/// The modules that a `lib.rs` declares, in its order.
+fn modules(lib: &str) -> Vec<String> {
+    let declared = lib.lines().filter_map(|line| {
+        let line = line.strip_prefix("pub ").unwrap_or(line);
+        line.strip_prefix("mod ")?.strip_suffix(';')
+    });
+    declared.filter(|name| *name != "tests").map(str::to_owned).collect()
+}
+
+/// Every `crate::module` in the code of a package, its comments left out.
+fn imports(source: &Path) -> Vec<Import> {
+    let mut found = Vec::new();
+    for path in files(source, "rs") {
+        let file = path.strip_prefix(source).unwrap().to_owned();
+        let first = file.iter().next().unwrap().to_string_lossy();
+        let of = first.trim_end_matches(".rs").to_owned();
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
+        let code: Vec<&str> = code.take_while(|line| *line != "mod tests {").collect();
+        // From a file beside `lib.rs`, `super` is the same as `crate`.
+        let root = if file.iter().count() == 1 {
+            ["crate::", "super::"]
+        } else {
+            ["crate::", "crate::"]
+        };
+        for root in BTreeSet::from(root) {
+            for rest in code.iter().flat_map(|line| line.split(root).skip(1)) {
+                let from: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                if from != of {
+                    found.push(Import {
+                        file: file.clone(),
+                        of: of.clone(),
+                        from,
+                    });
+                }
+            }
+        }
+    }
+    found
 }
 
 /// The files below `folder` with this ending, without what is built or not ours.

@@ -7,7 +7,7 @@ use std::fmt;
 
 use p256::pkcs8::der::pem::{LineEnding, encode_string};
 
-use crate::Fingerprint;
+use crate::fingerprint::Fingerprint;
 
 /// A chain of X.509 certificates, leaf first (the order of RFC 8446 section 4.4.2), and a private key.
 ///

@@ -12,7 +12,7 @@ use p256::pkcs8::EncodePrivateKey;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm};
 use sha2::{Digest, Sha256};
 
-use crate::PrivateKey;
+use crate::chain::PrivateKey;
 
 /// A P-256 key pair derived from a seed.
 pub(crate) struct SeededKey {

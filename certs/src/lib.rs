@@ -5,8 +5,8 @@
 //! fingerprints that can be parsed, printed and compared. This crate must not know servers, boards or scenarios, and
 //! reads neither clock nor random numbers.
 
-mod chain;
 mod fingerprint;
+mod chain;
 mod key;
 mod recipe;
 mod table;

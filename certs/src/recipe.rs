@@ -1,16 +1,11 @@
 //! The names of the certificates that a scenario can ask for.
 //!
-//! What enters: a name, or a [`Recipe`]. What leaves: the DER chain and key that it stands for. What the recipes are made
-//! of is a row each of the table in `table`.
+//! What enters: a name. What leaves: a [`Recipe`]. What each recipe is made of is a row of the table in `table`.
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::OnceLock;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-
-use crate::CertifiedChain;
-use crate::table;
 
 macro_rules! recipes {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
@@ -103,22 +98,6 @@ recipes! {
     NoCertificate = "no-certificate",
     /// `github`'s leaf cut in its middle.
     CutCertificate = "cut-certificate",
-}
-
-impl Recipe {
-    /// Issues the certificate. The same recipe gives the same bytes at every call, and is made once in a process.
-    #[must_use]
-    pub fn issue(self) -> CertifiedChain {
-        static ISSUED: [OnceLock<CertifiedChain>; Recipe::ALL.len()] = [const { OnceLock::new() }; Recipe::ALL.len()];
-        // The variants are numbered in the order of the table.
-        ISSUED[self as usize].get_or_init(|| table::issue(self)).clone()
-    }
-
-    /// The DER of the certificate of `pinrig test CA`, which clients that check chains are to trust.
-    #[must_use]
-    pub fn authority() -> Vec<u8> {
-        table::authority()
-    }
 }
 
 impl fmt::Display for Recipe {

@@ -5,6 +5,7 @@
 //! intermediate one under it.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::OnceLock;
 
 use rcgen::string::Ia5String;
 use rcgen::{
@@ -13,11 +14,28 @@ use rcgen::{
 };
 use sha2::{Digest, Sha256};
 
+use crate::chain::CertifiedChain;
 use crate::key::{LeafKey, SeededKey};
-use crate::{CertifiedChain, Recipe};
+use crate::recipe::Recipe;
+
+impl Recipe {
+    /// Issues the certificate. The same recipe gives the same bytes at every call, and is made once in a process.
+    #[must_use]
+    pub fn issue(self) -> CertifiedChain {
+        static ISSUED: [OnceLock<CertifiedChain>; Recipe::ALL.len()] = [const { OnceLock::new() }; Recipe::ALL.len()];
+        // The variants are numbered in the order of the table.
+        ISSUED[self as usize].get_or_init(|| issue(self)).clone()
+    }
+
+    /// The DER of the certificate of `pinrig test CA`, which clients that check chains are to trust.
+    #[must_use]
+    pub fn authority() -> Vec<u8> {
+        authority()
+    }
+}
 
 /// Issues a recipe's chain.
-pub(crate) fn issue(recipe: Recipe) -> CertifiedChain {
+fn issue(recipe: Recipe) -> CertifiedChain {
     let row = row(recipe);
     let key = row.key.make();
     let params = row.params();
@@ -46,7 +64,7 @@ pub(crate) fn issue(recipe: Recipe) -> CertifiedChain {
 }
 
 /// The DER of the authority.
-pub(crate) fn authority() -> Vec<u8> {
+fn authority() -> Vec<u8> {
     self_signed(authority_params(), &Key::Seed(AUTHORITY))
 }
 
