@@ -67,7 +67,7 @@ fn a_hang_ends_with_the_watchdogs_reset() {
         ("main", "esp32c3/src/main.rs:"),
     ] {
         let is_it = |frame: &Frame| {
-            frame.function.contains(function) && frame.place.as_ref().is_some_and(|place| place.contains(file))
+            frame.function.contains(function) && frame.line.as_ref().is_some_and(|line| line.contains(file))
         };
         assert!(frames.iter().any(is_it), "{function} at {file}: {frames:#?}");
     }

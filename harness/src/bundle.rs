@@ -1,7 +1,7 @@
 //! Bundles: the evidence of one run, as files that can be read without a board.
 //!
-//! What enters: an [`Outcome`] and what board, network and server recorded. What leaves: a folder named after the
-//! scenario. It replaces the folder of the run before.
+//! What enters: an [`Outcome`], and the files that board, network and server recorded. What leaves: a folder named after
+//! the scenario, which replaces that of an earlier run.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -17,13 +17,13 @@ use crate::outcome::Outcome;
 
 /// A file of the bundle that could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("{path}: {source}", path = .path.display())]
+#[error("cannot write {path}: {cause}", path = .path.display())]
 pub struct BundleError {
     path: PathBuf,
-    source: io::Error,
+    cause: io::Error,
 }
 
-/// Writes the bundle of `outcome` into a folder below `out`, and gives the folder.
+/// Writes the bundle of `outcome` into a folder below `out`, and returns the folder.
 ///
 /// # Errors
 /// The first file that cannot be written.
@@ -31,7 +31,7 @@ pub fn write(out: &Path, image: &Image, outcome: &Outcome, files: &[RecordedFile
     let folder = out.join(outcome.scenario.name.replace('/', "-"));
     let at = |path: &Path| {
         let path = path.to_owned();
-        move |source| BundleError { path, source }
+        move |cause| BundleError { path, cause }
     };
     if folder.exists() {
         fs::remove_dir_all(&folder).map_err(at(&folder))?;

@@ -1,8 +1,8 @@
-//! The firmware's console language, as the harness speaks it.
+//! The device at the other end of a console: commands in, answers out.
 //!
-//! What enters: a [`Console`]. What leaves: answers, and every line in between. Each command carries a random tag that
-//! its answer repeats: a hostile server controls the reply that the board prints, but cannot know the tag, so it cannot
-//! imitate an answer. This module knows no scenario.
+//! What enters: a [`Console`]. What leaves: answers, and every line in between. Each command carries a random tag that its
+//! answer repeats. A hostile server controls the reply that the board prints, but it does not know the tag, so it cannot
+//! imitate an answer. This module does not know scenarios.
 
 use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
@@ -15,13 +15,15 @@ use crate::deadline::Deadline;
 use crate::language::{Fields, MachineLine};
 use crate::rig::Dialect;
 
-/// How often `hello` is repeated until it is answered: a lost boot line then costs nothing.
+/// The pause after which `hello` is sent again, in case the ready line was lost.
 const HELLO_AGAIN: Duration = Duration::from_millis(500);
 
-/// How the ROM's lines begin at each reset, and that which names the reset's cause.
+/// The beginnings of the lines that the ROM prints at each reset.
 const BANNER: [&str; 3] = ["ESP-ROM:", "Build:", "Saved PC:"];
+/// The beginning of the ROM's line that names the cause of a reset.
 const RESET: &str = "rst:0x";
-/// After so many resets without a ready line, nobody believes in one: a bootloader may need two, for an update that it takes back.
+/// The number of resets without a ready line that counts as a boot loop. A bootloader may need two, for an update that it
+/// rolls back.
 const BOOT_LOOP: usize = 5;
 
 /// The device at the other end of a console.
@@ -32,7 +34,7 @@ pub struct Device {
     dialect: Option<Dialect>,
 }
 
-/// What `hello` and the ready line say of the firmware.
+/// What `hello` and the ready line say about the firmware.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Identity {
     /// Its name.
@@ -66,14 +68,15 @@ pub enum DeviceError {
         evidence: String,
     },
     /// It did not answer in time.
-    #[error("{0}")]
+    #[error(transparent)]
     Silent(NoLine),
     /// It never came up.
     #[error("the firmware did not boot: {0}")]
     NotBooted(NoLine),
-    /// It resets again and again before it comes up.
+    /// The chip resets again and again before the firmware is ready.
     #[error(
-        "the firmware does not boot: the chip has reset {resets} times, the last time with `{evidence}`; before that it said `{said}`"
+        "the firmware does not boot: the chip has reset {resets} times, the last time with `{evidence}`; its last line before \
+         that was `{said}`"
     )]
     BootLoop {
         /// How often.
@@ -84,13 +87,13 @@ pub enum DeviceError {
         said: String,
     },
     /// The console is gone.
-    #[error("{0}")]
+    #[error(transparent)]
     Console(NoLine),
     /// A command could not be sent.
     #[error(transparent)]
     Board(#[from] BoardError),
     /// The ready line lacks a field.
-    #[error("the firmware's greeting lacks `{field}`: `{line}`; is this pinrig's firmware?")]
+    #[error("the firmware's ready line lacks `{field}`: `{line}`; is this pinrig's firmware?")]
     Greeting {
         /// The field.
         field: &'static str,
@@ -118,10 +121,10 @@ impl Device {
         &self.console
     }
 
-    /// Waits until the firmware says that it is ready, asking again and again; `seen` gets every line.
+    /// Waits until the firmware says that it is ready, and asks it again while it does not; `seen` gets every line.
     ///
     /// # Errors
-    /// When it does not come up before the deadline, or greets in another language.
+    /// When it is not ready before the deadline, or its ready line is not one that pinrig knows.
     pub fn wait_ready(&mut self, deadline: &Deadline, mut seen: impl FnMut(&Line)) -> Result<Identity, DeviceError> {
         if let Some(dialect) = self.dialect.clone() {
             return self.wait_ready_in(&dialect, deadline, seen);
@@ -133,7 +136,7 @@ impl Device {
                 match self.console.next_line(&again) {
                     Ok(line) => {
                         seen(&line);
-                        // A board that babbles never leaves a pause.
+                        // A board that prints without a pause never lets the wait above expire.
                         if deadline.left().is_zero() {
                             return Err(DeviceError::NotBooted(self.console.expired(deadline)));
                         }
@@ -159,7 +162,7 @@ impl Device {
                     Err(_) => break,
                 }
             }
-            // The line feed first ends whatever half line the firmware may hold.
+            // The line feed in front ends a half line that the firmware may hold.
             self.console.send("\n#h hello")?;
         }
     }
@@ -235,7 +238,8 @@ impl Device {
         }
     }
 
-    /// A command in the firmware's own language. A setting has no answer there; what a run says is read by the dialect's patterns.
+    /// A command in the firmware's own language. A setting has no answer there; the lines of a run are read by the dialect's
+    /// patterns.
     fn command_in(
         &mut self,
         dialect: &Dialect,
@@ -252,7 +256,7 @@ impl Device {
             let answer = if dialect.without.contains(name) {
                 Answer::Ok(Fields::default())
             } else {
-                let detail = format!("the dialect in rig.toml has nothing to send for `{name}`");
+                let detail = format!("the dialect in rig.toml does not say what to send for `{name}`");
                 Answer::Error(Fields(vec![
                     ("code".to_owned(), "no-such-word".to_owned()),
                     ("detail".to_owned(), detail),
@@ -391,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn firmware_with_a_language_of_its_own_is_spoken_to_by_the_rigs_dialect() {
+    fn a_dialect_translates_commands_and_reads_the_result() {
         const DIALECT: &str = r#"
             ready = "hello, type something"
             end = "bye"
@@ -442,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_ready_line_costs_nothing() {
+    fn a_lost_ready_line_is_asked_for() {
         let mut device = device(|line| {
             if line.ends_with("hello") {
                 "@TAG ok hello firmware=f version=1 image=00 board=virtual\r\n"
@@ -455,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chip_that_resets_for_ever_is_not_waited_for() {
+    fn a_boot_loop_ends_the_wait() {
         let mut resets = 0;
         let mut device = device(move |_| {
             resets += 1;

@@ -1,9 +1,9 @@
 //! Firmware images: a file, and the identity by which the board must name it.
 //!
-//! What enters: the path of an ELF, or of an image as it lies in flash. What leaves: an [`Image`] that [`crate::board`] can flash. The
-//! identity is the SHA-256 of the file. Of an ELF, espflash writes it into the application descriptor (`app_elf_sha256` of ESP-IDF's
-//! `esp_app_desc_t`), the firmware reads it there and prints its first 16 digits in its ready line; firmware that was flashed as it is hashes
-//! its own flash.
+//! What enters: the path of an ELF, or of an image as it lies in flash. What leaves: an [`Image`] that [`crate::board`] can
+//! flash. The identity is the SHA-256 of the file. espflash writes that of an ELF into the application descriptor
+//! (`app_elf_sha256` of ESP-IDF's `esp_app_desc_t`); the firmware reads it there and prints its first 16 digits in its ready
+//! line. Firmware that was flashed as a flash image hashes its own flash.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,15 +22,18 @@ pub struct Image {
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// The file cannot be read.
-    #[error("{path}: {source}; build it with `cargo firmware build`, or name another image with --firmware", path = .path.display())]
+    #[error("cannot read the image {path}: {cause}; build it with `cargo firmware build`, or name another", path = .path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The file is neither a 32-bit RISC-V ELF nor a flash image.
-    #[error("{path}: not an ELF file for a 32-bit RISC-V chip, and no flash image ({found}); --firmware takes the linker's output, or a .bin where the board's flasher is a command", path = .path.display())]
+    #[error(
+        "{path} is neither an ELF file for a 32-bit RISC-V chip nor a flash image: it is {found}; name the linker's output, \
+         or a .bin where the board's flasher is a command", path = .path.display()
+    )]
     NoImage {
         /// The file.
         path: PathBuf,
@@ -39,12 +42,16 @@ pub enum ImageError {
     },
 }
 
-/// An ELF was wanted.
+/// A flash image where an ELF is needed.
 #[derive(Debug, thiserror::Error)]
-#[error("{path} is a flash image, which only a board with `flasher.command` takes; name the linker's output, an ELF", path = .0.display())]
+#[error(
+    "{path} is a flash image, which only a board with `flasher.command` takes; name the linker's output, which is an ELF",
+    path = .0.display()
+)]
 pub struct FlashImage(PathBuf);
 
-/// How a flash image begins: a magic number and how many segments follow (esptool's documentation, "Firmware Image Format").
+/// The magic number at the start of a flash image; the number of segments follows (esptool's documentation, "Firmware
+/// Image Format").
 const FLASH_IMAGE: u8 = 0xE9;
 const MOST_SEGMENTS: u8 = 16;
 
@@ -54,15 +61,15 @@ impl Image {
     /// # Errors
     /// When the file cannot be read or is something else.
     pub fn load(path: &Path) -> Result<Self, ImageError> {
-        let bytes = fs::read(path).map_err(|source| ImageError::Read {
+        let bytes = fs::read(path).map_err(|cause| ImageError::Read {
             path: path.to_owned(),
-            source,
+            cause,
         })?;
         // ELF header, gABI chapter 4: magic, class at 4 (1 = 32 bit), machine at 18 (243 = RISC-V, little endian).
         let found = match bytes.get(..20) {
-            None => Some("too short"),
+            None => Some("too short for either"),
             Some([FLASH_IMAGE, 1..=MOST_SEGMENTS, ..]) => None,
-            Some(header) if header[..4] != *b"\x7fELF" => Some("no ELF magic"),
+            Some(header) if header[..4] != *b"\x7fELF" => Some("a file without the ELF magic"),
             Some(header) if header[4] != 1 => Some("a 64-bit ELF"),
             Some(header) if header[18..20] != [243, 0] => Some("an ELF for another machine"),
             Some(_) => None,
@@ -91,7 +98,7 @@ impl Image {
     /// The file's bytes, where it is an ELF.
     ///
     /// # Errors
-    /// [`FlashImage`] where it is a flash image, whose code and symbols nobody can find.
+    /// [`FlashImage`] where it is a flash image: it does not say where its code and symbols are.
     pub fn elf(&self) -> Result<&[u8], FlashImage> {
         if self.bytes.first() == Some(&FLASH_IMAGE) {
             return Err(FlashImage(self.path.clone()));
@@ -119,8 +126,8 @@ mod tests {
             Image::load(&path).unwrap_err().to_string()
         };
         assert!(refused(b"\xe9\x05").contains("too short"));
-        assert!(refused(&[0xe9; 64]).contains("no ELF magic"));
-        assert!(refused(&[0x7f; 64]).contains("no ELF magic"));
+        assert!(refused(&[0xe9; 64]).contains("without the ELF magic"));
+        assert!(refused(&[0x7f; 64]).contains("without the ELF magic"));
         let host = fs::read(std::env::current_exe().unwrap()).unwrap();
         assert!(refused(&host).contains("64-bit"));
         fs::write(&path, [&[0xe9, 1][..], &[0; 62]].concat()).unwrap();

@@ -1,8 +1,8 @@
-//! Who tests the tests: the catalogue against firmware with mistakes that were put in on purpose.
+//! Tests the tests: the catalogue against firmware with mistakes that were put in on purpose.
 //!
-//! What enters: [`Mutant`]s, a [`Workshop`] that builds them, scenarios, and a bench for each image. What leaves:
-//! [`Event`]s while it goes on, and a [`Finding`] for each mutant. The firmware without any mistake comes first: scenarios
-//! that it does not pass say nothing about the others. Nothing here knows what a mistake is about.
+//! What enters: [`Mutant`]s, a [`Workshop`] that builds them, scenarios, and a bench for each image. What leaves: [`Event`]s
+//! while it goes on, and a [`Judgement`] of each mutant. The firmware without any mistake comes first: a scenario that it
+//! fails says nothing about a mutant. This module does not know what a mistake is about.
 
 use std::fs;
 use std::num::NonZeroUsize;
@@ -22,19 +22,19 @@ use crate::run::{RunLimits, Runner};
 use crate::scenario::{self, Scenario, ScenarioError};
 use crate::verdict::{Blame, Verdict};
 
-/// How a survey of mutants is made.
+/// What a survey of mutants works with.
 pub struct Survey<'a> {
     /// The whole catalogue.
     pub catalogue: &'a [Scenario],
-    /// Every mutant meets every scenario, and not only those that must notice it.
+    /// Every mutant is run against every scenario, instead of only those that must notice it.
     pub all_scenarios: bool,
     /// Makes a bench for one image.
     pub bench: &'a (dyn Fn() -> Box<dyn Bench> + Sync),
     /// How many boards run at once.
     pub jobs: NonZeroUsize,
-    /// The folder for the evidence of what was not as it should be.
+    /// The folder for the evidence of mutants that were not caught.
     pub out: &'a Path,
-    /// Is told what happens.
+    /// Gets every event.
     pub observer: &'a (dyn Fn(Event<'_>) + Sync),
 }
 
@@ -50,16 +50,16 @@ impl std::fmt::Debug for Survey<'_> {
 /// What happens during a survey.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// An image has been built and meets its scenarios now; without a mutant, it is the firmware as it is.
+    /// An image has been built, and its scenarios run now. Without a mutant it is the firmware as it is.
     Testing {
         /// The mistake in it.
         mutant: Option<&'a Mutant>,
-        /// How many scenarios it meets.
+        /// The number of scenarios.
         scenarios: usize,
     },
     /// The firmware as it is has passed every scenario that is needed.
     Honest {
-        /// How many those were.
+        /// The number of those scenarios.
         scenarios: usize,
         /// The image's identity.
         image: &'a str,
@@ -69,17 +69,17 @@ pub enum Event<'a> {
         tested: Duration,
     },
     /// A mutant has been judged.
-    Judged(&'a Finding),
+    Judged(&'a Judgement),
 }
 
-/// What came of one mutant.
+/// What the scenarios made of one mutant.
 #[derive(Clone, Debug)]
-pub struct Finding {
+pub struct Judgement {
     /// The mutant.
     pub mutant: Mutant,
     /// Whether it was noticed.
     pub fate: Fate,
-    /// The identity of its image; none where there is no image.
+    /// The identity of its image; `None` where it could not be built.
     pub image: Option<String>,
     /// How long it took to build.
     pub built: Duration,
@@ -90,43 +90,43 @@ pub struct Finding {
 /// Whether a mutant was noticed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// By these scenarios, and by all that must notice.
+    /// Noticed by all scenarios that must notice it; these are all that did.
     Caught(Vec<String>),
-    /// Not by all that must notice: the mistake could be made and they would not say so.
+    /// Not noticed by all scenarios that must notice it.
     Missed {
         /// The scenarios and folders that should have noticed.
         by: Vec<String>,
         /// The scenarios that have.
         caught_by: Vec<String>,
     },
-    /// There is no such image, and why.
+    /// Its image could not be built, for this reason.
     NotBuilt(String),
-    /// The bench broke, so nothing can be said.
+    /// The bench broke, for this reason, so the mutant is not judged.
     BenchBroke(String),
 }
 
-/// Why a survey says nothing.
+/// Why a survey has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum SurveyError {
     /// The firmware cannot be built as it is.
     #[error(transparent)]
     Build(#[from] pinrig_builder::Error),
-    /// A mutant names scenarios that there are not.
-    #[error("{}: {source}", path.display())]
+    /// A mutant names a scenario that does not exist.
+    #[error("{}: {cause}", path.display())]
     Scenario {
         /// The mutant's file.
         path: PathBuf,
         /// Which name.
-        source: ScenarioError,
+        cause: ScenarioError,
     },
-    /// What was built is no image.
+    /// What was built is not an image.
     #[error(transparent)]
     Image(#[from] ImageError),
     /// A board cannot be flashed.
     #[error(transparent)]
     Board(#[from] BoardError),
-    /// The firmware as it is fails: whoever fails then proves nothing.
-    #[error("without any mistake the firmware fails {}; run: pinrig run {}", .0.join(", "), .0.join(" "))]
+    /// The firmware fails without any mistake in it, so a mutant that fails proves nothing.
+    #[error("the firmware without any mistake fails {}; look at them first: pinrig run {}", .0.join(", "), .0.join(" "))]
     Honest(Vec<String>),
 }
 
@@ -155,30 +155,30 @@ impl Fate {
     }
 }
 
-/// A firmware does not answer for longer than this if it never will: mutants without time limits must not cost minutes.
+/// How long a mutant may take for a run. One whose time limits were removed must not cost minutes.
 const RUN: Duration = Duration::from_secs(20);
 
-/// From so many mutants on it pays to prepare a second place to build them.
+/// From this number of mutants on, preparing a second workshop takes less time than it saves.
 const WORTH_A_SECOND: usize = 6;
 
 struct Built {
-    image: Result<Image, String>,
+    image: Result<Image, SurveyError>,
     took: Duration,
 }
 
 impl Survey<'_> {
-    /// Builds and judges `mutants`: while one meets its scenarios, the next are built. Findings are in the order of the mutants, events in
-    /// that in which they were built.
+    /// Builds and judges `mutants`; while the scenarios of one run, the next are built. Judgements come in the order of
+    /// `mutants`, events in the order in which they were built.
     ///
     /// # Errors
-    /// Where nothing can be said of any mutant.
-    pub fn run(&self, workshop: &mut Workshop, mutants: &[Mutant]) -> Result<Vec<Finding>, SurveyError> {
+    /// Where no mutant can be judged.
+    pub fn run(&self, workshop: &mut Workshop, mutants: &[Mutant]) -> Result<Vec<Judgement>, SurveyError> {
         let wanted: Vec<Vec<Scenario>> = mutants
             .iter()
             .map(|mutant| self.wanted(mutant))
             .collect::<Result<_, _>>()?;
         self.honest(workshop, &wanted)?;
-        // The compiler of one image keeps one processor busy.
+        // Compiling one image keeps one processor busy.
         let processors = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let mut second = if mutants.len() >= WORTH_A_SECOND && processors > 1 {
             Some(workshop.second()?)
@@ -187,27 +187,27 @@ impl Survey<'_> {
         };
         let next = AtomicUsize::new(0);
         let (send, receive) = mpsc::sync_channel(1);
-        let mut findings: Vec<(usize, Finding)> = thread::scope(|scope| {
+        let mut judgements: Vec<(usize, Judgement)> = thread::scope(|scope| {
             for workshop in [Some(workshop), second.as_mut()].into_iter().flatten() {
                 let (send, next) = (send.clone(), &next);
                 scope.spawn(move || build_in(workshop, mutants, next, &send));
             }
             drop(send);
             let judged = receive.iter().map(|(index, built)| {
-                let finding = self.judge(&mutants[index], built, &wanted[index]);
-                (self.observer)(Event::Judged(&finding));
-                (index, finding)
+                let judgement = self.judge(&mutants[index], built, &wanted[index]);
+                (self.observer)(Event::Judged(&judgement));
+                (index, judgement)
             });
             judged.collect()
         });
-        findings.sort_by_key(|(index, _)| *index);
-        Ok(findings.into_iter().map(|(_, finding)| finding).collect())
+        judgements.sort_by_key(|(index, _)| *index);
+        Ok(judgements.into_iter().map(|(_, judgement)| judgement).collect())
     }
 
     fn wanted(&self, mutant: &Mutant) -> Result<Vec<Scenario>, SurveyError> {
-        let named = scenario::select(self.catalogue, &mutant.scenarios).map_err(|source| SurveyError::Scenario {
+        let named = scenario::select(self.catalogue, &mutant.scenarios).map_err(|cause| SurveyError::Scenario {
             path: mutant.path.clone(),
-            source,
+            cause,
         })?;
         Ok(if self.all_scenarios {
             self.catalogue.to_vec()
@@ -216,7 +216,7 @@ impl Survey<'_> {
         })
     }
 
-    /// The firmware as it is must pass all that the mutants are measured with.
+    /// Runs the firmware without any mistake against every scenario that a mutant needs; it must pass them all.
     fn honest(&self, workshop: &mut Workshop, wanted: &[Vec<Scenario>]) -> Result<(), SurveyError> {
         let began = Instant::now();
         let image = Image::load(&workshop.build(None)?)?;
@@ -246,8 +246,8 @@ impl Survey<'_> {
         Ok(())
     }
 
-    fn judge(&self, mutant: &Mutant, built: Built, scenarios: &[Scenario]) -> Finding {
-        let finding = |fate, image, tested| Finding {
+    fn judge(&self, mutant: &Mutant, built: Built, scenarios: &[Scenario]) -> Judgement {
+        let judgement = |fate, image, tested| Judgement {
             mutant: mutant.clone(),
             fate,
             image,
@@ -256,7 +256,7 @@ impl Survey<'_> {
         };
         let image = match &built.image {
             Ok(image) => image,
-            Err(error) => return finding(Fate::NotBuilt(error.clone()), None, Duration::ZERO),
+            Err(error) => return judgement(Fate::NotBuilt(error.to_string()), None, Duration::ZERO),
         };
         (self.observer)(Event::Testing {
             mutant: Some(mutant),
@@ -269,10 +269,10 @@ impl Survey<'_> {
             Err(error) => Fate::BenchBroke(error.to_string()),
         };
         if let Fate::Caught(_) = fate {
-            // As it should be: there is nothing to look into. If it cannot be removed, there is more than was wanted.
+            // There is nothing to look into. A folder that cannot be removed does no harm.
             let _ = fs::remove_dir_all(&out);
         }
-        finding(fate, Some(image.identity().to_owned()), began.elapsed())
+        judgement(fate, Some(image.identity().to_owned()), began.elapsed())
     }
 
     fn outcomes(&self, image: &Image, scenarios: &[Scenario], out: &Path) -> Result<Vec<Outcome>, BoardError> {
@@ -293,9 +293,9 @@ impl Survey<'_> {
     }
 }
 
-/// Builds one mutant after the other, as long as there is one that nobody else builds.
+/// Builds mutants one after the other, each that the other workshop has not begun, until none is left.
 fn build_in(workshop: &mut Workshop, mutants: &[Mutant], next: &AtomicUsize, send: &SyncSender<(usize, Built)>) {
-    // The second place knows no honest image yet, and says nothing if it cannot make it: the first one builds all then.
+    // The second workshop has not built the firmware as it is. If it cannot, the first one builds all mutants.
     if !workshop.has_honest() && workshop.build(None).is_err() {
         return;
     }
@@ -303,8 +303,8 @@ fn build_in(workshop: &mut Workshop, mutants: &[Mutant], next: &AtomicUsize, sen
         let index = next.fetch_add(1, Ordering::Relaxed);
         let Some(mutant) = mutants.get(index) else { return };
         let began = Instant::now();
-        let image = workshop.build(Some(mutant)).map_err(|error| error.to_string());
-        let image = image.and_then(|path| Image::load(&path).map_err(|error| error.to_string()));
+        let path = workshop.build(Some(mutant)).map_err(SurveyError::from);
+        let image = path.and_then(|path| Ok(Image::load(&path)?));
         let took = began.elapsed();
         if send.send((index, Built { image, took })).is_err() {
             return;
@@ -312,7 +312,7 @@ fn build_in(workshop: &mut Workshop, mutants: &[Mutant], next: &AtomicUsize, sen
     }
 }
 
-/// What the outcomes of its scenarios make of a mutant. Only what the firmware itself did counts.
+/// Whether a mutant was noticed, by the outcomes of its scenarios. Only failures of the firmware count.
 fn fate(outcomes: &[Outcome], must_notice: &[String]) -> Fate {
     let mut caught_by = Vec::new();
     for outcome in outcomes {
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn every_scenario_and_one_of_every_folder_that_is_named_must_notice() {
+    fn each_named_scenario_and_one_of_each_named_folder_must_notice() {
         let outcomes = [
             outcome("pin/a", None),
             outcome("pin/b", Some(Blame::Assertion)),
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bench_that_breaks_catches_nothing() {
+    fn a_failure_of_the_bench_catches_no_mutant() {
         for blame in [Blame::Rig, Blame::Flash, Blame::Network] {
             let broken = [outcome("a", Some(Blame::Crash)), outcome("b", Some(blame))];
             assert_eq!(

@@ -25,7 +25,7 @@ pub enum Event<'a> {
         /// The image.
         image: &'a Image,
     },
-    /// More of one part is written.
+    /// More of one part of the image has been written.
     FlashProgress(FlashStep<'a>),
     /// The image is in flash.
     Flashed(&'a FlashReport),
@@ -33,11 +33,11 @@ pub enum Event<'a> {
     Started(&'a Scenario),
     /// The board printed something before the firmware was ready.
     Boot(&'a Scenario, &'a Line),
-    /// The device's lane grew by this line, shown as it was said, before the redactor saw it.
+    /// A line was added to the device's lane. It is shown as it was said, before redaction.
     Device(&'a Scenario, &'a DeviceLine),
     /// A scenario ended.
     Finished(&'a Outcome),
-    /// These scenarios do not run on these boards.
+    /// These scenarios are not run on these boards.
     Skipped {
         /// Why.
         why: &'a str,
@@ -51,19 +51,19 @@ pub enum Event<'a> {
 pub struct Outcome {
     /// The scenario.
     pub scenario: Scenario,
-    /// The board on which it ran, if one could be had.
+    /// The board on which it ran; `None` where there was none to run it on.
     pub board: Option<String>,
     /// The verdict.
     pub verdict: Verdict,
     /// What both sides said.
     pub transcript: Transcript,
-    /// What the server saw in all the scenario's runs, in numbers.
+    /// The server's counts over all runs of the scenario.
     pub server: ServerEvidence,
     /// How long it took.
     pub took: Duration,
-    /// How much longer the device believes that it took: waiting that a virtual board skipped.
+    /// Waiting that a virtual board skipped: by the device's clock the scenario took that much longer.
     pub skipped: Duration,
-    /// Where the evidence was kept: always for a failure.
+    /// The folder with the evidence; always there for a failure.
     pub bundle: Option<PathBuf>,
 }
 

@@ -1,7 +1,7 @@
 //! Looks at another server's certificate, without trusting it.
 //!
-//! What enters: a connected TCP stream. What leaves: the leaf that the server presented. Nothing is verified and
-//! nothing is sent: this is for reading a fingerprint, never for talking.
+//! What enters: a connected TCP stream. What leaves: the leaf that the server presented. Nothing is verified, and no
+//! application data is sent: this only reads a fingerprint.
 
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use sha2::{Digest, Sha256};
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
     /// The name is not one that TLS can ask for.
-    #[error("`{0}` is no host name; give one with --name")]
+    #[error("`{0}` is not a valid host name; give the name to ask for")]
     Name(String),
     /// The handshake did not get as far as a certificate.
     #[error("the TLS handshake failed: {0}")]
-    Handshake(#[from] std::io::Error),
+    Handshake(std::io::Error),
     /// TLS cannot be set up, or the certificate cannot be read.
-    #[error("{0}")]
+    #[error(transparent)]
     Tls(#[from] rustls::Error),
     /// The server presented no certificate.
     #[error("the server presented no certificate")]
@@ -45,10 +45,10 @@ pub fn leaf_of(mut stream: TcpStream, host: &str) -> Result<CertificateDer<'stat
         .with_no_client_auth();
     let mut connection = ClientConnection::new(Arc::new(config), name)?;
     while connection.is_handshaking() && connection.peer_certificates().is_none() {
-        connection.complete_io(&mut stream)?;
+        connection.complete_io(&mut stream).map_err(PeerError::Handshake)?;
     }
     connection.send_close_notify();
-    // The certificate is here; whether the farewell arrives changes nothing.
+    // The certificate is here. It does not matter whether close_notify arrives.
     let _ = connection.write_tls(&mut stream);
     connection
         .peer_certificates()

@@ -1,18 +1,19 @@
 //! Where firmware stood that crashed or hung, by function, file and line.
 //!
-//! What enters: the image, and what a crash has left on the console or a debugger sees. What leaves: findings for the report, and the
-//! registers as a file of evidence. None of it goes into a snapshot: addresses differ from build to build.
+//! What enters: the image, and the lines that a crash left on the console, or a debugger at a board that hangs. What leaves:
+//! findings for the report, and the registers as a file of evidence. Nothing of it goes into a snapshot, since addresses
+//! differ from build to build.
 
 use crate::board::probe::Debugger;
 use crate::evidence::RecordedFile;
 use crate::image::Image;
 use crate::symbols::Symbols;
 
-/// Of firmware that does not answer, as its debugger sees it.
+/// Where firmware stands that does not answer, as a debugger sees it.
 pub(crate) fn of_hang(debugger: &dyn Debugger, image: &Image) -> (Vec<String>, Option<RecordedFile>) {
     let halted = match debugger.look() {
         Ok(halted) => halted,
-        Err(error) => return (vec![format!("it could not be looked at: {error}")], None),
+        Err(error) => return (vec![format!("the debugger could not look at it: {error}")], None),
     };
     let mut findings = Vec::new();
     match Symbols::of(image) {
@@ -29,7 +30,7 @@ pub(crate) fn of_hang(debugger: &dyn Debugger, image: &Image) -> (Vec<String>, O
     }
     if findings.is_empty() {
         findings.push(format!(
-            "it stands at {:#010x}, which is no code of the image",
+            "it stands at {:#010x}, outside the code of the image",
             halted.pc
         ));
     }
@@ -45,7 +46,7 @@ pub(crate) fn of_hang(debugger: &dyn Debugger, image: &Image) -> (Vec<String>, O
     (findings, Some(file))
 }
 
-/// Of the addresses in the backtraces that a crash has left on the console, innermost first.
+/// The functions in the backtraces that a crash left on the console, innermost first.
 pub(crate) fn of_crash(lines: &[String], image: &Image) -> Vec<String> {
     let symbols = match Symbols::of(image) {
         Ok(symbols) => symbols,

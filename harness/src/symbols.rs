@@ -1,7 +1,8 @@
 //! Addresses as functions, files and lines.
 //!
-//! What enters: an image, and what a board printed. What leaves: for each address of code its function, and its file and line where the
-//! image has debug information (DWARF, by addr2line); without it, the symbol table's function.
+//! What enters: an image, and what a board printed. What leaves: the function at each address of code, and its file and line
+//! where the image has debug information (DWARF, read by addr2line). Without debug information it is the function of the
+//! symbol table.
 
 use std::fmt;
 use std::ops::Range;
@@ -17,7 +18,7 @@ pub struct Symbols {
     code: Vec<Range<u64>>,
 }
 
-/// One function at an address; several where one was inlined into the other.
+/// One function at an address. An address has several where one function was inlined into another.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Frame {
     /// The address that the board named.
@@ -25,12 +26,12 @@ pub struct Frame {
     /// The function, demangled.
     pub function: String,
     /// `file:line`, if the image has debug information.
-    pub place: Option<String>,
+    pub line: Option<String>,
 }
 
 /// An image whose symbols cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("{path}: its symbols cannot be read: {message}", path = .path.display())]
+#[error("cannot read the symbols of {path}: {message}", path = .path.display())]
 pub struct SymbolsError {
     path: std::path::PathBuf,
     message: String,
@@ -47,15 +48,15 @@ impl fmt::Debug for Symbols {
 impl fmt::Display for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#010x} {}", self.address, self.function)?;
-        match &self.place {
-            Some(place) => write!(f, " at {place}"),
+        match &self.line {
+            Some(line) => write!(f, " at {line}"),
             None => Ok(()),
         }
     }
 }
 
 impl Symbols {
-    /// Those of `image`.
+    /// Reads the symbols of `image`.
     ///
     /// # Errors
     /// When its file has gone or is damaged.
@@ -75,8 +76,8 @@ impl Symbols {
         Ok(Self { loader, code })
     }
 
-    /// The functions at each address of code that `line` names: `0x` and eight digits. In a backtrace an address is that to which a
-    /// function returns, so that the call before it is meant.
+    /// The functions at each address of code in `line`, written as `0x` and eight digits. A backtrace has return addresses,
+    /// so there the instruction before the address is looked up: the call.
     #[must_use]
     pub fn explain(&self, line: &str) -> Vec<Frame> {
         let before = u64::from(line.to_ascii_lowercase().contains("backtrace"));
@@ -95,12 +96,12 @@ impl Symbols {
                 found.push(Frame {
                     address,
                     function: without_arguments(&name).to_owned(),
-                    place: frame.location.as_ref().and_then(place),
+                    line: frame.location.as_ref().and_then(file_and_line),
                 });
             }
         }
-        // The symbol table has the whole path of the function that all others are inlined into, and has functions of which the debug
-        // information has no more than their lines.
+        // The symbol table has the whole path of the outermost function, and functions of which the debug information has
+        // only the lines.
         let Some(symbol) = self.loader.find_symbol(probe) else {
             return found;
         };
@@ -110,7 +111,13 @@ impl Symbols {
             None => found.push(Frame {
                 address,
                 function,
-                place: self.loader.find_location(probe).ok().flatten().as_ref().and_then(place),
+                line: self
+                    .loader
+                    .find_location(probe)
+                    .ok()
+                    .flatten()
+                    .as_ref()
+                    .and_then(file_and_line),
             }),
         }
         found
@@ -118,12 +125,12 @@ impl Symbols {
 }
 
 /// `file:line`.
-fn place(location: &Location<'_>) -> Option<String> {
+fn file_and_line(location: &Location<'_>) -> Option<String> {
     let file = location.file?;
     Some(location.line.map_or(file.to_owned(), |line| format!("{file}:{line}")))
 }
 
-/// A generic function's name in debug information without its arguments, which can be longer than all else: `poll<...>`.
+/// The name of a generic function, as `poll<...>` in debug information, without its arguments, which can be very long.
 fn without_arguments(name: &str) -> &str {
     match name.find('<') {
         Some(at) if at > 0 => &name[..at],
@@ -146,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_told_without_what_makes_it_long() {
+    fn a_generic_functions_name_loses_its_arguments() {
         assert_eq!(without_arguments("poll<app::{async_fn_env#0}, Vec<u8>>"), "poll");
         assert_eq!(without_arguments("{async_fn#0}<Console>"), "{async_fn#0}");
         assert_eq!(without_arguments("<Executor as Run>::run"), "<Executor as Run>::run");

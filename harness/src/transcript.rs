@@ -1,7 +1,7 @@
 //! Transcripts: what device and server each saw, in two lanes.
 //!
-//! What enters: console lines and server events. What leaves: the text that a snapshot holds. The lanes are never
-//! merged by time, which differs from run to run. One [`Redactor`] replaces what differs from bench to bench.
+//! What enters: console lines and server events. What leaves: the text that a snapshot holds. The lanes are never merged by
+//! time, since time differs from run to run. One [`Redactor`] replaces what differs from bench to bench.
 
 use std::fmt::{self, Write as _};
 
@@ -12,9 +12,9 @@ use crate::evidence::DeviceAnswer;
 /// What both sides said, run by run.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Transcript {
-    /// The scenario's runs, as far as they came.
+    /// The scenario's runs, including one that broke off.
     pub runs: Vec<Lanes>,
-    /// What came of repeating the last run, and how the device then met an honest server, where that was tried.
+    /// The results of repeating the last run, and of meeting an honest server afterwards, where that was tried.
     pub afterwards: Vec<String>,
 }
 
@@ -104,7 +104,8 @@ impl Lanes {
 /// Replaces what differs between benches by named placeholders.
 #[derive(Clone, Debug, Default)]
 pub struct Redactor {
-    /// The line in which the device names its network. The name alone may stand anywhere: `lab` is part of a reply's `label`.
+    /// The line in which the device names its network. The name alone is not enough: `lab` is also part of `label` in a
+    /// reply.
     joining: String,
     address_follows: bool,
 }
@@ -135,7 +136,8 @@ impl Redactor {
     }
 }
 
-/// A line as a person can read it: of a long one, which is a reply's body, the beginning, the length and the SHA-256 of it all.
+/// A line short enough to read. A long one, such as a reply's body, becomes its beginning, its length and the SHA-256 of
+/// all of it.
 fn shortened(line: &str) -> String {
     const LONGEST: usize = 200;
     const SHOWN: usize = 72;
@@ -164,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_differs_between_benches_has_a_name_instead() {
+    fn what_differs_between_benches_becomes_a_placeholder() {
         let mut redactor = Redactor::new("lab");
         let lines = [
             "connecting to lab",
@@ -238,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_told_from_every_other_of_its_length() {
+    fn two_long_lines_of_the_same_length_stay_different() {
         let mut redactor = Redactor::default();
         let (long, other) = ("x".repeat(5000), "x".repeat(4999) + "y");
         let (long, other) = (redactor.said(&long), redactor.said(&other));

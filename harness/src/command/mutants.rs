@@ -1,4 +1,4 @@
-//! `pinrig mutants`: who tests the tests.
+//! `pinrig mutants`: tests the tests.
 
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use clap::Args;
 use pinrig::bench::{Start, VirtualBench};
-use pinrig::mutants::{Event, Finding, Survey};
+use pinrig::mutants::{Event, Judgement, Survey};
 use pinrig_builder::{Mutant, Workshop};
 use serde_json::Value;
 
@@ -60,12 +60,12 @@ pub(super) fn mutants(place: &Place, options: &run::Options, arguments: &Mutants
         out: &options.out.join("mutants"),
         observer: &observer,
     };
-    let findings = survey.run(&mut workshop, &mutants);
+    let judgements = survey.run(&mut workshop, &mutants);
     output.into_inner().unwrap_or_else(PoisonError::into_inner)?;
-    let code = match &findings {
-        Ok(findings) => findings
+    let code = match &judgements {
+        Ok(judgements) => judgements
             .iter()
-            .map(|finding| finding.fate.exit_code())
+            .map(|judgement| judgement.fate.exit_code())
             .max()
             .unwrap_or(0),
         Err(error) => {
@@ -73,8 +73,8 @@ pub(super) fn mutants(place: &Place, options: &run::Options, arguments: &Mutants
             error.exit_code()
         }
     };
-    if let Ok(findings) = &findings {
-        report.summary(findings, code, began)?;
+    if let Ok(judgements) = &judgements {
+        report.summary(judgements, code, began)?;
     }
     if code == 0 {
         workshop.clear()?;
@@ -113,10 +113,10 @@ impl Report {
         }
     }
 
-    fn summary(&self, findings: &[Finding], code: u8, began: Instant) -> io::Result<()> {
+    fn summary(&self, judgements: &[Judgement], code: u8, began: Instant) -> io::Result<()> {
         match self {
-            Self::Json => line(&summary_as_json(findings, code)),
-            Self::Terminal(report) => report.summary(findings, began.elapsed()),
+            Self::Json => line(&summary_as_json(judgements, code)),
+            Self::Terminal(report) => report.summary(judgements, began.elapsed()),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The reports of `pinrig mutants`, for people and for machines.
 //!
-//! What enters: a survey's events and findings. What leaves: a line for each mutant when it has been judged and a table of
+//! What enters: a survey's events and judgements. What leaves: a line for each mutant when it has been judged and a table of
 //! all, or one JSON object a line: `honest`, `mutant` and `summary`, with durations in seconds. They decide nothing.
 
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::terminal::{BAD, DIM, GOOD, TITLE, grid, seconds};
-use pinrig::mutants::{Event, Fate, Finding};
+use pinrig::mutants::{Event, Fate, Judgement};
 
 /// So many scenarios are named in a line of the table; of the others there is the number.
 const NAMED: usize = 3;
@@ -55,7 +55,7 @@ impl TerminalReport {
                 seconds(*built),
                 seconds(*tested)
             )),
-            Event::Judged(finding) => self.print(&judged(finding)),
+            Event::Judged(judgement) => self.print(&judged(judgement)),
         }
     }
 
@@ -63,32 +63,32 @@ impl TerminalReport {
     ///
     /// # Errors
     /// When standard output does not take it.
-    pub(super) fn summary(&self, findings: &[Finding], took: Duration) -> io::Result<()> {
+    pub(super) fn summary(&self, judgements: &[Judgement], took: Duration) -> io::Result<()> {
         self.bar.finish_and_clear();
-        let rows: Vec<[String; 4]> = findings
+        let rows: Vec<[String; 4]> = judgements
             .iter()
-            .map(|finding| {
+            .map(|judgement| {
                 [
-                    finding.mutant.name.clone(),
-                    finding.mutant.about.clone(),
-                    noticed(&finding.fate),
-                    seconds(finding.built + finding.tested),
+                    judgement.mutant.name.clone(),
+                    judgement.mutant.about.clone(),
+                    noticed(&judgement.fate),
+                    seconds(judgement.built + judgement.tested),
                 ]
             })
             .collect();
-        let style = |row: usize, column: usize| match (&findings[row].fate, column) {
+        let style = |row: usize, column: usize| match (&judgements[row].fate, column) {
             (Fate::Caught(_), 2) => GOOD,
             (_, 2) => BAD,
             _ => Style::new(),
         };
         self.print(&grid(["mutant", "what was broken", "caught by", "time"], &rows, style))?;
-        for finding in findings {
-            if let Some(text) = advice(finding) {
+        for judgement in judgements {
+            if let Some(text) = advice(judgement) {
                 self.print(&text)?;
             }
         }
-        let caught = findings.iter().filter(|finding| is_caught(finding)).count();
-        let style = if caught == findings.len() { GOOD } else { BAD };
+        let caught = judgements.iter().filter(|judgement| is_caught(judgement)).count();
+        let style = if caught == judgements.len() { GOOD } else { BAD };
         self.print(&format!(
             "\n{style}{caught} of {} caught{style:#} {DIM}in {}{DIM:#}",
             count(self.mutants, "mutant"),
@@ -122,8 +122,8 @@ pub(super) fn event_as_json(event: &Event<'_>) -> Option<Value> {
             "build_seconds": built.as_secs_f64(),
             "test_seconds": tested.as_secs_f64(),
         })),
-        Event::Judged(finding) => {
-            let (fate, caught_by, missed_by, detail) = match &finding.fate {
+        Event::Judged(judgement) => {
+            let (fate, caught_by, missed_by, detail) = match &judgement.fate {
                 Fate::Caught(caught_by) => ("caught", &caught_by[..], &[][..], Value::Null),
                 Fate::Missed { by, caught_by } => ("missed", &caught_by[..], &by[..], Value::Null),
                 Fate::NotBuilt(why) => ("not-built", &[][..], &[][..], json!(why)),
@@ -131,15 +131,15 @@ pub(super) fn event_as_json(event: &Event<'_>) -> Option<Value> {
             };
             Some(json!({
                 "event": "mutant",
-                "mutant": finding.mutant.name,
-                "about": finding.mutant.about,
+                "mutant": judgement.mutant.name,
+                "about": judgement.mutant.about,
                 "fate": fate,
                 "caught_by": caught_by,
                 "missed_by": missed_by,
                 "detail": detail,
-                "image": finding.image,
-                "build_seconds": finding.built.as_secs_f64(),
-                "test_seconds": finding.tested.as_secs_f64(),
+                "image": judgement.image,
+                "build_seconds": judgement.built.as_secs_f64(),
+                "test_seconds": judgement.tested.as_secs_f64(),
             }))
         }
     }
@@ -147,34 +147,34 @@ pub(super) fn event_as_json(event: &Event<'_>) -> Option<Value> {
 
 /// The closing line for machines.
 #[must_use]
-pub(super) fn summary_as_json(findings: &[Finding], exit_code: u8) -> Value {
-    let caught = findings.iter().filter(|finding| is_caught(finding)).count();
+pub(super) fn summary_as_json(judgements: &[Judgement], exit_code: u8) -> Value {
+    let caught = judgements.iter().filter(|judgement| is_caught(judgement)).count();
     json!({
         "event": "summary",
-        "mutants": findings.len(),
+        "mutants": judgements.len(),
         "caught": caught,
         "exit_code": exit_code,
     })
 }
 
-fn is_caught(finding: &Finding) -> bool {
-    matches!(finding.fate, Fate::Caught(_))
+fn is_caught(judgement: &Judgement) -> bool {
+    matches!(judgement.fate, Fate::Caught(_))
 }
 
-fn judged(finding: &Finding) -> String {
-    let (style, word) = match &finding.fate {
+fn judged(judgement: &Judgement) -> String {
+    let (style, word) = match &judgement.fate {
         Fate::Caught(_) => (GOOD, "CAUGHT"),
         Fate::Missed { .. } => (BAD, "MISSED"),
         Fate::NotBuilt(_) => (BAD, "NOT BUILT"),
         Fate::BenchBroke(_) => (BAD, "BENCH BROKE"),
     };
-    let by = match &finding.fate {
-        Fate::Caught(_) => format!(" by {}", noticed(&finding.fate)),
+    let by = match &judgement.fate {
+        Fate::Caught(_) => format!(" by {}", noticed(&judgement.fate)),
         Fate::Missed { by, .. } => format!(" by {}", by.join(", ")),
         Fate::NotBuilt(_) | Fate::BenchBroke(_) => String::new(),
     };
-    let name = &finding.mutant.name;
-    let (built, tested) = (seconds(finding.built), seconds(finding.tested));
+    let name = &judgement.mutant.name;
+    let (built, tested) = (seconds(judgement.built), seconds(judgement.tested));
     format!("{style}{word}{style:#} {TITLE}{name}{TITLE:#}{by} {DIM}built in {built}, tested in {tested}{DIM:#}")
 }
 
@@ -192,14 +192,14 @@ fn noticed(fate: &Fate) -> String {
 }
 
 /// What is wrong with a mutant that was not caught.
-fn advice(finding: &Finding) -> Option<String> {
-    let Finding { mutant, fate, .. } = finding;
+fn advice(judgement: &Judgement) -> Option<String> {
+    let Judgement { mutant, fate, .. } = judgement;
     let mut text = format!("\n{BAD}{}{BAD:#}\n", mutant.name);
     match fate {
         Fate::Caught(_) => return None,
         Fate::Missed { by, caught_by } => {
             let noticed = match &caught_by[..] {
-                [] => "nobody noticed".to_owned(),
+                [] => "no scenario noticed it".to_owned(),
                 names => format!("noticed by {}", names.join(", ")),
             };
             let _ = write!(
