@@ -22,6 +22,7 @@ use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::run::{Options, Report};
+use super::terminal::Detail;
 use super::{CommandResult, Place};
 
 const DIM: Style = Style::new().dimmed();
@@ -49,7 +50,11 @@ pub(super) fn flash(place: &Place, options: &Options) -> CommandResult {
         Ok(claimed) => claimed,
         Err(error) => return refused(error),
     };
-    let report = Report::new(place.json, false);
+    let report = if place.json {
+        Report::json()
+    } else {
+        Report::terminal(Detail::Results)
+    };
     let bench = SerialBench::new(claimed);
     for (board, image) in bench.images(&image) {
         report.event(&Event::Flashing { board: &board, image })?;

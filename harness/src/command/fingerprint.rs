@@ -7,7 +7,6 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::time::Duration;
 
-use anstyle::Style;
 use clap::Args;
 use pinrig::peer;
 use pinrig_certs::Fingerprint;
@@ -15,9 +14,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::json;
 
+use super::style::TITLE;
 use super::{CommandResult, Place};
-
-const TITLE: Style = Style::new().bold();
 
 #[derive(Args, Debug)]
 pub(super) struct Target {

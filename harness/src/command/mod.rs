@@ -1,8 +1,8 @@
-//! The command line: one module a subcommand. Each gives an exit code, or an error that is printed here.
+//! The command line: one module for each subcommand, which returns an exit code or an error that is printed here.
 //!
 //! Exit codes: 0 everything passed; 1 the firmware did the wrong thing; 2 the command line, a scenario or an image is
-//! wrong; 3 crash; 4 hang; 5 flashing failed; 6 the bench broke; 7 the board did not come onto its network. Where several scenarios
-//! fail, the most severe kind (the highest number) decides.
+//! wrong; 3 crash; 4 hang; 5 flashing failed; 6 the bench broke; 7 the board did not join its network. Where several
+//! scenarios fail, the highest number decides.
 
 mod boards;
 mod desk;
@@ -13,6 +13,7 @@ mod mutants;
 mod mutants_table;
 mod run;
 mod serve;
+mod style;
 mod terminal;
 mod virtual_board;
 
@@ -50,11 +51,11 @@ enum Command {
     Serve(serve::Serve),
     /// Start a virtual ESP32-C3 for other tools, and print where it is
     Virtual(virtual_board::Virtual),
-    /// Build the firmware with mistakes in it and show which scenarios notice
+    /// Build the firmware with one mistake at a time, and show which scenarios notice
     Mutants(mutants::Mutants),
-    /// Show what is plugged in, what the rig knows, and who holds what
+    /// Show what is plugged in, which boards the rig has, and which process holds each
     Boards(boards::Boards),
-    /// Look for what keeps the rig's boards from being used, and say what to do
+    /// Find what keeps the rig's boards from being used, and say what to do
     Doctor(doctor::Doctor),
     /// Put the firmware onto the rig's boards
     Flash,
@@ -96,10 +97,10 @@ pub(crate) fn main() -> ExitCode {
     };
     match result {
         Ok(code) => ExitCode::from(code),
-        // Whoever reads our output has gone away, as `head` does: nothing is wrong.
+        // The reader of our output has gone away, as `head` does: nothing is wrong.
         Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nothing is left to tell it to if this fails.
+            // If standard error is gone too, there is nothing left to print to.
             let _ = writeln!(anstream::stderr(), "error: {error}");
             ExitCode::from(USAGE)
         }

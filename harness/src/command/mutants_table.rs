@@ -11,10 +11,11 @@ use anstyle::Style;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::terminal::{BAD, DIM, GOOD, TITLE, grid, seconds};
+use super::style::{BAD, DIM, GOOD, TITLE};
+use super::terminal::{grid, seconds};
 use pinrig::mutants::{Event, Fate, Judgement};
 
-/// So many scenarios are named in a line of the table; of the others there is the number.
+/// The most scenarios that are named in a line of the table; the others are counted.
 const NAMED: usize = 3;
 
 /// Shows a survey to a person.
@@ -25,7 +26,7 @@ pub(super) struct TerminalReport {
 }
 
 impl TerminalReport {
-    /// A report on so many mutants.
+    /// A report on this number of mutants.
     #[must_use]
     pub(super) fn new(mutants: usize) -> Self {
         let bar = ProgressBar::new_spinner().with_message("building the firmware as it is");
@@ -59,7 +60,7 @@ impl TerminalReport {
         }
     }
 
-    /// Prints the table of all mutants, and what is to be done.
+    /// Prints the table of all mutants, and what to do about those that were not caught.
     ///
     /// # Errors
     /// When standard output does not take it.
@@ -105,7 +106,7 @@ impl TerminalReport {
     }
 }
 
-/// What `event` is for machines, if they are told of it.
+/// The JSON object for `event`; `None` for events that only people are shown.
 #[must_use]
 pub(super) fn event_as_json(event: &Event<'_>) -> Option<Value> {
     match event {
@@ -178,7 +179,7 @@ fn judged(judgement: &Judgement) -> String {
     format!("{style}{word}{style:#} {TITLE}{name}{TITLE:#}{by} {DIM}built in {built}, tested in {tested}{DIM:#}")
 }
 
-/// Who has caught a mutant, or who should have.
+/// The scenarios that caught a mutant, or that should have.
 fn noticed(fate: &Fate) -> String {
     match fate {
         Fate::Caught(by) if by.len() > NAMED => {

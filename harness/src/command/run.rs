@@ -19,7 +19,7 @@ use pinrig::run::{RunLimits, Runner};
 use pinrig::scenario;
 use pinrig::verdict::{Blame, Verdict};
 
-use super::terminal::TerminalReport;
+use super::terminal::{Detail, TerminalReport};
 use super::{CommandResult, Place};
 
 /// The image that the project holds, below the fixtures.
@@ -77,8 +77,16 @@ pub(super) fn run(place: &Place, options: &Options, names: &[String]) -> Command
     let all = super::scenarios(&fixtures)?;
     let scenarios = scenario::select(&all, names)?;
     let image = options.image(place)?;
-    let live = !names.is_empty() && !place.json;
-    let report = Report::new(place.json, live);
+    let detail = if names.is_empty() {
+        Detail::Results
+    } else {
+        Detail::Transcripts
+    };
+    let report = if place.json {
+        Report::json()
+    } else {
+        Report::terminal(detail)
+    };
     let folder = env::current_dir().unwrap_or_default();
     let reasons = skipped(&options.choice(), &folder, &all)?;
     let (skipped, scenarios): (Vec<_>, Vec<_>) = scenarios
@@ -95,7 +103,7 @@ pub(super) fn run(place: &Place, options: &Options, names: &[String]) -> Command
         report.event(&Event::Skipped { why, scenarios })?;
     }
     if scenarios.is_empty() {
-        return Err("every scenario that was asked for is skipped on these boards: nothing was tested".into());
+        return Err("every scenario that was asked for is skipped on these boards, so nothing was tested; the reasons are above".into());
     }
     let start = if options.cold { Start::Cold } else { Start::Forked };
     let bench = match bench(&options.choice(), start, options.wait()) {
@@ -107,10 +115,10 @@ pub(super) fn run(place: &Place, options: &Options, names: &[String]) -> Command
         Err(error) => return Err(error.into()),
     };
     let jobs = options.jobs.or(bench.places()).unwrap_or_else(|| {
-        if live {
+        if detail == Detail::Transcripts && !place.json {
             NonZeroUsize::MIN
         } else {
-            // A third of a scenario is waiting.
+            // A third of a scenario is waiting, so two for each processor.
             let processors = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
             processors.saturating_mul(NonZeroUsize::MIN.saturating_add(1))
         }
@@ -128,9 +136,9 @@ fn bench(choice: &Choice, start: Start, wait: Duration) -> Result<Box<dyn Bench>
     })
 }
 
-/// Tells for whom a board is waited.
+/// Says which process holds the board that is waited for.
 pub(super) fn tell_waiting(held: &LockError, wait: Duration) {
-    // Nothing is left to tell it to if this fails.
+    // Without standard error there is nothing to print to.
     let _ = writeln!(
         anstream::stderr(),
         "{held}; waiting for it, {} s at most",
@@ -139,7 +147,7 @@ pub(super) fn tell_waiting(held: &LockError, wait: Duration) {
 }
 
 impl Options {
-    /// The boards that are meant.
+    /// The boards that the options name.
     pub(super) fn choice(&self) -> Choice {
         Choice {
             board: self.board.clone(),
@@ -148,12 +156,12 @@ impl Options {
         }
     }
 
-    /// How long to wait for them.
+    /// How long to wait for boards that other processes hold.
     pub(super) fn wait(&self) -> Duration {
         Duration::from_secs(self.wait)
     }
 
-    /// The image that is meant.
+    /// The image that the options name, or else the one that the project holds.
     pub(super) fn image(&self, place: &Place) -> Result<Image, Box<dyn Error>> {
         let path = match &self.firmware {
             Some(path) => path.clone(),
@@ -202,19 +210,19 @@ fn run_on(
     Ok(code)
 }
 
+/// Where the events of a run are shown.
 pub(super) enum Report {
     Json(JsonReport<io::Stdout>),
     Terminal(TerminalReport),
 }
 
 impl Report {
-    /// `live` prints transcripts as they grow.
-    pub(super) fn new(json: bool, live: bool) -> Self {
-        if json {
-            Self::Json(JsonReport::new(io::stdout()))
-        } else {
-            Self::Terminal(TerminalReport::new(live))
-        }
+    pub(super) fn json() -> Self {
+        Self::Json(JsonReport::new(io::stdout()))
+    }
+
+    pub(super) fn terminal(detail: Detail) -> Self {
+        Self::Terminal(TerminalReport::new(detail))
     }
 
     pub(super) fn event(&self, event: &Event<'_>) -> io::Result<()> {

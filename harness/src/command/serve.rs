@@ -3,7 +3,6 @@
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 
-use anstyle::Style;
 use clap::Args;
 use pinrig::scenario::{self, Service};
 use pinrig::service;
@@ -12,10 +11,8 @@ use rustls::pki_types::CertificateDer;
 use serde_json::json;
 
 use super::fingerprint::Prints;
+use super::style::{DIM, TITLE};
 use super::{CommandResult, Place};
-
-const TITLE: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
 
 #[derive(Args, Debug)]
 pub(super) struct Serve {

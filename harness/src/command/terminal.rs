@@ -1,7 +1,7 @@
-//! The report for people: progress while it runs, the transcript live, a table at the end.
+//! The report for people: progress while it runs, transcripts as they grow, a table at the end.
 //!
-//! Bars and spinners are drawn on standard error and only where that is a terminal; results go to standard output,
-//! coloured where that is a terminal and `NO_COLOR` is not set.
+//! Bars and spinners are drawn on standard error, and only where that is a terminal. Results go to standard output, in
+//! colour where that is a terminal and `NO_COLOR` is not set.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -19,16 +19,23 @@ use pinrig::scenario::Scenario;
 use pinrig::transcript::DeviceLine;
 use pinrig::verdict::Verdict;
 
-pub(super) const GOOD: Style = AnsiColor::Green.on_default().bold();
-pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
-pub(super) const DIM: Style = Style::new().dimmed();
+use super::style::{BAD, DIM, GOOD, TITLE};
+
 const SENT: Style = AnsiColor::Cyan.on_default();
-pub(super) const TITLE: Style = Style::new().bold();
+
+/// How much of each scenario is shown.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Detail {
+    /// A line with its result.
+    Results,
+    /// Its transcript too, while it runs.
+    Transcripts,
+}
 
 /// Shows events to a person.
 #[derive(Debug)]
 pub(super) struct TerminalReport {
-    live: bool,
+    detail: Detail,
     bars: MultiProgress,
     state: Mutex<State>,
 }
@@ -39,19 +46,23 @@ struct State {
     /// A bar for each board that is being flashed.
     flashing: BTreeMap<String, ProgressBar>,
     running: Vec<(String, ProgressBar)>,
-    /// How many scenarios do not run on these boards.
+    /// The number of scenarios that are not run on these boards.
     left_out: usize,
 }
 
 impl TerminalReport {
-    /// A report; `live` prints the transcript of each scenario while it runs.
+    /// A report that has shown nothing yet.
     #[must_use]
-    pub(super) fn new(live: bool) -> Self {
+    pub(super) fn new(detail: Detail) -> Self {
         Self {
-            live,
+            detail,
             bars: MultiProgress::new(),
             state: Mutex::default(),
         }
+    }
+
+    fn shows_transcripts(&self) -> bool {
+        self.detail == Detail::Transcripts
     }
 
     fn clear_flashing(&self) {
@@ -123,7 +134,7 @@ impl TerminalReport {
                     .add(ProgressBar::new_spinner().with_message(scenario.name.clone()));
                 bar.enable_steady_tick(Duration::from_millis(100));
                 self.state().running.push((scenario.name.clone(), bar));
-                if self.live {
+                if self.shows_transcripts() {
                     self.print(&format!(
                         "\n{TITLE}{}{TITLE:#}\n{DIM}{}{DIM:#}",
                         scenario.name, scenario.about
@@ -131,8 +142,8 @@ impl TerminalReport {
                 }
                 Ok(())
             }
-            Event::Boot(_, line) if self.live => self.print(&format!("{DIM}{}{DIM:#}", line.text)),
-            Event::Device(_, line) if self.live => self.print(&device_line(line)),
+            Event::Boot(_, line) if self.shows_transcripts() => self.print(&format!("{DIM}{}{DIM:#}", line.text)),
+            Event::Device(_, line) if self.shows_transcripts() => self.print(&device_line(line)),
             Event::Boot(..) | Event::Device(..) => Ok(()),
             Event::Skipped { why, scenarios } => {
                 self.state().left_out += scenarios.len();
@@ -152,7 +163,7 @@ impl TerminalReport {
                     other
                 });
                 drop(state);
-                if self.live {
+                if self.shows_transcripts() {
                     let mut text = String::new();
                     for lanes in &outcome.transcript.runs {
                         let _ = writeln!(text, "{DIM}server:{DIM:#}");
@@ -207,7 +218,7 @@ impl TerminalReport {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Prints above the bars.
+    /// Prints a line above the bars.
     fn print(&self, text: &str) -> io::Result<()> {
         self.bars.suspend(|| {
             let mut out = anstream::stdout().lock();
@@ -227,7 +238,7 @@ pub(super) fn list(scenarios: &[Scenario]) -> String {
     })
 }
 
-/// One line of the device's lane, coloured by who says it.
+/// One line of the device's lane, with a colour for each speaker.
 fn device_line(line: &DeviceLine) -> String {
     match line {
         DeviceLine::Sent(text) => format!("{SENT}> {text}{SENT:#}"),
@@ -256,13 +267,13 @@ fn result_line(outcome: &Outcome) -> String {
     )
 }
 
-/// ` on NAME`, where that is a board of the rig.
+/// ` on NAME` for a board of the rig; empty for a virtual one.
 fn on_board(outcome: &Outcome) -> String {
     let board = outcome.board.as_ref().filter(|board| *board != VIRTUAL);
     board.map_or_else(String::new, |board| format!(" on {board}"))
 }
 
-/// So many scenarios are shown one by one; of more, each folder, and those that failed.
+/// The most scenarios that are shown one by one. Of more, the table has each folder, and those that failed.
 const MOST_ROWS: usize = 40;
 
 fn table(outcomes: &[Outcome]) -> String {
@@ -376,7 +387,7 @@ fn device_said(outcome: &Outcome) -> String {
     if said.is_empty() { "nothing".to_owned() } else { said }
 }
 
-/// How far the device went, as the server knows it: the witness that a refusal needs.
+/// How far the device came, by the server's counts: the second witness that a refusal needs.
 fn server_saw(outcome: &Outcome) -> String {
     let saw = outcome.server;
     let far = match (saw.connections, saw.handshakes, saw.requests) {
@@ -392,7 +403,7 @@ fn server_saw(outcome: &Outcome) -> String {
     }
 }
 
-/// What went wrong, what both sides said last, and where the evidence lies.
+/// What went wrong, and where the evidence is.
 fn failure(outcome: &Outcome) -> Option<String> {
     let Verdict::Failed(failure) = &outcome.verdict else {
         return None;
@@ -453,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn many_scenarios_are_shown_by_folder_and_those_that_failed_by_name() {
+    fn many_scenarios_are_shown_by_folder_and_failures_by_name() {
         let mut outcomes: Vec<Outcome> = (0..40).map(|number| outcome(&format!("pin/{number}"), true)).collect();
         let few = table(&outcomes);
         assert_eq!(few.lines().count(), 42, "a line, the header, and one each: {few}");

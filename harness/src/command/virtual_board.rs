@@ -11,7 +11,6 @@ use std::str::FromStr;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anstyle::Style;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -22,10 +21,9 @@ use virtual_esp32c3::{
 use virtual_lan::{Lan, LanConfig, LanError};
 use virtual_probe::BmpServer;
 
+use super::style::{DIM, TITLE};
 use super::{CommandResult, Place};
 
-const TITLE: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
 /// This machine, as the board's network has it.
 const HOST: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
 const ERASED: u8 = 0xFF;
