@@ -1,17 +1,17 @@
 //! pinrig: does a board that speaks HTTPS talk to the right server and refuse every wrong one?
 //!
-//! The modules stand in the order in which data flows:
-//!
 //! ```text
 //! scenario ──► certificates ──► server ──┐
 //!    │                                   ├──► transcript (two lanes) ──► verdict + snapshot ──► report
 //!    └──► board: flash ► reset ► console ┘
 //! ```
 //!
-//! A [`scenario`] is one TOML file and one test. [`server`] stands up what it asks for, [`image`] and [`board`] put the
-//! firmware on a board and hold its console, [`device`] speaks the firmware's command language there, [`transcript`]
-//! keeps what both sides saw, [`verdict`] judges it, [`run`] does these in order and emits events, and [`report`] shows
-//! them to people and machines. [`mutants`] asks whether the scenarios would notice broken firmware.
+//! A [`scenario`] is one TOML file and one test. [`service`] starts the server that it asks for, with `pinrig-server`. A
+//! [`bench`] puts the [`image`] on a [`board`] and hands it out with its console. [`device`] speaks the firmware's command
+//! language there, [`transcript`] keeps what both sides saw, and [`verdict`] judges it. [`run`] does these in order and emits
+//! events, and [`report`] writes them for machines. [`mutants`] asks whether the scenarios would notice broken firmware.
+//!
+//! The modules stand from the ground up: each imports only from those above it in this list.
 
 pub mod file_error;
 pub mod deadline;
