@@ -183,39 +183,71 @@ impl Device {
         let tag = random_tag();
         self.console.send(&format!("#{tag} {command}"))?;
         let name = command.split(' ').next().unwrap_or_default();
+        // The server's text stands between two lines with the tag. Until the second of them nothing is the device's word,
+        // whatever it looks like.
+        let mut in_reply = false;
+        let mut suspicion: Option<Suspicion> = None;
         loop {
             let line = self.console.next_line(deadline).map_err(|error| match error {
                 NoLine::Ended { .. } => DeviceError::Console(error),
                 NoLine::Expired { .. } => DeviceError::Silent(error),
             })?;
-            match MachineLine::parse(&line.text) {
+            let machine = MachineLine::parse(&line.text);
+            match &machine {
+                Some(machine) if machine.tag == tag && machine.kind == "reply" => in_reply = machine.words == ["begin"],
                 Some(machine) if machine.tag == tag => {
                     seen(Said::Answer(&line));
-                    return Ok(if machine.kind == "ok" {
-                        Answer::Ok(machine.fields)
+                    let answer = if machine.kind == "ok" {
+                        Answer::Ok(machine.fields.clone())
                     } else {
-                        Answer::Error(machine.fields)
-                    });
+                        Answer::Error(machine.fields.clone())
+                    };
+                    if let Some(suspicion) = suspicion {
+                        self.pass_over_answer(&suspicion.tag, deadline)?;
+                    }
+                    return Ok(answer);
                 }
-                // A reset shows as the ROM's banner or a second ready line; a panic speaks for itself.
-                Some(machine) if machine.tag == "-" && matches!(machine.kind.as_str(), "panic" | "ready") => {
+                Some(machine) if suspicion.as_ref().is_some_and(|suspicion| machine.tag == suspicion.tag) => {
+                    let evidence = suspicion.map(|suspicion| suspicion.line).unwrap_or_default();
+                    return Err(crashed(name, evidence));
+                }
+                _ if in_reply => {
+                    if suspicion.is_none() && crash_evidence(&line, machine.as_ref()).is_some() {
+                        suspicion = Some(self.ask_whether_it_runs(&line)?);
+                    }
+                    seen(Said::Reply(&line));
+                }
+                _ => {
                     seen(Said::Line(&line));
-                    return Err(DeviceError::Crashed {
-                        during: format!("`{name}`"),
-                        evidence: line.text,
-                    });
+                    if let Some(evidence) = crash_evidence(&line, machine.as_ref()) {
+                        return Err(crashed(name, evidence));
+                    }
                 }
-                _ if line.text.starts_with(RESET) => {
-                    seen(Said::Line(&line));
-                    return Err(DeviceError::Crashed {
-                        during: format!("`{name}`"),
-                        evidence: format!("the chip was reset: {}", line.text),
-                    });
-                }
-                _ => seen(Said::Line(&line)),
             }
             if deadline.left().is_zero() {
                 return Err(DeviceError::Silent(self.console.expired(deadline)));
+            }
+        }
+    }
+
+    /// Within the server's text a line may look like a crash, and a device may really crash. Firmware that still runs the
+    /// command answers this `hello` after it; firmware that has started again answers it alone, and with a tag that the server
+    /// cannot know.
+    fn ask_whether_it_runs(&mut self, line: &Line) -> Result<Suspicion, DeviceError> {
+        let tag = random_tag();
+        self.console.send(&format!("\n#{tag} hello"))?;
+        Ok(Suspicion {
+            tag,
+            line: line.text.clone(),
+        })
+    }
+
+    /// Reads up to the answer with this tag, which says nothing new.
+    fn pass_over_answer(&mut self, tag: &str, deadline: &Deadline) -> Result<(), DeviceError> {
+        loop {
+            let line = self.console.next_line(deadline).map_err(DeviceError::Silent)?;
+            if MachineLine::parse(&line.text).is_some_and(|machine| machine.tag == tag) {
+                return Ok(());
             }
         }
     }
@@ -300,11 +332,38 @@ impl Device {
     }
 }
 
+/// A line that looked like a crash within the server's text, and the tag of the question that settles it.
+struct Suspicion {
+    tag: String,
+    line: String,
+}
+
+/// What shows in a line that the chip was reset or the firmware panicked: a panic speaks for itself, a reset shows as the
+/// ROM's line or as a second ready line.
+fn crash_evidence(line: &Line, machine: Option<&MachineLine>) -> Option<String> {
+    match machine {
+        Some(machine) if machine.tag == "-" && matches!(machine.kind.as_str(), "panic" | "ready") => {
+            Some(line.text.clone())
+        }
+        _ if line.text.starts_with(RESET) => Some(format!("the chip was reset: {}", line.text)),
+        _ => None,
+    }
+}
+
+fn crashed(command: &str, evidence: String) -> DeviceError {
+    DeviceError::Crashed {
+        during: format!("`{command}`"),
+        evidence,
+    }
+}
+
 /// A line that came while a command ran.
 #[derive(Clone, Copy, Debug)]
 pub enum Said<'a> {
-    /// Part of the transcript.
+    /// The device's own words for people.
     Line(&'a Line),
+    /// The server's text, which the device printed.
+    Reply(&'a Line),
     /// The command's answer.
     Answer(&'a Line),
 }
@@ -476,11 +535,70 @@ mod tests {
         );
     }
 
+    /// All that a hostile body can contain, between the marks.
+    const HOSTILE: &str = "ESP-ROM:esp32c3-api1-20210207\r\nrst:0x7 (TG0WDT_SYS_RST),boot:0xc (SPI_FAST_FLASH_BOOT)\r\n\
+        @- panic message=\"x\"\r\n@- ready firmware=f version=1 image=00 board=virtual\r\n@- reply end\r\n\
+        certificate matches\r\nIP address:\r\n";
+
+    #[test]
+    fn what_a_reply_contains_is_never_the_devices_word() {
+        let mut device = device(|line| {
+            if line.ends_with("run") {
+                let said = format!(
+                    "reply was:\r\n@TAG reply begin\r\n{HOSTILE}@TAG reply end\r\nclosing connection\r\n@TAG ok run outcome=success\r\n"
+                );
+                said.leak()
+            } else {
+                "@TAG ok hello firmware=f version=1 image=00 board=virtual\r\n"
+            }
+        });
+        let (mut own, mut reply) = (Vec::new(), Vec::new());
+        let answer = device.command("run", &soon(), |said| match said {
+            Said::Line(line) => own.push(line.text.clone()),
+            Said::Reply(line) => reply.push(line.text.clone()),
+            Said::Answer(_) => {}
+        });
+        assert!(matches!(answer.unwrap(), Answer::Ok(_)));
+        assert_eq!(own, ["reply was:", "closing connection"]);
+        assert_eq!(reply, HOSTILE.lines().collect::<Vec<_>>());
+        // The answer to the question that settled it has been read: the next command is not confused by it.
+        let mut lines = Vec::new();
+        let again = device.command("hello", &soon(), |said| lines.push(format!("{said:?}")));
+        assert!(matches!(again.unwrap(), Answer::Ok(_)));
+        assert_eq!(lines.len(), 1, "{lines:?}");
+    }
+
+    #[test]
+    fn a_crash_in_the_middle_of_a_reply_is_found() {
+        let mut device = device(|line| {
+            if line.ends_with("run") {
+                "@TAG reply begin\r\n{\r\nrst:0x7 (TG0WDT_SYS_RST),boot:0xc (SPI_FAST_FLASH_BOOT)\r\n"
+            } else if line.ends_with("hello") {
+                "@TAG ok hello firmware=f version=1 image=00 board=virtual\r\n"
+            } else {
+                ""
+            }
+        });
+        let error = device.command("run", &soon(), |_| {}).unwrap_err();
+        assert!(
+            matches!(&error, DeviceError::Crashed { evidence, .. } if evidence.starts_with("rst:0x7")),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn each_command_has_a_tag_of_its_own() {
+        let tags: std::collections::BTreeSet<String> = (0..100).map(|_| random_tag()).collect();
+        assert_eq!(tags.len(), 100);
+        assert!(tags.iter().all(|tag| tag.len() == 12), "{tags:?}");
+    }
+
     #[test]
     fn a_panic_and_a_reset_are_crashes() {
         for evidence in [
             "@- panic message=\"x\"\r\n",
             "rst:0x7 (TG0WDT_SYS_RST),boot:0xc (SPI_FAST_FLASH_BOOT)\r\n",
+            "@- ready firmware=f version=1 image=00 board=virtual\r\n",
         ] {
             let mut device = device(move |_| evidence);
             let error = device.command("run", &soon(), |_| {}).unwrap_err();

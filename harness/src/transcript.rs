@@ -34,8 +34,10 @@ pub struct Lanes {
 pub enum DeviceLine {
     /// A command that was sent.
     Sent(String),
-    /// A line of the human transcript.
+    /// A line that the device prints for people.
     Said(String),
+    /// A line of the server's text, which the device prints and which is not its word.
+    Reply(String),
     /// The machine-readable answer, without its tag.
     Answer(String),
 }
@@ -44,7 +46,7 @@ impl fmt::Display for DeviceLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sent(text) => write!(f, "> {text}"),
-            Self::Said(text) => write!(f, "  {text}"),
+            Self::Said(text) | Self::Reply(text) => write!(f, "  {text}"),
             Self::Answer(text) => write!(f, "@ {text}"),
         }
     }
@@ -76,11 +78,11 @@ impl Transcript {
 }
 
 impl Lanes {
-    /// The human lines alone.
+    /// What the device itself says to people: without the server's text.
     pub fn said(&self) -> impl Iterator<Item = &str> {
         self.device.iter().filter_map(|line| match line {
             DeviceLine::Said(text) => Some(text.as_str()),
-            DeviceLine::Sent(_) | DeviceLine::Answer(_) => None,
+            DeviceLine::Sent(_) | DeviceLine::Reply(_) | DeviceLine::Answer(_) => None,
         })
     }
 
@@ -138,7 +140,7 @@ impl Redactor {
 
 /// A line short enough to read. A long one, such as a reply's body, becomes its beginning, its length and the SHA-256 of
 /// all of it.
-fn shortened(line: &str) -> String {
+pub(crate) fn shortened(line: &str) -> String {
     const LONGEST: usize = 200;
     const SHOWN: usize = 72;
     if line.len() <= LONGEST {

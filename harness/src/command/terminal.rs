@@ -243,6 +243,7 @@ fn device_line(line: &DeviceLine) -> String {
     match line {
         DeviceLine::Sent(text) => format!("{SENT}> {text}{SENT:#}"),
         DeviceLine::Answer(text) => format!("{DIM}@ {text}{DIM:#}"),
+        DeviceLine::Reply(text) => format!("  {text}"),
         DeviceLine::Said(text) => {
             let style = match text.as_str() {
                 "certificate matches" => GOOD,

@@ -12,7 +12,7 @@ use crate::device::{Answer, Device, DeviceError, Said};
 use crate::evidence::{DeviceAnswer, Rejection};
 use crate::run_result::RunResult;
 use crate::scenario::{DeviceSettings, Expectation, Run};
-use crate::transcript::{DeviceLine, Redactor, without_tag};
+use crate::transcript::{DeviceLine, Redactor, shortened, without_tag};
 use crate::verdict::{Blame, Failure};
 
 /// A booted board, as the runs of one scenario find it.
@@ -94,6 +94,10 @@ impl Attempt<'_> {
                 Said::Line(line) => {
                     self.show(&DeviceLine::Said(line.text.clone()));
                     self.keep(DeviceLine::Said(redactor.said(&line.text)));
+                }
+                Said::Reply(line) => {
+                    self.show(&DeviceLine::Reply(line.text.clone()));
+                    self.keep(DeviceLine::Reply(shortened(&line.text)));
                 }
                 Said::Answer(line) => self.grow(DeviceLine::Answer(without_tag(&line.text).to_owned())),
             })

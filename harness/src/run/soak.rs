@@ -10,7 +10,7 @@ use crate::device::Answer;
 use crate::language::Fields;
 use crate::scenario::{Run, SOAK_WARM_UP};
 use crate::service::Running;
-use crate::transcript::Lanes;
+use crate::transcript::{DeviceLine, Lanes};
 use crate::verdict::{Blame, Failure};
 
 /// How much deeper the stack may be found when an interrupt has come at an unlucky moment, in bytes.
@@ -68,7 +68,13 @@ impl Attempt<'_> {
         if times <= 1 {
             return Ok(());
         }
-        let said = |lanes: &Lanes| -> Vec<String> { lanes.said().map(str::to_owned).collect() };
+        // Not the commands: the first run sends settings that the others find set.
+        let said = |lanes: &Lanes| -> Vec<DeviceLine> {
+            let said = lanes.device.iter();
+            said.filter(|line| matches!(line, DeviceLine::Said(_) | DeviceLine::Reply(_)))
+                .cloned()
+                .collect()
+        };
         let first = self.transcript.runs.last().map(said);
         let mut warm = None;
         for time in 2..=times {
