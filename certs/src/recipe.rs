@@ -44,17 +44,17 @@ recipes! {
     Wildcard = "wildcard",
     /// A leaf that names `api.github.com` in its subject only, with no SubjectAltName.
     CommonNameOnly = "common-name-only",
-    /// `github` with dates that have passed.
+    /// `github` with a validity that has ended.
     Expired = "expired",
-    /// `github` with dates that have not begun.
+    /// `github` with a validity that has not begun.
     NotYetValid = "not-yet-valid",
-    /// A leaf for `api.github.com` that nobody else vouches for; its chain is itself alone.
+    /// A leaf for `api.github.com` that signs itself. It is the only certificate of its chain.
     SelfSigned = "self-signed",
     /// A leaf whose name is written `API.GitHub.Com`.
     MixedCase = "mixed-case",
     /// A leaf whose only name is `api.github.com.`, with the root's dot, which a certificate must not have.
     TrailingDot = "trailing-dot",
-    /// A leaf of which `api.github.com` is the last of three names.
+    /// A leaf with three names, of which `api.github.com` is the last.
     ThirdName = "third-name",
     /// A leaf for `status.example.net` whose subject says `api.github.com`: the subject does not count.
     MisleadingSubject = "misleading-subject",
@@ -82,11 +82,11 @@ recipes! {
     LeafAlone = "leaf-alone",
     /// `github`'s leaf under sixteen intermediate authorities: more certificates than some clients have room for.
     SeventeenCertificates = "seventeen-certificates",
-    /// A leaf with so many names that the chain has about 4 KB.
+    /// A leaf with enough names to make its chain about 4 KB long.
     FourKilobytes = "four-kilobytes",
-    /// A leaf with so many names that Certificate just fits into one record of 16 KB.
+    /// A leaf with as many names as fit when the message Certificate is one record of 16 KB.
     OneRecord = "one-record",
-    /// A leaf with so many names that Certificate needs two records.
+    /// A leaf with more names than that: the message Certificate needs two records.
     TwoRecords = "two-records",
     /// A leaf with an RSA key of 2048 bits.
     Rsa = "rsa",
@@ -94,9 +94,9 @@ recipes! {
     P384 = "p384",
     /// A leaf with an Ed25519 key.
     Ed25519 = "ed25519",
-    /// Bytes that are no certificate, in the place of the leaf.
+    /// Bytes that are not a certificate, in place of the leaf.
     NoCertificate = "no-certificate",
-    /// `github`'s leaf cut in its middle.
+    /// The first half of `github`'s leaf, in place of the leaf.
     CutCertificate = "cut-certificate",
 }
 
