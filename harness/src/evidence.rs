@@ -17,6 +17,8 @@ pub struct Evidence {
     pub device: DeviceEvidence,
     /// The server.
     pub server: ServerEvidence,
+    /// The requests that the server saw, each as the lines of its head.
+    pub requests: Vec<Vec<String>>,
 }
 
 /// What the device said in one run.
@@ -83,10 +85,14 @@ impl DeviceEvidence {
 pub struct ServerEvidence {
     /// TCP connections.
     pub connections: usize,
+    /// ClientHello messages.
+    pub client_hellos: usize,
     /// Handshakes that it completed.
     pub handshakes: usize,
     /// Complete HTTP requests.
     pub requests: usize,
+    /// Bytes of the heads of those requests.
+    pub request_bytes: u64,
     /// Application bytes that arrived, whole requests or not.
     pub application_bytes: u64,
 }
@@ -94,8 +100,10 @@ pub struct ServerEvidence {
 impl std::ops::AddAssign for ServerEvidence {
     fn add_assign(&mut self, more: Self) {
         self.connections += more.connections;
+        self.client_hellos += more.client_hellos;
         self.handshakes += more.handshakes;
         self.requests += more.requests;
+        self.request_bytes += more.request_bytes;
         self.application_bytes += more.application_bytes;
     }
 }

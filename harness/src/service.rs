@@ -57,6 +57,8 @@ pub struct Seen {
     pub lines: Vec<String>,
     /// What counts for the verdict.
     pub evidence: ServerEvidence,
+    /// The requests, each as the lines of its head.
+    pub requests: Vec<Vec<String>>,
     /// Why this may not be all: a connection that did not end in time.
     pub problem: Option<String>,
 }
@@ -133,14 +135,23 @@ impl Running {
         let (events_before, bytes_before) = std::mem::replace(&mut self.before, (events.len(), bytes));
         let new = &events[events_before..];
         let count = |wanted: fn(&EventKind) -> bool| new.iter().filter(|event| wanted(&event.kind)).count();
+        let heads = new.iter().filter_map(|event| match &event.kind {
+            EventKind::Request { lines, bytes } => Some((lines.clone(), *bytes as u64)),
+            _ => None,
+        });
+        let (requests, sizes): (Vec<_>, Vec<u64>) = heads.unzip();
+        let request_bytes = sizes.into_iter().sum();
         Seen {
             lines: new.iter().map(ToString::to_string).collect(),
             evidence: ServerEvidence {
                 connections: count(|kind| matches!(kind, EventKind::Connected)),
                 handshakes: count(|kind| matches!(kind, EventKind::HandshakeComplete { .. })),
-                requests: count(|kind| matches!(kind, EventKind::Request { .. })),
+                client_hellos: count(|kind| matches!(kind, EventKind::ClientHello(_))),
+                requests: requests.len(),
+                request_bytes,
                 application_bytes: bytes - bytes_before,
             },
+            requests,
             problem,
         }
     }

@@ -1,6 +1,6 @@
 //! Verdicts: whether what was seen is what was expected, from both witnesses.
 //!
-//! What enters: an [`Expectation`] and the [`Evidence`] of device and server. What leaves: a [`Verdict`]. "Refused"
+//! What enters: a [`Run`] with its expectation, and the [`Evidence`] of device and server. What leaves: a [`Verdict`]. "Refused"
 //! needs the device to say so *and* the server to have seen no application byte. Missing evidence is never a pass. A
 //! failing scenario is a verdict, not an error.
 
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::evidence::{DeviceAnswer, DeviceEvidence, Evidence, ServerEvidence};
 use crate::run_result::{DeviceOutcome, Name, Pin, RunResult};
-use crate::scenario::{Build, Expectation};
+use crate::scenario::{Build, DeviceSettings, Expectation, Run};
 
 /// How a scenario ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -96,13 +96,13 @@ impl fmt::Display for Blame {
     }
 }
 
-/// Judges `evidence` by `expectation`.
+/// Judges `evidence` by what `run` expects.
 #[must_use]
-pub fn judge(expectation: &Expectation, evidence: &Evidence) -> Verdict {
+pub fn judge(run: &Run, evidence: &Evidence) -> Verdict {
     let mut checks = Checks::default();
-    let Evidence { device, server } = evidence;
+    let Evidence { device, server, .. } = evidence;
     let server = *server;
-    match expectation {
+    match &run.expect {
         Expectation::Accepted { build, pin, name } => {
             let (outcome, line) = match build {
                 Build::Success => (DeviceOutcome::Success, "esp8266/Arduino CI successfull!"),
@@ -118,12 +118,14 @@ pub fn judge(expectation: &Expectation, evidence: &Evidence) -> Verdict {
             checks.lines_about(device, *pin);
             checks.printed(device, line);
             checks.printed(device, "closing connection");
-            checks.that(server.handshakes > 0, || {
-                format!("the server should have completed a handshake; it saw {server}")
+            checks.one_connection(server);
+            checks.that(server.handshakes == 1, || {
+                format!("the server should have completed one handshake; it saw {server}")
             });
             checks.that(server.requests == 1, || {
                 format!("the server should have seen one request; it saw {server}")
             });
+            checks.requests(&run.device, evidence);
         }
         Expectation::Refused { reason, pin, name } => {
             checks.result(device, |result| {
@@ -141,6 +143,7 @@ pub fn judge(expectation: &Expectation, evidence: &Evidence) -> Verdict {
             let spoken = if by_certificate { Pin::Mismatch } else { Pin::Unchecked };
             checks.lines_about(device, spoken);
             checks.connection_without_data(server);
+            checks.hello(server);
         }
         Expectation::HandshakeFailed { reason, pin } => {
             checks.result(device, |result| {
@@ -154,6 +157,9 @@ pub fn judge(expectation: &Expectation, evidence: &Evidence) -> Verdict {
             // The transcript prints nothing about a certificate before the handshake is over.
             checks.lines_about(device, Pin::Unchecked);
             checks.connection_without_data(server);
+            if !run.resets_at_once() {
+                checks.hello(server);
+            }
         }
         Expectation::ResponseFailed { reason, pin } => {
             checks.result(device, |result| {
@@ -164,9 +170,18 @@ pub fn judge(expectation: &Expectation, evidence: &Evidence) -> Verdict {
                 ]
             });
             checks.lines_about(device, *pin);
-            checks.that(server.connections > 0, || {
-                "the server should have seen a connection; it saw none".to_owned()
+            checks.one_connection(server);
+            if run.has_honest_handshake() {
+                checks.that(server.handshakes == 1, || {
+                    format!("the server should have completed one handshake; it saw {server}")
+                });
+            } else {
+                checks.hello(server);
+            }
+            checks.that(server.requests <= 1, || {
+                format!("the server should have seen one request at most; it saw {server}")
             });
+            checks.requests(&run.device, evidence);
         }
         Expectation::Unreachable { reason } => {
             checks.result(device, |result| {
@@ -236,6 +251,12 @@ fn field_is(key: &str, said: Option<&str>, expected: &str) -> FieldCheck {
     })
 }
 
+/// The value of a header line, if it has this name.
+fn header<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    let (found, value) = line.split_once(':')?;
+    found.eq_ignore_ascii_case(name).then(|| value.trim())
+}
+
 #[derive(Default)]
 struct Checks {
     findings: Vec<String>,
@@ -263,12 +284,53 @@ impl Checks {
     }
 
     fn connection_without_data(&mut self, server: ServerEvidence) {
-        self.that(server.connections > 0, || {
-            "the server should have seen the connection that the device gave up; it saw none".to_owned()
-        });
+        self.one_connection(server);
         self.that(server.application_bytes == 0 && server.requests == 0, || {
             format!("the server should have seen no application byte; it saw {server}")
         });
+    }
+
+    /// The device neither stays away nor tries again.
+    fn one_connection(&mut self, server: ServerEvidence) {
+        self.that(server.connections == 1, || {
+            format!("the server should have seen one connection; it saw {server}")
+        });
+    }
+
+    /// A device that has said nothing in TLS cannot have seen a certificate.
+    fn hello(&mut self, server: ServerEvidence) {
+        self.that(server.client_hellos > 0, || {
+            format!("the server should have seen a ClientHello; it saw {server}")
+        });
+    }
+
+    /// Every request asks for what the device was told to ask for, and no application data follows one.
+    fn requests(&mut self, wanted: &DeviceSettings, evidence: &Evidence) {
+        let request_line = format!("GET {} HTTP/1.1", wanted.path);
+        for lines in &evidence.requests {
+            let first = lines.first().map_or(NONE, String::as_str);
+            self.that(first == request_line, || {
+                format!("the server should have seen the request `{request_line}`; it saw `{first}`")
+            });
+            let hosts: Vec<&str> = lines.iter().filter_map(|line| header(line, "host")).collect();
+            self.that(hosts == [wanted.host.as_str()], || {
+                format!(
+                    "the request should have named the host `{}` once; it named `{}`",
+                    wanted.host,
+                    hosts.join("`, `")
+                )
+            });
+        }
+        let server = evidence.server;
+        self.that(
+            server.requests == 0 || server.application_bytes == server.request_bytes,
+            || {
+                format!(
+                    "the device should have sent nothing but its request of {} bytes; it sent {}",
+                    server.request_bytes, server.application_bytes
+                )
+            },
+        );
     }
 
     fn printed(&mut self, device: &DeviceEvidence, line: &str) {
@@ -312,7 +374,15 @@ impl Checks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::Rejection;
     use crate::language::MachineLine;
+
+    fn expecting(expect: Expectation) -> Run {
+        Run {
+            expect,
+            ..Run::honest()
+        }
+    }
 
     fn device(result: &str, said: &[&str]) -> DeviceEvidence {
         DeviceEvidence {
@@ -322,107 +392,272 @@ mod tests {
         }
     }
 
-    const REFUSED: Expectation = Expectation::Refused {
-        reason: String::new(),
-        pin: Pin::Mismatch,
-        name: Name::Unchecked,
-    };
+    /// A server that has seen so much, with the request that an honest device sends.
+    fn server(
+        connections: usize,
+        client_hellos: usize,
+        handshakes: usize,
+        requests: usize,
+    ) -> (ServerEvidence, Vec<Vec<String>>) {
+        let run = Run::honest();
+        let lines = vec![
+            format!("GET {} HTTP/1.1", run.device.path),
+            format!("Host: {}", run.device.host),
+        ];
+        let bytes = 90 * requests as u64;
+        let counts = ServerEvidence {
+            connections,
+            client_hellos,
+            handshakes,
+            requests,
+            request_bytes: bytes,
+            application_bytes: bytes,
+        };
+        (counts, vec![lines; requests])
+    }
 
-    fn refused_evidence() -> Evidence {
-        Evidence {
-            device: device(
-                "outcome=refused reason= pin=mismatch name=unchecked",
-                &["certificate doesn't match"],
+    /// Each of the seven expectations, with evidence that fulfils it.
+    fn fulfilled() -> Vec<(Expectation, Evidence)> {
+        let case = |expect, device, (server, requests)| {
+            (
+                expect,
+                Evidence {
+                    device,
+                    server,
+                    requests,
+                },
+            )
+        };
+        vec![
+            case(
+                Expectation::Accepted {
+                    build: Build::Success,
+                    pin: Pin::Match,
+                    name: Name::Match,
+                },
+                device(
+                    "outcome=success pin=match name=match",
+                    &[
+                        "certificate matches",
+                        "esp8266/Arduino CI successfull!",
+                        "closing connection",
+                    ],
+                ),
+                server(1, 1, 1, 1),
             ),
-            server: ServerEvidence {
-                connections: 1,
-                handshakes: 0,
-                requests: 0,
-                application_bytes: 0,
-            },
+            case(
+                Expectation::Refused {
+                    reason: "pin-mismatch".into(),
+                    pin: Pin::Mismatch,
+                    name: Name::Match,
+                },
+                device(
+                    "outcome=refused reason=pin-mismatch pin=mismatch name=match",
+                    &["certificate doesn't match"],
+                ),
+                server(1, 1, 0, 0),
+            ),
+            case(
+                Expectation::HandshakeFailed {
+                    reason: "bad-finished".into(),
+                    pin: Pin::Match,
+                },
+                device(
+                    "outcome=handshake-failed reason=bad-finished pin=match",
+                    &["connection failed"],
+                ),
+                server(1, 1, 0, 0),
+            ),
+            case(
+                Expectation::ResponseFailed {
+                    reason: "truncated".into(),
+                    pin: Pin::Match,
+                },
+                device(
+                    "outcome=response-failed reason=truncated pin=match",
+                    &["certificate matches"],
+                ),
+                server(1, 1, 1, 1),
+            ),
+            case(
+                Expectation::Unreachable {
+                    reason: "tcp-refused".into(),
+                },
+                device(
+                    "outcome=connection-failed reason=tcp-refused pin=unchecked",
+                    &["connection failed"],
+                ),
+                server(0, 0, 0, 0),
+            ),
+            case(
+                Expectation::NoNetwork { reason: "dhcp".into() },
+                device("outcome=network-failed reason=dhcp", &[]),
+                server(0, 0, 0, 0),
+            ),
+            case(
+                Expectation::CommandRejected {
+                    command: "set pin".into(),
+                    code: "bad-pin".into(),
+                },
+                DeviceEvidence {
+                    said: Vec::new(),
+                    answer: Some(DeviceAnswer::Rejected(Rejection {
+                        command: "set pin 00".into(),
+                        code: Some("bad-pin".into()),
+                        detail: None,
+                    })),
+                },
+                server(0, 0, 0, 0),
+            ),
+        ]
+    }
+
+    /// A way to spoil evidence, by name; `false` where there is nothing to spoil.
+    type Spoil = (&'static str, fn(&mut Evidence) -> bool);
+
+    fn result(evidence: &mut Evidence) -> Option<&mut RunResult> {
+        match &mut evidence.device.answer {
+            Some(DeviceAnswer::Result(result)) => Some(result),
+            _ => None,
         }
     }
 
-    #[test]
-    fn a_refusal_needs_both_witnesses() {
-        assert_eq!(judge(&REFUSED, &refused_evidence()), Verdict::Passed);
+    const SPOILS: [Spoil; 18] = [
+        ("no answer", |evidence| evidence.device.answer.take().is_some()),
+        ("another outcome", |evidence| {
+            let Some(result) = result(evidence) else { return false };
+            result.outcome = match result.outcome {
+                DeviceOutcome::Refused => DeviceOutcome::HandshakeFailed,
+                _ => DeviceOutcome::Refused,
+            };
+            true
+        }),
+        ("another reason", |evidence| {
+            let Some(reason) = result(evidence).and_then(|result| result.reason.as_mut()) else {
+                return false;
+            };
+            reason.push('x');
+            true
+        }),
+        ("another pin", |evidence| {
+            let Some(pin) = result(evidence).and_then(|result| result.pin.as_mut()) else {
+                return false;
+            };
+            *pin = if *pin == Pin::Match { Pin::Mismatch } else { Pin::Match };
+            true
+        }),
+        ("no pin", |evidence| {
+            result(evidence).is_some_and(|result| result.pin.take().is_some())
+        }),
+        ("another name", |evidence| {
+            let Some(result) = result(evidence).filter(|result| result.name == Name::Match) else {
+                return false;
+            };
+            result.name = Name::Unchecked;
+            true
+        }),
+        ("another code", |evidence| match &mut evidence.device.answer {
+            Some(DeviceAnswer::Rejected(rejection)) => rejection.code.replace("bad-value".into()).is_some(),
+            _ => false,
+        }),
+        ("nothing for people", |evidence| {
+            let spoken = !evidence.device.said.is_empty();
+            evidence.device.said.clear();
+            spoken
+        }),
+        ("a line that is not true", |evidence| {
+            let Some(pin) = result(evidence).and_then(|result| result.pin) else {
+                return false;
+            };
+            let line = if pin == Pin::Match {
+                "certificate doesn't match"
+            } else {
+                "certificate matches"
+            };
+            evidence.device.said.push(line.into());
+            true
+        }),
+        ("one connection more", |evidence| {
+            evidence.server.connections += 1;
+            true
+        }),
+        ("no connection", |evidence| {
+            std::mem::take(&mut evidence.server.connections) > 0
+        }),
+        ("no ClientHello", |evidence| {
+            // With a handshake there has been one.
+            evidence.server.handshakes == 0 && std::mem::take(&mut evidence.server.client_hellos) > 0
+        }),
+        ("no handshake", |evidence| {
+            std::mem::take(&mut evidence.server.handshakes) > 0
+        }),
+        ("one request more", |evidence| {
+            evidence.server.requests += 1;
+            true
+        }),
+        ("one byte more", |evidence| {
+            evidence.server.application_bytes += 1;
+            true
+        }),
+        ("another path", |evidence| {
+            let line = evidence.requests.first_mut().and_then(|lines| lines.first_mut());
+            line.map(|line| *line = "GET / HTTP/1.1".into()).is_some()
+        }),
+        ("another method", |evidence| {
+            let line = evidence.requests.first_mut().and_then(|lines| lines.first_mut());
+            line.map(|line| *line = line.replace("GET", "POST")).is_some()
+        }),
+        ("another host", |evidence| {
+            let line = evidence.requests.first_mut().and_then(|lines| lines.get_mut(1));
+            line.map(|line| line.push('x')).is_some()
+        }),
+    ];
 
-        let mut leaked = refused_evidence();
-        leaked.server.application_bytes = 1;
-        let mut unseen = refused_evidence();
-        unseen.server.connections = 0;
-        let mut silent = refused_evidence();
-        silent.device.answer = None;
-        let mut unsaid = refused_evidence();
-        unsaid.device.said.clear();
-        for (name, evidence) in [
-            ("leaked", leaked),
-            ("unseen", unseen),
-            ("silent", silent),
-            ("unsaid", unsaid),
-        ] {
-            assert!(matches!(judge(&REFUSED, &evidence), Verdict::Failed(_)), "{name}");
+    #[test]
+    fn evidence_that_fulfils_an_expectation_passes_and_fails_with_one_thing_spoilt() {
+        let mut spoilt = [0; SPOILS.len()];
+        for (expect, evidence) in fulfilled() {
+            let run = expecting(expect);
+            assert_eq!(judge(&run, &evidence), Verdict::Passed, "{:?}", run.expect);
+            for ((name, spoil), count) in SPOILS.iter().zip(&mut spoilt) {
+                let mut evidence = evidence.clone();
+                if spoil(&mut evidence) {
+                    *count += 1;
+                    assert!(
+                        matches!(judge(&run, &evidence), Verdict::Failed(_)),
+                        "{name}: {:?}",
+                        run.expect
+                    );
+                }
+            }
         }
+        assert!(spoilt.iter().all(|count| *count > 0), "{spoilt:?}");
     }
 
     #[test]
     fn no_evidence_is_never_a_pass() {
-        let nothing = Evidence::default();
-        for expectation in [
-            Expectation::Accepted {
-                build: Build::Success,
-                pin: Pin::Match,
-                name: Name::Unchecked,
-            },
-            REFUSED,
-            Expectation::HandshakeFailed {
-                reason: "eof".into(),
-                pin: Pin::Unchecked,
-            },
-            Expectation::ResponseFailed {
-                reason: "eof".into(),
-                pin: Pin::Match,
-            },
-            Expectation::NoNetwork { reason: "dhcp".into() },
-            Expectation::Unreachable {
-                reason: "tcp-refused".into(),
-            },
-            Expectation::CommandRejected {
-                command: "set pin".into(),
-                code: "bad-pin".into(),
-            },
-        ] {
+        for (expect, _) in fulfilled() {
+            let run = expecting(expect);
             assert!(
-                matches!(judge(&expectation, &nothing), Verdict::Failed(_)),
-                "{expectation:?}"
+                matches!(judge(&run, &Evidence::default()), Verdict::Failed(_)),
+                "{:?}",
+                run.expect
             );
         }
     }
 
     #[test]
-    fn two_voices_that_differ_are_found() {
-        let expectation = Expectation::Accepted {
-            build: Build::Success,
-            pin: Pin::Match,
-            name: Name::Unchecked,
-        };
-        let evidence = Evidence {
-            device: device(
-                "outcome=success pin=match name=unchecked",
-                &[
-                    "certificate doesn't match",
-                    "esp8266/Arduino CI successfull!",
-                    "closing connection",
-                ],
-            ),
-            server: ServerEvidence {
-                connections: 1,
-                handshakes: 1,
-                requests: 1,
-                application_bytes: 90,
-            },
-        };
-        let Verdict::Failed(failure) = judge(&expectation, &evidence) else {
+    fn a_response_can_fail_before_the_request_is_there() {
+        let (expect, mut evidence) = fulfilled().swap_remove(3);
+        (evidence.server, evidence.requests) = server(1, 1, 1, 0);
+        assert_eq!(judge(&expecting(expect), &evidence), Verdict::Passed);
+    }
+
+    #[test]
+    fn two_voices_that_differ_are_two_findings() {
+        let (expect, mut evidence) = fulfilled().swap_remove(0);
+        evidence.device.said[0] = "certificate doesn't match".into();
+        let Verdict::Failed(failure) = judge(&expecting(expect), &evidence) else {
             panic!("must fail")
         };
         assert_eq!(failure.findings.len(), 2, "{:?}", failure.findings);
@@ -430,16 +665,12 @@ mod tests {
 
     #[test]
     fn a_board_without_network_is_not_an_assertion() {
-        let expectation = Expectation::Accepted {
-            build: Build::Success,
-            pin: Pin::Match,
-            name: Name::Unchecked,
-        };
+        let (expect, _) = fulfilled().swap_remove(0);
         let evidence = Evidence {
             device: device("outcome=network-failed", &[]),
             ..Evidence::default()
         };
-        let Verdict::Failed(failure) = judge(&expectation, &evidence) else {
+        let Verdict::Failed(failure) = judge(&expecting(expect), &evidence) else {
             panic!("must fail")
         };
         assert_eq!(failure.blame, Blame::Network);

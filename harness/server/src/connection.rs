@@ -114,9 +114,12 @@ async fn read_request(
     if !note_failure(wire, whole)? {
         return Ok(None);
     }
-    let lines = request::lines(&head);
+    let end = request::end_of_head(&head).unwrap_or(head.len());
+    let (head, more) = head.split_at(end);
+    let lines = request::lines(head);
     let request = RequestHead::parse(&lines);
-    wire.record.push(EventKind::Request { lines });
+    wire.record.push(EventKind::Request { lines, bytes: end });
+    note_more(wire, more);
     Ok(Some(request))
 }
 
@@ -125,7 +128,7 @@ async fn read_request(
 async fn read_head(session: &mut Session, wire: &mut Wire, head: &mut Vec<u8>) -> Result<bool, Broken> {
     /// As common servers limit it.
     const LARGEST: usize = 16 * 1024;
-    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
+    while request::end_of_head(head).is_none() {
         if head.len() > LARGEST {
             return Err(Broken::Protocol(format!(
                 "the request's head is longer than {LARGEST} bytes"
@@ -145,9 +148,22 @@ async fn read_head(session: &mut Session, wire: &mut Wire, head: &mut Vec<u8>) -
 /// Reads whatever the client still sends; it returns only with the reason why there is no more.
 async fn drain(session: &mut Session, wire: &mut Wire) -> Result<std::convert::Infallible, Broken> {
     loop {
-        if let Incoming::CloseNotify = session.read(wire).await? {
-            wire.record.push(EventKind::CloseNotifyReceived);
+        match session.read(wire).await? {
+            Incoming::CloseNotify => wire.record.push(EventKind::CloseNotifyReceived),
+            Incoming::Data(data) => note_more(wire, &data),
         }
+    }
+}
+
+/// Records data that follows a whole request.
+fn note_more(wire: &Wire, data: &[u8]) {
+    /// How much of it is shown, in bytes.
+    const SHOWN: usize = 64;
+    if !data.is_empty() {
+        wire.record.push(EventKind::DataAfterRequest {
+            bytes: data.len(),
+            beginning: String::from_utf8_lossy(&data[..data.len().min(SHOWN)]).into_owned(),
+        });
     }
 }
 

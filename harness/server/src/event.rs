@@ -79,6 +79,15 @@ pub enum EventKind {
     Request {
         /// The request line and header lines, without their line ends.
         lines: Vec<String>,
+        /// The size of the head, with the empty line that ends it.
+        bytes: usize,
+    },
+    /// Application data behind a whole head: a second request, a body, or anything else.
+    DataAfterRequest {
+        /// How much came at once.
+        bytes: usize,
+        /// The beginning of it, as text.
+        beginning: String,
     },
     /// The connection ended, or time ran out, before the end of the request's head.
     RequestIncomplete {
@@ -159,7 +168,10 @@ impl fmt::Display for EventKind {
             Self::AlertSent { description, in_clear } => {
                 write!(f, "alert sent: {description}{}", clarity(*in_clear))
             }
-            Self::Request { lines } => write!(f, "request: {}", printable(&lines.join(" | "))),
+            Self::Request { lines, .. } => write!(f, "request: {}", printable(&lines.join(" | "))),
+            Self::DataAfterRequest { bytes, beginning } => {
+                write!(f, "{bytes} bytes more after the request: {}", printable(beginning))
+            }
             Self::RequestIncomplete { .. } => f.write_str("request incomplete"),
             Self::ReplySent { status, framing, .. } => {
                 write!(f, "reply sent: {}", printable(status))?;

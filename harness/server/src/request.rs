@@ -11,6 +11,12 @@ pub(crate) struct RequestHead {
     headers: Vec<(String, String)>,
 }
 
+/// The size of a head, with the empty line that ends it; `None` while that line has not come.
+pub(crate) fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+    Some(end + 4)
+}
+
 /// The lines of a head, without their ends and without what follows the empty line.
 pub(crate) fn lines(head: &[u8]) -> Vec<String> {
     String::from_utf8_lossy(head)

@@ -261,8 +261,9 @@ impl<'a> Attempt<'a> {
                 answer: Some(answer),
             },
             server: seen.evidence,
+            requests: seen.requests,
         };
-        match verdict::judge(&run.expect, &evidence) {
+        match verdict::judge(run, &evidence) {
             Verdict::Passed => Ok(()),
             Verdict::Failed(failure) => Err(with_advice(failure, &evidence, board.link)),
         }

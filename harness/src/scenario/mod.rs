@@ -24,7 +24,7 @@ pub use index::index;
 pub use crate::run_result::{Name, Pin};
 
 use crate::file_error::position;
-use pinrig_server::{Close, Fault, Handshake, Reply};
+use pinrig_server::{Close, Fault, FaultKind, Handshake, Reply, When};
 
 /// The name that the device connects to unless the scenario says otherwise.
 pub const DEFAULT_HOST: &str = "api.github.com";
@@ -95,6 +95,26 @@ pub struct TlsService {
 }
 
 impl Run {
+    /// Whether the server performs its handshake as the RFCs say. Another server may be the one that does not complete it.
+    #[must_use]
+    pub fn has_honest_handshake(&self) -> bool {
+        matches!(&self.service, Service::Tls(tls) if matches!(tls.handshake, Handshake::Honest(_)))
+    }
+
+    /// Whether the server resets the connection before the client can say anything.
+    #[must_use]
+    pub fn resets_at_once(&self) -> bool {
+        let fault = match &self.service {
+            Service::Closed => None,
+            Service::Tls(tls) => tls.fault,
+        };
+        fault
+            == Some(Fault {
+                when: When::Connected,
+                what: FaultKind::Reset,
+            })
+    }
+
     /// What shows that a device is well: the right server, the right pin, the usual reply.
     #[must_use]
     pub fn honest() -> Self {
