@@ -16,7 +16,8 @@ use rustix::io::Errno;
 
 use crate::cable::PoorCable;
 pub use crate::chip::ConsolePort;
-use crate::chip::{CYCLES_PER_SECOND, Chip, ChipOptions, FlashTiming, Pause, UartFormat, UartPort};
+use crate::chip::{Chip, ChipOptions, FlashTiming, Pause, UartFormat, UartPort};
+use crate::clock::{CYCLES_PER_SECOND, cycles, duration};
 use crate::debug_port::DebugPort;
 use crate::log::LogEntry;
 use crate::rom::RomError;
@@ -738,17 +739,6 @@ impl Runner {
         }
         obeyed
     }
-}
-
-/// As many as this time needs, none too few.
-fn cycles(time: Duration) -> u64 {
-    let cycles = (time.as_nanos() * u128::from(CYCLES_PER_SECOND)).div_ceil(1_000_000_000);
-    u64::try_from(cycles).unwrap_or(u64::MAX)
-}
-
-fn duration(cycles: u64) -> Duration {
-    let nanoseconds = u128::from(cycles) * 1_000_000_000 / u128::from(CYCLES_PER_SECOND);
-    Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
 }
 
 /// The board's end, the tty's end, and the tty's path. Raw: bytes go through as they are.

@@ -13,13 +13,6 @@ pub use crate::peripherals::{FlashTiming, UartFormat, UartParity};
 use crate::peripherals::{PeripheralOptions, Peripherals, Uart};
 use crate::rom::{RomError, mask_rom};
 
-/// The hart's clock.
-pub const CYCLES_PER_SECOND: u64 = 160_000_000;
-/// The hart's clock, by the microsecond.
-pub const CYCLES_PER_MICROSECOND: u64 = CYCLES_PER_SECOND / 1_000_000;
-/// The RTC's slow clock: its RC oscillator.
-pub(crate) const RTC_SLOW_HZ: u64 = 136_000;
-
 /// Where the hart starts: the ROM's first instruction.
 const RESET_VECTOR: u32 = 0x4000_0000;
 /// Cycles that the chip runs at most before what has become due is looked at.

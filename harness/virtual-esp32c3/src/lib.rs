@@ -7,6 +7,7 @@
 //! [`VirtualBoard`] is the board: a thread that runs a [`Chip`](chip::Chip) behind a pty. The chip itself is deterministic: bytes, frames,
 //! strapping and time enter as arguments. [`SerialServer`] is the USB-UART bridge of a development board, over TCP.
 
+pub mod clock;
 pub mod bus;
 pub mod memory;
 pub mod hart;

@@ -4,6 +4,8 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use crate::clock::CYCLES_PER_MICROSECOND;
+
 /// An event and the chip's time when it happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogEntry {
@@ -168,7 +170,7 @@ impl Log {
     pub(crate) fn push(&mut self, now: u64, event: HardwareEvent) {
         if self.entries.len() < CAPACITY {
             self.entries.push(LogEntry {
-                microseconds: now / crate::chip::CYCLES_PER_MICROSECOND,
+                microseconds: now / CYCLES_PER_MICROSECOND,
                 event,
             });
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Context;
 use super::sfdp;
-use crate::chip::CYCLES_PER_SECOND;
+use crate::clock::CYCLES_PER_SECOND;
 use crate::log::HardwareEvent;
 
 /// Manufacturer Winbond, memory type 0x40 (SPI); the third byte of the JEDEC identification is the capacity.

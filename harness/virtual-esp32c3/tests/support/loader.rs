@@ -1,7 +1,8 @@
 //! The mask ROM's serial loader, spoken to at the chip itself and in its own time: no tty, no host's clock. Only what it takes
 //! to write flash as espflash and esptool do without their stubs. (esptool documentation, "Serial Protocol".)
 
-use virtual_esp32c3::chip::{CYCLES_PER_SECOND, Chip, Pause};
+use virtual_esp32c3::chip::{Chip, Pause};
+use virtual_esp32c3::clock::CYCLES_PER_SECOND;
 
 const SYNC: u8 = 0x08;
 const SPI_ATTACH: u8 = 0x0D;

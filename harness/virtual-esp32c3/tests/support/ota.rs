@@ -9,7 +9,8 @@ use espflash::image_format::ImageFormat;
 use espflash::image_format::idf::IdfBootloaderFormat;
 use espflash::target::{Chip as Target, XtalFrequency};
 use virtual_esp32c3::ConsolePort;
-use virtual_esp32c3::chip::{CYCLES_PER_SECOND, Chip, ChipOptions, Pause};
+use virtual_esp32c3::chip::{Chip, ChipOptions, Pause};
+use virtual_esp32c3::clock::CYCLES_PER_SECOND;
 
 /// Where the partition tables of these tests have what selects a slot: two sectors, an entry at the start of each.
 pub const OTADATA: usize = 0xD000;
