@@ -2,29 +2,7 @@
 //! through [`Bus`]; values and faults come back. The hart knows no peripheral, and a peripheral knows no instruction.
 
 use crate::memory::Memory;
-
-/// The size of one access.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Width {
-    /// 8 bits.
-    Byte,
-    /// 16 bits.
-    Half,
-    /// 32 bits.
-    Word,
-}
-
-impl Width {
-    /// The number of bytes that the access covers: 1, 2 or 4.
-    #[must_use]
-    pub const fn bytes(self) -> u32 {
-        match self {
-            Self::Byte => 1,
-            Self::Half => 2,
-            Self::Word => 4,
-        }
-    }
-}
+pub use crate::width::Width;
 
 /// What the hart does after a store to a register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

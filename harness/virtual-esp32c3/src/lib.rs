@@ -8,6 +8,7 @@
 //! strapping and time enter as arguments. [`SerialServer`] is the USB-UART bridge of a development board, over TCP.
 
 pub mod clock;
+mod width;
 pub mod bus;
 pub mod memory;
 pub mod hart;

@@ -20,7 +20,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::bus::Width;
+use crate::width::Width;
 
 /// First address of the mask ROM on the instruction bus.
 pub const ROM: u32 = 0x4000_0000;
