@@ -16,9 +16,10 @@ use rustix::io::Errno;
 
 use crate::cable::PoorCable;
 pub use crate::chip::ConsolePort;
-use crate::chip::{Chip, ChipOptions, FlashTiming, Pause, UartFormat, UartPort};
+use crate::chip::{Chip, ChipOptions, Pause, UartFormat, UartPort};
 use crate::clock::{CYCLES_PER_SECOND, cycles, duration};
 use crate::debug_port::DebugPort;
+use crate::flash_timing::FlashTiming;
 use crate::log::LogEntry;
 use crate::rom::RomError;
 

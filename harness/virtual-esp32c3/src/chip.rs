@@ -6,11 +6,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::debug::{DebugModule, DebugReset, DmiAccess, JtagClock, JtagTap, Target};
+use crate::flash_timing::FlashTiming;
 use crate::hart::{Exit, HaltCause, Hart};
 use crate::log::{HardwareEvent, LogEntry, ResetCause};
 use crate::memory::Memory;
-pub use crate::peripherals::{FlashTiming, UartFormat, UartParity};
 use crate::peripherals::{PeripheralOptions, Peripherals, Uart};
+pub use crate::peripherals::{UartFormat, UartParity};
 use crate::rom::{RomError, mask_rom};
 
 /// Where the hart starts: the ROM's first instruction.

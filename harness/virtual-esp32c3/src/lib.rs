@@ -14,6 +14,7 @@ pub mod memory;
 pub mod hart;
 pub mod rom;
 pub mod log;
+mod flash_timing;
 mod peripherals;
 mod debug;
 pub mod chip;
@@ -29,8 +30,9 @@ pub use board::{
     BoardConfig, BoardError, BoardLines, BoardStats, ConsolePort, FrameSender, FrameSink, Snapshot, Surroundings,
     VirtualBoard,
 };
-pub use chip::{FlashTiming, UartFormat, UartParity, UartPort};
+pub use chip::{UartFormat, UartParity, UartPort};
 pub use debug::{DmiAccess, JtagClock, JtagTap};
 pub use debug_port::{DebugPort, DebugPortError};
+pub use flash_timing::FlashTiming;
 pub use log::{HardwareEvent, LogEntry, ResetCause};
 pub use serial_server::{SerialServer, SerialServerError};

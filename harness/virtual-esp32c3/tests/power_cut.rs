@@ -8,7 +8,8 @@ use std::sync::Arc;
 use support::firmware;
 use support::loader::Requests;
 use support::ota::{OTADATA, SECTOR, VALID, boot, chip, entry, flash_with_slots};
-use virtual_esp32c3::chip::{Chip, FlashTiming};
+use virtual_esp32c3::FlashTiming;
+use virtual_esp32c3::chip::Chip;
 use virtual_esp32c3::clock::CYCLES_PER_MICROSECOND;
 use virtual_esp32c3::{HardwareEvent, LogEntry};
 
