@@ -22,6 +22,7 @@ use crate::debug_port::DebugPort;
 use crate::flash_timing::FlashTiming;
 use crate::log::LogEntry;
 use crate::rom::RomError;
+use crate::spin::is_spinning;
 
 /// What is around a board and lives by its clock.
 pub trait Surroundings: Send {
@@ -563,7 +564,7 @@ impl Runner {
     fn rest(&mut self) -> Pause {
         const PATIENCE: u32 = 20;
         const REST: u64 = 40 * SLICE;
-        self.spins = if self.chip.is_spinning() { self.spins + 1 } else { 0 };
+        self.spins = if is_spinning(&mut self.chip) { self.spins + 1 } else { 0 };
         if self.spins < PATIENCE {
             return Pause::Deadline;
         }

@@ -377,9 +377,9 @@ impl Chip {
         self.peripherals.next_event()
     }
 
-    /// Runs some instructions, and tells whether they were a loop that only waits: for the time, or for a device.
-    pub(crate) fn is_spinning(&mut self) -> bool {
-        !self.held && !self.stuck && crate::spin::is_spinning(self)
+    /// Whether the hart can execute anything: neither EN holds it in reset nor is it stuck without a trap handler.
+    pub(crate) fn can_execute(&self) -> bool {
+        !self.held && !self.stuck
     }
 
     /// Cycles of the clock that the hart slept.

@@ -28,6 +28,9 @@ enum Step {
 
 /// Runs a few instructions, and tells whether they were a loop that stores nothing, and asks the time or a device again and again.
 pub(crate) fn is_spinning(chip: &mut Chip) -> bool {
+    if !chip.can_execute() {
+        return false;
+    }
     let mut seen = Vec::with_capacity(LOOP);
     let mut asked = 0;
     for _ in 0..LOOK {

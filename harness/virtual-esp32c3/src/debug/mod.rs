@@ -7,27 +7,13 @@
 //! on, as on the chip, whose watchdogs do not know of debuggers: those switch them off. Only the counters of the system timer
 //! that are told to stall with the processor do (SYSTIMER_CONF, TIMER_UNITn_CORE0_STALL_EN).
 
-mod module;
+mod dmi;
+mod target;
 mod system_bus;
+mod module;
 mod tap;
 
-pub(crate) use module::{DebugModule, DebugReset, Target};
-pub use tap::JtagTap;
-
-/// One access over the debug module interface. Addresses have 7 bits (RISC-V External Debug Support 0.13.2, 3.12).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DmiAccess {
-    /// Reads the register at this address.
-    Read(u8),
-    /// Writes a value to the register at this address.
-    Write(u8, u32),
-}
-
-/// One period of TCK: the levels at the TAP's inputs when TCK rises.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct JtagClock {
-    /// Test mode select: where the TAP's state machine goes.
-    pub tms: bool,
-    /// Test data in.
-    pub tdi: bool,
-}
+pub use dmi::DmiAccess;
+pub(crate) use module::{DebugModule, DebugReset};
+pub use tap::{JtagClock, JtagTap};
+pub(crate) use target::Target;

@@ -4,12 +4,11 @@
 //! Source: RISC-V External Debug Support 0.13.2, chapter 3. The sizes are the ESP32-C3's: 2 data words, a program buffer of
 //! 16 words without an implicit ebreak, one hart.
 
-use super::DmiAccess;
+use super::dmi::DmiAccess;
 use super::system_bus::SystemBus;
+use super::target::Target;
 use crate::bus::Bus;
 use crate::hart::{HaltCause, Hart, ProgramError};
-use crate::memory::Memory;
-use crate::peripherals::Peripherals;
 
 const DATA0: u8 = 0x04;
 const DATA1: u8 = 0x05;
@@ -43,13 +42,6 @@ const PROGRAM_WORDS: usize = 16;
 const ABSTRACTAUTO_WRITABLE: u32 = 0xFFFF << 16 | 0b11;
 /// Longer than any program of 16 words needs that is not a loop without an end.
 const PROGRAM_LIMIT: u64 = 1 << 20;
-
-/// What the module works on, borrowed from the chip for one access.
-pub(crate) struct Target<'a> {
-    pub(crate) hart: &'a mut Hart,
-    pub(crate) memory: &'a mut Memory,
-    pub(crate) bus: &'a mut Peripherals,
-}
 
 /// A reset that the debugger asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 //! the bus is never busy. Memory need not be accessed aligned, as the hart need not: probe-rs 0.32 reads words around a
 //! two-byte `ebreak` at whatever address that has.
 
-use super::module::Target;
+use super::target::Target;
 use crate::bus::{Bus, Width};
 
 const VERSION: u32 = 1 << 29;

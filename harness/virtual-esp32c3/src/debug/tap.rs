@@ -4,7 +4,7 @@
 //! Source: IEEE 1149.1 for the state machine; RISC-V External Debug Support 0.13.2, 6.1, for the debug transport module: IR
 //! of 5 bits, IDCODE, DTMCS, DMI with 7 bits of address. The chip's IDCODE is 0x00005c25.
 
-use super::{DmiAccess, JtagClock};
+use super::dmi::DmiAccess;
 
 const IR_BITS: u32 = 5;
 const IDCODE: u32 = 0x01;
@@ -18,6 +18,15 @@ const DMI_BITS: u32 = ADDRESS_BITS + 34;
 const DTMCS_VALUE: u64 = (ADDRESS_BITS as u64) << 4 | 1;
 const DMIHARDRESET: u64 = 1 << 17;
 const DMIRESET: u64 = 1 << 16;
+
+/// One period of TCK: the levels at the TAP's inputs when TCK rises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JtagClock {
+    /// Test mode select: where the TAP's state machine goes.
+    pub tms: bool,
+    /// Test data in.
+    pub tdi: bool,
+}
 
 /// The sixteen states of IEEE 1149.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
