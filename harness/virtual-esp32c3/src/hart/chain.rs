@@ -5,10 +5,10 @@
 //! That calls become jumps is an optimisation, not a promise of the compiler: no more than [`LINKS`] instructions are
 //! chained, so that even without it the stack stays small.
 
-use super::Registers;
-use super::code::Page;
+use super::cursor::{Cursor, Leave};
 use super::decode::{Code, Op};
-use super::execute::{Cursor, Leave};
+use super::page::Page;
+use super::registers::Registers;
 use super::step::step;
 use crate::memory::Memory;
 

@@ -6,15 +6,8 @@ use std::sync::Arc;
 
 use super::chain::{self, code_of};
 use super::decode::{Code, Op};
+use super::page::{PAGE, Page, SLOTS};
 use crate::memory::{FLASH_CODE, FLASH_WINDOW, MMU_PAGE, ROM, ROM_SIZE, RTC, RTC_SIZE, SRAM_CODE, SRAM_SIZE, Stale};
-
-/// Bytes of code in one page.
-pub(super) const PAGE: u32 = 4096;
-/// Slots in one page.
-pub(super) const SLOTS: usize = PAGE as usize / 2;
-
-/// The decoded instructions of one page, [`Op::EMPTY`] where none is decoded.
-pub(super) type Page = [Op; SLOTS];
 
 /// What the instruction bus reaches: first address, size, and where its pages begin in the table.
 const REGIONS: [(u32, u32, usize); 4] = [

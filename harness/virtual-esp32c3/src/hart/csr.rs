@@ -4,17 +4,11 @@
 //! Source: ESP32-C3 Technical Reference Manual, chapter 1 "ESP-RISC-V CPU", and The RISC-V Instruction Set Manual, volume II.
 //! There is no mie, no mip and no mcycle on this chip: which interrupts are enabled is the interrupt matrix's business.
 
-use super::Cause;
+use super::cause::Cause;
 use super::debug_mode::DebugMode;
 use super::pmp::{PMPADDR0, PMPADDR15, PMPCFG0, PMPCFG3, Pmp};
+use super::privilege::Privilege;
 use super::triggers::{Action, Triggers};
-
-/// Privilege of the code that runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Privilege {
-    User = 0,
-    Machine = 3,
-}
 
 const MSTATUS: u16 = 0x300;
 const MTVEC: u16 = 0x305;

@@ -4,7 +4,7 @@
 //! Source: RISC-V External Debug Support 0.13.2, chapter 4; ESP32-C3 Technical Reference Manual, chapter 1, "Debug". What a
 //! real chip answers (dcsr 0x000000c3 after a halt request: no version, no stopcount, no stoptime) decides where they differ.
 
-use super::csr::Privilege;
+use super::privilege::Privilege;
 
 const DCSR: u16 = 0x7B0;
 const DPC: u16 = 0x7B1;

@@ -4,8 +4,7 @@
 //! Encodings: The RISC-V Instruction Set Manual, volume I, chapters "RV32I", "M" and "C" (RV32C), volume II for the
 //! privileged instructions.
 
-/// Index of the register that takes what is written to x0. Reading x0 reads index 0, which nothing writes.
-pub(super) const SINK: u8 = 32;
+use super::registers::SINK;
 
 /// One decoded instruction: eight bytes, so that a page of them stays in the first-level cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,36 +1,19 @@
 //! The run loop: decoded operations enter, registers and memory change. One match arm an operation.
 
+use super::cause::Cause;
 use super::chain::{self, code_of};
-use super::code::PAGE;
-use super::csr::Privilege;
+use super::cursor::{Cursor, Leave};
 use super::decode::{self, Code, Op};
+use super::page::PAGE;
 use super::plain;
 use super::pmp::Access;
-use super::step::{BASE, step};
+use super::privilege::Privilege;
+use super::registers::{BASE, SINK, STACK_POINTER};
+use super::step::step;
 use super::triggers::Action;
-use super::{Cause, Exit, Hart};
+use super::{Exit, Hart};
 use crate::bus::{AfterStore, Bus, Width};
 use crate::memory::Memory;
-
-const STACK_POINTER: u8 = 2;
-
-/// Where the inner loop is.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Cursor {
-    /// The next instruction's slot in the page; beyond its end, an instruction elsewhere.
-    pub(super) slot: u32,
-    /// Instructions until the deadline.
-    pub(super) left: u64,
-}
-
-/// Why the inner loop left a page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leave {
-    /// The next instruction lies elsewhere, or some time is over.
-    Page,
-    /// The instruction at the slot needs more than registers and unmarked memory. It has not been executed.
-    Whole,
-}
 
 /// Whether the caller knows what the next instruction loads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +81,7 @@ fn run_uninterrupted<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, 
                 Some(Action::Trap) => return take_breakpoint(hart),
                 None => {}
             }
-            if let Some(address) = hart.denied_fetch(memory) {
+            if let Some(address) = hart.protection.denied_fetch(hart.pc, memory) {
                 return trap(hart, Cause::InstructionAccessFault, address);
             }
             match decode_at(memory, hart.pc, base) {
@@ -348,6 +331,6 @@ fn csr<B: Bus>(hart: &mut Hart, bus: &mut B, op: Op) -> Option<After> {
 
 /// The instruction word of a CSR operation, for mtval.
 fn csr_word(op: Op) -> u32 {
-    let rd = if op.rd == decode::SINK { 0 } else { op.rd };
+    let rd = if op.rd == SINK { 0 } else { op.rd };
     op.imm << 20 | u32::from(op.rs1) << 15 | u32::from(op.rs2) << 12 | u32::from(rd) << 7 | 0x73
 }

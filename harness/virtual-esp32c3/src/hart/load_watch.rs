@@ -7,6 +7,7 @@
 
 use super::execute::Loads;
 use super::pmp::Access;
+use super::registers::STACK_POINTER;
 use super::triggers::Action;
 use super::{Exit, Hart, execute};
 use crate::bus::Bus;
@@ -34,7 +35,7 @@ pub(super) fn run<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, unt
         }
         if let Some((address, size)) = load
             && hart.protection.denies(Access::Read, address, size)
-            && hart.denied_fetch(memory).is_none()
+            && hart.protection.denied_fetch(hart.pc, memory).is_none()
         {
             if let Some(exit) = execute::take_load_fault(hart, address) {
                 return Some(exit);
@@ -51,7 +52,6 @@ pub(super) fn run<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, unt
 
 /// What the instruction at the hart's pc loads: address and size in bytes, if it is a load.
 fn load_at(hart: &Hart, memory: &Memory) -> Option<(u32, u32)> {
-    const STACK_POINTER: u8 = 2;
     let low = u32::from(memory.fetch(hart.pc)?);
     let field = |at: u32, bits: u32| low >> at & ((1 << bits) - 1);
     // RISC-V Instruction Set Manual, volume I, chapters "RV32I" and "C".

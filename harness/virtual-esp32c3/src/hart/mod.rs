@@ -11,30 +11,36 @@
 //! instructions under a breakpoint stay undecoded, watched bytes bear marks, and while loads are watched the hart takes a
 //! slow path (`load_watch`).
 
+mod privilege;
+mod cause;
+mod exit;
+mod registers;
+mod decode;
+mod page;
+mod cursor;
+mod step;
+mod plain;
 mod chain;
 mod code;
-mod csr;
-mod debug_mode;
-mod decode;
-mod execute;
-mod load_watch;
-mod plain;
 mod pmp;
 mod protection;
-mod step;
 mod triggers;
+mod debug_mode;
+mod csr;
+mod arm;
+mod execute;
+mod load_watch;
+mod run;
+mod program;
 
-use crate::bus::Bus;
-use crate::memory::{Memory, SRAM_CODE};
 use code::DecodedCode;
-use csr::{Csrs, Privilege};
+use csr::Csrs;
 pub(crate) use debug_mode::HaltCause;
-use decode::SINK;
-use execute::Loads;
+pub use exit::Exit;
+pub(crate) use exit::ProgramError;
+use privilege::Privilege;
 use protection::Protection;
-
-/// Registers are indexed by a byte, so that no access needs a bounds check; those beyond [`SINK`] do not exist.
-type Registers = [u32; 256];
+use registers::{Registers, SINK};
 
 /// A hart and what it has decoded.
 #[derive(Debug, Clone)]
@@ -54,54 +60,6 @@ pub struct Hart {
     protection: Protection,
 }
 
-/// Why [`Hart::run`] returned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// The clock stands at `until`.
-    Deadline,
-    /// A store to a register asked for it.
-    Yield,
-    /// Asleep in `wfi`, and the bus presents no interrupt. [`Hart::advance`] skips the time until one comes.
-    Wfi,
-    /// At an `ebreak` at this address, which has not been executed. Only after [`Hart::stop_at_ebreak`], or where a debugger
-    /// has set dcsr so.
-    Breakpoint(u32),
-    /// A debugger's trigger matches the instruction at pc, or what it accesses. It has not been executed.
-    Trigger,
-    /// An exception whose handler cannot be fetched: the hart is stuck until it is reset. mepc and mcause tell more.
-    DoubleTrap,
-}
-
-/// Causes of traps, by their names in the chip's manual.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cause {
-    InstructionAccessFault,
-    IllegalInstruction,
-    Breakpoint,
-    LoadAccessFault,
-    StoreAccessFault,
-    EcallFromUser,
-    EcallFromMachine,
-    /// The interrupt matrix's line.
-    Interrupt(u8),
-}
-
-impl Cause {
-    /// The value of mcause.
-    fn code(self) -> u32 {
-        match self {
-            Self::InstructionAccessFault => 1,
-            Self::IllegalInstruction => 2,
-            Self::Breakpoint => 3,
-            Self::LoadAccessFault => 5,
-            Self::StoreAccessFault => 7,
-            Self::EcallFromUser => 8,
-            Self::EcallFromMachine => 11,
-            Self::Interrupt(line) => 1 << 31 | u32::from(line & 31),
-        }
-    }
-}
-
 impl Hart {
     /// A hart that has just been powered on, about to execute at `reset_vector`.
     #[must_use]
@@ -118,22 +76,6 @@ impl Hart {
             reset_vector,
             code: DecodedCode::new(),
             protection: Protection::default(),
-        }
-    }
-
-    /// Executes until the clock stands at `until` or something else stops the hart. An interrupt that the bus presents is
-    /// taken on entry, and after instructions that enable interrupts; whoever changes interrupt lines between two runs need
-    /// do no more. An entry into a handler takes no time; an instruction that traps takes one cycle.
-    pub fn run(&mut self, memory: &mut Memory, bus: &mut impl Bus, until: u64) -> Exit {
-        loop {
-            let exit = if self.watches_loads() {
-                load_watch::run(self, memory, bus, until)
-            } else {
-                execute::run(self, memory, bus, until, Loads::Unseen)
-            };
-            if let Some(exit) = exit {
-                return exit;
-            }
         }
     }
 
@@ -241,90 +183,4 @@ impl Hart {
             (self.pc, self.csrs.privilege) = self.csrs.debug.leave();
         }
     }
-
-    /// Executes a debugger's program in debug mode, up to its `ebreak` or its end, in no more than `limit` instructions.
-    ///
-    /// It runs where the chip keeps what its instruction cache has fetched (SRAM0), which is nobody's data; what lies there
-    /// is put back afterwards.
-    pub(crate) fn run_program(
-        &mut self,
-        program: &[u32],
-        memory: &mut Memory,
-        bus: &mut impl Bus,
-        limit: u64,
-    ) -> Result<(), ProgramError> {
-        const EBREAK: u32 = 0x0010_0073;
-        let code: Vec<u8> = program
-            .iter()
-            .chain(&[EBREAK])
-            .flat_map(|word| word.to_le_bytes())
-            .collect();
-        let mut kept = vec![0; code.len()];
-        if !(memory.read_bytes(SRAM_CODE, &mut kept) && memory.write_bytes(SRAM_CODE, &code)) {
-            return Err(ProgramError::Exception);
-        }
-        let result = self.run_at(SRAM_CODE, memory, bus, limit);
-        memory.write_bytes(SRAM_CODE, &kept);
-        result
-    }
-
-    fn run_at(&mut self, start: u32, memory: &mut Memory, bus: &mut impl Bus, limit: u64) -> Result<(), ProgramError> {
-        let pc = std::mem::replace(&mut self.pc, start);
-        self.csrs.debug.fault = false;
-        let end = self.now.saturating_add(limit);
-        let result = loop {
-            // One at a time, since an exception has to end it and not to go on anywhere.
-            let exit = execute::run(self, memory, bus, self.now + 1, Loads::Seen);
-            self.asleep = false;
-            if self.csrs.debug.fault || exit == Some(Exit::DoubleTrap) {
-                break Err(ProgramError::Exception);
-            }
-            if matches!(exit, Some(Exit::Breakpoint(_))) {
-                break Ok(());
-            }
-            if self.now >= end {
-                break Err(ProgramError::Endless);
-            }
-        };
-        self.pc = pc;
-        self.csrs.privilege = Privilege::Machine;
-        result
-    }
-
-    /// From now on looks at each instruction that writes the stack pointer.
-    fn guard_stack(&mut self) {
-        self.guards_stack = true;
-        self.code = DecodedCode::new();
-    }
-
-    /// Whether loads have to be looked at one by one.
-    fn watches_loads(&self) -> bool {
-        !self.csrs.debug.active
-            && (self.protection.guards_loads() || self.csrs.triggers.watches_loads(self.csrs.privilege))
-    }
-
-    /// Arms memory protection and the triggers as they are now: marks what they watch, and empties the slots of the
-    /// instructions that they match. True if loads have to be looked at.
-    fn arm(&mut self, memory: &mut Memory) -> bool {
-        self.arm_protection(memory);
-        if self.csrs.debug.active {
-            memory.watch(Vec::new());
-            return false;
-        }
-        let privilege = self.csrs.privilege;
-        memory.watch(self.csrs.triggers.watched_stores(privilege));
-        for range in self.csrs.triggers.watched_code(privilege) {
-            self.code.forget(&range);
-        }
-        self.watches_loads()
-    }
-}
-
-/// Why a debugger's program did not come to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ProgramError {
-    /// An exception.
-    Exception,
-    /// It runs on and on.
-    Endless,
 }

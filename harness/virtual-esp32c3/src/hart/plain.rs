@@ -1,9 +1,9 @@
 //! The plain interpreter: one instruction after the other, and nothing clever. It is what `chain` is measured against.
 
-use super::Registers;
 use super::chain::code_of;
-use super::code::Page;
-use super::execute::{Cursor, Leave};
+use super::cursor::{Cursor, Leave};
+use super::page::Page;
+use super::registers::Registers;
 use super::step::step;
 use crate::memory::Memory;
 

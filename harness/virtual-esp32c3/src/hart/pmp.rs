@@ -10,7 +10,7 @@
 
 use std::ops::Range;
 
-use super::csr::Privilege;
+use super::privilege::Privilege;
 
 pub(super) const PMPCFG0: u16 = 0x3A0;
 pub(super) const PMPCFG3: u16 = 0x3A3;
@@ -191,7 +191,7 @@ fn extend(list: &mut Vec<Range<u64>>, range: Range<u64>) {
 #[cfg(test)]
 mod tests {
     use super::{Access, PMPADDR0, PMPCFG0, Pmp};
-    use crate::hart::csr::Privilege;
+    use crate::hart::privilege::Privilege;
 
     const R: u32 = 1;
     const W: u32 = 2;

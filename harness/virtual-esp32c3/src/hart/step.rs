@@ -1,12 +1,9 @@
 //! What one instruction does that needs registers and memory only. An operation enters; registers and memory change, and
 //! the next slot leaves. It knows no CSR, no bus and no time.
 
-use super::Registers;
 use super::decode::{Code, Op};
+use super::registers::{BASE, Registers};
 use crate::memory::{Memory, Stored};
-
-/// Index in [`Registers`] of the address of the page that is executed.
-pub(super) const BASE: usize = 33;
 
 /// Executes an operation of this code, which lies at this slot; the slot of the next one, or `None` if it takes more than
 /// registers and plain memory: nothing has been done then. If `NEAR`, only the memory that is reached most is tried, so

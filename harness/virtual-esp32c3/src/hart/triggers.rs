@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::csr::Privilege;
+use super::privilege::Privilege;
 
 pub(super) const TSELECT: u16 = 0x7A0;
 pub(super) const TDATA1: u16 = 0x7A1;
