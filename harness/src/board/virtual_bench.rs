@@ -99,7 +99,9 @@ fn boot(flash: Arc<[u8]>) -> Result<Option<Booted>, BoardError> {
     let deadline = Deadline::after("the ready line of the board that the others are copies of", BOOT);
     while let Ok(line) = console.next_line(&deadline) {
         if line.text.starts_with(READY) {
-            let snapshot = board.snapshot();
+            let snapshot = board
+                .snapshot()
+                .map_err(|error| BoardError::Virtual(error.to_string()))?;
             let console = console.chunks().into_iter().flat_map(|chunk| chunk.bytes).collect();
             let frames = std::mem::take(&mut *frames.lock().unwrap_or_else(PoisonError::into_inner));
             return Ok(Some(Booted {
@@ -148,7 +150,7 @@ impl Bench for VirtualBench {
                 message,
             }
         })?;
-        let flash = board.flash();
+        let flash = board.flash().map_err(|error| BoardError::Virtual(error.to_string()))?;
         drop(board);
         let booted = match self.start {
             Start::Forked => boot(Arc::clone(&flash))?.map(Arc::new),

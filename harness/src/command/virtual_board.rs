@@ -174,7 +174,7 @@ pub(super) fn virtual_board(place: &Place, options: &Virtual) -> CommandResult {
     // Whatever ended it, what is in the flash is kept.
     drop((server, debugger));
     if let Some(file) = file {
-        file.save(&board.flash())?;
+        file.save(&board.flash()?)?;
     }
     ended?;
     Ok(0)

@@ -53,9 +53,11 @@ fn main() {
     let boots = (0..ROUNDS).map(|_| boot(&board, &mut console)).collect();
     row("reset to first line", boots, "60 ms");
 
-    let snapshots = (0..ROUNDS).map(|_| timed(|| drop(board.snapshot()))).collect();
+    let snapshots = (0..ROUNDS)
+        .map(|_| timed(|| drop(board.snapshot().expect("a snapshot"))))
+        .collect();
     row("snapshot", snapshots, "-");
-    let snapshot = board.snapshot();
+    let snapshot = board.snapshot().expect("a snapshot");
     let target = VirtualBoard::start(BoardConfig::default(), None).expect("a board");
     let restores = (0..ROUNDS)
         .map(|_| {

@@ -47,7 +47,7 @@ fn main() {
                 .expect("the program is written");
             times[times_of_pass].push(start.elapsed());
             assert_eq!(flashed.written, written);
-            flash = board.flash();
+            flash = board.flash().expect("the flash");
         }
     }
     println!(

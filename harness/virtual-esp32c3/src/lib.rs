@@ -22,17 +22,15 @@ mod spin;
 mod auto_reset;
 mod cable;
 mod board;
-mod debug_port;
 mod serial_server;
 
 pub use auto_reset::{AutoReset, Levels};
 pub use board::{
-    BoardConfig, BoardError, BoardLines, BoardStats, ConsolePort, FrameSender, FrameSink, Snapshot, Surroundings,
-    VirtualBoard,
+    BoardConfig, BoardError, BoardLines, BoardStats, DebugPort, DebugPortError, FrameSender, FrameSink, NoAnswer,
+    Snapshot, Surroundings, VirtualBoard,
 };
-pub use chip::{UartFormat, UartParity, UartPort};
+pub use chip::{ConsolePort, UartFormat, UartParity, UartPort};
 pub use debug::{DmiAccess, JtagClock, JtagTap};
-pub use debug_port::{DebugPort, DebugPortError};
 pub use flash_timing::FlashTiming;
 pub use log::{HardwareEvent, LogEntry, ResetCause};
 pub use serial_server::{SerialServer, SerialServerError};

@@ -77,7 +77,7 @@ fn espflash_writes_verifies_and_skips() {
     drop(flasher);
 
     let expected = flash_contents(&elf);
-    let flash = board.flash();
+    let flash = board.flash().expect("the flash");
     let differs = flash.iter().zip(expected.iter()).position(|(a, b)| a != b);
     assert_eq!(differs, None, "flash differs from the image");
     let mut console = Console::open(board.tty());
@@ -135,7 +135,10 @@ fn the_rom_loader_writes_without_a_stub() {
     );
     assert_eq!((flashed.written, flashed.verified), (3, 3), "{flashed:?}");
     let expected = flash_contents(&elf);
-    assert!(board.flash()[..] == expected[..], "flash differs from the image");
+    assert!(
+        board.flash().expect("the flash")[..] == expected[..],
+        "flash differs from the image"
+    );
 }
 
 /// The mask ROM compares what FLASH_BEGIN announced with what came: its handler of FLASH_END (`FlashDwnLdStopReqMsgProc`,
@@ -165,7 +168,11 @@ fn the_rom_accepts_flash_end_when_all_announced_bytes_came_and_restarts() {
             }
             Err(error) => panic!("{length:#x} bytes: {error:?}"),
         }
-        assert_eq!(board.flash()[0x1_0000..][..data.len()], data[..], "{length:#x} bytes");
+        assert_eq!(
+            board.flash().expect("the flash")[0x1_0000..][..data.len()],
+            data[..],
+            "{length:#x} bytes"
+        );
         let restarts = || {
             let log = board.log();
             log.iter()

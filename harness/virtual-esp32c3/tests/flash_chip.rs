@@ -192,7 +192,7 @@ fn programming_needs_permission_wraps_in_its_page_and_only_clears_bits() {
         assert_eq!(left, [0, 0xFF, 0xFF, 0], "erase by {opcode:#x}");
     }
     bench.write(0xC7, None, &[]);
-    assert!(bench.board.flash().iter().all(|byte| *byte == 0xFF));
+    assert!(bench.board.flash().expect("the flash").iter().all(|byte| *byte == 0xFF));
 }
 
 #[test]

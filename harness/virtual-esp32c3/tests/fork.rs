@@ -53,7 +53,7 @@ fn ask_host(console: &mut Console, tag: &str) -> String {
 #[test]
 fn a_snapshot_outlives_its_board_and_is_started_as_often_as_wanted() {
     let (board, _console) = booted();
-    let snapshot = board.snapshot();
+    let snapshot = board.snapshot().expect("a snapshot");
     drop(board);
     for _ in 0..3 {
         let board = VirtualBoard::start(BoardConfig::default(), None).expect("a board");
@@ -83,5 +83,5 @@ fn a_fork_has_flash_and_reset_lines_of_its_own() {
     console.send("#g hello\n");
     let answer = console.wait_for("@g ok hello ", BOOT);
     assert!(!answer.contains("rst:"), "the other board was reset too: {answer}");
-    assert!(board.flash() == fork.flash());
+    assert!(board.flash().expect("the flash") == fork.flash().expect("the fork's flash"));
 }

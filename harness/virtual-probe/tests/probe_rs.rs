@@ -213,7 +213,11 @@ fn it_flashes_the_firmware_with_its_own_algorithm() {
     let board = booted(erased());
     let mut session = in_process(&board);
     flash(&mut session);
-    assert_eq!(board.flash()[0], 0xE9, "an image is at the start of the flash");
+    assert_eq!(
+        board.flash().expect("the flash")[0],
+        0xE9,
+        "an image is at the start of the flash"
+    );
     let mut console = Console::open(board.tty());
     let mut core = session.core(0).expect("a core");
     core.reset().expect("it resets");

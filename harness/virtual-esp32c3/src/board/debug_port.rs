@@ -1,15 +1,9 @@
 //! A debugger's way to a board that runs: accesses to the debug module and JTAG clocks enter, values leave, in order and each
 //! with a deadline. It knows the board's queue and no debugger.
 
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
-
-use crate::board::Control;
+use super::control::{Control, NoAnswer};
 use crate::chip::Chip;
 use crate::debug::{DmiAccess, JtagClock};
-
-/// The board answers between two slices of a millisecond of its time; this is for a host that is overloaded.
-const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A debug port does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -17,12 +11,9 @@ pub enum DebugPortError {
     /// EN is low, and the debug module is in reset with the chip.
     #[error("the chip is held in reset, and its debug module with it; let EN rise first")]
     InReset,
-    /// The board was dropped.
-    #[error("the virtual board has ended; a debug port lives no longer than its board")]
-    Ended,
-    /// The board's thread is there and does not answer.
-    #[error("the virtual board did not serve its debug port within {0:?}; is this machine overloaded?")]
-    NoAnswer(Duration),
+    /// The board was dropped, or its thread does not answer.
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
 }
 
 /// A board's debug port. Several may be used at once; each call is served as a whole.
@@ -32,7 +23,7 @@ pub struct DebugPort {
 }
 
 impl DebugPort {
-    pub(crate) fn new(control: Control) -> Self {
+    pub(super) fn new(control: Control) -> Self {
         Self { control }
     }
 
@@ -43,8 +34,8 @@ impl DebugPort {
     /// If EN is low, or the board has ended or does not answer. Accesses before the one that failed have been made.
     pub fn access(&self, accesses: &[DmiAccess]) -> Result<Vec<u32>, DebugPortError> {
         let accesses = accesses.to_vec();
-        let values = self.ask(move |chip| accesses.into_iter().map(|access| chip.dmi(access)).collect())?;
-        let values: Option<Vec<u32>> = values;
+        let work = move |chip: &mut Chip| accesses.into_iter().map(|access| chip.dmi(access)).collect();
+        let values: Option<Vec<u32>> = self.control.ask("answers of its debug module", work)?;
         values.ok_or(DebugPortError::InReset)
     }
 
@@ -71,23 +62,12 @@ impl DebugPort {
     /// If the board has ended or does not answer. While EN is low the TAP works, and says that the debug module failed.
     pub fn jtag(&self, clocks: &[JtagClock]) -> Result<Vec<bool>, DebugPortError> {
         let clocks = clocks.to_vec();
-        self.ask(move |chip| clocks.into_iter().map(|clock| chip.jtag(clock)).collect())
+        let work = move |chip: &mut Chip| clocks.into_iter().map(|clock| chip.jtag(clock)).collect();
+        Ok(self.control.ask("the levels of its TDO", work)?)
     }
 
     /// Pulls EN low, or lets it rise for a start from flash.
     pub fn set_reset(&self, asserted: bool) {
         self.control.at_chip(move |chip| chip.set_lines(!asserted, true));
-    }
-
-    fn ask<T: Send + 'static>(&self, work: impl FnOnce(&mut Chip) -> T + Send + 'static) -> Result<T, DebugPortError> {
-        let (reply, answer) = channel();
-        self.control.at_chip(move |chip| {
-            // Whoever asked may have given up.
-            let _received = reply.send(work(chip));
-        });
-        answer.recv_timeout(DEADLINE).map_err(|error| match error {
-            RecvTimeoutError::Timeout => DebugPortError::NoAnswer(DEADLINE),
-            RecvTimeoutError::Disconnected => DebugPortError::Ended,
-        })
     }
 }
