@@ -17,14 +17,14 @@ use pinrig::rig::{Inventory, Locks, Ports};
 use pinrig::run::{Limits, Outcome, Runner};
 use pinrig::scenario;
 use pinrig::verdict::{Blame, Verdict};
-use virtual_esp32c3::ConsolePort;
+use virtual_esp32c3::{ConsolePort, Strapping};
 use virtual_probe::driver::Offer;
 
 /// A board of this process, whose probe stands in probe-rs' list: over TCP flashing takes ten times as long.
 #[test]
 fn a_probe_flashes_and_resets_and_leaves_what_is_there() {
     let (board, _lan) = board_on_a_network(ConsolePort::Uart0);
-    board.power_cycle(true);
+    board.power_cycle(Strapping::Flash);
     let offer = Offer::new("flashes", board.debug_port()).unwrap();
     let rig = Rig::new(&[format!(
         r#"

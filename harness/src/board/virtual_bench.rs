@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use espflash::connection::ResetBeforeOperation;
 use espflash::target::Chip;
-use virtual_esp32c3::{BoardConfig, HardwareEvent, Snapshot, Surroundings, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, HardwareEvent, Snapshot, Strapping, Surroundings, VirtualBoard};
 use virtual_lan::{Faults, FramePort, Join, Lan, LanConfig, TimeSource, What};
 
 use super::console::{Attention, BAUD, open_port};
@@ -95,7 +95,7 @@ fn boot(flash: Arc<[u8]>) -> Result<Option<Booted>, BoardError> {
         }),
     )?;
     let mut console = Console::open(board.tty(), BAUD)?;
-    board.power_cycle(true);
+    board.power_cycle(Strapping::Flash);
     let deadline = Deadline::after("the ready line of the board that the others are copies of", BOOT);
     while let Ok(line) = console.next_line(&deadline) {
         if line.text.starts_with(READY) {
@@ -134,7 +134,7 @@ impl Bench for VirtualBench {
             config.flash = earlier.flash;
         }
         let board = VirtualBoard::start(config, None).map_err(|error| BoardError::Virtual(error.to_string()))?;
-        board.power_cycle(false);
+        board.power_cycle(Strapping::Download);
         let loader = Loader {
             chip: Chip::Esp32c3,
             before: ResetBeforeOperation::NoReset,
@@ -353,7 +353,8 @@ impl Reset for VirtualLines {
                 }
                 self.board.restore(&booted.snapshot, booted.console.clone());
             }
-            _ => self.board.power_cycle(mode == BootMode::Flash),
+            (BootMode::Flash, None) => self.board.power_cycle(Strapping::Flash),
+            (BootMode::Download, _) => self.board.power_cycle(Strapping::Download),
         }
         Ok(())
     }

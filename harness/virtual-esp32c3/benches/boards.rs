@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use support::{Console, firmware, flash_contents};
-use virtual_esp32c3::{BoardConfig, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, Strapping, VirtualBoard};
 
 const BOOT: Duration = Duration::from_secs(60);
 const ROUNDS: usize = 15;
@@ -102,7 +102,7 @@ fn started(flash: &Arc<[u8]>) -> (VirtualBoard, Console) {
 
 fn boot(board: &VirtualBoard, console: &mut Console) -> Duration {
     timed(|| {
-        board.power_cycle(true);
+        board.power_cycle(Strapping::Flash);
         console.wait_for("@- ready ", BOOT);
         console.wait_for("\r\n", BOOT);
     })

@@ -11,7 +11,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::{Flashed, connect, firmware, image};
-use virtual_esp32c3::{BoardConfig, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, Strapping, VirtualBoard};
 
 const SIZE: usize = 500_000;
 const ADDRESS: u32 = 0x1_0000;
@@ -36,7 +36,7 @@ fn main() {
                 ..BoardConfig::default()
             };
             let board = VirtualBoard::start(config, None).expect("a board");
-            board.power_cycle(false);
+            board.power_cycle(Strapping::Download);
             let start = Instant::now();
             let mut flasher = connect(board.tty(), true);
             times[0].push(start.elapsed());

@@ -170,10 +170,17 @@ impl Chip {
         self.peripherals.gpio.pads()
     }
 
-    /// The cable to the USB serial/JTAG's host is plugged in, or unplugged: no frames start then, and nobody collects what is sent.
-    pub fn set_usb_host(&mut self, host: bool) {
+    /// Plugs in the cable between the USB serial/JTAG and its host.
+    pub fn plug_usb(&mut self) {
         let now = self.peripherals.digital(self.hart.now());
-        self.peripherals.usb.set_host(host, now);
+        self.peripherals.usb.set_host(true, now);
+    }
+
+    /// Unplugs the cable between the USB serial/JTAG and its host: no USB frames start any more, and the host collects nothing of
+    /// what the chip sends.
+    pub fn unplug_usb(&mut self) {
+        let now = self.peripherals.digital(self.hart.now());
+        self.peripherals.usb.set_host(false, now);
     }
 
     /// The USB serial/JTAG's host moves the lines of its serial port. DTR alone asks for download mode at the next reset, none takes that

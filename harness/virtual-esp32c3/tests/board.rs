@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use espflash::Error;
 use support::{Console, Flashed, connect, firmware, flash_contents, image};
-use virtual_esp32c3::{BoardConfig, ConsolePort, HardwareEvent, ResetCause, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, ConsolePort, HardwareEvent, ResetCause, Strapping, VirtualBoard};
 
 const BOOT: Duration = Duration::from_secs(20);
 
@@ -18,7 +18,7 @@ fn board(config: BoardConfig) -> VirtualBoard {
 fn an_empty_flash_shows_the_roms_banner_and_the_watchdog() {
     let board = board(BoardConfig::default());
     let mut console = Console::open(board.tty());
-    board.power_cycle(true);
+    board.power_cycle(Strapping::Flash);
     let banner = console.wait_for("invalid header: 0xffffffff\r\n", BOOT);
     assert_eq!(
         banner,
@@ -45,7 +45,7 @@ fn the_firmware_boots_from_flash() {
     };
     let board = board(config);
     let mut console = Console::open(board.tty());
-    board.power_cycle(true);
+    board.power_cycle(Strapping::Flash);
     let boot = console.wait_for("@- ready ", BOOT);
     assert!(boot.contains("2nd stage bootloader"), "{boot}");
     assert!(boot.contains("chip revision: v0.3"), "{boot}");
@@ -62,7 +62,7 @@ fn the_firmware_boots_from_flash() {
 fn espflash_writes_verifies_and_skips() {
     let elf = firmware();
     let board = board(BoardConfig::default());
-    board.power_cycle(false);
+    board.power_cycle(Strapping::Download);
     let mut first = Flashed::default();
     let mut flasher = connect(board.tty(), true);
     flasher
@@ -81,7 +81,7 @@ fn espflash_writes_verifies_and_skips() {
     let differs = flash.iter().zip(expected.iter()).position(|(a, b)| a != b);
     assert_eq!(differs, None, "flash differs from the image");
     let mut console = Console::open(board.tty());
-    board.power_cycle(true);
+    board.power_cycle(Strapping::Flash);
     console.wait_for("@- ready ", BOOT);
 }
 
@@ -92,7 +92,7 @@ fn a_hang_ends_with_the_watchdogs_reset() {
         ..BoardConfig::default()
     });
     let mut console = Console::open(board.tty());
-    board.power_cycle(true);
+    board.power_cycle(Strapping::Flash);
     console.wait_for("@- ready ", BOOT);
     console.send("\n#h test hang\n");
     console.wait_for("rst:0x7 (TG0WDT_SYS_RST)", BOOT);
@@ -108,7 +108,7 @@ fn the_usb_port_carries_the_console_when_it_is_the_tty() {
         ..BoardConfig::default()
     });
     let mut console = Console::open(board.tty());
-    board.power_cycle(true);
+    board.power_cycle(Strapping::Flash);
     console.wait_for("@- ready ", BOOT);
     console.wait_for("\r\n", BOOT);
     console.send("\n#u hello\n");
@@ -119,7 +119,7 @@ fn the_usb_port_carries_the_console_when_it_is_the_tty() {
 fn the_rom_loader_writes_without_a_stub() {
     let elf = firmware();
     let board = board(BoardConfig::default());
-    board.power_cycle(false);
+    board.power_cycle(Strapping::Download);
     let mut flashed = Flashed::default();
     let application = image(&elf)
         .flash_segments()
@@ -153,7 +153,7 @@ fn flash_end_is_refused(length: usize) -> bool {
 fn the_rom_accepts_flash_end_when_all_announced_bytes_came_and_restarts() {
     for length in [0x2000, 0x1C01, 0x1C00, 0x2400] {
         let board = board(BoardConfig::default());
-        board.power_cycle(false);
+        board.power_cycle(Strapping::Download);
         let mut flasher = connect(board.tty(), false);
         let data: Vec<u8> = (0..length).map(|at: u32| (at * 7 + 3) as u8).collect();
         let result = flasher.write_bin_to_flash(0x1_0000, &data, &mut Flashed::default());
@@ -191,7 +191,7 @@ fn the_rom_accepts_flash_end_when_all_announced_bytes_came_and_restarts() {
 fn a_board_leaves_nothing_behind() {
     let first = board(BoardConfig::default());
     let tty = first.tty().to_owned();
-    first.power_cycle(true);
+    first.power_cycle(Strapping::Flash);
     drop(first);
     assert!(!tty.exists(), "{} is still there", tty.display());
 }
@@ -206,7 +206,7 @@ fn many_boards_run_from_one_flash() {
                 ..BoardConfig::default()
             });
             let console = Console::open(board.tty());
-            board.power_cycle(true);
+            board.power_cycle(Strapping::Flash);
             (board, console)
         })
         .collect();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use virtual_esp32c3::chip::{Chip, ChipOptions, ConsolePort, Pause};
-use virtual_esp32c3::{BoardConfig, DebugPortError, DmiAccess, JtagClock, NoAnswer, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, DebugPortError, DmiAccess, JtagClock, NoAnswer, Strapping, VirtualBoard};
 
 const DATA0: u8 = 0x04;
 const DMCONTROL: u8 = 0x10;
@@ -608,7 +608,7 @@ fn a_boards_debug_port_answers_as_long_as_the_board_runs() {
     let board = VirtualBoard::start(BoardConfig::default(), None).expect("a board");
     let port = board.debug_port();
     assert_eq!(port.read_dmi(DMSTATUS), Err(DebugPortError::InReset));
-    board.power_cycle(true);
+    board.power_cycle(Strapping::Flash);
     port.write_dmi(DMCONTROL, ACTIVE | HALTREQ).expect("it answers");
     let accesses = [
         DmiAccess::Write(COMMAND, 0x22_0000 | DPC),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use espflash::flasher::{FlashMode, FlashSettings, FlashSize, Flasher};
 use support::{Console, connect, firmware, flash_with, image_for};
-use virtual_esp32c3::{BoardConfig, FlashTiming, HardwareEvent, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, FlashTiming, HardwareEvent, Strapping, VirtualBoard};
 
 const WIP: u8 = 1;
 const WEL: u8 = 2;
@@ -32,7 +32,7 @@ impl Bench {
             None,
         )
         .expect("a board");
-        board.power_cycle(false);
+        board.power_cycle(Strapping::Download);
         let flasher = Some(connect(board.tty(), true));
         Self { flasher, board }
     }
@@ -45,7 +45,7 @@ impl Bench {
         // The tty is one flasher's at a time.
         self.flasher = None;
         self.board.power_cut();
-        self.board.power_cycle(false);
+        self.board.power_cycle(Strapping::Download);
         self.flasher = Some(connect(self.board.tty(), true));
     }
 
@@ -274,7 +274,7 @@ fn the_bootloader_enables_quad_reads_for_an_image_that_wants_them() {
     )
     .expect("a board");
     let mut console = Console::open(bench.board.tty());
-    bench.board.power_cycle(true);
+    bench.board.power_cycle(Strapping::Flash);
     let boot = console.wait_for("@- ready ", PATIENCE);
     assert!(boot.contains("QIO"), "{boot}");
     console.close();

@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use support::{Console, firmware, flash_contents};
-use virtual_esp32c3::{BoardConfig, HardwareEvent, ResetCause, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, HardwareEvent, ResetCause, Strapping, VirtualBoard};
 
 const BOOT: Duration = Duration::from_secs(20);
 
@@ -16,7 +16,7 @@ fn booted() -> (VirtualBoard, Console) {
     };
     let board = VirtualBoard::start(config, None).expect("a board");
     let mut console = Console::open(board.tty());
-    board.power_cycle(true);
+    board.power_cycle(Strapping::Flash);
     console.wait_for("@- ready ", BOOT);
     console.wait_for("\r\n", BOOT);
     (board, console)
@@ -77,7 +77,7 @@ fn a_fork_has_flash_and_reset_lines_of_its_own() {
     let (board, mut console) = booted();
     let fork = board.fork(None).expect("a fork");
     let mut forks_console = Console::open(fork.tty());
-    fork.power_cycle(true);
+    fork.power_cycle(Strapping::Flash);
     forks_console.wait_for("rst:0x1 (POWERON)", BOOT);
     forks_console.wait_for("@- ready ", BOOT);
     console.send("#g hello\n");

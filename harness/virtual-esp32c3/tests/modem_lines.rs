@@ -18,7 +18,7 @@ use espflash::connection::{ResetAfterOperation, ResetBeforeOperation};
 use espflash::target::Chip;
 use lines::{SINGLE, SOCKET, TTY, compiled, pull, scratch};
 use support::{Console, Flashed, connect_with, firmware, image};
-use virtual_esp32c3::{BoardConfig, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, Strapping, VirtualBoard};
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// How often the process that flashes connects.
@@ -41,7 +41,7 @@ fn flashes_and_resets(single: bool) {
     let listener = UnixListener::bind(&socket).expect("a socket");
     // Erased, and started from its flash: it restarts for ever, so that no flasher connects unless it resets the board.
     let board = VirtualBoard::start(BoardConfig::default(), None).expect("a board");
-    board.power_cycle(true);
+    board.power_cycle(Strapping::Flash);
     let lines = board.lines();
     let circuit = std::thread::spawn(move || {
         let (stream, _) = listener.accept().expect("the shim connects");

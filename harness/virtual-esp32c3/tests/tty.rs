@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serialport::TTYPort;
 use support::{Console, firmware, flash_contents};
-use virtual_esp32c3::{BoardConfig, HardwareEvent, ResetCause, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, HardwareEvent, ResetCause, Strapping, VirtualBoard};
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// More answers than tty and FIFO hold: some 400 bytes each.
@@ -25,7 +25,7 @@ fn ready() -> (VirtualBoard, TTYPort) {
     });
     let mut port =
         TTYPort::open(&serialport::new(board.tty().to_string_lossy(), 115_200).timeout(LIMIT)).expect("the tty opens");
-    board.power_cycle(true);
+    board.power_cycle(Strapping::Flash);
     read_until(&mut port, "@- ready ", 512);
     (board, port)
 }
@@ -66,7 +66,7 @@ fn a_board_that_nobody_listens_to_runs_on() {
     }
     // Whoever comes later can talk to it.
     let mut console = Console::open(board.tty());
-    board.power_cycle(false);
+    board.power_cycle(Strapping::Download);
     console.wait_for("waiting for download", LIMIT);
 }
 
@@ -85,7 +85,7 @@ fn a_slow_reader_loses_nothing() {
 fn a_board_that_waits_for_a_flasher_rests() {
     let board = board(BoardConfig::default());
     let mut console = Console::open(board.tty());
-    board.power_cycle(false);
+    board.power_cycle(Strapping::Download);
     console.wait_for("waiting for download", LIMIT);
     // The ROM never sleeps: what is idle here is a loop that asks again and again whether a byte has come.
     let deadline = Instant::now() + LIMIT;

@@ -54,9 +54,9 @@ fn frames_start_each_millisecond_as_long_as_a_host_is_there() {
         .done();
     let mut machine = program.start_with(ConsolePort::UsbSerialJtag);
     assert!(machine.run_until(|machine| reached(machine, 1)));
-    machine.chip.set_usb_host(false);
+    machine.chip.unplug_usb();
     machine.run_for(15, |_| false);
-    machine.chip.set_usb_host(true);
+    machine.chip.plug_usb();
     machine.finish();
     let [first, second, raw, gone, back] = machine.results();
     assert_eq!(second, first + 1);
@@ -129,10 +129,10 @@ fn a_packet_goes_when_it_is_full_or_done_and_stays_when_nobody_collects_it() {
         "{:?}",
         machine.console
     );
-    machine.chip.set_usb_host(false);
+    machine.chip.unplug_usb();
     machine.run_for(15, |_| false);
     assert!(machine.console.ends_with('b'));
-    machine.chip.set_usb_host(true);
+    machine.chip.plug_usb();
     machine.finish();
     let [full, open, stuck, raw, again] = machine.results();
     assert_eq!(

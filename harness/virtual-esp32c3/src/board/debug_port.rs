@@ -4,6 +4,7 @@
 use super::control::{Control, NoAnswer};
 use crate::chip::Chip;
 use crate::debug::{DmiAccess, JtagClock};
+use crate::strapping::Strapping;
 
 /// A debug port does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -66,8 +67,9 @@ impl DebugPort {
         Ok(self.control.ask("the levels of its TDO", work)?)
     }
 
-    /// Pulls EN low, or lets it rise for a start from flash.
+    /// Pulls EN low (`asserted`), or lets it rise for a start from flash.
     pub fn set_reset(&self, asserted: bool) {
-        self.control.at_chip(move |chip| chip.set_lines(!asserted, true));
+        let boot = Strapping::Flash.boot_level();
+        self.control.at_chip(move |chip| chip.set_lines(!asserted, boot));
     }
 }

@@ -23,6 +23,7 @@ use crate::chip::{Chip, ChipOptions, ConsolePort, UartFormat, UartPort};
 use crate::flash_timing::FlashTiming;
 use crate::log::LogEntry;
 use crate::rom::RomError;
+use crate::strapping::Strapping;
 pub use control::{BoardLines, FrameSender, NoAnswer};
 use control::{Command, Control};
 pub use debug_port::{DebugPort, DebugPortError};
@@ -169,8 +170,9 @@ impl VirtualBoard {
         BoardLines::new(self.control.clone())
     }
 
-    /// Pulls EN low and lets it rise again: a start from flash if `boot` is high, download mode otherwise.
-    pub fn power_cycle(&self, boot: bool) {
+    /// Pulls EN low and lets it rise again, with this level at GPIO9.
+    pub fn power_cycle(&self, strapping: Strapping) {
+        let boot = strapping.boot_level();
         self.set_lines(false, boot);
         self.set_lines(true, boot);
     }
@@ -180,9 +182,14 @@ impl VirtualBoard {
         self.control.at_chip(Chip::power_cut);
     }
 
-    /// Plugs or unplugs the cable of the USB serial/JTAG: see [`Chip::set_usb_host`].
-    pub fn set_usb_host(&self, host: bool) {
-        self.control.at_chip(move |chip| chip.set_usb_host(host));
+    /// Plugs in the cable of the USB serial/JTAG: see [`Chip::plug_usb`].
+    pub fn plug_usb(&self) {
+        self.control.at_chip(Chip::plug_usb);
+    }
+
+    /// Unplugs the cable of the USB serial/JTAG: see [`Chip::unplug_usb`].
+    pub fn unplug_usb(&self) {
+        self.control.at_chip(Chip::unplug_usb);
     }
 
     /// Sends `bytes` to one of the chip's UARTs: see [`Chip::transmit`].

@@ -12,7 +12,7 @@ use espflash::flasher::{FlashData, FlashSettings, FlashSize};
 use espflash::image_format::idf::IdfBootloaderFormat;
 use espflash::target::{Chip, XtalFrequency};
 use object::{Object, ObjectSymbol};
-use virtual_esp32c3::{BoardConfig, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, Strapping, VirtualBoard};
 
 /// The project's firmware for the virtual board.
 pub const FIRMWARE: &str = concat!(
@@ -40,7 +40,7 @@ pub fn booted(flash: Arc<[u8]>) -> VirtualBoard {
         ..BoardConfig::default()
     };
     let board = VirtualBoard::start(config, None).expect("a board");
-    board.power_cycle(true);
+    board.power_cycle(Strapping::Flash);
     board
 }
 
