@@ -27,8 +27,8 @@ mod serial_server;
 
 pub use auto_reset::{AutoReset, Levels};
 pub use board::{
-    BoardConfig, BoardError, BoardLines, BoardStats, DebugPort, DebugPortError, FrameSender, FrameSink, NoAnswer,
-    Snapshot, Surroundings, VirtualBoard,
+    BoardConfig, BoardLines, BoardStats, DebugPort, DebugPortError, FrameSender, FrameSink, NoAnswer, Snapshot,
+    Surroundings, VirtualBoard, VirtualBoardError,
 };
 pub use chip::{ConsolePort, UartFormat, UartParity, UartPort};
 pub use debug::{DmiAccess, JtagClock, JtagTap};

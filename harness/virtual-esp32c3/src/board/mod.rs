@@ -77,7 +77,7 @@ impl Default for BoardConfig {
 
 /// Why a board cannot be started.
 #[derive(Debug, thiserror::Error)]
-pub enum BoardError {
+pub enum VirtualBoardError {
     /// The chip cannot be made.
     #[error(transparent)]
     Rom(#[from] RomError),
@@ -110,7 +110,7 @@ impl VirtualBoard {
     ///
     /// # Errors
     /// If there is no ROM for the chip's revision, or the host refuses a pseudo terminal or a thread.
-    pub fn start(config: BoardConfig, ethernet: Option<FrameSink>) -> Result<Self, BoardError> {
+    pub fn start(config: BoardConfig, ethernet: Option<FrameSink>) -> Result<Self, VirtualBoardError> {
         let mut chip = Chip::new(ChipOptions {
             flash: config.flash,
             mac: config.mac,
@@ -131,9 +131,9 @@ impl VirtualBoard {
         Self::start_from(new, ethernet)
     }
 
-    fn start_from(snapshot: Snapshot, ethernet: Option<FrameSink>) -> Result<Self, BoardError> {
-        let pty = Pty::open().map_err(BoardError::Pty)?;
-        let (control, commands) = Control::new().map_err(BoardError::Thread)?;
+    fn start_from(snapshot: Snapshot, ethernet: Option<FrameSink>) -> Result<Self, VirtualBoardError> {
+        let pty = Pty::open().map_err(VirtualBoardError::Pty)?;
+        let (control, commands) = Control::new().map_err(VirtualBoardError::Thread)?;
         let shared = Arc::new(Mutex::new(Shared {
             log: snapshot.log.clone(),
             ..Shared::default()
@@ -142,7 +142,7 @@ impl VirtualBoard {
         let thread = std::thread::Builder::new()
             .name("virtual-esp32c3".to_owned())
             .spawn(move || runner.run())
-            .map_err(BoardError::Thread)?;
+            .map_err(VirtualBoardError::Thread)?;
         Ok(Self {
             tty: pty.path,
             control,
@@ -251,7 +251,7 @@ impl VirtualBoard {
     ///
     /// # Errors
     /// As [`VirtualBoard::start`], or if the board's thread does not answer in time.
-    pub fn fork(&self, ethernet: Option<FrameSink>) -> Result<Self, BoardError> {
+    pub fn fork(&self, ethernet: Option<FrameSink>) -> Result<Self, VirtualBoardError> {
         Self::start_from(self.snapshot()?, ethernet)
     }
 
