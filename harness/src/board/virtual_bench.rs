@@ -273,7 +273,7 @@ impl Surroundings for World {
         }
         let before = self.lan.settled()?;
         let server = self.server.traffic()?;
-        let quiet = traffic(before.traffic).agrees_with(&server) && self.lan.settled() == Some(before);
+        let quiet = traffic(before.crossings).agrees_with(&server) && self.lan.settled() == Some(before);
         quiet.then(|| before.lasts.unwrap_or(Duration::MAX))
     }
 }
@@ -327,7 +327,7 @@ impl Network for VirtualNetwork {
     }
 }
 
-fn traffic(lan: virtual_lan::Traffic) -> Traffic {
+fn traffic(lan: virtual_lan::Crossings) -> Traffic {
     Traffic {
         connections: lan.connections,
         to_server: lan.to_host,

@@ -25,8 +25,8 @@ use smoltcp::{
 use tokio::{io::Interest, net::TcpStream};
 
 use crate::{
-    event::{Ending, What},
-    traffic::Traffic,
+    crossings::Crossings,
+    event::{ClosedReason, What},
 };
 
 /// A connection from the SYN that was let through until the gateway's socket has closed.
@@ -197,29 +197,29 @@ impl Connection {
 
         let closed = matches!(state, State::Closed | State::Listen);
         // A reset takes a socket whose handshake was not complete back to listening.
-        let ending = if state == State::Listen || self.board_reset && closed {
-            Ending::BoardReset
+        let reason = if state == State::Listen || self.board_reset && closed {
+            ClosedReason::BoardReset
         } else if self
             .reset_by
             .is_some_and(|by| now >= by || host.finished && unacknowledged == 0)
         {
-            Ending::HostReset
+            ClosedReason::HostReset
         } else if silent_at.is_some_and(|at| now >= at) {
-            Ending::BoardSilent
+            ClosedReason::BoardSilent
         } else if host.shut_down && host.finished && (closed || state == State::TimeWait) {
             host.orderly = true;
-            Ending::Finished
+            ClosedReason::Finished
         } else if moved {
             return Progress::Moved;
         } else {
             return Progress::Idle;
         };
-        Progress::Ended(self.end(ending, socket, now))
+        Progress::Ended(self.end(reason, socket, now))
     }
 
     /// What has crossed; nothing once the connection has ended, since its event tells.
-    pub(crate) fn traffic(&self) -> Traffic {
-        self.host.as_ref().map_or_else(Traffic::default, |host| Traffic {
+    pub(crate) fn crossings(&self) -> Crossings {
+        self.host.as_ref().map_or_else(Crossings::default, |host| Crossings {
             connections: 0,
             to_host: host.from_board,
             from_host: host.to_board,
@@ -249,20 +249,23 @@ impl Connection {
     /// Ends it towards the host, as if the network had forgotten it; the event, unless it has ended.
     pub(crate) fn cut(&mut self, socket: &mut Socket<'_>, now: Duration) -> Option<What> {
         self.host.as_ref()?;
-        Some(self.end(Ending::Cut, socket, now))
+        Some(self.end(ClosedReason::Cut, socket, now))
     }
 
-    fn end(&mut self, ending: Ending, socket: &mut Socket<'_>, now: Duration) -> What {
+    fn end(&mut self, reason: ClosedReason, socket: &mut Socket<'_>, now: Duration) -> What {
         self.reset_by = None;
         self.owed_since = None;
-        if matches!(ending, Ending::HostReset | Ending::BoardSilent | Ending::Cut) {
+        if matches!(
+            reason,
+            ClosedReason::HostReset | ClosedReason::BoardSilent | ClosedReason::Cut
+        ) {
             socket.abort();
             self.reset_by = Some(now + RESET_PATIENCE);
         }
         let (from_board, to_board) = self.host.take().map_or((0, 0), |host| (host.from_board, host.to_board));
         What::Closed {
             connection: self.id,
-            ending,
+            reason,
             from_board,
             to_board,
         }

@@ -77,7 +77,7 @@ pub enum What {
         /// Number of the connection, as in [`What::Opened`].
         connection: u64,
         /// How it ended.
-        ending: Ending,
+        reason: ClosedReason,
         /// Bytes that the board sent and the socket of this machine took.
         from_board: u64,
         /// Bytes that the socket of this machine sent; not all need to have reached the board when it was reset.
@@ -172,7 +172,7 @@ pub enum RefusedReason {
 
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum ClosedReason {
     /// Both sides finished (FIN).
     Finished,
     /// The board reset it (RST).
@@ -246,20 +246,20 @@ impl fmt::Display for What {
             }
             Self::Closed {
                 connection,
-                ending,
+                reason,
                 from_board,
                 to_board,
             } => {
-                let ending = match ending {
-                    Ending::Finished => "finished",
-                    Ending::BoardReset => "reset by the board",
-                    Ending::HostReset => "reset by this machine",
-                    Ending::BoardSilent => "given up, the board is silent",
-                    Ending::Cut => "cut",
+                let reason = match reason {
+                    ClosedReason::Finished => "finished",
+                    ClosedReason::BoardReset => "reset by the board",
+                    ClosedReason::HostReset => "reset by this machine",
+                    ClosedReason::BoardSilent => "given up, the board is silent",
+                    ClosedReason::Cut => "cut",
                 };
                 write!(
                     f,
-                    "connection {connection} {ending}: {from_board} bytes from the board, {to_board} to it"
+                    "connection {connection} {reason}: {from_board} bytes from the board, {to_board} to it"
                 )
             }
             Self::Unreachable {

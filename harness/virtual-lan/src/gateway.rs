@@ -28,13 +28,13 @@ use tokio::{
 use crate::{
     config::LanConfig,
     connection::{Connected, Connection, Progress},
+    crossings::{Crossings, Standing},
     dhcp, dns,
     event::{RefusedReason, Unanswered, Unreachable, What},
     fate::SynFate,
     faults::Direction,
     packet::{Packet, Segment, udp_frame},
     record::Record,
-    traffic::{Standing, Traffic},
     wire::Wire,
 };
 
@@ -56,7 +56,7 @@ pub(crate) struct Gateway {
     /// Frames of the board taken so far.
     frames_taken: u64,
     /// What crossed in connections that have ended.
-    past: Traffic,
+    past: Crossings,
 }
 
 /// What reaches a gateway from outside, beside its sockets.
@@ -109,7 +109,7 @@ impl Gateway {
             alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
             alarm_at: None,
             frames_taken: 0,
-            past: Traffic::default(),
+            past: Crossings::default(),
         };
         std::future::poll_fn(|cx| gateway.turn(cx)).await;
     }
@@ -136,13 +136,13 @@ impl Gateway {
 
     /// Where the gateway stands when it has nothing to do; nothing while it waits for a socket to connect.
     fn standing(&self) -> Option<Standing> {
-        let mut traffic = self.past;
+        let mut crossings = self.past;
         for connection in &self.connections {
-            traffic.add(connection.traffic());
+            crossings.add(connection.crossings());
         }
-        traffic.connections = self.opened;
+        crossings.connections = self.opened;
         self.opening.is_empty().then_some(Standing {
-            traffic,
+            crossings,
             frames: self.frames_taken,
             alarm: self.alarm_at,
         })
@@ -472,7 +472,7 @@ impl Gateway {
             from_board, to_board, ..
         } = event
         {
-            self.past.add(Traffic {
+            self.past.add(Crossings {
                 connections: 0,
                 to_host: from_board,
                 from_host: to_board,

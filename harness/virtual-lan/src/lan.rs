@@ -7,12 +7,12 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     clock::Clock,
     config::{LanConfig, LanError},
+    crossings::Standstill,
     event::{LanEvent, What},
     fate::Fates,
     faults::{FaultError, Faults},
     gateway::{Gateway, Inputs},
     record::Record,
-    traffic::Settled,
 };
 
 /// A running network with one board on it. Dropping it stops the network and resets its connections.
@@ -80,7 +80,7 @@ impl Lan {
     }
 
     /// Where the network stands, unless it is at work or has yet to take a frame of the board.
-    pub fn settled(&self) -> Option<Settled> {
+    pub fn settled(&self) -> Option<Standstill> {
         self.record.settled()
     }
 

@@ -20,15 +20,15 @@ mod connection;
 mod wire;
 mod fate;
 mod record;
-mod traffic;
+mod crossings;
 mod event;
 
 pub use clock::TimeSource;
 pub use config::{Join, LanConfig, LanError};
-pub use event::{Effect, Ending, LanEvent, NameAnswer, RefusedReason, Unanswered, Unreachable, What};
+pub use crossings::{Crossings, Standstill};
+pub use event::{ClosedReason, Effect, LanEvent, NameAnswer, RefusedReason, Unanswered, Unreachable, What};
 pub use faults::{
     Decoy, DhcpFaults, Direction, DnsFaults, FaultError, Faults, Impairment, Moment, NameError, Outage, Scope,
     SynFaults,
 };
 pub use lan::{FramePort, Lan};
-pub use traffic::{Settled, Traffic};

@@ -13,10 +13,10 @@ use std::{
 
 use crate::{
     clock::Clock,
+    crossings::{Standing, Standstill},
     event::{LanEvent, What},
     fate::Fates,
     faults::Faults,
-    traffic::{Settled, Standing},
 };
 
 /// Shared between the network's thread, which writes, and its owner, who reads.
@@ -65,7 +65,7 @@ impl Record {
         *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
     }
 
-    pub(crate) fn settled(&self) -> Option<Settled> {
+    pub(crate) fn settled(&self) -> Option<Standstill> {
         let standing = *self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         standing?.judge(self.frames_sent.load(Ordering::SeqCst), self.clock.now())
     }

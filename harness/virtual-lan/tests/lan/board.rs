@@ -15,7 +15,7 @@ use smoltcp::{
     time::Instant as StackInstant,
     wire::{DnsQueryType, EthernetAddress, IpAddress, IpCidr, Ipv4Cidr},
 };
-use virtual_lan::{FramePort, Lan, LanConfig, Settled, TimeSource};
+use virtual_lan::{FramePort, Lan, LanConfig, Standstill, TimeSource};
 
 /// Longer than anything here takes, shorter than anybody's patience.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
@@ -63,7 +63,7 @@ impl Board {
     }
 
     /// Where the network stands, once it does.
-    pub(crate) fn settled(&self) -> Settled {
+    pub(crate) fn settled(&self) -> Standstill {
         let deadline = Instant::now() + LIMIT;
         loop {
             if let Some(settled) = self.lan().settled() {

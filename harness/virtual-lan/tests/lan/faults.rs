@@ -12,7 +12,7 @@ use smoltcp::{
     wire::IpAddress,
 };
 use virtual_lan::{
-    Decoy, DhcpFaults, Direction, DnsFaults, Effect, Ending, Faults, Impairment, LanConfig, LanEvent, Moment,
+    ClosedReason, Decoy, DhcpFaults, Direction, DnsFaults, Effect, Faults, Impairment, LanConfig, LanEvent, Moment,
     NameAnswer, NameError, Outage, RefusedReason, Scope, SynFaults, Unanswered, What,
 };
 
@@ -540,7 +540,7 @@ fn only_what_is_in_scope_is_impaired_and_only_after_the_frames_that_are_spared()
         (lost > 1).then_some(())
     });
     assert_eq!(board.tcp(handle).state(), tcp::State::Established);
-    assert_eq!(board.settled().traffic.from_host, 0);
+    assert_eq!(board.settled().crossings.from_host, 0);
     board.until("the data, when frames get through again", |board| {
         board.tcp(handle).can_recv().then_some(())
     });
@@ -695,7 +695,7 @@ fn faults_can_be_lifted_and_what_they_have_cut_off_is_cut() {
     board.until("ten seconds to pass", |board| {
         (board.passed > Duration::from_secs(10)).then_some(())
     });
-    assert_eq!(board.settled().traffic.to_host, 0);
+    assert_eq!(board.settled().crossings.to_host, 0);
     board.lan().cut_connections();
     assert_eq!(server.join().unwrap(), Err(ErrorKind::ConnectionReset));
     board
@@ -704,7 +704,7 @@ fn faults_can_be_lifted_and_what_they_have_cut_off_is_cut() {
             matches!(
                 event.what,
                 What::Closed {
-                    ending: Ending::Cut,
+                    reason: ClosedReason::Cut,
                     ..
                 }
             )

@@ -9,7 +9,7 @@ use std::{
 };
 
 use smoltcp::socket::tcp::RecvError;
-use virtual_lan::{Ending, Lan, LanConfig, What};
+use virtual_lan::{ClosedReason, Lan, LanConfig, What};
 
 use crate::{
     board::{Board, LIMIT},
@@ -153,7 +153,7 @@ fn a_board_that_vanishes_is_given_up_and_the_server_told() {
         matches!(
             closed.what,
             What::Closed {
-                ending: Ending::BoardSilent,
+                reason: ClosedReason::BoardSilent,
                 ..
             }
         ),

@@ -1,13 +1,13 @@
 //! What has crossed between the board's network and the sockets of this machine, and whether more is on its way.
 //!
-//! Enters: the gateway's word that it has nothing to do. Leaves: [`Traffic`], for whoever compares it with the other end's count. Must
+//! Enters: the gateway's word that it has nothing to do. Leaves: [`Crossings`], for whoever compares it with the other end's count. Must
 //! not know: who sits behind the sockets.
 
 use std::time::Duration;
 
 /// Counts since the network was started, over all of its connections.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Traffic {
+pub struct Crossings {
     /// Connections made to sockets of this machine.
     pub connections: u64,
     /// Bytes written to them.
@@ -20,7 +20,7 @@ pub struct Traffic {
     pub ended_by_host: u64,
 }
 
-impl Traffic {
+impl Crossings {
     pub(crate) fn add(&mut self, other: Self) {
         self.connections += other.connections;
         self.to_host += other.to_host;
@@ -32,9 +32,9 @@ impl Traffic {
 
 /// A network that does nothing until the board sends a frame, a socket stirs, or time passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settled {
+pub struct Standstill {
     /// What has crossed so far.
-    pub traffic: Traffic,
+    pub crossings: Crossings,
     /// How much time has to pass before it does something by itself: a frame that is held back arrives, or one is repeated. `None`:
     /// time alone brings nothing about.
     pub lasts: Option<Duration>,
@@ -43,7 +43,7 @@ pub struct Settled {
 /// A gateway that waits: for frames, for sockets, or for a time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Standing {
-    pub(crate) traffic: Traffic,
+    pub(crate) crossings: Crossings,
     /// Frames of the board that it has taken.
     pub(crate) frames: u64,
     /// When it goes on by itself.
@@ -52,10 +52,10 @@ pub(crate) struct Standing {
 
 impl Standing {
     /// Where the network stands at `now`, if `frames` is all that the board has sent and no alarm is due.
-    pub(crate) fn judge(&self, frames: u64, now: Duration) -> Option<Settled> {
+    pub(crate) fn judge(&self, frames: u64, now: Duration) -> Option<Standstill> {
         let due = self.alarm.is_some_and(|alarm| alarm <= now);
-        (!due && self.frames == frames).then(|| Settled {
-            traffic: self.traffic,
+        (!due && self.frames == frames).then(|| Standstill {
+            crossings: self.crossings,
             lasts: self.alarm.map(|alarm| alarm - now),
         })
     }
@@ -69,7 +69,7 @@ mod tests {
     fn a_network_is_not_settled_when_a_frame_is_yet_to_be_taken_or_an_alarm_is_due() {
         let second = Duration::from_secs(1);
         let standing = Standing {
-            traffic: Traffic::default(),
+            crossings: Crossings::default(),
             frames: 3,
             alarm: Some(second),
         };
