@@ -1,4 +1,4 @@
-//! TCP carried over: every byte, every FIN, every RST, both ways.
+//! TCP through the network: every byte, FIN and RST is passed on, in both directions.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -15,7 +15,7 @@ use crate::{
     server::{SERVER, joined, pattern, reset, serve},
 };
 
-/// How the only connection ended, with the bytes from the board and to it.
+/// Why the only connection ended, with the bytes from the board and to it.
 #[track_caller]
 fn end_of_connection(lan: &Lan) -> (ClosedReason, u64, u64) {
     let closed = lan
@@ -129,7 +129,7 @@ fn a_rst_does_not_overtake_data_that_the_board_has_no_room_for() {
 
 #[test]
 fn a_server_that_resets_at_once_is_not_taken_for_one_that_refuses() {
-    // Whether the RST is there before the gateway looks is a matter of luck: try it.
+    // Whether the RST comes before or after the gateway's first look differs from run to run, so it is tried several times.
     for _ in 0..100 {
         let (target, server) = serve(reset);
         let (lan, mut board) = Board::new(joined(target));
@@ -140,7 +140,7 @@ fn a_server_that_resets_at_once_is_not_taken_for_one_that_refuses() {
 }
 
 #[test]
-fn the_end_of_a_connection_cuts_nothing_off_for_a_slow_server() {
+fn a_server_that_reads_after_the_end_of_the_connection_still_gets_everything() {
     const SIZE: usize = 3 << 20;
     let (go, gone) = mpsc::channel();
     let (target, server) = serve(move |mut stream| {
@@ -152,7 +152,7 @@ fn the_end_of_a_connection_cuts_nothing_off_for_a_slow_server() {
     let (lan, mut board) = Board::new(joined(target));
     let handle = board.connect(SERVER, 443);
     assert_eq!(board.read_to_end(handle), (vec![], RecvError::Finished));
-    // The kernel's buffers take it all, so that the connection is over before the server has read a byte.
+    // The kernel's buffers take all of it, so that the connection ends before the server has read a byte.
     board.send(handle, &pattern(SIZE));
     board.finish(handle);
     assert_eq!(end_of_connection(&lan), (ClosedReason::Finished, SIZE as u64, 0));
@@ -245,7 +245,7 @@ fn a_server_that_does_not_read_stops_the_board_and_loses_nothing() {
     let handle = board.connect(SERVER, 443);
     let data = pattern(SIZE);
     let mut sent = 0;
-    // The kernel's buffers take some megabytes; then the board's window stays shut.
+    // The kernel's buffers take some megabytes. After that the board's window stays closed.
     let mut stalled = Instant::now();
     board.until("the window to shut", |board| {
         let taken = board.tcp(handle).send_slice(&data[sent..]).unwrap();
@@ -255,7 +255,7 @@ fn a_server_that_does_not_read_stops_the_board_and_loses_nothing() {
         }
         (stalled.elapsed().as_millis() > 300).then_some(())
     });
-    assert!(sent < SIZE, "32 MiB went into buffers that ought to be bounded");
+    assert!(sent < SIZE, "buffers took 32 MiB, so they are not bounded");
     go.send(()).unwrap();
     board.send(handle, &data[sent..]);
     board.tcp(handle).close();
@@ -280,7 +280,7 @@ fn a_board_that_does_not_read_stops_the_server_and_loses_nothing() {
                 Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
             }
         }
-        assert!(sent < SIZE, "32 MiB went into buffers that ought to be bounded");
+        assert!(sent < SIZE, "buffers took 32 MiB, so they are not bounded");
         shut.send(()).unwrap();
         stream.set_nonblocking(false).unwrap();
         stream.write_all(&data[sent..]).unwrap();
