@@ -1,4 +1,4 @@
-//! What the tests of the probes share: boards, the firmware and its symbols, and a console that waits with a deadline.
+//! Shared by the tests of the probes: boards, the firmware and its symbols, and a console that waits with a deadline.
 #![allow(dead_code, unreachable_pub, reason = "each test target uses a part of it")]
 
 use std::fs::File;
@@ -98,7 +98,7 @@ impl Console {
             match self.chunks.recv_timeout(left) {
                 Ok(bytes) => self.text.push_str(&String::from_utf8_lossy(&bytes)),
                 Err(error) => panic!(
-                    "no {marker:?} on the console within {limit:?} ({error}):\n{}",
+                    "timed out after {limit:?} waiting for {marker:?} on the console ({error}); so far:\n{}",
                     self.text
                 ),
             }
