@@ -1,23 +1,23 @@
-//! A debugger's way to a board that runs: accesses to the debug module and JTAG clocks enter, values leave, in order and each
-//! with a deadline. It knows the board's queue and no debugger.
+//! The debug port of a running board. Accesses to the debug module and JTAG clocks enter; values leave, in order, each call with a
+//! deadline. It knows the board's queue and no debugger.
 
 use super::control::{Control, NoAnswer};
 use crate::chip::Chip;
 use crate::debug::{DmiAccess, JtagClock};
 use crate::strapping::Strapping;
 
-/// A debug port does not answer.
+/// Why a debug port does not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum DebugPortError {
-    /// EN is low, and the debug module is in reset with the chip.
-    #[error("the chip is held in reset, and its debug module with it; let EN rise first")]
+    /// EN is low, which holds the debug module in reset with the chip.
+    #[error("the chip is held in reset and its debug module with it; let EN rise first")]
     InReset,
     /// The board was dropped, or its thread does not answer.
     #[error(transparent)]
     NoAnswer(#[from] NoAnswer),
 }
 
-/// A board's debug port. Several may be used at once; each call is served as a whole.
+/// A board's debug port. Several may be used at once: the accesses of one call are made together.
 #[derive(Debug, Clone)]
 pub struct DebugPort {
     control: Control,
@@ -28,11 +28,11 @@ impl DebugPort {
         Self { control }
     }
 
-    /// Makes these accesses to the debug module, one after the other with no time between them: the values read, zero for a
-    /// write.
+    /// Makes these accesses to the debug module, in order and with no time of the chip between them. Returns the values read, with zero
+    /// for a write.
     ///
     /// # Errors
-    /// If EN is low, or the board has ended or does not answer. Accesses before the one that failed have been made.
+    /// If EN is low, or if the board has ended or does not answer in time. Accesses before the one that failed have been made.
     pub fn access(&self, accesses: &[DmiAccess]) -> Result<Vec<u32>, DebugPortError> {
         let accesses = accesses.to_vec();
         let work = move |chip: &mut Chip| accesses.into_iter().map(|access| chip.dmi(access)).collect();
@@ -57,10 +57,10 @@ impl DebugPort {
         self.access(&[DmiAccess::Write(address, value)]).map(drop)
     }
 
-    /// Clocks the chip's JTAG TAP: the level of TDO before each rise of TCK.
+    /// Clocks the chip's JTAG TAP, and returns the level of TDO before each rise of TCK.
     ///
     /// # Errors
-    /// If the board has ended or does not answer. While EN is low the TAP works, and says that the debug module failed.
+    /// If the board has ended or does not answer in time. While EN is low the TAP works, and reports that accesses have failed.
     pub fn jtag(&self, clocks: &[JtagClock]) -> Result<Vec<bool>, DebugPortError> {
         let clocks = clocks.to_vec();
         let work = move |chip: &mut Chip| clocks.into_iter().map(|clock| chip.jtag(clock)).collect();

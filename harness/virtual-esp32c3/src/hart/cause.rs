@@ -1,6 +1,6 @@
 //! Causes of traps.
 
-/// Causes of traps, by their names in the chip's manual.
+/// Why the hart takes a trap, named as in the chip's manual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
     InstructionAccessFault,
@@ -10,7 +10,7 @@ pub(super) enum Cause {
     StoreAccessFault,
     EcallFromUser,
     EcallFromMachine,
-    /// The interrupt matrix's line.
+    /// An interrupt on this line of the interrupt matrix.
     Interrupt(u8),
 }
 

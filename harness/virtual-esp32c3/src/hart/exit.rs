@@ -1,28 +1,34 @@
 //! Why the hart stopped executing.
 
-/// Why [`Hart::run`](super::Hart::run) returned.
+/// Why [`Hart::run`] returned.
+///
+/// [`Hart::run`]: super::Hart::run
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// The clock stands at `until`.
+    /// The clock stands at the requested time.
     Deadline,
-    /// A store to a register asked for it.
+    /// A store to a register asked for it: see [`AfterStore::Yield`](crate::bus::AfterStore::Yield).
     Yield,
-    /// Asleep in `wfi`, and the bus presents no interrupt. [`Hart::advance`](super::Hart::advance) skips the time until one comes.
+    /// The hart sleeps in `wfi`, and the bus presents no interrupt. [`Hart::advance`] lets time pass until it does.
+    ///
+    /// [`Hart::advance`]: super::Hart::advance
     Wfi,
-    /// At an `ebreak` at this address, which has not been executed. Only after [`Hart::stop_at_ebreak`](super::Hart::stop_at_ebreak), or where a debugger
-    /// has set dcsr so.
+    /// The next instruction is an `ebreak` at this address, which has not been executed. Only if [`Hart::stop_at_ebreak`] or a
+    /// debugger (dcsr) has asked for it.
+    ///
+    /// [`Hart::stop_at_ebreak`]: super::Hart::stop_at_ebreak
     Breakpoint(u32),
-    /// A debugger's trigger matches the instruction at pc, or what it accesses. It has not been executed.
+    /// A debugger's trigger matches the next instruction, or what it accesses. The instruction has not been executed.
     Trigger,
-    /// An exception whose handler cannot be fetched: the hart is stuck until it is reset. mepc and mcause tell more.
+    /// The handler of an exception cannot be fetched. The hart is stuck until it is reset; mepc and mcause tell where and why.
     DoubleTrap,
 }
 
-/// Why a debugger's program did not come to its end.
+/// Why a debugger's program did not reach its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProgramError {
-    /// An exception.
+    /// It raised an exception.
     Exception,
-    /// It runs on and on.
+    /// It has executed as many instructions as it may.
     Endless,
 }

@@ -1,15 +1,14 @@
 //! The processor: one RV32IMC hart with machine and user mode, as in the ESP32-C3. Memory, a bus and a time limit enter
-//! [`Hart::run`]; the reason why it stopped leaves. It knows no peripheral and no host: same memory, same answers from the
-//! bus, same instruction count.
+//! [`Hart::run`]; the reason why it stopped leaves. It knows no peripheral and no host. With the same memory and the same answers
+//! from the bus it executes the same instructions.
 //!
-//! Instructions are decoded once into pages of operations (`decode`, `code`) and executed from there (`execute`). Stores
-//! into decoded code, MMU changes and flash writes take effect at once, with or without `fence.i`.
+//! Instructions are decoded once (`decode`) and kept in pages of operations (`code`). An inner loop executes the operations that need
+//! registers and plain memory only (`chain`, or `plain` to compare with). `execute` is the outer loop: it handles everything else.
+//! Stores into decoded code, MMU changes and flash writes take effect at once, with or without `fence.i`.
 //!
-//! Physical memory protection (`pmp`) is armed when it changes (`protection`), and costs the run loop nothing.
-//!
-//! A debugger stops the hart (`debug_mode`) and sets triggers (`triggers`). Neither costs the run loop anything: slots of
-//! instructions under a breakpoint stay undecoded, watched bytes bear marks, and while loads are watched the hart takes a
-//! slow path (`load_watch`).
+//! Memory protection (`pmp`, `protection`) and a debugger's triggers (`triggers`) cost the inner loop nothing. They are armed when
+//! they change (`arm`): slots of instructions under a breakpoint stay undecoded, watched bytes are marked, and while loads are watched
+//! the hart runs in a slow way (`load_watch`). A debugger stops the hart (`debug_mode`) and hands it programs (`program`).
 
 mod privilege;
 mod cause;
@@ -52,8 +51,8 @@ pub struct Hart {
     asleep: bool,
     stop_at_ebreak: bool,
     plainly: bool,
-    /// Instructions that write the stack pointer are not kept decoded, so that each is looked at. Once it is on it stays so until reset,
-    /// since an operating system switches its guard off and on at every turn.
+    /// Instructions that write the stack pointer are not kept decoded, so that each is checked. Once this is on it stays on until reset,
+    /// since an operating system switches its stack guard off and on again at each change of tasks.
     guards_stack: bool,
     reset_vector: u32,
     code: DecodedCode,
@@ -79,13 +78,13 @@ impl Hart {
         }
     }
 
-    /// The board's clock: cycles since power-on, one to an instruction. A reset does not turn it back.
+    /// The hart's clock: cycles since power-on, one for each instruction. A reset does not set it back.
     #[must_use]
     pub fn now(&self) -> u64 {
         self.now
     }
 
-    /// Lets time pass without instructions: the idle time that is skipped while the hart sleeps.
+    /// Lets this many cycles pass without instructions, while the hart sleeps.
     pub fn advance(&mut self, cycles: u64) {
         self.now = self.now.saturating_add(cycles);
     }
@@ -106,30 +105,30 @@ impl Hart {
         self.asleep
     }
 
-    /// Whether `ebreak` stops [`Hart::run`] with [`Exit::Breakpoint`], as with a debugger attached, or traps to the program.
+    /// Sets whether an `ebreak` ends [`Hart::run`] with [`Exit::Breakpoint`], as if a debugger had asked for it, or traps.
     pub fn stop_at_ebreak(&mut self, stop: bool) {
         self.stop_at_ebreak = stop;
     }
 
-    /// Whether [`Hart::run`] executes one instruction after the other in the plainest way, or as fast as it can. What
-    /// happens is the same; the plain way is there to be compared with.
+    /// Sets whether [`Hart::run`] executes one instruction after the other (`plain`), or as fast as it can (`chain`). The result is the
+    /// same; the plain way exists for tests to compare with.
     pub fn run_plainly(&mut self, plainly: bool) {
         self.plainly = plainly;
     }
 
-    /// Address of the next instruction.
+    /// The address of the next instruction.
     #[must_use]
     pub fn pc(&self) -> u32 {
         self.pc
     }
 
-    /// Goes on at `pc` (bit 0 is dropped), awake.
+    /// Wakes the hart and lets it go on at `pc`, without its bit 0.
     pub fn set_pc(&mut self, pc: u32) {
         self.pc = pc & !1;
         self.asleep = false;
     }
 
-    /// Register x`number`, 0..=31; others read as zero.
+    /// The value of register x`number`, 0..=31. Other numbers read as zero.
     #[must_use]
     pub fn register(&self, number: u8) -> u32 {
         if number < SINK {
@@ -139,26 +138,26 @@ impl Hart {
         }
     }
 
-    /// Sets register x`number`, 1..=31; others are ignored.
+    /// Sets register x`number`, 1..=31. Other numbers are ignored.
     pub fn set_register(&mut self, number: u8, value: u32) {
         if (1..SINK).contains(&number) {
             self.registers[usize::from(number)] = value;
         }
     }
 
-    /// Reads a control and status register, whatever the privilege; `None` if the hart has none of that number (the GPIO
-    /// registers are the bus's).
+    /// Reads a control and status register (CSR), whatever the privilege. `None` if the hart has none of that number; the GPIO registers
+    /// among the CSRs belong to the bus.
     #[must_use]
     pub fn csr(&self, number: u16) -> Option<u32> {
         self.csrs.read(number, self.now)
     }
 
-    /// Writes a control and status register, whatever the privilege; false if the hart has none of that number.
+    /// Writes a control and status register, whatever the privilege. Returns false if the hart has none of that number.
     pub fn set_csr(&mut self, number: u16, value: u32) -> bool {
         self.csrs.write(number, value, self.now)
     }
 
-    /// Whether the hart is in debug mode: it executes nothing but what the debugger hands it.
+    /// Whether the hart is in debug mode, in which it executes only what the debugger hands it.
     pub(crate) fn is_halted(&self) -> bool {
         self.csrs.debug.active
     }
@@ -168,7 +167,7 @@ impl Hart {
         self.csrs.debug.steps()
     }
 
-    /// Enters debug mode, if the hart is not there already. A sleeping hart is awake when it goes on.
+    /// Enters debug mode, unless the hart is in it already. A sleeping hart is awake when it leaves debug mode.
     pub(crate) fn halt(&mut self, cause: HaltCause) {
         if !self.csrs.debug.active {
             self.csrs.debug.enter(cause, self.pc, self.csrs.privilege);
@@ -177,7 +176,7 @@ impl Hart {
         }
     }
 
-    /// Leaves debug mode: the hart goes on at dpc.
+    /// Leaves debug mode. The hart goes on at dpc.
     pub(crate) fn resume(&mut self) {
         if self.csrs.debug.active {
             (self.pc, self.csrs.privilege) = self.csrs.debug.leave();

@@ -1,6 +1,6 @@
 //! Machine and user mode.
 
-/// Privilege of the code that runs.
+/// The privilege of the code that runs, numbered as in mstatus.MPP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Privilege {
     User = 0,

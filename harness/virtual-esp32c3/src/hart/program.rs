@@ -1,4 +1,5 @@
-//! Programs that a debugger hands the hart in debug mode.
+//! Executes the programs that a debugger hands the hart in debug mode. Machine code enters; the hart's registers and memory change. It
+//! knows no debug module.
 
 use super::Hart;
 use super::execute::{self, Loads};
@@ -8,10 +9,10 @@ use crate::bus::Bus;
 use crate::memory::{Memory, SRAM_CODE};
 
 impl Hart {
-    /// Executes a debugger's program in debug mode, up to its `ebreak` or its end, in no more than `limit` instructions.
+    /// Executes a debugger's program in debug mode, up to its `ebreak` or its end, with `limit` instructions at most.
     ///
-    /// It runs where the chip keeps what its instruction cache has fetched (SRAM0), which is nobody's data; what lies there
-    /// is put back afterwards.
+    /// The program is put into SRAM0 and the contents there are restored afterwards. On the chip that is the memory of the instruction
+    /// cache, so it holds no program's data.
     pub(crate) fn run_program(
         &mut self,
         program: &[u32],
@@ -39,7 +40,7 @@ impl Hart {
         self.csrs.debug.fault = false;
         let end = self.now.saturating_add(limit);
         let result = loop {
-            // One at a time, since an exception has to end it and not to go on anywhere.
+            // One instruction at a time, since an exception has to end the program before anything else is executed.
             let exit = execute::run(self, memory, bus, self.now + 1, Loads::Seen);
             self.asleep = false;
             if self.csrs.debug.fault || exit == Some(Exit::DoubleTrap) {

@@ -1,12 +1,13 @@
-//! The hart's registers, as decoded instructions index them.
+//! The hart's general registers, as decoded instructions index them.
 
-/// Registers are indexed by a byte, so that no access needs a bounds check; those beyond [`SINK`] do not exist.
+/// The values of the registers, by their numbers. There are as many as a byte can index, so that no access needs a bounds check; the
+/// hart has those up to x31 only.
 pub(super) type Registers = [u32; 256];
 
-/// Index of the register that takes what is written to x0. Reading x0 reads index 0, which nothing writes.
+/// Index of the register that takes the values written to x0. Reading x0 reads index 0, which is never written.
 pub(super) const SINK: u8 = 32;
 
-/// Index in [`Registers`] of the address of the page that is executed.
+/// Index in [`Registers`] at which the inner loop finds the address of the page that it executes.
 pub(super) const BASE: usize = 33;
 
 /// Index of x2, the stack pointer by convention.
