@@ -1,9 +1,10 @@
 //! How long flashing takes, with espflash at the board's tty: `cargo bench -p virtual-esp32c3 --bench flash`.
 //!
-//! The image is a program of 500 KB: the project's own application, repeated, which packs as well as code does. Times are of
-//! the wall clock: connecting (to the ROM's loader, with the stub uploaded), writing, and finding everything there already.
+//! The image has 500 KB: the project's own application, repeated, so that it can be compressed as well as code. The
+//! times are of the wall clock, for connecting (to the ROM's loader, stub included), for writing, and for finding that
+//! everything is written already.
 #![expect(clippy::print_stdout, reason = "figures are what a bench is for")]
-#![expect(clippy::expect_used, reason = "a bench ends where it cannot go on")]
+#![expect(clippy::expect_used, reason = "a bench ends if it cannot go on")]
 
 #[path = "../tests/support/mod.rs"]
 mod support;

@@ -1,8 +1,9 @@
-//! The auto-reset circuit of a development board: two transistors between the USB-UART bridge and the chip, by which the host resets
-//! the chip. The host's DTR and RTS enter with the time; the levels of EN and GPIO9 leave. It knows neither chip nor host.
+//! The auto-reset circuit of a development board: two transistors between the USB-UART bridge and the chip, by which
+//! the host resets the chip. The host's DTR and RTS enter with the time; the levels of EN and GPIO9 leave. It knows
+//! neither chip nor host.
 //!
-//! RTS alone pulls EN low, DTR alone pulls GPIO9 low, and both together pull neither (ESP32-C3-DevKitM-1 schematic, "Auto program").
-//! EN falls at once but rises late, since a capacitor charges through the pull-up resistor.
+//! RTS alone pulls EN low, DTR alone pulls GPIO9 low, and both together pull neither (ESP32-C3-DevKitM-1 schematic,
+//! "Auto program"). EN falls at once but rises late, since a capacitor charges through the pull-up resistor.
 
 use std::time::{Duration, Instant};
 
@@ -70,7 +71,8 @@ impl AutoReset {
         Some(self.levels())
     }
 
-    /// The host sets both lines at once. Returns the levels from now on, which hold until [`AutoReset::update`] returns others.
+    /// The host sets both lines at once. Returns the levels from now on, which hold until [`AutoReset::update`] returns
+    /// others.
     pub fn set(&mut self, dtr: bool, rts: bool, now: Instant) -> Levels {
         (self.dtr, self.rts) = (dtr, rts);
         if rts && !dtr {

@@ -1,5 +1,6 @@
-//! The interface between the hart and the chip around it. Accesses to registers, the interrupt line and the GPIO registers go out
-//! through [`Bus`]; values and faults come back. With it the hart knows no peripheral, and a peripheral knows no instruction.
+//! The interface between the hart and the chip around it. Accesses to registers, the interrupt line and the GPIO
+//! registers go out through [`Bus`]; values and faults come back. With it the hart knows no peripheral, and a
+//! peripheral knows no instruction.
 
 use crate::memory::Memory;
 pub use crate::width::Width;
@@ -9,20 +10,20 @@ pub use crate::width::Width;
 pub enum AfterStore {
     /// Execute the next instruction.
     Continue,
-    /// Leave [`Hart::run`](crate::hart::Hart::run) after this instruction, since timers, interrupt lines, the MMU or the power
-    /// state may have changed.
+    /// Leave [`Hart::run`](crate::hart::Hart::run) after this instruction, since timers, interrupt lines, the MMU or
+    /// the power state may have changed.
     Yield,
 }
 
-/// The access ended in a bus error: nothing answers at the address, or it may not be accessed in this way. The hart takes a load
-/// or store access fault.
+/// The access ended in a bus error: nothing answers at the address, or it may not be accessed in this way. The hart
+/// takes a load or store access fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault;
 
 /// Everything outside [`Memory`]: the peripherals at 0x6000_0000 to 0x6010_0000, and every address where nothing is.
 ///
-/// `now` is the hart's clock: cycles since power-on, one for each instruction. Addresses are aligned to the width of the access;
-/// the hart itself takes a fault for a misaligned one.
+/// `now` is the hart's clock: cycles since power-on, one for each instruction. Addresses are aligned to the width of
+/// the access; the hart itself takes a fault for a misaligned one.
 pub trait Bus {
     /// Reads the register at `address`. Bytes and halves are returned in the low bits; the hart ignores the others.
     ///
@@ -43,8 +44,8 @@ pub trait Bus {
         value: u32,
     ) -> Result<AfterStore, Fault>;
 
-    /// The interrupt line (1..=31) that the interrupt matrix presents now: enabled, and of the highest priority above the
-    /// threshold. Whether the hart takes it (mstatus.MIE) is decided in the hart.
+    /// The interrupt line (1..=31) that the interrupt matrix presents now: enabled, and of the highest priority above
+    /// the threshold. Whether the hart takes it (mstatus.MIE) is decided in the hart.
     fn interrupt(&self) -> Option<u8>;
 
     /// Whether [`Bus::stack_pointer`] is to be called. The hart asks after each store that made it yield.

@@ -1,5 +1,5 @@
-//! A poor cable between the board and its tty. Bytes enter and leave, some of them damaged if they are too fast. It knows the speed of
-//! the chip's UART, but not what the bytes mean.
+//! A poor cable between the board and its tty. Bytes enter and leave, some of them damaged if they are too fast. It
+//! knows the speed of the chip's UART, but not what the bytes mean.
 
 use crate::chip::{Chip, UartPort};
 

@@ -1,6 +1,6 @@
-//! The chip: hart, memory, peripherals and debug module, connected. Bytes, frames, strapping and time enter as arguments; bytes,
-//! frames and hardware events leave. It is deterministic and never reads the host's clock: with the same image, seed and inputs
-//! at the same times it executes the same instructions.
+//! The chip: hart, memory, peripherals and debug module, connected. Bytes, frames, strapping and time enter as
+//! arguments; bytes, frames and hardware events leave. It is deterministic and never reads the host's clock: with the
+//! same image, seed and inputs at the same times it executes the same instructions.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -58,8 +58,9 @@ pub struct ChipOptions {
 pub enum Pause {
     /// The chip's clock stands at the requested time.
     Deadline,
-    /// The hart does nothing until the chip's clock stands at this time, or until an input comes. It waits for an interrupt, is
-    /// stuck, or a debugger has halted it; or the chip sleeps. `u64::MAX` means that only an input ends it.
+    /// The hart does nothing until the chip's clock stands at this time, or until an input comes. It waits for an
+    /// interrupt, is stuck, or a debugger has halted it; or the chip sleeps. `u64::MAX` means that only an input ends
+    /// it.
     Asleep(u64),
     /// The chip is held in reset, by EN or by a debugger.
     Held,
@@ -110,7 +111,8 @@ impl Chip {
         })
     }
 
-    /// Sets the levels of EN and GPIO9. While EN is low the chip is held in reset. When it rises the strapping pins are sampled.
+    /// Sets the levels of EN and GPIO9. While EN is low the chip is held in reset. When it rises the strapping pins are
+    /// sampled.
     pub fn set_lines(&mut self, enable: bool, boot: bool) {
         self.peripherals.gpio.set_boot(boot);
         if !enable {
@@ -126,14 +128,15 @@ impl Chip {
         }
     }
 
-    /// Drives a pin (0..=21) from outside to a level, or with `None` stops driving it. On a pad with several drivers low wins. Resets
-    /// do not change what drives a pin. The boot button of [`Chip::set_lines`] is at GPIO9.
+    /// Drives a pin (0..=21) from outside to a level, or with `None` stops driving it. On a pad with several drivers
+    /// low wins. Resets do not change what drives a pin. The boot button of [`Chip::set_lines`] is at GPIO9.
     pub fn set_pin(&mut self, pin: u8, level: Option<bool>) {
         self.peripherals.drive_pin(pin, level, self.hart.now());
     }
 
-    /// Sends bytes to a UART, bit by bit and whether or not the chip is ready. The receiver samples the line with the rate and format
-    /// that its software has set. If `format` differs, it receives wrong bytes, as on a bench. RTS and CTS are pins: see
+    /// Sends bytes to a UART, bit by bit and whether or not the chip is ready. The receiver samples the line with the
+    /// rate and format that its software has set. If `format` differs, it receives wrong bytes, as on a bench. RTS and
+    /// CTS are pins: see
     /// [`Chip::set_pin`] and [`Chip::pins`].
     pub fn transmit(&mut self, uart: UartPort, format: &UartFormat, bytes: &[u8]) {
         let now = self.peripherals.digital(self.hart.now());
@@ -179,16 +182,17 @@ impl Chip {
         self.peripherals.usb.set_host(true, now);
     }
 
-    /// Unplugs the cable between the USB serial/JTAG and its host: no USB frames start any more, and the host collects nothing of
-    /// what the chip sends.
+    /// Unplugs the cable between the USB serial/JTAG and its host: no USB frames start any more, and the host collects
+    /// nothing of what the chip sends.
     pub fn unplug_usb(&mut self) {
         let now = self.peripherals.digital(self.hart.now());
         self.peripherals.usb.set_host(false, now);
     }
 
-    /// Sets the lines of the USB serial/JTAG's serial port, as its host does. DTR alone asks for download mode at the next reset, neither
-    /// line takes that back, RTS alone resets, and both together do nothing. Such a reset does not sample the strapping pins.
-    /// (ESP32-C3 Technical Reference Manual, chapter "USB Serial/JTAG Controller", "CDC-ACM USB Interface Functional Description".)
+    /// Sets the lines of the USB serial/JTAG's serial port, as its host does. DTR alone asks for download mode at the
+    /// next reset, neither line takes that back, RTS alone resets, and both together do nothing. Such a reset does not
+    /// sample the strapping pins. (ESP32-C3 Technical Reference Manual, chapter "USB Serial/JTAG Controller", "CDC-ACM
+    /// USB Interface Functional Description".)
     pub fn set_usb_lines(&mut self, dtr: bool, rts: bool) {
         if self.held {
             return;
@@ -200,8 +204,8 @@ impl Chip {
         }
     }
 
-    /// Lets the supply drop below the threshold of the brown-out detector for a moment. The detector interrupts, resets, or does
-    /// neither, as software has set it.
+    /// Lets the supply drop below the threshold of the brown-out detector for a moment. The detector interrupts,
+    /// resets, or does neither, as software has set it.
     pub fn brown_out(&mut self) {
         self.peripherals.rtc.brown_out(self.hart.now());
     }
@@ -213,10 +217,10 @@ impl Chip {
         }
     }
 
-    /// Takes the supply from the chip and from its flash chip, between two instructions. RAM is lost. A program or erase of the flash
-    /// that is under way stops in the middle: the share of its bits that have changed is the share of its time that has passed, and
-    /// the seed decides which bits. The supply is back when [`Chip::set_lines`] lets EN rise. EN alone leaves the flash chip its
-    /// supply, so that it finishes.
+    /// Takes the supply from the chip and from its flash chip, between two instructions. RAM is lost. A program or
+    /// erase of the flash that is under way stops in the middle: the share of its bits that have changed is the share
+    /// of its time that has passed, and the seed decides which bits. The supply is back when [`Chip::set_lines`] lets
+    /// EN rise. EN alone leaves the flash chip its supply, so that it finishes.
     pub fn power_cut(&mut self) {
         self.held = true;
         self.peripherals.uart0.cut();
@@ -271,8 +275,8 @@ impl Chip {
         }
     }
 
-    /// Makes one access of a debugger to the debug module, and returns the value read, or zero for a write. `None` while EN is low,
-    /// since it holds the debug module in reset too.
+    /// Makes one access of a debugger to the debug module, and returns the value read, or zero for a write. `None`
+    /// while EN is low, since it holds the debug module in reset too.
     pub fn dmi(&mut self, access: DmiAccess) -> Option<u32> {
         if self.held {
             return None;
@@ -299,8 +303,8 @@ impl Chip {
         Some(value)
     }
 
-    /// Lets TCK rise once at the chip's JTAG pins, and returns the level of TDO before that. While EN is low the TAP works, but the
-    /// debug module does not answer.
+    /// Lets TCK rise once at the chip's JTAG pins, and returns the level of TDO before that. While EN is low the TAP
+    /// works, but the debug module does not answer.
     pub fn jtag(&mut self, clock: JtagClock) -> bool {
         let mut tap = std::mem::take(&mut self.tap);
         let tdo = tap.clock(clock, |access| self.dmi(access));
@@ -338,7 +342,8 @@ impl Chip {
         }
     }
 
-    /// The bytes that the chip has sent on its console. A caller that takes some of them calls [`Chip::taken`] afterwards.
+    /// The bytes that the chip has sent on its console. A caller that takes some of them calls [`Chip::taken`]
+    /// afterwards.
     pub fn sent(&mut self) -> &mut VecDeque<u8> {
         match self.console {
             ConsolePort::Uart0 => self.peripherals.uart0.outgoing(),
@@ -422,8 +427,8 @@ impl Chip {
         self.debug.after_reset(halted, &mut self.hart);
     }
 
-    /// Executes one instruction for the debugger, and halts again. If an interrupt is due that the debugger allows, its handler is
-    /// entered instead.
+    /// Executes one instruction for the debugger, and halts again. If an interrupt is due that the debugger allows, its
+    /// handler is entered instead.
     fn step(&mut self) {
         let (pc, now) = (self.hart.pc(), self.hart.now());
         let mut exit = self.hart.run(&mut self.memory, &mut self.peripherals, now);

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// How long each operation of the flash chip takes, by the chip's clock. Software polls the flash chip's busy bit meanwhile,
-/// which costs the host about the same time.
+/// How long each operation of the flash chip takes, by the chip's clock. Software polls the flash chip's busy bit
+/// meanwhile, which costs the host about the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FlashTiming {
     /// A page of up to 256 bytes (tPP).

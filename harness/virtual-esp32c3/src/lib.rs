@@ -1,12 +1,12 @@
 //! An ESP32-C3 in software, behind a tty.
 //!
-//! It models hardware only. The chip's own mask ROM, the bootloader that a flasher wrote and the firmware run on it unchanged.
-//! Every program that talks to a board over a serial port can talk to this one. The crate knows no TLS, no test scenario and no
-//! network beyond the frames that enter and leave.
+//! It models hardware only. The chip's own mask ROM, the bootloader that a flasher wrote and the firmware run on it
+//! unchanged. Every program that talks to a board over a serial port can talk to this one. The crate knows no TLS, no
+//! test scenario and no network beyond the frames that enter and leave.
 //!
-//! [`VirtualBoard`] is the board: a thread that runs a [`Chip`](chip::Chip) behind a pseudo terminal. The chip itself is
-//! deterministic: bytes, frames, strapping and time enter as arguments. [`SerialServer`] is the USB-UART bridge of a development
-//! board, over TCP.
+//! [`VirtualBoard`] is the board: a thread that runs a [`Chip`](chip::Chip) behind a pseudo terminal. The chip itself
+//! is deterministic: bytes, frames, strapping and time enter as arguments. [`SerialServer`] is the USB-UART bridge of a
+//! development board, over TCP.
 
 pub mod clock;
 mod width;

@@ -1,5 +1,5 @@
-//! Events of the hardware that a serial console does not show: resets, accesses to registers that are not modelled, bus errors.
-//! Events enter from the chip and its peripherals; the list leaves. It knows no peripheral.
+//! Events of the hardware that a serial console does not show: resets, accesses to registers that are not modelled, bus
+//! errors. Events enter from the chip and its peripherals; the list leaves. It knows no peripheral.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -24,7 +24,8 @@ pub enum HardwareEvent {
     Unmodelled {
         /// The register's address.
         address: u32,
-        /// Peripheral and register, such as `UART0.INT_RAW`, or `UART0+0x123` if the chip's description has no name for it.
+        /// Peripheral and register, such as `UART0.INT_RAW`, or `UART0+0x123` if the chip's description has no name for
+        /// it.
         register: String,
         /// The value written, or `None` for a read.
         written: Option<u32>,

@@ -1,6 +1,6 @@
-//! The ESP32-C3's plain memory: mask ROM, SRAM, RTC fast RAM, and flash as the cache and its MMU show it. Addresses enter, bytes
-//! leave. It knows no register and no instruction. It only remembers which bytes the hart has decoded, so that it can report when
-//! they change.
+//! The ESP32-C3's plain memory: mask ROM, SRAM, RTC fast RAM, and flash as the cache and its MMU show it. Addresses
+//! enter, bytes leave. It knows no register and no instruction. It only remembers which bytes the hart has decoded, so
+//! that it can report when they change.
 //!
 //! | address | what |
 //! |---|---|
@@ -12,8 +12,8 @@
 //! | 0x4200_0000, 8 MB | flash, instruction bus, through the same MMU entries |
 //! | 0x5000_0000, 8 KB | RTC fast RAM |
 //!
-//! Misaligned loads and stores work in all of them. They do on the chip, whose table of exceptions has no causes for misaligned
-//! accesses (ESP32-C3 Technical Reference Manual, chapter 1, "Exception Causes").
+//! Misaligned loads and stores work in all of them. They do on the chip, whose table of exceptions has no causes for
+//! misaligned accesses (ESP32-C3 Technical Reference Manual, chapter 1, "Exception Causes").
 
 use std::borrow::Cow;
 use std::fmt;
@@ -64,8 +64,8 @@ const ROM_DATA: u32 = 0x3FF0_0000;
 const ROM_DATA_OFFSET: u32 = 0x4_0000;
 /// Base of an MMU entry that maps nothing. It lies beyond any flash.
 const UNMAPPED: usize = usize::MAX / 2;
-/// Bytes of RAM that share one mark. A mark says that stores there need a closer look, since the hart has decoded code there or
-/// watches it.
+/// Bytes of RAM that share one mark. A mark says that stores there need a closer look, since the hart has decoded code
+/// there or watches it.
 const GRANULE: usize = 256;
 /// If more ranges than this change, they are not listed one by one.
 const MANY_RANGES: usize = 64;
@@ -81,7 +81,8 @@ pub struct Memory {
     rtc: Box<[u8; RTC_SIZE as usize]>,
     /// The contents at the start. All memories that were made from it share it, and none changes it.
     flash: Arc<[u8]>,
-    /// One entry for each [`FLASH_BLOCK`]: the block's contents, if they were changed. Clones share a block until one changes it.
+    /// One entry for each [`FLASH_BLOCK`]: the block's contents, if they were changed. Clones share a block until one
+    /// changes it.
     changed: Vec<Option<Arc<[u8]>>>,
     /// Offset in flash of what each entry maps, or [`UNMAPPED`].
     mmu: [usize; MMU_ENTRIES],
@@ -119,14 +120,15 @@ pub(crate) enum Stored {
 }
 
 impl Memory {
-    /// Memory with this ROM and erased flash of `flash_size` bytes. The ROM has 384 KB; addresses behind the end of a shorter one do
-    /// not answer.
+    /// Memory with this ROM and erased flash of `flash_size` bytes. The ROM has 384 KB; addresses behind the end of a
+    /// shorter one do not answer.
     #[must_use]
     pub fn new(rom: Arc<[u8]>, flash_size: usize) -> Self {
         Self::with_flash(rom, vec![0xFF; flash_size].into())
     }
 
-    /// Memory with this ROM and these contents of the flash. The contents stay shared; a change of a byte copies the 64 KB around it.
+    /// Memory with this ROM and these contents of the flash. The contents stay shared; a change of a byte copies the 64
+    /// KB around it.
     #[must_use]
     pub fn with_flash(rom: Arc<[u8]>, flash: Arc<[u8]>) -> Self {
         Self {
@@ -155,13 +157,14 @@ impl Memory {
         }
     }
 
-    /// Writes plain memory. Returns false, and writes nothing, if there is none at the address or it cannot be written (ROM, flash).
+    /// Writes plain memory. Returns false, and writes nothing, if there is none at the address or it cannot be written
+    /// (ROM, flash).
     pub fn store(&mut self, address: u32, width: Width, value: u32) -> bool {
         self.write_bytes(address, &value.to_le_bytes()[..width.bytes() as usize])
     }
 
-    /// Reads RAM as a DMA engine does: SRAM and RTC fast RAM, through either bus. Returns false, and leaves `into` as it is, if any of
-    /// the bytes lies elsewhere.
+    /// Reads RAM as a DMA engine does: SRAM and RTC fast RAM, through either bus. Returns false, and leaves `into` as
+    /// it is, if any of the bytes lies elsewhere.
     #[must_use]
     pub fn read_bytes(&self, address: u32, into: &mut [u8]) -> bool {
         let from = match self.ram(address, into.len()) {
@@ -201,8 +204,8 @@ impl Memory {
         true
     }
 
-    /// Sets an entry of the MMU table: it maps this flash page of 64 KB, or nothing. Entries from 128 on do not exist and are ignored.
-    /// A page beyond the flash does not answer.
+    /// Sets an entry of the MMU table: it maps this flash page of 64 KB, or nothing. Entries from 128 on do not exist
+    /// and are ignored. A page beyond the flash does not answer.
     pub fn map(&mut self, entry: usize, page: Option<u16>) {
         let base = page.map_or(UNMAPPED, |page| usize::from(page) * MMU_PAGE);
         if let Some(slot) = self.mmu.get_mut(entry)
@@ -246,7 +249,8 @@ impl Memory {
         self.flash_part(0..self.flash.len()).into()
     }
 
-    /// Programs or erases flash: calls `change` with `range` of the flash, cut to its size. The MMU shows the new contents at once.
+    /// Programs or erases flash: calls `change` with `range` of the flash, cut to its size. The MMU shows the new
+    /// contents at once.
     pub fn flash_modify(&mut self, range: Range<usize>, change: impl FnOnce(&mut [u8])) {
         let end = range.end.min(self.flash.len());
         let start = range.start.min(end);
@@ -414,8 +418,8 @@ impl Memory {
         self.ram(address, width.bytes() as usize).is_some()
     }
 
-    /// Writes to marked RAM, and notes that decoded code may have changed. Returns false, and writes nothing, if a trigger watches any
-    /// of the bytes.
+    /// Writes to marked RAM, and notes that decoded code may have changed. Returns false, and writes nothing, if a
+    /// trigger watches any of the bytes.
     #[cold]
     pub(crate) fn write_marked(&mut self, address: u32, bytes: &[u8]) -> bool {
         let end = address.wrapping_add(bytes.len() as u32);
@@ -437,7 +441,8 @@ impl Memory {
         }
     }
 
-    /// Sets the addresses that may not be written. Stores there return [`Stored::Marked`], and the hart decides what they become.
+    /// Sets the addresses that may not be written. Stores there return [`Stored::Marked`], and the hart decides what
+    /// they become.
     pub(crate) fn protect(&mut self, ranges: Vec<Range<u32>>) {
         if ranges != self.protected {
             // Marks for the old ranges would slow stores down for ever, so all marks are made again.
@@ -448,7 +453,8 @@ impl Memory {
     }
 
     fn mark_watched(&mut self) {
-        // `write_elsewhere` checks stores over the instruction bus itself. Marks for them would also slow the data bus down.
+        // `write_elsewhere` checks stores over the instruction bus itself. Marks for them would also slow the data bus
+        // down.
         for range in &self.protected {
             mark(self.sram_marks.as_mut_slice(), SRAM_DATA - SRAM0_SIZE, range);
         }
@@ -506,8 +512,8 @@ impl Memory {
         self.stale.entries != 0 || self.stale.all_ram || !self.stale.ranges.is_empty()
     }
 
-    /// Takes the list of what has changed under decoded code. A change in a granule makes all of its code stale and removes its mark.
-    /// Otherwise memory that held the bootloader's code and now holds data would be slow for ever.
+    /// Takes the list of what has changed under decoded code. A change in a granule makes all of its code stale and
+    /// removes its mark. Otherwise memory that held the bootloader's code and now holds data would be slow for ever.
     pub(crate) fn take_stale(&mut self) -> Stale {
         let mut stale = std::mem::take(&mut self.stale);
         self.flash_code &= !stale.entries;

@@ -1,8 +1,9 @@
-//! The chip's mask ROM, rebuilt from the ELF file that espflash carries. A revision enters; the 384 KB leave that the chip has at
-//! 0x4000_0000. It knows no hart and no board.
+//! The chip's mask ROM, rebuilt from the ELF file that espflash carries. A revision enters; the 384 KB leave that the
+//! chip has at 0x4000_0000. It knows no hart and no board.
 //!
-//! The ELF file has initialised data only at the address where it is used. The ROM keeps it at another address, from which it copies
-//! the data at start. A table in the ROM lists both addresses, and is used here to put each section in its place.
+//! The ELF file has initialised data only at the address where it is used. The ROM keeps it at another address, from
+//! which it copies the data at start. A table in the ROM lists both addresses, and is used here to put each section in
+//! its place.
 
 use std::sync::{Arc, OnceLock};
 

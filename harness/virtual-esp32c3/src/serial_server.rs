@@ -1,9 +1,11 @@
-//! A USB-UART bridge over TCP: RFC 2217 clients get the board's tty and its reset lines. What enters: a board and an address. What
-//! leaves: the tty's bytes, and the levels of EN and GPIO9, by way of the auto-reset circuit. It knows no flasher.
+//! A USB-UART bridge over TCP: RFC 2217 clients get the board's tty and its reset lines. What enters: a board and an
+//! address. What leaves: the tty's bytes, and the levels of EN and GPIO9, by way of the auto-reset circuit. It knows no
+//! flasher.
 //!
-//! One client has the port at a time, as with a real port, and others wait until it has gone. The tty has no speed, so every baud rate
-//! is accepted. After a short burst, the board's output reaches the client no faster than the client's baud rate allows. Clients rely
-//! on that: a board without firmware restarts for ever, and its output would come faster than a client can read it.
+//! One client has the port at a time, as with a real port, and others wait until it has gone. The tty has no speed, so
+//! every baud rate is accepted. After a short burst, the board's output reaches the client no faster than the client's
+//! baud rate allows. Clients rely on that: a board without firmware restarts for ever, and its output would come faster
+//! than a client can read it.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -46,7 +48,8 @@ pub struct SerialServer {
 }
 
 impl SerialServer {
-    /// Listens at `address` for clients of `board`. The board should be running already, since not every client resets it.
+    /// Listens at `address` for clients of `board`. The board should be running already, since not every client resets
+    /// it.
     ///
     /// # Errors
     /// If the address is taken or is not this machine's, or the host refuses a file or a thread.
@@ -105,9 +108,9 @@ impl fmt::Debug for SerialServer {
     }
 }
 
-/// How long EN takes to rise. A host that sets one line at a time releases EN before it pulls GPIO9 low. Over a network the two are a
-/// round trip apart, and pyserial checks for the answer every 50 ms only, so EN must rise later than that. It must not rise later than
-/// 150 ms, when esptool releases GPIO9 again.
+/// How long EN takes to rise. A host that sets one line at a time releases EN before it pulls GPIO9 low. Over a network
+/// the two are a round trip apart, and pyserial checks for the answer every 50 ms only, so EN must rise later than
+/// that. It must not rise later than 150 ms, when esptool releases GPIO9 again.
 const RISE: Duration = Duration::from_millis(100);
 
 /// Bytes that may wait for the client, or for the tty. While more wait, the other side is not read.
@@ -175,7 +178,8 @@ impl Bridge {
     fn run(&mut self) {
         while !self.wait() {
             if let Some(levels) = self.circuit.update(Instant::now()) {
-                // The chip's output before its reset is dropped. On a line with a speed, it would have been read by now.
+                // The chip's output before its reset is dropped. On a line with a speed, it would have been read by
+                // now.
                 let _flushed = tcflush(&self.tty, QueueSelector::IFlush);
                 self.apply(levels);
             }
@@ -329,8 +333,8 @@ impl Client {
     }
 }
 
-/// Drops the bytes that have not reached the other side yet. Those in [`Client::to_client`] stay, since the protocol's messages are
-/// among them.
+/// Drops the bytes that have not reached the other side yet. Those in [`Client::to_client`] stay, since the protocol's
+/// messages are among them.
 fn discard(purge: Purge, tty: &OwnedFd, client: &mut Client) {
     if matches!(purge, Purge::Receive | Purge::Both) {
         // This fails only if the tty has gone, and its bytes with it.

@@ -1,8 +1,9 @@
-//! Finds out whether software is busy waiting, in a loop that only reads the time or a peripheral. A chip enters and executes some
-//! instructions; the answer leaves. It knows no board, and no address of any software.
+//! Finds out whether software is busy waiting, in a loop that only reads the time or a peripheral. A chip enters and
+//! executes some instructions; the answer leaves. It knows no board, and no address of any software.
 //!
-//! The mask ROM's loader waits for a flasher in such a loop, and software without an operating system waits for its UART in one.
-//! Only time or input can end the loop, so the board's thread may leave the host's processor to others meanwhile.
+//! The mask ROM's loader waits for a flasher in such a loop, and software without an operating system waits for its
+//! UART in one. Only time or input can end the loop, so the board's thread may leave the host's processor to others
+//! meanwhile.
 
 use crate::chip::Chip;
 use crate::hart::Hart;
@@ -26,8 +27,8 @@ enum Step {
     Other,
 }
 
-/// Executes [`LOOK`] instructions, and returns whether they were a loop that stores nothing and reads the time or a peripheral each
-/// time round.
+/// Executes [`LOOK`] instructions, and returns whether they were a loop that stores nothing and reads the time or a
+/// peripheral each time round.
 pub(crate) fn is_spinning(chip: &mut Chip) -> bool {
     if !chip.can_execute() {
         return false;
@@ -63,8 +64,8 @@ fn step(hart: &Hart, memory: &Memory) -> Step {
     };
     let low = u32::from(low);
     let asks = |asks: bool| if asks { Step::Asks } else { Step::Other };
-    // RISC-V unprivileged specification: chapter "RV32/64G Instruction Set Listings", and for two-byte instructions the listings of
-    // chapter "C": quadrant in the two lowest bits, function in the three highest.
+    // RISC-V unprivileged specification: chapter "RV32/64G Instruction Set Listings", and for two-byte instructions the
+    // listings of chapter "C": quadrant in the two lowest bits, function in the three highest.
     match low & 3 {
         0 => match low >> 13 {
             0b010 => {

@@ -1,4 +1,4 @@
-//! The board as its users see it: a tty on which it boots, is flashed, and is reset.
+//! The board as its users see it: a tty over which it boots, is flashed and is reset.
 
 mod support;
 
@@ -101,7 +101,7 @@ fn a_hang_ends_with_the_watchdogs_reset() {
 }
 
 #[test]
-fn the_usb_port_carries_the_console_when_it_is_the_tty() {
+fn the_usb_port_has_the_console_when_it_is_the_tty() {
     let board = board(BoardConfig {
         flash: flash_contents(&firmware()),
         console: ConsolePort::UsbSerialJtag,
@@ -141,16 +141,17 @@ fn the_rom_loader_writes_without_a_stub() {
     );
 }
 
-/// The mask ROM compares what FLASH_BEGIN announced with what came: its handler of FLASH_END (`FlashDwnLdStopReqMsgProc`,
-/// 0x4004_b492) answers error 6 unless the number of blocks and the number of bytes agree. espflash without its stub
-/// announces whole sectors of 4 KB and sends blocks of 1 KB, so the ROM of a real chip refuses as well, after everything
-/// has been written, unless the last block reaches the end of a sector. esptool sends no FLASH_END to the ROM.
+/// Whether the mask ROM refuses FLASH_END after this many bytes. Its handler (`FlashDwnLdStopReqMsgProc`, 0x4004_b492)
+/// answers error 6 unless as many blocks and bytes have come as FLASH_BEGIN announced. espflash without its stub
+/// announces whole sectors of 4 KB and sends blocks of 1 KB. The ROM of a real chip therefore refuses too, after
+/// everything has been written, unless the last block reaches the end of a sector. esptool sends no FLASH_END to the
+/// ROM.
 fn flash_end_is_refused(length: usize) -> bool {
     length.next_multiple_of(0x400) != length.next_multiple_of(0x1000)
 }
 
 #[test]
-fn the_rom_accepts_flash_end_when_all_announced_bytes_came_and_restarts() {
+fn the_rom_restarts_at_flash_end_if_all_announced_bytes_have_come() {
     for length in [0x2000, 0x1C01, 0x1C00, 0x2400] {
         let board = board(BoardConfig::default());
         board.power_cycle(Strapping::Download);
@@ -180,7 +181,10 @@ fn the_rom_accepts_flash_end_when_all_announced_bytes_came_and_restarts() {
         };
         let deadline = Instant::now() + BOOT;
         while result.is_ok() && !restarts() {
-            assert!(Instant::now() < deadline, "no restart within {BOOT:?}");
+            assert!(
+                Instant::now() < deadline,
+                "timed out after {BOOT:?} waiting for a restart"
+            );
             std::thread::yield_now();
         }
         assert_eq!(restarts(), result.is_ok(), "{length:#x} bytes");
@@ -188,7 +192,7 @@ fn the_rom_accepts_flash_end_when_all_announced_bytes_came_and_restarts() {
 }
 
 #[test]
-fn a_board_leaves_nothing_behind() {
+fn a_dropped_board_leaves_no_tty_behind() {
     let first = board(BoardConfig::default());
     let tty = first.tty().to_owned();
     first.power_cycle(Strapping::Flash);

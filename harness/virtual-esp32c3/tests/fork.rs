@@ -1,4 +1,4 @@
-//! A running board forks: the copies go on from the same instruction, and nothing that one does reaches another.
+//! A running board is forked. The copies go on from the same instruction, and nothing that one does affects another.
 
 mod support;
 
@@ -23,7 +23,7 @@ fn booted() -> (VirtualBoard, Console) {
 }
 
 #[test]
-fn a_fork_keeps_what_the_board_was_told_and_goes_its_own_way() {
+fn a_fork_keeps_the_boards_settings_and_changes_its_own() {
     let (board, mut console) = booted();
     console.send("#a set host fork.example\n");
     console.wait_for("@a ok set", BOOT);
@@ -51,7 +51,7 @@ fn ask_host(console: &mut Console, tag: &str) -> String {
 }
 
 #[test]
-fn a_snapshot_outlives_its_board_and_is_started_as_often_as_wanted() {
+fn a_snapshot_outlives_its_board_and_starts_several_boards() {
     let (board, _console) = booted();
     let snapshot = board.snapshot().expect("a snapshot");
     drop(board);
@@ -68,7 +68,7 @@ fn a_snapshot_outlives_its_board_and_is_started_as_often_as_wanted() {
             .iter()
             .filter(|entry| entry.event == HardwareEvent::Reset(ResetCause::PowerOn))
             .count();
-        assert_eq!(resets, 1, "the log tells how the board came to be");
+        assert_eq!(resets, 1, "the log has the reset from before the snapshot");
     }
 }
 

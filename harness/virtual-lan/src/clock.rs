@@ -1,11 +1,12 @@
 //! The network's clock: the host's, or one that the board drives.
 //!
-//! Enters: the host's clock, or steps of the board's clock. Leaves: the time since the start, and a wake-up when an alarm is due. Must
-//! not know: what the alarms are for.
+//! Enters: the host's clock, or steps of the board's clock. Leaves: the time since the start, and a wake-up when an
+//! alarm is due. Must not know: what the alarms are for.
 //!
-//! A virtual board runs at its own pace and skips its idle time. If the network kept the host's time meanwhile, a frame that is held back
-//! for three seconds would cost three seconds, and on a slow host the gateway's TCP would repeat segments that are not lost. The board
-//! may therefore drive the clock: then no time passes on the network but what it reports.
+//! A virtual board runs at its own pace and skips its idle time. If the network kept the host's time meanwhile, a frame
+//! that is held back for three seconds would cost three seconds, and on a slow host the gateway's TCP would repeat
+//! segments that are not lost. The board may therefore drive the clock: then no time passes on the network but what it
+//! reports.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -63,8 +64,8 @@ impl Clock {
         }
     }
 
-    /// Sets the only alarm: `waker` is woken at the time `at`. Returns whether that time has come already, in which case no alarm is
-    /// set. `None` for the host's clock, since the runtime has the alarms of that one.
+    /// Sets the only alarm: `waker` is woken at the time `at`. Returns whether that time has come already, in which
+    /// case no alarm is set. `None` for the host's clock, since the runtime has the alarms of that one.
     pub(crate) fn set_alarm(&self, at: Option<Duration>, waker: &Waker) -> Option<bool> {
         let mut driven = self.driven()?;
         let rings = at.is_some_and(|at| at <= driven.now);

@@ -27,7 +27,8 @@ pub struct LanConfig {
     pub lease_time: Duration,
     /// Names that resolve (ASCII, any case, no trailing dot) and their addresses.
     pub names: Vec<(String, Ipv4Addr)>,
-    /// An address that stands for this machine: every port of it that is not joined leads to the same port of 127.0.0.1.
+    /// An address that stands for this machine: every port of it that is not joined leads to the same port of
+    /// 127.0.0.1.
     pub host: Option<Ipv4Addr>,
     /// The TCP endpoints that lead to sockets of this machine.
     pub joins: Vec<Join>,
@@ -138,7 +139,8 @@ impl LanConfig {
         Ipv4Addr::from_bits(u32::MAX << (32 - u32::from(self.prefix_len)))
     }
 
-    /// Whether `address` can be a station's on this network: it is neither the network's own address nor its broadcast address.
+    /// Whether `address` can be a station's on this network: it is neither the network's own address nor its broadcast
+    /// address.
     pub(crate) fn is_station(&self, address: Ipv4Addr) -> bool {
         let mask = self.netmask();
         let host = address & !mask;

@@ -1,9 +1,10 @@
 //! One connection: the board's TCP on one side, a socket of this machine (the host) on the other.
 //!
-//! Enters: the progress of both sides. Leaves: bytes, FIN and RST, passed on in both directions. Must not know: frames, other
-//! connections.
+//! Enters: the progress of both sides. Leaves: bytes, FIN and RST, passed on in both directions. Must not know: frames,
+//! other connections.
 //!
-//! The only buffers are those of the two sockets. A side that does not read fills its buffer, which closes the other side's window.
+//! The only buffers are those of the two sockets. A side that does not read fills its buffer, which closes the other
+//! side's window.
 
 use std::{
     future::Future,
@@ -58,8 +59,8 @@ pub(crate) struct Connected {
 }
 
 impl Connected {
-    /// Connects to a socket of this machine. Unlike [`TcpStream::connect`], it tells a server that refuses from one that accepts and resets
-    /// at once. What the latter sent before its reset is passed on to the board.
+    /// Connects to a socket of this machine. Unlike [`TcpStream::connect`], it tells a server that refuses from one
+    /// that accepts and resets at once. What the latter sent before its reset is passed on to the board.
     pub(crate) async fn to(target: SocketAddr) -> io::Result<Self> {
         let family = if target.is_ipv4() {
             AddressFamily::INET
@@ -157,8 +158,8 @@ impl Connection {
         }
     }
 
-    /// Passes on what there is, in both directions, and has `cx` woken when there is more. `patience` is how long the board may leave
-    /// something unacknowledged.
+    /// Passes on what there is, in both directions, and has `cx` woken when there is more. `patience` is how long the
+    /// board may leave something unacknowledged.
     pub(crate) fn pump(
         &mut self,
         socket: &mut Socket<'_>,
@@ -241,7 +242,8 @@ impl Connection {
 
     /// Whether the connection has ended and its socket is closed, so that nothing is left to do.
     pub(crate) fn is_over(&self, socket: &Socket<'_>, now: Duration) -> bool {
-        // A closed socket has a peer until its RST is sent. That takes an ARP exchange if the board has long been silent.
+        // A closed socket has a peer until its RST is sent. That takes an ARP exchange if the board has long been
+        // silent.
         let settled = matches!(socket.state(), State::Closed | State::Listen) && socket.remote_endpoint().is_none();
         self.has_ended() && (settled || self.reset_by.is_some_and(|by| now >= by))
     }
@@ -323,8 +325,8 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         if !self.orderly {
-            // Closing with a linger time of zero sends a RST, so that the server does not take a cut connection for a finished one.
-            // Setting it fails only on a stream that is no longer connected.
+            // Closing with a linger time of zero sends a RST, so that the server does not take a cut connection for a
+            // finished one. Setting it fails only on a stream that is no longer connected.
             let _ = set_socket_linger(&*self.stream, Some(Duration::ZERO));
         }
     }

@@ -1,7 +1,7 @@
 //! What has crossed between the board's network and the sockets of this machine, and whether more is on its way.
 //!
-//! Enters: the gateway's report that it has nothing to do. Leaves: [`Crossings`], which a caller compares with the count of the server
-//! behind the sockets. Must not know: what that server is.
+//! Enters: the gateway's report that it has nothing to do. Leaves: [`Crossings`], which a caller compares with the
+//! count of the server behind the sockets. Must not know: what that server is.
 
 use std::time::Duration;
 
@@ -35,8 +35,8 @@ impl Crossings {
 pub struct Standstill {
     /// What has crossed so far.
     pub crossings: Crossings,
-    /// How much time has to pass before the network does something by itself, such as delivering a frame that was held back or
-    /// repeating one. `None`: time alone brings nothing.
+    /// How much time has to pass before the network does something by itself, such as delivering a frame that was held
+    /// back or repeating one. `None`: time alone brings nothing.
     pub lasts: Option<Duration>,
 }
 
@@ -51,8 +51,8 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    /// The network's rest at `now`, or `None` if the gateway has work. It has when it has yet to take one of the `frames` that the
-    /// board has sent, or when an alarm is due.
+    /// The network's rest at `now`, or `None` if the gateway has work. It has when it has yet to take one of the
+    /// `frames` that the board has sent, or when an alarm is due.
     pub(crate) fn judge(&self, frames: u64, now: Duration) -> Option<Standstill> {
         let due = self.alarm.is_some_and(|alarm| alarm <= now);
         (!due && self.frames == frames).then(|| Standstill {

@@ -46,8 +46,8 @@ pub(crate) fn asks_for(message: &[u8]) -> Option<Asked> {
     }
 }
 
-/// Answers a DHCP message; `None` if it needs no answer or is for another server. A request is granted if it is for the board's lease
-/// and `requests` does not refuse it.
+/// Answers a DHCP message; `None` if it needs no answer or is for another server. A request is granted if it is for the
+/// board's lease and `requests` does not refuse it.
 pub(crate) fn answer(config: &LanConfig, message: &[u8], requests: Requests) -> Option<Answer> {
     let packet = DhcpPacket::new_checked(message).ok()?;
     let asked = DhcpRepr::parse(&packet).ok()?;
@@ -101,8 +101,9 @@ pub(crate) fn answer(config: &LanConfig, message: &[u8], requests: Requests) -> 
     };
     let mut payload = vec![0; reply.buffer_len()];
     reply.emit(&mut DhcpPacket::new_unchecked(&mut payload[..])).ok()?;
-    // RFC 2131 section 4.1. A refusal is broadcast. A client that has an address is answered there. Any other client is answered at the
-    // address that it is about to have, or by broadcast if it says by the flag that it cannot receive there yet.
+    // RFC 2131 section 4.1. A refusal is broadcast. A client that has an address is answered there. Any other client is
+    // answered at the address that it is about to have, or by broadcast if it says by the flag that it cannot receive
+    // there yet.
     let (mac, address) = if refused {
         (EthernetAddress::BROADCAST, Ipv4Addr::BROADCAST)
     } else if !asked.client_ip.is_unspecified() {

@@ -12,8 +12,8 @@ use crate::{
     faults::{Decoy, NameError},
 };
 
-/// Answers a query, with `error` in place of an address if there is one. There is no event if the question is malformed, and no answer
-/// if the message is not a query.
+/// Answers a query, with `error` in place of an address if there is one. There is no event if the question is
+/// malformed, and no answer if the message is not a query.
 pub(crate) fn answer(config: &LanConfig, message: &[u8], error: Option<NameError>) -> Option<(Vec<u8>, Option<What>)> {
     let query = DnsPacket::new_checked(message).ok()?;
     if query.flags().contains(DnsFlags::RESPONSE) {
@@ -66,8 +66,8 @@ pub(crate) fn forge(message: &[u8], decoy: Decoy) -> Option<Vec<u8>> {
     Some(forged)
 }
 
-/// The only question of a query, and its name. `None` if there is not exactly one question, or its name is compressed, which the first
-/// name of a message cannot be.
+/// The only question of a query, and its name. `None` if there is not exactly one question, or its name is compressed,
+/// which the first name of a message cannot be.
 fn question<'a>(query: &'a DnsPacket<&'a [u8]>) -> Option<(DnsQuestion<'a>, String)> {
     if query.question_count() != 1 {
         return None;

@@ -41,8 +41,8 @@ pub enum What {
     },
     /// The board asked for a name (DNS).
     NameAsked {
-        /// The name as the board wrote it, without the dot at the end. Bytes that are not graphic ASCII are written `\DDD`
-        /// (RFC 1035 section 5.1).
+        /// The name as the board wrote it, without the dot at the end. Bytes that are not graphic ASCII are written
+        /// `\DDD` (RFC 1035 section 5.1).
         name: String,
         /// Type of the question: 1 is A, 28 is AAAA.
         kind: u16,
@@ -130,7 +130,8 @@ pub enum Effect {
     LinkDown,
     /// A bit was flipped on the wire, and the receiver's MAC dropped it.
     Corrupted,
-    /// A bit of the frame was flipped, and the frame check sequence still matches: only a checksum of IP, TCP or UDP can reveal it.
+    /// A bit of the frame was flipped, and the frame check sequence still matches: only a checksum of IP, TCP or UDP
+    /// can reveal it.
     ChecksumBroken {
         /// The bit's number, counted from the first bit of the destination's address.
         bit: usize,

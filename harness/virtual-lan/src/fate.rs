@@ -1,7 +1,7 @@
 //! Decides what becomes of each frame and each request while [`Faults`] are in force.
 //!
-//! Enters: frames and requests, in order, with the time. Leaves: their fates. Must not know: who sends them, or how a fate is brought
-//! about.
+//! Enters: frames and requests, in order, with the time. Leaves: their fates. Must not know: who sends them, or how a
+//! fate is brought about.
 
 use std::time::Duration;
 
@@ -213,7 +213,8 @@ fn tcp_payload(frame: &[u8]) -> Option<usize> {
     Some(segment.len().saturating_sub(header))
 }
 
-/// The bits of a frame that a checksum covers: the IPv4 header's, and TCP's or UDP's. `None` if the frame carries no IPv4.
+/// The bits of a frame that a checksum covers: the IPv4 header's, and TCP's or UDP's. `None` if the frame carries no
+/// IPv4.
 fn checked_bits(frame: &[u8]) -> Option<std::ops::Range<usize>> {
     let packet = ipv4(frame)?;
     // Of UDP only the ports: a UDP checksum that is changed to zero would mean that there is none.

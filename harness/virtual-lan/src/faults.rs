@@ -1,8 +1,10 @@
 //! What is wrong with a network. Where Linux's netem(8) has a word for it, that word is used.
 //!
-//! Enters: the caller's settings. Leaves: [`Faults`] that were checked once. Must not know: how the faults are brought about.
+//! Enters: the caller's settings. Leaves: [`Faults`] that were checked once. Must not know: how the faults are brought
+//! about.
 //!
-//! All random numbers come from the seed: with the same faults and seed, the n-th frame of a direction always meets the same fate.
+//! All random numbers come from the seed: with the same faults and seed, the n-th frame of a direction always meets the
+//! same fate.
 
 use std::{num::NonZeroU16, time::Duration};
 
@@ -17,8 +19,8 @@ pub struct Faults {
     pub to_board: Impairment,
     /// What happens to frames on their way from the board.
     pub from_board: Impairment,
-    /// When the cable is unplugged, so that every frame of both directions is lost. The board cannot notice it by anything else, since
-    /// its emulated MAC has no PHY that reports the state of the link.
+    /// When the cable is unplugged, so that every frame of both directions is lost. The board cannot notice it by
+    /// anything else, since its emulated MAC has no PHY that reports the state of the link.
     pub outages: Vec<Outage>,
     /// How many of the board's ARP requests stay unanswered.
     pub arp_ignore_first: u32,
@@ -37,20 +39,22 @@ pub struct Impairment {
     pub loss: f64,
     /// How much later each frame arrives.
     pub delay: Duration,
-    /// By how much the delay varies: it is evenly distributed from `delay - jitter` to `delay + jitter`, and at least zero. Frames may
-    /// then overtake each other.
+    /// By how much the delay varies: it is evenly distributed from `delay - jitter` to `delay + jitter`, and at least
+    /// zero. Frames may then overtake each other.
     pub jitter: Duration,
     /// Probability that a frame is not delayed, so that it overtakes those before it. Needs a `delay`.
     pub reorder: f64,
     /// Probability that a frame arrives twice.
     pub duplicate: f64,
-    /// Probability that a bit is flipped on the wire. The receiving MAC sees that the frame check sequence is wrong and drops the frame.
+    /// Probability that a bit is flipped on the wire. The receiving MAC sees that the frame check sequence is wrong and
+    /// drops the frame.
     pub corrupt: f64,
-    /// Probability that a bit is flipped before the frame check sequence is computed, as in the memory of a faulty switch. Only the
-    /// checksums of IP, TCP and UDP can reveal it. Frames without IPv4 are spared, since they have no checksum.
+    /// Probability that a bit is flipped before the frame check sequence is computed, as in the memory of a faulty
+    /// switch. Only the checksums of IP, TCP and UDP can reveal it. Frames without IPv4 are spared, since they have no
+    /// checksum.
     pub corrupt_checksum: f64,
-    /// The most bytes of TCP payload that one frame carries. Longer segments are cut, and their pieces arrive 0.2 ms apart, so that a
-    /// message which was sent at once arrives in many parts. `None`: as many bytes as fit a frame.
+    /// The most bytes of TCP payload that one frame carries. Longer segments are cut, and their pieces arrive 0.2 ms
+    /// apart, so that a message which was sent at once arrives in many parts. `None`: as many bytes as fit a frame.
     pub segment: Option<NonZeroU16>,
     /// How many frames in scope are spared at first.
     pub after: u64,
@@ -134,7 +138,8 @@ pub enum NameError {
     Refused,
 }
 
-/// A forged answer. It gives an address of TEST-NET-3 at which there is nothing, so that a board which accepts it fails to connect.
+/// A forged answer. It gives an address of TEST-NET-3 at which there is nothing, so that a board which accepts it fails
+/// to connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decoy {
     /// Its transaction ID is not the query's.
@@ -143,7 +148,8 @@ pub enum Decoy {
     OtherName,
 }
 
-/// What happens to the board's SYNs to endpoints that exist. The first ones are ignored, the next ones refused, and all others delayed.
+/// What happens to the board's SYNs to endpoints that exist. The first ones are ignored, the next ones refused, and all
+/// others delayed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SynFaults {
     /// How many are dropped, repeated ones included. [`u32::MAX`]: all of them.

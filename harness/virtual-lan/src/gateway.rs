@@ -1,10 +1,11 @@
 //! The gateway, which plays every station that the board can see.
 //!
-//! Enters: frames of the board, progress of sockets, time. Leaves: frames for the board, events. Must not know: threads, TLS.
+//! Enters: frames of the board, progress of sockets, time. Leaves: frames for the board, events. Must not know:
+//! threads, TLS.
 //!
-//! The gateway answers DHCP and DNS itself, frame by frame; smoltcp does ARP, ICMP and TCP. A SYN is held back until the socket of this
-//! machine that it leads to is connected, and only then gets a listener. The board's connection therefore succeeds or fails as the one to
-//! the socket does.
+//! The gateway answers DHCP and DNS itself, frame by frame; smoltcp does ARP, ICMP and TCP. A SYN is held back until
+//! the socket of this machine that it leads to is connected, and only then gets a listener. The board's connection
+//! therefore succeeds or fails as the one to the socket does.
 
 use std::{
     future::Future,
@@ -193,8 +194,8 @@ impl Gateway {
         !due.is_empty()
     }
 
-    /// Decides what is done with a frame of the board. An event is recorded before its answer leaves, so that a test which has seen the
-    /// answer finds the event.
+    /// Decides what is done with a frame of the board. An event is recorded before its answer leaves, so that a test
+    /// which has seen the answer finds the event.
     fn receive(&mut self, frame: Vec<u8>) {
         let Some(packet) = Packet::parse(&frame, MAC) else {
             return;
@@ -335,8 +336,8 @@ impl Gateway {
         }
     }
 
-    /// Starts to connect to the socket that `to` leads to. If it leads nowhere the SYN goes to the stack, which has no listener for it
-    /// and answers with a reset.
+    /// Starts to connect to the socket that `to` leads to. If it leads nowhere the SYN goes to the stack, which has no
+    /// listener for it and answers with a reset.
     fn open(&mut self, board: SocketAddrV4, to: SocketAddrV4, syn: Vec<u8>) {
         let Some(target) = self.config.target(*to.ip(), to.port()) else {
             self.record.event(What::Unreachable {
@@ -540,7 +541,8 @@ impl Gateway {
     }
 }
 
-/// The gateway's hardware address: locally administered, and easy to remember, since 0a 0d 25 is 10.13.37 in hexadecimal.
+/// The gateway's hardware address: locally administered, and easy to remember, since 0a 0d 25 is 10.13.37 in
+/// hexadecimal.
 const MAC: EthernetAddress = EthernetAddress([0x02, 0x00, 0x0a, 0x0d, 0x25, 0x01]);
 
 /// The resolution of tokio's timer.

@@ -1,6 +1,7 @@
 //! The handle of a network, which runs on a thread of its own from [`Lan::start`] until the handle is dropped.
 //!
-//! Enters: a configuration, frames of the board, faults. Leaves: frames for the board, events, a capture. Must not know: what frames say.
+//! Enters: a configuration, frames of the board, faults. Leaves: frames for the board, events, a capture. Must not
+//! know: what frames say.
 
 use std::{fmt, sync::Arc, thread, time::Duration};
 
@@ -35,8 +36,8 @@ pub struct FramePort {
 }
 
 impl Lan {
-    /// Starts a network. `to_board` is called on the network's thread with each frame for the board (14-byte Ethernet header,
-    /// padded to 60 bytes, no frame check sequence). It must return soon and must not drop the `Lan`.
+    /// Starts a network. `to_board` is called on the network's thread with each frame for the board (14-byte Ethernet
+    /// header, padded to 60 bytes, no frame check sequence). It must return soon and must not drop the `Lan`.
     ///
     /// # Errors
     /// If the configuration contradicts itself or leads off this machine, or if the host refuses a thread.
@@ -86,18 +87,20 @@ impl Lan {
         self.port.clone()
     }
 
-    /// What has crossed and how long the network rests; `None` while it is at work or has yet to take a frame of the board.
+    /// What has crossed and how long the network rests; `None` while it is at work or has yet to take a frame of the
+    /// board.
     pub fn settled(&self) -> Option<Standstill> {
         self.record.settled()
     }
 
-    /// Lets time pass on a network with [`TimeSource::Driven`](crate::TimeSource::Driven); does nothing on any other. The network's
-    /// thread does what is due then. Until it has, [`settled`](Self::settled) returns `None`.
+    /// Lets time pass on a network with [`TimeSource::Driven`](crate::TimeSource::Driven); does nothing on any other.
+    /// The network's thread does what is due then. Until it has, [`settled`](Self::settled) returns `None`.
     pub fn advance(&self, by: Duration) {
         self.record.clock().advance(by);
     }
 
-    /// Puts these faults in force, in place of those before. Frames that are held back already still arrive at their time.
+    /// Puts these faults in force, in place of those before. Frames that are held back already still arrive at their
+    /// time.
     ///
     /// # Errors
     /// If the faults contradict themselves. The faults before stay in force then.
@@ -108,8 +111,8 @@ impl Lan {
         Ok(())
     }
 
-    /// Resets every connection towards the sockets of this machine, like a router that is switched off and on. The board learns of it
-    /// when it sends something.
+    /// Resets every connection towards the sockets of this machine, like a router that is switched off and on. The
+    /// board learns of it when it sends something.
     pub fn cut_connections(&self) {
         // Sending fails only when the network's thread has ended, and its connections with it.
         let _stopped = self.cut.send(());
@@ -165,6 +168,6 @@ impl fmt::Debug for FramePort {
     }
 }
 
-/// Frames of the board that may wait for the gateway. Enough for the windows of all connections at once: 64 times 64 KiB, in frames
-/// of full size.
+/// Frames of the board that may wait for the gateway. Enough for the windows of all connections at once: 64 times 64
+/// KiB, in frames of full size.
 const QUEUED_FRAMES: usize = 4096;

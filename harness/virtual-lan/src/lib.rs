@@ -1,13 +1,14 @@
-//! A network for one board, in user mode and without privileges. It takes the board's Ethernet frames and connects them to sockets of
-//! this machine.
+//! A network for one board, in user mode and without privileges. It takes the board's Ethernet frames and connects them
+//! to sockets of this machine.
 //!
 //! Enters: frames that leave the board (14-byte header, no preamble, no frame check sequence) and a [`LanConfig`].
-//! Leaves: frames for the board, connections to the loopback sockets that the configuration names, [`LanEvent`]s, a capture.
-//! Must not know: TLS, boards, scenarios.
+//! Leaves: frames for the board, connections to the loopback sockets that the configuration names, [`LanEvent`]s, a
+//! capture. Must not know: TLS, boards, scenarios.
 //!
-//! The network is one gateway that plays every other station on the wire. It leases the board its address (DHCP), answers for every
-//! address (ARP), resolves the configured names (DNS) and joins the configured pairs of address and port to sockets of this machine.
-//! Everything else is unreachable: the board is told so, and the attempt is recorded. [`Faults`] make it a bad network.
+//! The network is one gateway that plays every other station on the wire. It leases the board its address (DHCP),
+//! answers for every address (ARP), resolves the configured names (DNS) and joins the configured pairs of address and
+//! port to sockets of this machine. Everything else is unreachable: the board is told so, and the attempt is recorded.
+//! [`Faults`] make it a bad network.
 
 mod config;
 mod faults;

@@ -1,6 +1,7 @@
 //! Takes frames apart as far as the gateway needs, and puts UDP datagrams into frames.
 //!
-//! Enters: frames of the board. Leaves: what they ask for, and frames for the board. Must not know: what the answers say.
+//! Enters: frames of the board. Leaves: what they ask for, and frames for the board. Must not know: what the answers
+//! say.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -15,8 +16,8 @@ use smoltcp::{
 /// Longest frame in bytes: an MTU of 1500 behind the Ethernet header.
 pub(crate) const LONGEST: usize = 1514;
 
-/// Shortest frame in bytes that a network card puts on the wire, without its check sequence (IEEE 802.3 clause 4.2.3.3). Receivers drop
-/// shorter ones as runts.
+/// Shortest frame in bytes that a network card puts on the wire, without its check sequence (IEEE 802.3 clause
+/// 4.2.3.3). Receivers drop shorter ones as runts.
 pub(crate) const SHORTEST: usize = 60;
 
 /// A frame of the board whose lengths and checksums are right.
@@ -51,8 +52,8 @@ pub(crate) enum Segment {
 }
 
 impl<'a> Packet<'a> {
-    /// Takes a frame apart. `None` for frames to other stations, other protocols, fragments and malformed frames, which a real network
-    /// card or stack would drop too.
+    /// Takes a frame apart. `None` for frames to other stations, other protocols, fragments and malformed frames, which
+    /// a real network card or stack would drop too.
     pub(crate) fn parse(frame: &'a [u8], gateway: EthernetAddress) -> Option<Self> {
         if frame.len() > LONGEST {
             return None;
@@ -167,8 +168,8 @@ pub(crate) fn udp_frame(
     frame
 }
 
-/// Cuts a frame's TCP segment into pieces of at most `size` bytes of payload, each in a frame of its own. `size` must not be zero.
-/// Returns the frame as it is if it carries no TCP or its checksums are wrong.
+/// Cuts a frame's TCP segment into pieces of at most `size` bytes of payload, each in a frame of its own. `size` must
+/// not be zero. Returns the frame as it is if it carries no TCP or its checksums are wrong.
 pub(crate) fn cut_segment(frame: &[u8], size: usize) -> Vec<Vec<u8>> {
     pieces(frame, size).unwrap_or_else(|| vec![frame.to_vec()])
 }

@@ -1,6 +1,7 @@
 //! What a network keeps about its life: events and frames, both bounded.
 //!
-//! Enters: events and frames, in order. Leaves: copies of them, and the capture as a pcap file. Must not know: what they mean.
+//! Enters: events and frames, in order. Leaves: copies of them, and the capture as a pcap file. Must not know: what
+//! they mean.
 
 use std::{
     collections::VecDeque,

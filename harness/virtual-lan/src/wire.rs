@@ -1,7 +1,7 @@
 //! The wire between the board and the gateway. It brings about what the faults in force do to frames.
 //!
-//! Enters: frames of either side. Leaves: frames for the other side, now or later, and for the capture. Must not know: what the frames
-//! say.
+//! Enters: frames of either side. Leaves: frames for the other side, now or later, and for the capture. Must not know:
+//! what the frames say.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -47,8 +47,8 @@ impl Wire {
         }
     }
 
-    /// Puts a frame on the wire. Every frame of either direction comes through here once, so that the capture has what was sent. The
-    /// faults in force decide what arrives, and at least `late` passes before it does.
+    /// Puts a frame on the wire. Every frame of either direction comes through here once, so that the capture has what
+    /// was sent. The faults in force decide what arrives, and at least `late` passes before it does.
     pub(crate) fn cross(&mut self, direction: Direction, mut frame: Vec<u8>, late: Duration) {
         if direction == Direction::ToBoard && frame.len() < SHORTEST {
             frame.resize(SHORTEST, 0);

@@ -1,5 +1,6 @@
-//! A driver for probe-rs that clocks the board's JTAG pins directly, without a probe between them. A debug port enters; a probe
-//! leaves, which the caller hands to probe-rs or which probe-rs finds in its list. It knows JTAG bits, but not what they mean.
+//! A driver for probe-rs that clocks the board's JTAG pins directly, without a probe between them. A debug port enters;
+//! a probe leaves, which the caller hands to probe-rs or which probe-rs finds in its list. It knows JTAG bits, but not
+//! what they mean.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
@@ -115,7 +116,8 @@ impl ProbeFactory for BoardProbes {
     }
 }
 
-/// A probe whose pins are the chip's. Clocks wait here until probe-rs asks for captured bits, and then go to the board together.
+/// A probe whose pins are the chip's. Clocks wait here until probe-rs asks for captured bits, and then go to the board
+/// together.
 #[derive(Debug)]
 struct BoardProbe {
     port: DebugPort,

@@ -1,9 +1,9 @@
-//! The Black Magic Probe's remote protocol, version 4, as a probe speaks it that has JTAG only. Bytes enter; requests leave, each
-//! of which gets one reply. It knows no socket and no board.
+//! The Black Magic Probe's remote protocol, version 4, as a probe speaks it that has JTAG only. Bytes enter; requests
+//! leave, each of which gets one reply. It knows no socket and no board.
 //!
-//! A request is `!`, a command and `#`. A reply is `&`, a letter, a number or text, and `#`. The letter is K (done), E (failed),
-//! P (wrong parameter) or N (not supported). Source: the Black Magic Debug project's firmware, src/remote.h, and what probe-rs
-//! 0.32 sends.
+//! A request is `!`, a command and `#`. A reply is `&`, a letter, a number or text, and `#`. The letter is K (done), E
+//! (failed), P (wrong parameter) or N (not supported). Source: the Black Magic Debug project's firmware, src/remote.h,
+//! and what probe-rs 0.32 sends.
 
 use std::fmt;
 
@@ -208,8 +208,8 @@ fn cycles(rest: &[u8]) -> Result<Vec<Levels>, Reply> {
     }
 }
 
-/// `HJ`: describes a device of the JTAG chain by six numbers of two digits and one of eight. The chain has one device only, so
-/// the numbers need not be kept.
+/// `HJ`: describes a device of the JTAG chain by six numbers of two digits and one of eight. The chain has one device
+/// only, so the numbers need not be kept.
 fn device(rest: &[u8]) -> Result<(), Reply> {
     if rest.len() != 20 {
         return Err(Reply::WrongLength);

@@ -1,8 +1,8 @@
-//! A Black Magic Probe over TCP: unmodified debuggers get the board's JTAG pins and its EN line. A board and an address enter;
-//! the board does what clients ask for. The bytes of the protocol are the business of `protocol`.
+//! A Black Magic Probe over TCP: unmodified debuggers get the board's JTAG pins and its EN line. A board and an address
+//! enter; the board does what clients ask for. The bytes of the protocol are the business of `protocol`.
 //!
-//! One client has the probe at a time, and others wait until it has gone. A halted hart stays halted when its client goes, as
-//! with a real probe.
+//! One client has the probe at a time, and others wait until it has gone. A halted hart stays halted when its client
+//! goes, as with a real probe.
 
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
@@ -35,7 +35,8 @@ pub struct BmpServer {
 }
 
 impl BmpServer {
-    /// Listens at `address` for debuggers of `board`. The port is not protected: every program that reaches it controls the board.
+    /// Listens at `address` for debuggers of `board`. The port is not protected: every program that reaches it controls
+    /// the board.
     ///
     /// # Errors
     /// If the address is taken or is not this machine's, or the host refuses a file or a thread.
@@ -93,7 +94,8 @@ impl fmt::Debug for BmpServer {
 /// The server's thread.
 struct ServedProbe {
     port: DebugPort,
-    /// A copy of the chip's TAP. Requests bring a few bits at a time; only those that complete an access have to wait for the board.
+    /// A copy of the chip's TAP. Requests bring a few bits at a time; only those that complete an access have to wait
+    /// for the board.
     tap: JtagTap,
     stop: Arc<OwnedFd>,
     /// Whether a client pulls EN low.

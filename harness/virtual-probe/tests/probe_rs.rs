@@ -1,5 +1,6 @@
-//! The real probe-rs at the virtual board, through the driver of this crate and through its own driver for a Black Magic Probe over
-//! TCP. It attaches, halts, steps, resets and flashes, sets breakpoints, reads memory and registers, and unwinds a stack.
+//! The real probe-rs at the virtual board, through the driver of this crate and through its own driver for a Black
+//! Magic Probe over TCP. It attaches, halts, steps, resets and flashes, sets breakpoints, reads memory and registers,
+//! and unwinds a stack.
 
 mod support;
 

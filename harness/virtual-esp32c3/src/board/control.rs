@@ -1,5 +1,5 @@
-//! The queue of commands into the board's thread. Commands come from any thread; the board's thread executes them in order,
-//! between two slices of the chip's time.
+//! The queue of commands into the board's thread. Commands come from any thread; the board's thread executes them in
+//! order, between two slices of the chip's time.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use super::state::Snapshot;
 use super::surroundings::Surroundings;
 use crate::chip::Chip;
 
-/// How long an answer of the board's thread may take. It comes within a millisecond of the board's time; only a host that is
-/// overloaded needs longer.
+/// How long an answer of the board's thread may take. It comes within a millisecond of the board's time; only a host
+/// that is overloaded needs longer.
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// The board's thread did not answer.
@@ -132,15 +132,15 @@ impl FrameSender {
         Self { control }
     }
 
-    /// Puts a frame, without its check sequence, on the board's wire. The frame is lost when the board has no room for it or
-    /// has ended.
+    /// Puts a frame, without its check sequence, on the board's wire. The frame is lost when the board has no room for
+    /// it or has ended.
     pub fn send(&self, frame: Vec<u8>) {
         self.control.send(Command::Frame(frame));
     }
 }
 
-/// The board's EN and GPIO9, and the lines of its USB serial port, for a circuit that moves them from any thread. Once the
-/// board has ended nothing happens.
+/// The board's EN and GPIO9, and the lines of its USB serial port, for a circuit that moves them from any thread. Once
+/// the board has ended nothing happens.
 #[derive(Debug, Clone)]
 pub struct BoardLines {
     control: Control,

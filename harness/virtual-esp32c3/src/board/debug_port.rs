@@ -1,5 +1,5 @@
-//! The debug port of a running board. Accesses to the debug module and JTAG clocks enter; values leave, in order, each call with a
-//! deadline. It knows the board's queue and no debugger.
+//! The debug port of a running board. Accesses to the debug module and JTAG clocks enter; values leave, in order, each
+//! call with a deadline. It knows the board's queue and no debugger.
 
 use super::control::{Control, NoAnswer};
 use crate::chip::Chip;
@@ -28,11 +28,12 @@ impl DebugPort {
         Self { control }
     }
 
-    /// Makes these accesses to the debug module, in order and with no time of the chip between them. Returns the values read, with zero
-    /// for a write.
+    /// Makes these accesses to the debug module, in order and with no time of the chip between them. Returns the values
+    /// read, with zero for a write.
     ///
     /// # Errors
-    /// If EN is low, or if the board has ended or does not answer in time. Accesses before the one that failed have been made.
+    /// If EN is low, or if the board has ended or does not answer in time. Accesses before the one that failed have
+    /// been made.
     pub fn access(&self, accesses: &[DmiAccess]) -> Result<Vec<u32>, DebugPortError> {
         let accesses = accesses.to_vec();
         let work = move |chip: &mut Chip| accesses.into_iter().map(|access| chip.dmi(access)).collect();
@@ -60,7 +61,8 @@ impl DebugPort {
     /// Clocks the chip's JTAG TAP, and returns the level of TDO before each rise of TCK.
     ///
     /// # Errors
-    /// If the board has ended or does not answer in time. While EN is low the TAP works, and reports that accesses have failed.
+    /// If the board has ended or does not answer in time. While EN is low the TAP works, and reports that accesses have
+    /// failed.
     pub fn jtag(&self, clocks: &[JtagClock]) -> Result<Vec<bool>, DebugPortError> {
         let clocks = clocks.to_vec();
         let work = move |chip: &mut Chip| clocks.into_iter().map(|clock| chip.jtag(clock)).collect();

@@ -36,7 +36,8 @@ pub use surroundings::{FrameSink, Surroundings};
 /// What a board is made of.
 #[derive(Debug, Clone)]
 pub struct BoardConfig {
-    /// Contents of the flash when the board is started; the length is its size in bytes. Boards share it until they write.
+    /// Contents of the flash when the board is started; the length is its size in bytes. Boards share it until they
+    /// write.
     pub flash: Arc<[u8]>,
     /// The MAC address in the eFuses.
     pub mac: [u8; 6],
@@ -46,14 +47,14 @@ pub struct BoardConfig {
     pub seed: u64,
     /// The chip's serial port that the tty is connected to.
     pub console: ConsolePort,
-    /// How long the flash chip takes to program and to erase. The default is far shorter than a real chip takes, because
-    /// software polls the flash chip meanwhile and the host would be busy for all of that time. [`FlashTiming::TYPICAL`] has a
-    /// real chip's times.
+    /// How long the flash chip takes to program and to erase. The default is far shorter than a real chip takes,
+    /// because software polls the flash chip meanwhile and the host would be busy for all of that time.
+    /// [`FlashTiming::TYPICAL`] has a real chip's times.
     pub flash_timing: FlashTiming,
     /// An address in a sector of the flash that is worn out: the first byte of each of its pages stays erased.
     pub worn_sector: Option<u32>,
-    /// The highest speed, in bit/s, that the cable to UART0 carries faithfully. At higher speeds every seventh byte arrives
-    /// damaged. `None`: every speed.
+    /// The highest speed, in bit/s, that the cable to UART0 carries faithfully. At higher speeds every seventh byte
+    /// arrives damaged. `None`: every speed.
     pub cable_limit: Option<u32>,
 }
 
@@ -106,7 +107,8 @@ pub struct VirtualBoard {
 
 impl VirtualBoard {
     /// Makes a board and opens its tty. EN is low, so the chip is held in reset until [`VirtualBoard::set_lines`] or
-    /// [`VirtualBoard::power_cycle`] is called. Frames that the board sends go to `ethernet`, which the board's thread calls.
+    /// [`VirtualBoard::power_cycle`] is called. Frames that the board sends go to `ethernet`, which the board's thread
+    /// calls.
     ///
     /// # Errors
     /// If there is no ROM for the chip's revision, or the host refuses a pseudo terminal or a thread.
@@ -158,8 +160,8 @@ impl VirtualBoard {
         &self.tty
     }
 
-    /// Sets the levels of EN (low holds the chip in reset) and of GPIO9 (low when EN rises selects download mode). Changes take
-    /// effect in order, even if they follow each other at once.
+    /// Sets the levels of EN (low holds the chip in reset) and of GPIO9 (low when EN rises selects download mode).
+    /// Changes take effect in order, even if they follow each other at once.
     pub fn set_lines(&self, enable: bool, boot: bool) {
         self.lines().set(enable, boot);
     }
@@ -226,8 +228,9 @@ impl VirtualBoard {
         self.control.ask("the contents of its flash", |chip| chip.flash())
     }
 
-    /// Skips the time for which the hart sleeps, as long as `surroundings` report that nothing will come to the board. A wait of
-    /// ten seconds then costs next to nothing. The chip's clock runs ahead of the host's, and the surroundings follow it.
+    /// Skips the time for which the hart sleeps, as long as `surroundings` report that nothing will come to the board.
+    /// A wait of ten seconds then costs next to nothing. The chip's clock runs ahead of the host's, and the
+    /// surroundings follow it.
     pub fn skip_idle_time(&self, surroundings: Box<dyn Surroundings>) {
         self.control.send(Command::SkipIdleTime(surroundings));
     }
@@ -240,8 +243,8 @@ impl VirtualBoard {
         self.control.snapshot()
     }
 
-    /// Goes on from `snapshot`, whatever this board was doing. `said` is written to the tty first: the console output of the
-    /// board that the snapshot was taken from, so that the reader of this tty sees a complete boot.
+    /// Goes on from `snapshot`, whatever this board was doing. `said` is written to the tty first: the console output
+    /// of the board that the snapshot was taken from, so that the reader of this tty sees a complete boot.
     pub fn restore(&self, snapshot: &Snapshot, said: Vec<u8>) {
         let snapshot = Box::new(snapshot.clone());
         self.control.send(Command::Restore { snapshot, said });

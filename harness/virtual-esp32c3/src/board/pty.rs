@@ -9,7 +9,8 @@ use rustix::fs::{Mode, OFlags};
 pub(super) struct Pty {
     /// The board's end. Reads and writes never block.
     pub(super) controller: OwnedFd,
-    /// The tty's end. The board keeps it open, since its own end would report a hang-up while no program has the tty open.
+    /// The tty's end. The board keeps it open, since its own end would report a hang-up while no program has the tty
+    /// open.
     pub(super) terminal: OwnedFd,
     /// The path of the tty, such as `/dev/pts/7`.
     pub(super) path: PathBuf,

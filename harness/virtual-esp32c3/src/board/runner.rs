@@ -1,6 +1,6 @@
-//! The board's thread: runs the chip in slices of a millisecond of its time, and between them moves bytes between chip and
-//! tty, frames from the chip to the network, and carries out commands. The host's clock is read here and nowhere else in the
-//! board. It knows no serial protocol.
+//! The board's thread: runs the chip in slices of a millisecond of its time, and between them moves bytes between chip
+//! and tty, frames from the chip to the network, and carries out commands. The host's clock is read here and nowhere
+//! else in the board. It knows no serial protocol.
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
@@ -24,11 +24,11 @@ const SLICE: u64 = CYCLES_PER_SECOND / 1000;
 const WAITING: usize = 1024;
 /// How often a board that may skip its idle time asks its surroundings whether they are quiet.
 const LOOK_AROUND: Duration = Duration::from_millis(1);
-/// How long nothing must have gone in or out before idle time is skipped. The reader of the board's last output may be about to
-/// answer it.
+/// How long nothing must have gone in or out before idle time is skipped. The reader of the board's last output may be
+/// about to answer it.
 const CALM: Duration = Duration::from_millis(5);
-/// When the tty has taken nothing for this long, no program reads it. The board then drops its output, as a real board's output
-/// is lost, instead of waiting for ever in the middle of a line.
+/// When the tty has taken nothing for this long, no program reads it. The board then drops its output, as a real
+/// board's output is lost, instead of waiting for ever in the middle of a line.
 const UNREAD: Duration = Duration::from_secs(2);
 
 /// What [`Runner::obey`] has done.
@@ -132,8 +132,8 @@ impl Runner {
             if sent || written || received {
                 self.stirred = Instant::now();
             }
-            // The surroundings are asked before the commands are taken: what was on its way while they were asked has become
-            // a command by then, and prevents the skip.
+            // The surroundings are asked before the commands are taken: what was on its way while they were asked has
+            // become a command by then, and prevents the skip.
             let wakes = match pause {
                 Pause::Asleep(until) => self.quiet_until(until),
                 _ => None,
@@ -175,8 +175,8 @@ impl Runner {
     }
 
     /// Treats a hart that has been busy waiting for [`PATIENCE`](Self::PATIENCE) slices as asleep for up to
-    /// [`REST`](Self::REST), since it would keep one of the host's processors busy for nothing. Input ends the rest at once, and
-    /// so does the chip's next timer.
+    /// [`REST`](Self::REST), since it would keep one of the host's processors busy for nothing. Input ends the rest at
+    /// once, and so does the chip's next timer.
     fn rest(&mut self) -> Pause {
         self.spins = if is_spinning(&mut self.chip) { self.spins + 1 } else { 0 };
         if self.spins < Self::PATIENCE {
@@ -185,8 +185,9 @@ impl Runner {
         Pause::Asleep(self.chip.next_event().min(self.chip.now() + Self::REST))
     }
 
-    /// How long the thread waits for input while the hart sleeps until `until`. The chip's idle time passes as the host's time
-    /// does. A board that may skip it waits for [`LOOK_AROUND`] at most, and then asks its surroundings again.
+    /// How long the thread waits for input while the hart sleeps until `until`. The chip's idle time passes as the
+    /// host's time does. A board that may skip it waits for [`LOOK_AROUND`] at most, and then asks its surroundings
+    /// again.
     fn idle_time(&self, until: u64) -> Option<Duration> {
         let time = (until != u64::MAX).then(|| duration(until.saturating_sub(self.chip.now())));
         let look = self.surroundings.as_ref().map(|_| LOOK_AROUND);
@@ -199,8 +200,8 @@ impl Runner {
         self.chip.sleep_until(now.min(until));
     }
 
-    /// Waits for a command or the tty, and for `time` at most. While the chip is held in reset there is no limit, since only a
-    /// command can end that.
+    /// Waits for a command or the tty, and for `time` at most. While the chip is held in reset there is no limit, since
+    /// only a command can end that.
     fn wait(&self, time: Option<Duration>) {
         if time == Some(Duration::ZERO) {
             return;

@@ -21,8 +21,8 @@ pub struct BoardStats {
     pub skipped: Duration,
 }
 
-/// A board as it stood at one moment: the chip with its memories and peripherals, and what it had logged. Boards that are
-/// restored from it share its memory until they write.
+/// A board as it stood at one moment: the chip with its memories and peripherals, and what it had logged. Boards that
+/// are restored from it share its memory until they write.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     pub(super) chip: Chip,

@@ -1,8 +1,8 @@
-//! The debug module: abstract commands on the registers of one hart, a program buffer, and system bus access. Accesses to its
-//! registers enter; values leave, and the resets that a debugger asks for. It knows no transport.
+//! The debug module: abstract commands on the registers of one hart, a program buffer, and system bus access. Accesses
+//! to its registers enter; values leave, and the resets that a debugger asks for. It knows no transport.
 //!
-//! Source: RISC-V External Debug Support 0.13.2, chapter 3. The sizes are the ESP32-C3's: one hart, 2 data words, and a program buffer
-//! of 16 words without an implicit ebreak.
+//! Source: RISC-V External Debug Support 0.13.2, chapter 3. The sizes are the ESP32-C3's: one hart, 2 data words, and a
+//! program buffer of 16 words without an implicit ebreak.
 
 use super::dmi::DmiAccess;
 use super::system_bus::SystemBus;
@@ -90,8 +90,8 @@ impl DebugModule {
 
     /// Halts the hart after a reset if it was halted before, or if the debugger has asked for that.
     ///
-    /// The chip's reset does not reset the module. probe-rs relies on this: it halts the hart, withdraws the request, resets the chip
-    /// by RTC_CNTL, and expects a halted hart.
+    /// The chip's reset does not reset the module. probe-rs relies on this: it halts the hart, withdraws the request,
+    /// resets the chip by RTC_CNTL, and expects a halted hart.
     pub(crate) fn after_reset(&mut self, was_halted: bool, hart: &mut Hart) {
         self.have_reset = true;
         if self.halt_after_reset {
@@ -292,7 +292,8 @@ enum Register {
     Csr(u16),
 }
 
-/// The register with this number in an abstract command. CSRs come first, and the general registers follow from 0x1000 on.
+/// The register with this number in an abstract command. CSRs come first, and the general registers follow from 0x1000
+/// on.
 fn register(number: u32) -> Result<Register, CommandError> {
     match number {
         0..=0xFFF => Ok(Register::Csr(number as u16)),

@@ -1,9 +1,9 @@
-//! System bus access of the debug module: reads and writes memory and registers of the chip without the hart, whether that is halted
-//! or not. Values of sbcs, sbaddress0 and sbdata0 enter and leave. It executes nothing on the hart.
+//! System bus access of the debug module: reads and writes memory and registers of the chip without the hart, whether
+//! that is halted or not. Values of sbcs, sbaddress0 and sbdata0 enter and leave. It executes nothing on the hart.
 //!
-//! Source: RISC-V External Debug Support 0.13.2, 3.10 and 3.12.18 ff. Accesses have 8, 16 or 32 bits and are over at once, so the bus is
-//! never busy. Accesses to memory may be misaligned, as the hart's may: probe-rs 0.32 reads words around a two-byte `ebreak` at
-//! addresses that are not a word's.
+//! Source: RISC-V External Debug Support 0.13.2, 3.10 and 3.12.18 ff. Accesses have 8, 16 or 32 bits and are over at
+//! once, so the bus is never busy. Accesses to memory may be misaligned, as the hart's may: probe-rs 0.32 reads words
+//! around a two-byte `ebreak` at addresses that are not a word's.
 
 use super::target::Target;
 use crate::bus::{Bus, Width};
@@ -56,9 +56,9 @@ impl SystemBus {
 
     pub(super) fn set_control(&mut self, value: u32) {
         self.control = value & WRITABLE;
-        // Writing ones clears sberror; debuggers write all three bits. Here, clearing sbbusyerror also clears it, which the specification
-        // does not say. probe-rs 0.32 only clears sbbusyerror before an access. Without this, one access to a wrong address, as happens
-        // when a stack is unwound, would make all later ones fail.
+        // Writing ones clears sberror; debuggers write all three bits. Here, clearing sbbusyerror also clears it, which
+        // the specification does not say. probe-rs 0.32 only clears sbbusyerror before an access. Without this, one
+        // access to a wrong address, as happens when a stack is unwound, would make all later ones fail.
         if value & (ERROR | BUSY_ERROR) != 0 {
             self.error = None;
         }

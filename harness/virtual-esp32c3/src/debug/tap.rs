@@ -1,8 +1,8 @@
-//! The chip's JTAG TAP. TMS and TDI at each rise of TCK enter; TDO leaves, and accesses to the debug module go out through a function. It
-//! knows the width of the debug module's interface, and nothing behind it.
+//! The chip's JTAG TAP. TMS and TDI at each rise of TCK enter; TDO leaves, and accesses to the debug module go out
+//! through a function. It knows the width of the debug module's interface, and nothing behind it.
 //!
-//! Source: IEEE 1149.1 for the state machine; RISC-V External Debug Support 0.13.2, 6.1, for the debug transport module with an IR of
-//! 5 bits, IDCODE, DTMCS, and a DMI with 7 bits of address. The chip's IDCODE is 0x00005c25.
+//! Source: IEEE 1149.1 for the state machine; RISC-V External Debug Support 0.13.2, 6.1, for the debug transport module
+//! with an IR of 5 bits, IDCODE, DTMCS, and a DMI with 7 bits of address. The chip's IDCODE is 0x00005c25.
 
 use super::dmi::DmiAccess;
 
@@ -78,8 +78,8 @@ enum Outcome {
     Failed = 2,
 }
 
-/// A TAP: a state machine with its instruction and data registers. The chip has one at its pins. A probe that gets a few bits at a time
-/// may keep a second one, and ask the chip only for accesses to the debug module.
+/// A TAP: a state machine with its instruction and data registers. The chip has one at its pins. A probe that gets a
+/// few bits at a time may keep a second one, and ask the chip only for accesses to the debug module.
 #[derive(Debug, Clone)]
 pub struct JtagTap {
     state: State,
@@ -105,8 +105,8 @@ impl Default for JtagTap {
 }
 
 impl JtagTap {
-    /// Lets TCK rise once, and returns the level of TDO before that. `dmi` makes an access to the debug module. It returns the value read
-    /// (any value for a write), or `None` if the module does not answer.
+    /// Lets TCK rise once, and returns the level of TDO before that. `dmi` makes an access to the debug module. It
+    /// returns the value read (any value for a write), or `None` if the module does not answer.
     pub fn clock(&mut self, clock: JtagClock, dmi: impl FnOnce(DmiAccess) -> Option<u32>) -> bool {
         let tdo = match self.state {
             State::CaptureDr => {

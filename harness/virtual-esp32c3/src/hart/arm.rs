@@ -1,6 +1,6 @@
-//! Arms what interrupts the run loop: memory protection, a debugger's triggers and the stack guard. Their state in a hart
-//! enters; marks on memory, emptied slots of decoded code and the slow way for loads leave. The run loop then stops at marks
-//! and at empty slots, as it does anyway, and needs no check of its own.
+//! Arms what interrupts the run loop: memory protection, a debugger's triggers and the stack guard. Their state in a
+//! hart enters; marks on memory, emptied slots of decoded code and the slow way for loads leave. The run loop then
+//! stops at marks and at empty slots, as it does anyway, and needs no check of its own.
 
 use std::ops::Range;
 

@@ -1,13 +1,13 @@
-//! The fast inner loop. Each operation has a function that executes it and ends by calling the function of the next operation, which the
-//! compiler turns into a jump. Operations that often follow each other share a function (a form). Its results are the same as those of
-//! `plain`, after every instruction.
+//! The fast inner loop. Each operation has a function that executes it and ends by calling the function of the next
+//! operation, which the compiler turns into a jump. Operations that often follow each other share a function (a form).
+//! Its results are the same as those of `plain`, after every instruction.
 //!
-//! The compiler does not promise to turn the calls into jumps. At most [`LINKS`] instructions are chained, so that the stack stays small
-//! even if it does not.
+//! The compiler does not promise to turn the calls into jumps. At most [`LINKS`] instructions are chained, so that the
+//! stack stays small even if it does not.
 //!
-//! The table of functions is made by macros, since each of its entries is a generic function with other constants (`one`, `two`,
-//! `three`). One list gives the table, the sequences to look for, and their numbers, so that they cannot disagree. No function could
-//! make it: a constant of a generic cannot be a variable.
+//! The table of functions is made by macros, since each of its entries is a generic function with other constants
+//! (`one`, `two`, `three`). One list gives the table, the sequences to look for, and their numbers, so that they cannot
+//! disagree. No function could make it: a constant of a generic cannot be a variable.
 
 use super::cursor::{Cursor, Leave};
 use super::decode::{Code, Op};
@@ -26,8 +26,8 @@ type Link = fn(&mut Registers, &Page, &mut Memory, u32, u64, Op) -> End;
 /// The slot at which the chain ended, and how many instructions are left.
 type End = (u64, u64);
 
-/// Executes instructions of one page until control leaves the page, the deadline is reached, [`LINKS`] instructions are executed, or an
-/// instruction needs more than registers and unmarked memory.
+/// Executes instructions of one page until control leaves the page, the deadline is reached, [`LINKS`] instructions are
+/// executed, or an instruction needs more than registers and unmarked memory.
 #[inline(never)]
 pub(super) fn run(cursor: Cursor, page: &Page, x: &mut Registers, memory: &mut Memory) -> (Cursor, Leave) {
     let links = cursor.left.min(LINKS);
@@ -145,7 +145,8 @@ macro_rules! link {
 
 macro_rules! forms {
     (one: $($code:ident)*; together: $([$($sequence:ident)*])*) => {
-        /// The sequences of operations that share a function. Where one begins like another, the longer one comes first.
+        /// The sequences of operations that share a function. Where one begins like another, the longer one comes
+        /// first.
         const TOGETHER: &[&[Code]] = &[$(&[$(Code::$sequence),*]),*];
 
         static LINK: [Link; 256] = {

@@ -1,5 +1,5 @@
-//! The decoded code that the hart keeps: pages of [`Op`]s, with one slot for every even address. Addresses enter, pages leave. Changes
-//! of memory empty slots again.
+//! The decoded code that the hart keeps: pages of [`Op`]s, with one slot for every even address. Addresses enter, pages
+//! leave. Changes of memory empty slots again.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
-//! Control and status registers, privilege and traps. Register numbers and values enter and leave. The GPIO registers among the CSRs
-//! belong to the bus and are not here.
+//! Control and status registers, privilege and traps. Register numbers and values enter and leave. The GPIO registers
+//! among the CSRs belong to the bus and are not here.
 //!
-//! Source: ESP32-C3 Technical Reference Manual, chapter 1 "ESP-RISC-V CPU", and The RISC-V Instruction Set Manual, volume II. The chip has
-//! no mie, no mip and no mcycle. Its interrupt matrix decides which interrupts are enabled.
+//! Source: ESP32-C3 Technical Reference Manual, chapter 1 "ESP-RISC-V CPU", and The RISC-V Instruction Set Manual,
+//! volume II. The chip has no mie, no mip and no mcycle. Its interrupt matrix decides which interrupts are enabled.
 
 use super::cause::Cause;
 use super::debug_mode::DebugMode;
@@ -101,7 +101,8 @@ impl Csrs {
         })
     }
 
-    /// Writes a register at the time `now`, dropping bits that it cannot hold. Returns false if there is none of that number.
+    /// Writes a register at the time `now`, dropping bits that it cannot hold. Returns false if there is none of that
+    /// number.
     pub(super) fn write(&mut self, number: u16, value: u32, now: u64) -> bool {
         match number {
             MSTATUS => {

@@ -14,6 +14,7 @@ pub(super) struct Cursor {
 pub(super) enum Leave {
     /// The next instruction lies in another page, or as many instructions as allowed have been executed.
     Page,
-    /// The instruction at the slot needs more than registers and unmarked memory, or is not decoded. It has not been executed.
+    /// The instruction at the slot needs more than registers and unmarked memory, or is not decoded. It has not been
+    /// executed.
     Whole,
 }

@@ -1,8 +1,9 @@
-//! Debug mode in the hart: dcsr, dpc and the scratch registers. Reasons to halt and register values enter; whether the hart is to stop
-//! leaves. It knows no debug module and no transport.
+//! Debug mode in the hart: dcsr, dpc and the scratch registers. Reasons to halt and register values enter; whether the
+//! hart is to stop leaves. It knows no debug module and no transport.
 //!
-//! Source: RISC-V External Debug Support 0.13.2, chapter 4; ESP32-C3 Technical Reference Manual, chapter 1, "Debug". Where they differ, this
-//! follows a real chip: dcsr is 0x000000c3 after a halt request, with no version, no stopcount and no stoptime.
+//! Source: RISC-V External Debug Support 0.13.2, chapter 4; ESP32-C3 Technical Reference Manual, chapter 1, "Debug".
+//! Where they differ, this follows a real chip: dcsr is 0x000000c3 after a halt request, with no version, no stopcount
+//! and no stoptime.
 
 use super::privilege::Privilege;
 

@@ -1,8 +1,8 @@
-//! Decodes machine code into [`Op`]s. An instruction word and its address enter; a decoded operation leaves. It knows no register's
-//! contents and no memory.
+//! Decodes machine code into [`Op`]s. An instruction word and its address enter; a decoded operation leaves. It knows
+//! no register's contents and no memory.
 //!
-//! Encodings: The RISC-V Instruction Set Manual, volume I, chapters "RV32I", "M" and "C" (RV32C), and volume II for the privileged
-//! instructions.
+//! Encodings: The RISC-V Instruction Set Manual, volume I, chapters "RV32I", "M" and "C" (RV32C), and volume II for the
+//! privileged instructions.
 
 use super::registers::SINK;
 
@@ -10,18 +10,20 @@ use super::registers::SINK;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(8))]
 pub(super) struct Op {
-    /// How it is executed. The number of its [`Code`] stands for "by itself"; higher numbers are the forms that include the operations
-    /// behind it.
+    /// How it is executed. The number of its [`Code`] stands for "by itself"; higher numbers are the forms that include
+    /// the operations behind it.
     pub(super) form: u8,
     /// Destination register, with [`SINK`] in place of x0.
     pub(super) rd: u8,
     pub(super) rs1: u8,
     pub(super) rs2: u8,
-    /// Immediate, sign-extended. For branches and `jal` it is the target's slot, counted from the first slot of the page.
+    /// Immediate, sign-extended. For branches and `jal` it is the target's slot, counted from the first slot of the
+    /// page.
     pub(super) imm: u32,
 }
 
-// A macro, so that one list gives both the enum and `ALL`: `chain` turns a code's number back into the code, also in constants.
+// A macro, so that one list gives both the enum and `ALL`: `chain` turns a code's number back into the code, also in
+// constants.
 macro_rules! codes {
     ($($(#[$doc:meta])* $code:ident,)*) => {
         /// Operations. The suffix `S` marks those of 16 bits (the C extension), which take one slot instead of two.
@@ -107,7 +109,8 @@ codes! {
     JalrS,
     /// `fence` and `fence.i`, which do nothing: memory is coherent here, and decoded code follows its changes at once.
     Fence,
-    /// A CSR instruction. `rs2` is funct3, `rs1` is the register or the five-bit immediate, and `imm` is the number of the CSR.
+    /// A CSR instruction. `rs2` is funct3, `rs1` is the register or the five-bit immediate, and `imm` is the number of
+    /// the CSR.
     Csr,
     Ecall,
     Ebreak,
@@ -401,8 +404,8 @@ fn quadrant2(word: u32, funct3: u32) -> Op {
     }
 }
 
-/// The slot of `pc + offset`, counted from `page` in units of two bytes. A target outside the page has a slot outside it, from which its
-/// address follows in the same way, modulo 2^32.
+/// The slot of `pc + offset`, counted from `page` in units of two bytes. A target outside the page has a slot outside
+/// it, from which its address follows in the same way, modulo 2^32.
 fn slot(pc: u32, offset: u32, page: u32) -> u32 {
     pc.wrapping_add(offset).wrapping_sub(page) >> 1
 }

@@ -1,6 +1,6 @@
-//! The run loop around the inner loop (`chain` or `plain`). A hart, its memory, a bus and a deadline enter; the reason why it stopped
-//! leaves. It takes interrupts and exceptions, decodes instructions, and executes those that need more than registers and unmarked
-//! memory: CSRs, traps, accesses to peripherals, and stores to memory that is marked.
+//! The run loop around the inner loop (`chain` or `plain`). A hart, its memory, a bus and a deadline enter; the reason
+//! why it stopped leaves. It takes interrupts and exceptions, decodes instructions, and executes those that need more
+//! than registers and unmarked memory: CSRs, traps, accesses to peripherals, and stores to memory that is marked.
 
 use super::cause::Cause;
 use super::chain::{self, code_of};
@@ -26,7 +26,8 @@ pub(super) enum Loads {
     Unseen,
 }
 
-/// Runs until something stops the hart. `None` means that each load has to be checked from now on, which this loop does not do.
+/// Runs until something stops the hart. `None` means that each load has to be checked from now on, which this loop does
+/// not do.
 pub(super) fn run<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, until: u64, loads: Loads) -> Option<Exit> {
     loop {
         if memory.has_stale() {
@@ -53,8 +54,8 @@ pub(super) fn run<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, unt
     }
 }
 
-/// Runs until something stops the hart. `None` means that interrupts, triggers or decoded code may have changed, so that [`run`] has
-/// to check them.
+/// Runs until something stops the hart. `None` means that interrupts, triggers or decoded code may have changed, so
+/// that [`run`] has to check them.
 fn run_uninterrupted<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, until: u64) -> Option<Exit> {
     loop {
         if hart.now >= until {

@@ -13,14 +13,15 @@ pub enum Exit {
     ///
     /// [`Hart::advance`]: super::Hart::advance
     Wfi,
-    /// The next instruction is an `ebreak` at this address, which has not been executed. Only if [`Hart::stop_at_ebreak`] or a
-    /// debugger (dcsr) has asked for it.
+    /// The next instruction is an `ebreak` at this address, which has not been executed. Only if
+    /// [`Hart::stop_at_ebreak`] or a debugger (dcsr) has asked for it.
     ///
     /// [`Hart::stop_at_ebreak`]: super::Hart::stop_at_ebreak
     Breakpoint(u32),
     /// A debugger's trigger matches the next instruction, or what it accesses. The instruction has not been executed.
     Trigger,
-    /// The handler of an exception cannot be fetched. The hart is stuck until it is reset; mepc and mcause tell where and why.
+    /// The handler of an exception cannot be fetched. The hart is stuck until it is reset; mepc and mcause tell where
+    /// and why.
     DoubleTrap,
 }
 

@@ -1,8 +1,9 @@
-//! The slow run loop, for the time while a trigger watches loads or memory protection denies some. It checks each instruction before it is
-//! executed. A hart, its memory, a bus and a deadline enter; the reason why it stopped leaves. It knows how loads are encoded, and no other
-//! instruction.
+//! The slow run loop, for the time while a trigger watches loads or memory protection denies some. It checks each
+//! instruction before it is executed. A hart, its memory, a bus and a deadline enter; the reason why it stopped leaves.
+//! It knows how loads are encoded, and no other instruction.
 //!
-//! The inner loop executes loads without checking marks, unlike stores. Loads are rarely watched, so that they may be slow meanwhile.
+//! The inner loop executes loads without checking marks, unlike stores. Loads are rarely watched, so that they may be
+//! slow meanwhile.
 
 use super::execute::Loads;
 use super::pmp::Access;

@@ -1,14 +1,16 @@
 //! The processor: one RV32IMC hart with machine and user mode, as in the ESP32-C3. Memory, a bus and a time limit enter
-//! [`Hart::run`]; the reason why it stopped leaves. It knows no peripheral and no host. With the same memory and the same answers
-//! from the bus it executes the same instructions.
+//! [`Hart::run`]; the reason why it stopped leaves. It knows no peripheral and no host. With the same memory and the
+//! same answers from the bus it executes the same instructions.
 //!
-//! Instructions are decoded once (`decode`) and kept in pages of operations (`code`). An inner loop executes the operations that need
-//! registers and plain memory only (`chain`, or `plain` to compare with). `execute` is the outer loop: it handles everything else.
-//! Stores into decoded code, MMU changes and flash writes take effect at once, with or without `fence.i`.
+//! Instructions are decoded once (`decode`) and kept in pages of operations (`code`). An inner loop executes the
+//! operations that need registers and plain memory only (`chain`, or `plain` to compare with). `execute` is the outer
+//! loop: it handles everything else. Stores into decoded code, MMU changes and flash writes take effect at once, with
+//! or without `fence.i`.
 //!
-//! Memory protection (`pmp`, `protection`) and a debugger's triggers (`triggers`) cost the inner loop nothing. They are armed when
-//! they change (`arm`): slots of instructions under a breakpoint stay undecoded, watched bytes are marked, and while loads are watched
-//! the hart runs in a slow way (`load_watch`). A debugger stops the hart (`debug_mode`) and hands it programs (`program`).
+//! Memory protection (`pmp`, `protection`) and a debugger's triggers (`triggers`) cost the inner loop nothing. They are
+//! armed when they change (`arm`): slots of instructions under a breakpoint stay undecoded, watched bytes are marked,
+//! and while loads are watched the hart runs in a slow way (`load_watch`). A debugger stops the hart (`debug_mode`) and
+//! hands it programs (`program`).
 
 mod privilege;
 mod cause;
@@ -51,8 +53,9 @@ pub struct Hart {
     asleep: bool,
     stop_at_ebreak: bool,
     plainly: bool,
-    /// Instructions that write the stack pointer are not kept decoded, so that each is checked. Once this is on it stays on until reset,
-    /// since an operating system switches its stack guard off and on again at each change of tasks.
+    /// Instructions that write the stack pointer are not kept decoded, so that each is checked. Once this is on it
+    /// stays on until reset, since an operating system switches its stack guard off and on again at each change of
+    /// tasks.
     guards_stack: bool,
     reset_vector: u32,
     code: DecodedCode,
@@ -105,13 +108,14 @@ impl Hart {
         self.asleep
     }
 
-    /// Sets whether an `ebreak` ends [`Hart::run`] with [`Exit::Breakpoint`], as if a debugger had asked for it, or traps.
+    /// Sets whether an `ebreak` ends [`Hart::run`] with [`Exit::Breakpoint`], as if a debugger had asked for it, or
+    /// traps.
     pub fn stop_at_ebreak(&mut self, stop: bool) {
         self.stop_at_ebreak = stop;
     }
 
-    /// Sets whether [`Hart::run`] executes one instruction after the other (`plain`), or as fast as it can (`chain`). The result is the
-    /// same; the plain way exists for tests to compare with.
+    /// Sets whether [`Hart::run`] executes one instruction after the other (`plain`), or as fast as it can (`chain`).
+    /// The result is the same; the plain way exists for tests to compare with.
     pub fn run_plainly(&mut self, plainly: bool) {
         self.plainly = plainly;
     }
@@ -145,8 +149,8 @@ impl Hart {
         }
     }
 
-    /// Reads a control and status register (CSR), whatever the privilege. `None` if the hart has none of that number; the GPIO registers
-    /// among the CSRs belong to the bus.
+    /// Reads a control and status register (CSR), whatever the privilege. `None` if the hart has none of that number;
+    /// the GPIO registers among the CSRs belong to the bus.
     #[must_use]
     pub fn csr(&self, number: u16) -> Option<u32> {
         self.csrs.read(number, self.now)

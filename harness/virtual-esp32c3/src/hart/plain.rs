@@ -7,8 +7,8 @@ use super::registers::Registers;
 use super::step::step;
 use crate::memory::Memory;
 
-/// Executes instructions of one page until control leaves the page, the deadline is reached, or an instruction needs more than
-/// registers and unmarked memory.
+/// Executes instructions of one page until control leaves the page, the deadline is reached, or an instruction needs
+/// more than registers and unmarked memory.
 #[inline(never)]
 pub(super) fn run(mut cursor: Cursor, page: &Page, x: &mut Registers, memory: &mut Memory) -> (Cursor, Leave) {
     while cursor.left > 0 {

@@ -1,11 +1,11 @@
-//! Physical memory protection: sixteen entries, each of which gives rights to a range of addresses. Register values enter. The ranges
-//! leave that are denied to a privilege, so that the hart can arm them once instead of checking every access. It knows no memory and no
-//! instruction.
+//! Physical memory protection: sixteen entries, each of which gives rights to a range of addresses. Register values
+//! enter. The ranges leave that are denied to a privilege, so that the hart can arm them once instead of checking every
+//! access. It knows no memory and no instruction.
 //!
-//! Only locked entries apply to machine mode, which has all rights elsewhere. User mode has only those rights that an entry gives. If
-//! several entries match an address, the first one decides. An access across the border of two ranges is denied if either denies it. The
-//! chip also denies it if both allow it, which is not modelled.
-//! (ESP32-C3 Technical Reference Manual, chapter 1, "Physical Memory Protection"; The RISC-V Instruction Set Manual, volume II, 3.7.)
+//! Only locked entries apply to machine mode, which has all rights elsewhere. User mode has only those rights that an
+//! entry gives. If several entries match an address, the first one decides. An access across the border of two ranges
+//! is denied if either denies it. The chip also denies it if both allow it, which is not modelled. (ESP32-C3 Technical
+//! Reference Manual, chapter 1, "Physical Memory Protection"; The RISC-V Instruction Set Manual, volume II, 3.7.)
 
 use std::ops::Range;
 
@@ -41,7 +41,8 @@ pub(super) struct Pmp {
     version: u32,
 }
 
-/// The ranges of addresses that are denied to a privilege, in order. They have 64 bits, since the end of the last one is 2^32.
+/// The ranges of addresses that are denied to a privilege, in order. They have 64 bits, since the end of the last one
+/// is 2^32.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Denied {
     pub(super) reads: Vec<Range<u64>>,
@@ -88,7 +89,8 @@ impl Pmp {
         }
     }
 
-    /// Writes a register. Returns false if memory protection has none of that number. Locked entries keep their values until reset.
+    /// Writes a register. Returns false if memory protection has none of that number. Locked entries keep their values
+    /// until reset.
     pub(super) fn write(&mut self, number: u16, value: u32) -> bool {
         match number {
             PMPCFG0..=PMPCFG3 => {

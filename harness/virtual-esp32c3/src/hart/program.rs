@@ -1,5 +1,5 @@
-//! Executes the programs that a debugger hands the hart in debug mode. Machine code enters; the hart's registers and memory change. It
-//! knows no debug module.
+//! Executes the programs that a debugger hands the hart in debug mode. Machine code enters; the hart's registers and
+//! memory change. It knows no debug module.
 
 use super::Hart;
 use super::execute::{self, Loads};
@@ -11,8 +11,8 @@ use crate::memory::{Memory, SRAM_CODE};
 impl Hart {
     /// Executes a debugger's program in debug mode, up to its `ebreak` or its end, with `limit` instructions at most.
     ///
-    /// The program is put into SRAM0 and the contents there are restored afterwards. On the chip that is the memory of the instruction
-    /// cache, so it holds no program's data.
+    /// The program is put into SRAM0 and the contents there are restored afterwards. On the chip that is the memory of
+    /// the instruction cache, so it holds no program's data.
     pub(crate) fn run_program(
         &mut self,
         program: &[u32],

@@ -1,6 +1,6 @@
-//! Which accesses memory protection denies to the code that runs now. The protection's registers ([`Pmp`]) and a privilege
-//! enter; ranges of addresses leave, which `arm` turns into marks on memory, emptied slots of decoded code and the slow way
-//! for loads. The run loop itself therefore pays nothing for memory protection.
+//! Which accesses memory protection denies to the code that runs now. The protection's registers ([`Pmp`]) and a
+//! privilege enter; ranges of addresses leave, which `arm` turns into marks on memory, emptied slots of decoded code
+//! and the slow way for loads. The run loop itself therefore pays nothing for memory protection.
 
 use std::ops::Range;
 
@@ -47,8 +47,8 @@ impl Protection {
         (memory.fetch(pc).is_some_and(decode::is_long) && denies(next)).then_some(next)
     }
 
-    /// Takes over what the registers deny to `privilege`; `None` stands for a debugger's program, to which nothing is denied,
-    /// since it lies where the program may have denied execution. Returns the ranges if they have changed.
+    /// Takes over what the registers deny to `privilege`; `None` stands for a debugger's program, to which nothing is
+    /// denied, since it lies where the program may have denied execution. Returns the ranges if they have changed.
     pub(super) fn update(&mut self, privilege: Option<Privilege>, pmp: &Pmp) -> Option<&Denied> {
         let key = Some((privilege, pmp.version()));
         if self.key == key {

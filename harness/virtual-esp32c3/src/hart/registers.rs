@@ -1,7 +1,7 @@
 //! The hart's general registers, as decoded instructions index them.
 
-/// The values of the registers, by their numbers. There are as many as a byte can index, so that no access needs a bounds check; the
-/// hart has those up to x31 only.
+/// The values of the registers, by their numbers. There are as many as a byte can index, so that no access needs a
+/// bounds check; the hart has those up to x31 only.
 pub(super) type Registers = [u32; 256];
 
 /// Index of the register that takes the values written to x0. Reading x0 reads index 0, which is never written.

@@ -1,13 +1,13 @@
-//! Executes one instruction that needs registers and plain memory only. An operation enters; registers and memory change, and the next
-//! slot leaves. It knows no CSR, no bus and no time.
+//! Executes one instruction that needs registers and plain memory only. An operation enters; registers and memory
+//! change, and the next slot leaves. It knows no CSR, no bus and no time.
 
 use super::decode::{Code, Op};
 use super::registers::{BASE, Registers};
 use crate::memory::{Memory, Stored};
 
-/// Executes the operation at this slot, which has this code, and returns the slot of the next one. `None` means that it needs more than
-/// registers and plain memory, and that nothing has been done. If `NEAR`, only the memory that is used most is tried, so that the
-/// compiled code calls no function.
+/// Executes the operation at this slot, which has this code, and returns the slot of the next one. `None` means that it
+/// needs more than registers and plain memory, and that nothing has been done. If `NEAR`, only the memory that is used
+/// most is tried, so that the compiled code calls no function.
 #[inline(always)]
 pub(super) fn step<const NEAR: bool>(
     code: Code,

@@ -1,8 +1,8 @@
-//! Debug triggers: a debugger's breakpoints and watchpoints, and the watchpoints that firmware puts at the ends of its stacks. Register
-//! values enter; the ranges of addresses to watch and the actions of hits leave. It knows no memory.
+//! Debug triggers: a debugger's breakpoints and watchpoints, and the watchpoints that firmware puts at the ends of its
+//! stacks. Register values enter; the ranges of addresses to watch and the actions of hits leave. It knows no memory.
 //!
-//! Source: ESP32-C3 Technical Reference Manual, chapter 1, "Trigger Module"; RISC-V External Debug Support 0.13.2, 5.2. There are eight
-//! triggers, all of type "match". They fire before the instruction that they match.
+//! Source: ESP32-C3 Technical Reference Manual, chapter 1, "Trigger Module"; RISC-V External Debug Support 0.13.2, 5.2.
+//! There are eight triggers, all of type "match". They fire before the instruction that they match.
 
 use std::ops::Range;
 
@@ -70,8 +70,8 @@ impl Triggers {
         })
     }
 
-    /// Writes a register. Returns false if there is none of that number. Triggers that the debugger has reserved (dmode) are written only if
-    /// `debugger`, which is to say in debug mode.
+    /// Writes a register. Returns false if there is none of that number. Triggers that the debugger has reserved
+    /// (dmode) are written only if `debugger`, which is to say in debug mode.
     pub(super) fn write(&mut self, number: u16, value: u32, debugger: bool) -> bool {
         let locked = !debugger && self.tdata1[self.select] & DMODE != 0;
         match number {
@@ -150,8 +150,8 @@ impl Triggers {
         armed.map(|(&tdata1, &tdata2)| range(tdata1, tdata2))
     }
 
-    /// Whether a trigger fires at this privilege. In machine mode tcontrol holds back triggers that trap, since their handler could hit
-    /// them again and again. Those that enter debug mode fire in any case.
+    /// Whether a trigger fires at this privilege. In machine mode tcontrol holds back triggers that trap, since their
+    /// handler could hit them again and again. Those that enter debug mode fire in any case.
     fn is_armed(&self, tdata1: u32, privilege: Privilege) -> bool {
         let (mode, held) = match privilege {
             Privilege::Machine => (MACHINE, self.tcontrol & MTE == 0 && tdata1 & ACTION_DEBUG == 0),
@@ -183,8 +183,8 @@ impl Triggers {
     }
 }
 
-/// The addresses that a trigger matches: one, or a naturally aligned power of two of them, whose size is given by the number of trailing
-/// ones.
+/// The addresses that a trigger matches: one, or a naturally aligned power of two of them, whose size is given by the
+/// number of trailing ones.
 fn range(tdata1: u32, tdata2: u32) -> Range<u32> {
     let size = match tdata1 & MATCH_RANGE {
         0 => 1,

@@ -308,7 +308,8 @@ impl Board {
                     .recv(|bytes| (bytes.len(), data.extend_from_slice(bytes)))
                 {
                     Ok(()) if board.tcp(handle).can_recv() => {}
-                    // A FIN behind the last byte shows only at the next read, for which no further frame would wake the board.
+                    // A FIN behind the last byte shows only at the next read, for which no further frame would wake the
+                    // board.
                     Ok(()) if !board.tcp(handle).may_recv() => {}
                     Ok(()) => return None,
                     Err(end) => return Some(end),

@@ -437,7 +437,8 @@ fn data_in_cut_segments_arrives_complete() {
             ..joined(target)
         });
         let handle = board.connect(SERVER, 443);
-        // One direction after the other, since smoltcp drops data with an acknowledgement that another frame has overtaken.
+        // One direction after the other, since smoltcp drops data with an acknowledgement that another frame has
+        // overtaken.
         board.send(handle, &pattern(length));
         let (data, _) = board.read_to_end(handle);
         assert!(data == pattern(length), "{size}");

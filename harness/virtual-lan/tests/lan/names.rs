@@ -49,7 +49,7 @@ fn stations_of_the_network_answer_arp_but_none_claims_the_boards_address() {
     assert_eq!(
         (&answer[20..22], &answer[28..32]),
         (&[0, 2][..], &SERVER[..]),
-        "an answer for somebody else"
+        "an answer for another station"
     );
     assert_eq!(lan.events(), []);
 }

@@ -129,7 +129,8 @@ fn a_rst_does_not_overtake_data_that_the_board_has_no_room_for() {
 
 #[test]
 fn a_server_that_resets_at_once_is_not_taken_for_one_that_refuses() {
-    // Whether the RST comes before or after the gateway's first look differs from run to run, so it is tried several times.
+    // Whether the RST comes before or after the gateway's first look differs from run to run, so it is tried several
+    // times.
     for _ in 0..100 {
         let (target, server) = serve(reset);
         let (lan, mut board) = Board::new(joined(target));

@@ -1,5 +1,5 @@
-//! Three functions that call one another, of which the innermost counts for ever. Nothing enters, and only a debugger sees
-//! what happens.
+//! Three functions that call one another, of which the innermost counts for ever. Nothing enters, and only a debugger
+//! sees what happens.
 
 #![no_std]
 #![no_main]
