@@ -2,7 +2,8 @@
 //!
 //! It models hardware only. The chip's own mask ROM, the bootloader that a flasher wrote and the firmware run on it
 //! unchanged. Every program that talks to a board over a serial port can talk to this one. The crate knows no TLS, no
-//! test scenario and no network beyond the frames that enter and leave.
+//! test scenario and no network beyond the frames that enter and leave. In particular it does not know `virtual-lan`:
+//! the caller connects the two.
 //!
 //! [`VirtualBoard`] is the board: a thread that runs a [`Chip`](chip::Chip) behind a pseudo terminal. The chip itself
 //! is deterministic: bytes, frames, strapping and time enter as arguments. [`SerialServer`] is the USB-UART bridge of a

@@ -11,7 +11,7 @@ mod isa_support;
 use isa_support::{CODE, DATA, Machine, RAISE, REGISTER, YIELDING};
 use programs::Function;
 use random::Random;
-use virtual_esp32c3::hart::Exit;
+use virtual_esp32c3::hart::{Exit, Interpreter};
 use virtual_esp32c3::memory::SRAM_CODE;
 
 /// Units of 16 bits in a random program.
@@ -26,7 +26,8 @@ fn compiled_programs_run_the_same_from_stop_to_stop() {
     ] {
         let mut random = Random(size as u64);
         let input = vec![0x5A; size];
-        let [mut plain, mut fast] = [true, false].map(|plainly| programs::Machine::at(function, &input, plainly));
+        let [mut plain, mut fast] = [Interpreter::Plain, Interpreter::Fast]
+            .map(|interpreter| programs::Machine::at(function, &input, interpreter));
         loop {
             let until = fast.now() + 1 + deadline(&mut random) * 16;
             let exits = [plain.run(until), fast.run(until)];
@@ -49,7 +50,7 @@ fn random_programs_run_the_same_from_stop_to_stop() {
         let mut random = Random(seed);
         let mut fast = machine(&mut random);
         let mut plain = fast.clone();
-        plain.hart.run_plainly(true);
+        plain.hart.set_interpreter(Interpreter::Plain);
         while fast.hart.now() < 60_000 {
             let before = fast.hart.now();
             let until = before + 1 + deadline(&mut random);
@@ -96,7 +97,7 @@ fn loops_of_every_joined_sequence_run_the_same_from_stop_to_stop() {
     let mut random = Random(7);
     let mut machines = [machine(&mut random), machine(&mut random)];
     machines[1] = machines[0].clone();
-    machines[1].hart.run_plainly(true);
+    machines[1].hart.set_interpreter(Interpreter::Plain);
     let mut finished = 0;
     for (round, sequence) in (0..10).flat_map(|round| sequences.iter().map(move |sequence| (round, sequence))) {
         // Some loops lie across the border of two pages.

@@ -4,7 +4,7 @@
 mod isa_support;
 
 use isa_support::{CODE, DATA, MEPC, Machine, REGISTER, VECTOR};
-use virtual_esp32c3::hart::Exit;
+use virtual_esp32c3::hart::{Exit, Interpreter};
 use virtual_esp32c3::memory::FLASH_DATA;
 
 const PMPCFG0: u16 = 0x3A0;
@@ -45,10 +45,10 @@ type Entries<'a> = &'a [(u32, u32)];
 
 /// Both interpreters, which will execute `code` under these entries next. Trap handlers loop for ever.
 fn machines(code: &[u32], entries: Entries<'_>) -> [Machine; 2] {
-    [false, true].map(|plainly| {
+    [Interpreter::Fast, Interpreter::Plain].map(|interpreter| {
         let mut machine = Machine::new(code);
         machine.put(VECTOR, &[JUMP_TO_ITSELF]);
-        machine.hart.run_plainly(plainly);
+        machine.hart.set_interpreter(interpreter);
         set(&mut machine, entries);
         machine
     })

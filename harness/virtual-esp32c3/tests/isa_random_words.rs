@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use random::Random;
 use virtual_esp32c3::bus::{AfterStore, Bus, Fault, Width};
-use virtual_esp32c3::hart::{Exit, Hart};
+use virtual_esp32c3::hart::{AtEbreak, Exit, Hart};
 use virtual_esp32c3::memory::{FLASH_CODE, FLASH_DATA, FLASH_WINDOW, MMU_PAGE, Memory, ROM, RTC, SRAM_CODE, SRAM_DATA};
 
 const EPISODES: usize = 4000;
@@ -76,7 +76,7 @@ fn play(seed: u64, slice: u64) -> Outcome {
         if random.below(8) == 0 {
             hart.reset();
         }
-        hart.stop_at_ebreak(random.below(2) == 0);
+        hart.set_at_ebreak([AtEbreak::Stop, AtEbreak::Trap][random.below(2)]);
         assert!(hart.set_csr(0x305, address(&mut random)), "mtvec");
         for number in 1..=31 {
             hart.set_register(number, address(&mut random));

@@ -4,7 +4,7 @@ mod isa_support;
 
 use isa_support::{CLOCK, CODE, DATA, MCAUSE, MEPC, MSTATUS, MTVEC, Machine, RAISE, REGISTER, VECTOR, YIELDING};
 use virtual_esp32c3::bus::Width;
-use virtual_esp32c3::hart::Exit;
+use virtual_esp32c3::hart::{AtEbreak, Exit};
 
 const ADDI_A0_1: u32 = 0x0015_0513;
 const ADDI_A0_2: u32 = 0x0025_0513;
@@ -240,7 +240,7 @@ fn ebreak_traps_or_stops_for_a_debugger() {
     machine.run(1);
     assert_eq!(machine.trap(), [CODE, 3, CODE]);
     let mut machine = Machine::new(&[ADDI_A0_1, EBREAK]);
-    machine.hart.stop_at_ebreak(true);
+    machine.hart.set_at_ebreak(AtEbreak::Stop);
     assert_eq!(machine.run(10), Exit::Breakpoint(CODE + 4));
     assert_eq!((machine.hart.pc(), machine.hart.now()), (CODE + 4, 1));
 }

@@ -3,7 +3,8 @@
 //!
 //! Enters: frames that leave the board (14-byte header, no preamble, no frame check sequence) and a [`LanConfig`].
 //! Leaves: frames for the board, connections to the loopback sockets that the configuration names, [`LanEvent`]s, a
-//! capture. Must not know: TLS, boards, scenarios.
+//! capture. Must not know: TLS, boards, scenarios. In particular it does not know `virtual-esp32c3`: the caller connects
+//! the two.
 //!
 //! The network is one gateway that plays every other station on the wire. It leases the board its address (DHCP),
 //! answers for every address (ARP), resolves the configured names (DNS) and joins the configured pairs of address and

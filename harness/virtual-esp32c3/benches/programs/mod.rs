@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use virtual_esp32c3::bus::{AfterStore, Bus, Fault, Width};
-use virtual_esp32c3::hart::{Exit, Hart};
+use virtual_esp32c3::hart::{AtEbreak, Exit, Hart, Interpreter};
 use virtual_esp32c3::memory::{FLASH_CODE, Memory, SRAM_DATA};
 
 /// The program's functions, by the number in a0.
@@ -58,14 +58,14 @@ impl Machine {
         memory.flash_modify(COPY..COPY + copy.len(), |flash| flash.copy_from_slice(&copy));
         memory.map(0, Some(0));
         let mut hart = Hart::new(FLASH_CODE);
-        hart.stop_at_ebreak(true);
+        hart.set_at_ebreak(AtEbreak::Stop);
         Self { hart, memory }
     }
 
-    /// A machine that will execute a function next, plainly or fast.
-    pub(crate) fn at(function: Function, input: &[u8], plainly: bool) -> Self {
+    /// A machine that will execute a function next, with this interpreter.
+    pub(crate) fn at(function: Function, input: &[u8], interpreter: Interpreter) -> Self {
         let mut machine = Self::new();
-        machine.hart.run_plainly(plainly);
+        machine.hart.set_interpreter(interpreter);
         machine.prepare(function, input);
         machine
     }

@@ -103,20 +103,20 @@ impl Control {
             // The caller may have given up waiting.
             let _received = reply.send(work(chip));
         });
-        wait(what, &answer)
+        wait(what, &answer, ANSWER)
     }
 
     /// A copy of the board as it stands when the command's turn comes.
     pub(super) fn snapshot(&self) -> Result<Snapshot, NoAnswer> {
         let (reply, answer) = channel();
         self.send(Command::Snapshot(reply));
-        wait("a snapshot", &answer)
+        wait("a snapshot", &answer, ANSWER)
     }
 }
 
-fn wait<T>(what: &'static str, answer: &Receiver<T>) -> Result<T, NoAnswer> {
-    answer.recv_timeout(ANSWER).map_err(|error| match error {
-        RecvTimeoutError::Timeout => NoAnswer::TimedOut { what, limit: ANSWER },
+fn wait<T>(what: &'static str, answer: &Receiver<T>, limit: Duration) -> Result<T, NoAnswer> {
+    answer.recv_timeout(limit).map_err(|error| match error {
+        RecvTimeoutError::Timeout => NoAnswer::TimedOut { what, limit },
         RecvTimeoutError::Disconnected => NoAnswer::Ended { what },
     })
 }
@@ -160,5 +160,28 @@ impl BoardLines {
     /// Moves the lines of the USB serial port: see [`Chip::set_usb_lines`].
     pub fn set_usb(&self, dtr: bool, rts: bool) {
         self.control.at_chip(move |chip| chip.set_usb_lines(dtr, rts));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_ends_when_its_time_is_over_or_the_board_has_ended() {
+        let (control, commands) = Control::new().expect("a queue");
+        let (reply, answer) = channel();
+        control.send(Command::Snapshot(reply));
+        let late = wait("a snapshot", &answer, Duration::from_millis(10)).expect_err("the queue is not read");
+        let text = late.to_string();
+        assert!(
+            text.starts_with("timed out after 10ms waiting for the virtual board to give a snapshot"),
+            "{text}"
+        );
+        drop(commands);
+        let gone = control
+            .ask("its clock", |chip| chip.now())
+            .expect_err("the queue is gone");
+        assert_eq!(gone, NoAnswer::Ended { what: "its clock" });
     }
 }

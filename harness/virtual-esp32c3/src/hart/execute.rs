@@ -13,7 +13,7 @@ use super::privilege::Privilege;
 use super::registers::{BASE, SINK, STACK_POINTER};
 use super::step::step;
 use super::triggers::Action;
-use super::{Exit, Hart};
+use super::{AtEbreak, Exit, Hart, Interpreter};
 use crate::bus::{AfterStore, Bus, Width};
 use crate::memory::Memory;
 
@@ -70,7 +70,10 @@ fn run_uninterrupted<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, 
             slot: (hart.pc - base) / 2,
             left: until - hart.now,
         };
-        let run_page = if hart.plainly { plain::run } else { chain::run };
+        let run_page = match hart.interpreter {
+            Interpreter::Fast => chain::run,
+            Interpreter::Plain => plain::run,
+        };
         let (cursor, leave) = run_page(cursor, page, &mut hart.registers, memory);
         hart.pc = base.wrapping_add(cursor.slot << 1);
         hart.now = until - cursor.left;
@@ -214,7 +217,7 @@ fn execute_whole<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, op: 
         }
         Code::Ecall if machine => raise(hart, Cause::EcallFromMachine, 0),
         Code::Ecall => raise(hart, Cause::EcallFromUser, 0),
-        Code::Ebreak | Code::EbreakS if hart.stop_at_ebreak || hart.csrs.ebreak_halts() => {
+        Code::Ebreak | Code::EbreakS if hart.at_ebreak == AtEbreak::Stop || hart.csrs.ebreak_halts() => {
             After::Exit(Exit::Breakpoint(hart.pc))
         }
         Code::Ebreak | Code::EbreakS => raise(hart, Cause::Breakpoint, hart.pc),

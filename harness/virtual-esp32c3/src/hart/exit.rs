@@ -14,9 +14,9 @@ pub enum Exit {
     /// [`Hart::advance`]: super::Hart::advance
     Wfi,
     /// The next instruction is an `ebreak` at this address, which has not been executed. Only if
-    /// [`Hart::stop_at_ebreak`] or a debugger (dcsr) has asked for it.
+    /// [`AtEbreak::Stop`] or a debugger (dcsr) has asked for it.
     ///
-    /// [`Hart::stop_at_ebreak`]: super::Hart::stop_at_ebreak
+    /// [`AtEbreak::Stop`]: super::AtEbreak::Stop
     Breakpoint(u32),
     /// A debugger's trigger matches the next instruction, or what it accesses. The instruction has not been executed.
     Trigger,

@@ -43,6 +43,26 @@ use privilege::Privilege;
 use protection::Protection;
 use registers::{Registers, SINK};
 
+/// How [`Hart::run`] executes instructions that need registers and plain memory only. The results are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Interpreter {
+    /// As fast as it can, several instructions at a time (`chain`).
+    #[default]
+    Fast,
+    /// One instruction after the other (`plain`), for tests to compare with.
+    Plain,
+}
+
+/// What an `ebreak` does outside debug mode, unless a debugger has asked for it (dcsr).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AtEbreak {
+    /// It raises a breakpoint exception, as on the chip.
+    #[default]
+    Trap,
+    /// It ends [`Hart::run`] with [`Exit::Breakpoint`].
+    Stop,
+}
+
 /// A hart and what it has decoded.
 #[derive(Debug, Clone)]
 pub struct Hart {
@@ -51,8 +71,8 @@ pub struct Hart {
     csrs: Csrs,
     now: u64,
     asleep: bool,
-    stop_at_ebreak: bool,
-    plainly: bool,
+    at_ebreak: AtEbreak,
+    interpreter: Interpreter,
     /// Instructions that write the stack pointer are not kept decoded, so that each is checked. Once this is on it
     /// stays on until reset, since an operating system switches its stack guard off and on again at each change of
     /// tasks.
@@ -72,8 +92,8 @@ impl Hart {
             csrs: Csrs::new(),
             now: 0,
             asleep: false,
-            stop_at_ebreak: false,
-            plainly: false,
+            at_ebreak: AtEbreak::default(),
+            interpreter: Interpreter::default(),
             guards_stack: false,
             reset_vector,
             code: DecodedCode::new(),
@@ -108,16 +128,14 @@ impl Hart {
         self.asleep
     }
 
-    /// Sets whether an `ebreak` ends [`Hart::run`] with [`Exit::Breakpoint`], as if a debugger had asked for it, or
-    /// traps.
-    pub fn stop_at_ebreak(&mut self, stop: bool) {
-        self.stop_at_ebreak = stop;
+    /// Sets what an `ebreak` does. A reset does not change it.
+    pub fn set_at_ebreak(&mut self, at_ebreak: AtEbreak) {
+        self.at_ebreak = at_ebreak;
     }
 
-    /// Sets whether [`Hart::run`] executes one instruction after the other (`plain`), or as fast as it can (`chain`).
-    /// The result is the same; the plain way exists for tests to compare with.
-    pub fn run_plainly(&mut self, plainly: bool) {
-        self.plainly = plainly;
+    /// Sets how instructions are executed. A reset does not change it.
+    pub fn set_interpreter(&mut self, interpreter: Interpreter) {
+        self.interpreter = interpreter;
     }
 
     /// The address of the next instruction.
