@@ -14,14 +14,14 @@ use desk::library_rig::{LibraryRig, blame, failure, finds};
 use desk::{Desk, board_on_a_network, port_entry, with_line};
 use pinrig::bench::Bench;
 use pinrig::verdict::Blame;
-use virtual_esp32c3::ConsolePort;
+use virtual_esp32c3::{ConsolePort, Strapping};
 use virtual_probe::driver::Offer;
 
 /// The board is in this process, and its probe is in probe-rs' own list: over TCP, flashing takes ten times as long.
 #[test]
 fn a_probe_flashes_a_board_and_resets_it_and_skips_what_is_already_there() {
     let (board, _lan) = board_on_a_network(ConsolePort::Uart0);
-    board.power_cycle(true);
+    board.power_cycle(Strapping::Flash);
     let offer = Offer::new("flashes", board.debug_port()).unwrap();
     let lines = format!(
         "probe = \"{}\"\nflasher = \"probe-rs\"\nreset = [\"probe-rs\"]",

@@ -22,7 +22,7 @@ use desk::{Desk, PASSWORD, board_on_a_network, port_entry, with_line};
 use pinrig::rig::{Locks, Ports};
 use serde_json::Value;
 use support::text;
-use virtual_esp32c3::{BoardLines, ConsolePort, VirtualBoard};
+use virtual_esp32c3::{BoardLines, ConsolePort, Strapping, VirtualBoard};
 
 /// The verdicts in a report of JSON lines, by scenario.
 fn verdicts(output: &Output) -> Vec<(String, bool)> {
@@ -236,7 +236,7 @@ impl ModemLines {
         let folder = modem_lines::scratch(name);
         let shim = modem_lines::compiled(&folder)?;
         let listener = UnixListener::bind(folder.join("lines")).unwrap();
-        board.power_cycle(true);
+        board.power_cycle(Strapping::Flash);
         let lines = board.lines();
         let circuit = thread::spawn(move || {
             let streams = listener.incoming().take(processes);

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use espflash::connection::ResetBeforeOperation;
 use espflash::target::Chip;
-use virtual_esp32c3::{BoardConfig, HardwareEvent, Snapshot, Surroundings, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, HardwareEvent, Snapshot, Strapping, Surroundings, VirtualBoard};
 use virtual_lan::{Faults, FramePort, Join, Lan, LanConfig, TimeSource, What};
 
 use super::{Bench, Route, Seat};
@@ -95,11 +95,13 @@ fn boot(flash: Arc<[u8]>) -> Result<Option<Booted>, BoardError> {
         }),
     )?;
     let mut console = Console::open(board.tty(), BAUD)?;
-    board.power_cycle(true);
+    board.power_cycle(Strapping::Flash);
     let deadline = Deadline::after("the ready line of the board that the others are copies of", BOOT);
     while let Ok(line) = console.next_line(&deadline) {
         if line.text.starts_with(READY) {
-            let snapshot = board.snapshot();
+            let snapshot = board
+                .snapshot()
+                .map_err(|error| BoardError::Virtual(error.to_string()))?;
             let console = console.chunks().into_iter().flat_map(|chunk| chunk.bytes).collect();
             let frames = std::mem::take(&mut *frames.lock().unwrap_or_else(PoisonError::into_inner));
             return Ok(Some(Booted {
@@ -132,7 +134,7 @@ impl Bench for VirtualBench {
             config.flash = earlier.flash;
         }
         let board = VirtualBoard::start(config, None).map_err(|error| BoardError::Virtual(error.to_string()))?;
-        board.power_cycle(false);
+        board.power_cycle(Strapping::Download);
         let loader = Loader {
             chip: Chip::Esp32c3,
             before: ResetBeforeOperation::NoReset,
@@ -148,7 +150,7 @@ impl Bench for VirtualBench {
                 message,
             }
         })?;
-        let flash = board.flash();
+        let flash = board.flash().map_err(|error| BoardError::Virtual(error.to_string()))?;
         drop(board);
         let booted = match self.start {
             Start::Forked => boot(Arc::clone(&flash))?.map(Arc::new),
@@ -271,7 +273,7 @@ impl Surroundings for World {
         }
         let before = self.lan.settled()?;
         let server = self.server.traffic()?;
-        let quiet = traffic(before.traffic).agrees_with(&server) && self.lan.settled() == Some(before);
+        let quiet = traffic(before.crossings).agrees_with(&server) && self.lan.settled() == Some(before);
         quiet.then(|| before.lasts.unwrap_or(Duration::MAX))
     }
 }
@@ -325,7 +327,7 @@ impl Network for VirtualNetwork {
     }
 }
 
-fn traffic(lan: virtual_lan::Traffic) -> Traffic {
+fn traffic(lan: virtual_lan::Crossings) -> Traffic {
     Traffic {
         connections: lan.connections,
         to_server: lan.to_host,
@@ -351,7 +353,8 @@ impl Reset for VirtualLines {
                 }
                 self.board.restore(&booted.snapshot, booted.console.clone());
             }
-            _ => self.board.power_cycle(mode == BootMode::Flash),
+            (BootMode::Flash, None) => self.board.power_cycle(Strapping::Flash),
+            (BootMode::Download, _) => self.board.power_cycle(Strapping::Download),
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use virtual_esp32c3::{
-    BoardConfig, ConsolePort, FlashTiming, FrameSender, FrameSink, LogEntry, SerialServer, VirtualBoard,
+    BoardConfig, ConsolePort, FlashTiming, FrameSender, FrameSink, LogEntry, SerialServer, Strapping, VirtualBoard,
 };
 use virtual_lan::{Lan, LanConfig, LanError};
 use virtual_probe::BmpServer;
@@ -83,6 +83,15 @@ enum Boot {
     Download,
 }
 
+impl From<Boot> for Strapping {
+    fn from(boot: Boot) -> Self {
+        match boot {
+            Boot::Flash => Self::Flash,
+            Boot::Download => Self::Download,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum FlashTimes {
     /// As good as none, so that nobody waits for it
@@ -138,7 +147,7 @@ pub(super) fn virtual_board(place: &Place, options: &Virtual) -> CommandResult {
         watch_hardware(&board, sender.clone())?;
     }
     watch_input(sender)?;
-    board.power_cycle(options.boot == Boot::Flash);
+    board.power_cycle(options.boot.into());
 
     let mut screen = Screen { json: place.json };
     let shown = Shown {
@@ -152,15 +161,15 @@ pub(super) fn virtual_board(place: &Place, options: &Virtual) -> CommandResult {
     let ended = screen.opening(&shown).and_then(|()| {
         for happening in happenings {
             match happening {
-                Happening::Signal(SIGUSR1) => board.power_cycle(true),
-                Happening::Signal(SIGUSR2) => board.power_cycle(false),
+                Happening::Signal(SIGUSR1) => board.power_cycle(Strapping::Flash),
+                Happening::Signal(SIGUSR2) => board.power_cycle(Strapping::Download),
                 Happening::Signal(_) => break,
                 Happening::Line(line) => match line.trim() {
-                    "reset" => board.power_cycle(true),
-                    "download" => board.power_cycle(false),
+                    "reset" => board.power_cycle(Strapping::Flash),
+                    "download" => board.power_cycle(Strapping::Download),
                     "power-cut" => board.power_cut(),
-                    "unplug" if options.usb_jtag => board.set_usb_host(false),
-                    "plug" if options.usb_jtag => board.set_usb_host(true),
+                    "unplug" if options.usb_jtag => board.unplug_usb(),
+                    "plug" if options.usb_jtag => board.plug_usb(),
                     "" => {}
                     other => screen.unknown(other)?,
                 },
@@ -172,7 +181,7 @@ pub(super) fn virtual_board(place: &Place, options: &Virtual) -> CommandResult {
     // Whatever ended it, what is in the flash is kept.
     drop((server, debugger));
     if let Some(file) = file {
-        file.save(&board.flash())?;
+        file.save(&board.flash()?)?;
     }
     ended?;
     Ok(0)

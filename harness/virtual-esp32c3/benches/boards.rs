@@ -1,7 +1,8 @@
 //! What a board costs: `cargo bench -p virtual-esp32c3 --bench boards`.
 //!
-//! Times of the wall clock, from reset to the firmware's first line, and of a fork; memory of a board that was copied and of one that
-//! booted by itself, as the process grows; and how eight boards that boot at once share the processors, against one.
+//! It prints times of the wall clock, from reset to the firmware's first line and for a fork; the memory of a board
+//! that was copied and of one that booted by itself, by which the process grows; and how long eight boards that boot at
+//! once take, compared with one.
 #![expect(clippy::print_stdout, reason = "figures are what a bench is for")]
 #![expect(clippy::expect_used, reason = "a bench ends where it cannot go on")]
 
@@ -13,12 +14,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use support::{Console, firmware, flash_contents};
-use virtual_esp32c3::{BoardConfig, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, Strapping, VirtualBoard};
 
 const BOOT: Duration = Duration::from_secs(60);
 const ROUNDS: usize = 15;
 const BOOTS: usize = 10;
-/// As many boards as are to fit into a gigabyte.
+/// How many boards should fit into a gigabyte.
 const MANY: usize = 64;
 
 fn main() {
@@ -38,7 +39,7 @@ fn main() {
         })
         .collect();
     memory("memory of a copy that has answered", resident() - before, MANY);
-    // The copies stay: memory that they gave back would not be counted twice.
+    // The copies are kept meanwhile, since the new boards would reuse memory that they had freed.
     let before = resident();
     let cold: Vec<(VirtualBoard, Console)> = (0..MANY / 4)
         .map(|_| {
@@ -53,15 +54,17 @@ fn main() {
     let boots = (0..ROUNDS).map(|_| boot(&board, &mut console)).collect();
     row("reset to first line", boots, "60 ms");
 
-    let snapshots = (0..ROUNDS).map(|_| timed(|| drop(board.snapshot()))).collect();
+    let snapshots = (0..ROUNDS)
+        .map(|_| timed(|| drop(board.snapshot().expect("a snapshot"))))
+        .collect();
     row("snapshot", snapshots, "-");
-    let snapshot = board.snapshot();
+    let snapshot = board.snapshot().expect("a snapshot");
     let target = VirtualBoard::start(BoardConfig::default(), None).expect("a board");
     let restores = (0..ROUNDS)
         .map(|_| {
             timed(|| {
                 target.restore(&snapshot, Vec::new());
-                // Answered in its turn: the copy stands.
+                // The thread answers commands in order, so the copy has been made.
                 drop(target.log());
             })
         })
@@ -87,7 +90,7 @@ fn main() {
     );
 }
 
-/// A board that is switched off.
+/// A board that is switched off, and its console.
 fn started(flash: &Arc<[u8]>) -> (VirtualBoard, Console) {
     let config = BoardConfig {
         flash: Arc::clone(flash),
@@ -100,13 +103,13 @@ fn started(flash: &Arc<[u8]>) -> (VirtualBoard, Console) {
 
 fn boot(board: &VirtualBoard, console: &mut Console) -> Duration {
     timed(|| {
-        board.power_cycle(true);
+        board.power_cycle(Strapping::Flash);
         console.wait_for("@- ready ", BOOT);
         console.wait_for("\r\n", BOOT);
     })
 }
 
-/// So many boards at once, each of which boots again and again.
+/// Runs this many boards at once, each of which boots [`BOOTS`] times.
 fn boots_of(flash: &Arc<[u8]>, boards: usize) {
     thread::scope(|scope| {
         for _ in 0..boards {

@@ -1,9 +1,10 @@
 //! How long flashing takes, with espflash at the board's tty: `cargo bench -p virtual-esp32c3 --bench flash`.
 //!
-//! The image is a program of 500 KB: the project's own application, repeated, which packs as well as code does. Times are of
-//! the wall clock: connecting (to the ROM's loader, with the stub uploaded), writing, and finding everything there already.
+//! The image has 500 KB: the project's own application, repeated, so that it can be compressed as well as code. The
+//! times are of the wall clock, for connecting (to the ROM's loader, stub included), for writing, and for finding that
+//! everything is written already.
 #![expect(clippy::print_stdout, reason = "figures are what a bench is for")]
-#![expect(clippy::expect_used, reason = "a bench ends where it cannot go on")]
+#![expect(clippy::expect_used, reason = "a bench ends if it cannot go on")]
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -11,7 +12,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::{Flashed, connect, firmware, image};
-use virtual_esp32c3::{BoardConfig, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, Strapping, VirtualBoard};
 
 const SIZE: usize = 500_000;
 const ADDRESS: u32 = 0x1_0000;
@@ -36,7 +37,7 @@ fn main() {
                 ..BoardConfig::default()
             };
             let board = VirtualBoard::start(config, None).expect("a board");
-            board.power_cycle(false);
+            board.power_cycle(Strapping::Download);
             let start = Instant::now();
             let mut flasher = connect(board.tty(), true);
             times[0].push(start.elapsed());
@@ -47,7 +48,7 @@ fn main() {
                 .expect("the program is written");
             times[times_of_pass].push(start.elapsed());
             assert_eq!(flashed.written, written);
-            flash = board.flash();
+            flash = board.flash().expect("the flash");
         }
     }
     println!(

@@ -1,8 +1,8 @@
-//! How fast the virtual hart is, next to the chip's 160 MHz: `cargo bench -p virtual-esp32c3 --bench hart`.
+//! How fast the virtual hart is, compared with the chip's 160 MHz: `cargo bench -p virtual-esp32c3 --bench hart`.
 //!
-//! The programs: a point multiplication on P-256, SHA-256, and a copy in RAM of 32 KB, which moves 16 bytes every twelve instructions.
-//! For each the best and the middle of several rounds in million instructions a second, and the ratio of the middle
-//! to 160.
+//! The programs are a point multiplication on P-256, SHA-256, and a copy of 32 KB in RAM, which moves 16 bytes every
+//! twelve instructions. For each, the bench prints the best and the median of several rounds in million instructions a
+//! second, and the ratio of the median to 160.
 #![expect(clippy::print_stdout, reason = "figures are what a bench is for")]
 
 #[path = "programs/mod.rs"]

@@ -1,19 +1,19 @@
-//! A virtual ESP32-C3 to work with by hand: prints its tty, then runs until it is interrupted.
+//! A virtual ESP32-C3 to work with by hand. It prints the path of the tty, and runs until it is interrupted.
 //!
 //! `cargo run -p virtual-esp32c3 --example board -- [--download] [--usb] [FLASH.bin]`
-#![expect(clippy::print_stdout, reason = "it talks to a person")]
+#![expect(clippy::print_stdout, reason = "a person reads its output")]
 
 use std::error::Error;
 use std::io::Read;
 
-use virtual_esp32c3::{BoardConfig, ConsolePort, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, ConsolePort, Strapping, VirtualBoard};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut config = BoardConfig::default();
-    let mut boot = true;
+    let mut strapping = Strapping::Flash;
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
-            "--download" => boot = false,
+            "--download" => strapping = Strapping::Download,
             "--usb" => config.console = ConsolePort::UsbSerialJtag,
             path => {
                 let mut flash = std::fs::read(path)?;
@@ -25,9 +25,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let board = VirtualBoard::start(config, None)?;
     println!("{}", board.tty().display());
     let mut tty = std::fs::File::open(board.tty())?;
-    board.set_lines(true, boot);
-    if boot {
-        // Shows the console here; in download mode the tty belongs to the flasher.
+    board.power_cycle(strapping);
+    if strapping == Strapping::Flash {
+        // Prints the console. In download mode the flasher has the tty.
         std::io::copy(&mut tty, &mut std::io::stdout())?;
     } else {
         println!("waiting for a flasher; Enter ends the board");

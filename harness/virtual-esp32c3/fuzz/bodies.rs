@@ -1,21 +1,23 @@
-//! What a fuzzer tries on the virtual chip: code, bytes for the mask ROM's loader, and Ethernet frames for the firmware.
+//! Runs the inputs of a fuzzer on the virtual chip: as code, as bytes for the mask ROM's loader, and as Ethernet frames
+//! for the firmware.
 //!
-//! Any bytes enter; nothing leaves. No input may panic, nor make the chip's clock stand still. The fuzz targets beside this file and
-//! the test `tests/fuzz.rs` call the same functions.
+//! Any bytes enter; nothing leaves. No input may panic or make the chip's clock stand still. The fuzz targets beside
+//! this file and the test `tests/fuzz.rs` call these functions.
 
 use std::sync::Arc;
 
+use virtual_esp32c3::Strapping;
 use virtual_esp32c3::chip::{Chip, ChipOptions, ConsolePort, Pause};
 
-/// Cycles of a millisecond.
+/// Cycles in a millisecond.
 const MILLISECOND: u64 = 160_000;
-/// What the ROM looks for at the start of flash to run the code behind it in place ("direct boot").
+/// The mark at the start of flash that makes the ROM run the code behind it in place ("direct boot").
 const DIRECT_BOOT: [u8; 8] = *b"\x1d\x04\xdb\xae\x1d\x04\xdb\xae";
-/// Most frames of one input.
+/// The most frames of one input.
 const MANY: usize = 32;
 
-/// A chip with these contents of its flash, released from reset with GPIO9 at a level: high boots from flash.
-pub(crate) fn started(flash: Arc<[u8]>, boot: bool) -> Chip {
+/// A chip with these contents of its flash, released from reset with this strapping.
+pub(crate) fn started(flash: Arc<[u8]>, strapping: Strapping) -> Chip {
     let options = ChipOptions {
         flash,
         mac: [2, 0, 0, 0xC3, 0, 1],
@@ -24,14 +26,15 @@ pub(crate) fn started(flash: Arc<[u8]>, boot: bool) -> Chip {
         console: ConsolePort::Uart0,
     };
     let mut chip = Chip::new(options).expect("the ROM of revision 0.3 is there");
-    chip.set_lines(true, boot);
+    chip.set_lines(true, strapping.boot_level());
     chip
 }
 
-/// Lets so many cycles pass, whatever the chip does with them; what it said, and the frames that it sent.
+/// Lets this many cycles pass, and returns the bytes that the chip has sent on its console, and the frames that it has
+/// sent.
 pub(crate) fn pass(chip: &mut Chip, cycles: u64) -> (Vec<u8>, Vec<Vec<u8>>) {
     let end = chip.now() + cycles;
-    // Each turn either ends with the time or brings the clock on.
+    // Each turn of the loop must move the clock on.
     let mut turns = 0_u64;
     let (mut said, mut frames) = (Vec::new(), Vec::new());
     while chip.now() < end {
@@ -50,21 +53,21 @@ pub(crate) fn pass(chip: &mut Chip, cycles: u64) -> (Vec<u8>, Vec<Vec<u8>>) {
     (said, frames)
 }
 
-/// The input is the program in flash, from its first instruction.
+/// Runs the input as the program in flash.
 pub(crate) fn code(input: &[u8]) {
     let mut flash = DIRECT_BOOT.to_vec();
     flash.extend(input);
     flash.resize(flash.len().next_multiple_of(0x1_0000), 0xFF);
-    let mut chip = started(flash.into(), true);
+    let mut chip = started(flash.into(), Strapping::Flash);
     pass(&mut chip, 60 * MILLISECOND);
 }
 
-/// A chip whose loader has found its host's speed, and what it said to that.
+/// A chip whose loader has measured the host's speed, and the loader's answers.
 pub(crate) fn in_the_loader() -> (Chip, Vec<u8>) {
-    let mut chip = started(vec![0xFF; 0x4_0000].into(), false);
+    let mut chip = started(vec![0xFF; 0x4_0000].into(), Strapping::Download);
     pass(&mut chip, 30 * MILLISECOND);
     let mut said = Vec::new();
-    // The first ones are for the measurement of the speed.
+    // The loader uses the first ones to measure the speed.
     for _ in 0..4 {
         let sync = [&[7, 7, 0x12, 0x20], &[0x55; 32][..]].concat();
         chip.receive(&request(8, &sync));
@@ -73,8 +76,9 @@ pub(crate) fn in_the_loader() -> (Chip, Vec<u8>) {
     (chip, said)
 }
 
-/// The input is what a host says to the loader: as it is after an even first byte; else requests of a command, a length and so many
-/// bytes each, which are put into frames with the right checksum, so that the commands are reached.
+/// Sends the input to the loader. If its first byte is even, the rest is sent as it is. Otherwise the rest is a list of
+/// requests, each of a command, a length and that many bytes. They are put into frames with the right checksum, so that
+/// the loader executes the commands.
 pub(crate) fn loader(input: &[u8]) {
     let Some((kind, input)) = input.split_first() else {
         return;
@@ -97,8 +101,8 @@ pub(crate) fn loader(input: &[u8]) {
     pass(&mut chip, 20 * MILLISECOND);
 }
 
-/// A request of the serial protocol in its SLIP frame: direction, command, length of the data, checksum over what follows a data
-/// command's header of 16 bytes, data.
+/// A request of the serial protocol in its SLIP frame: direction, command, length of the data, checksum over the data
+/// behind the 16 bytes of a data command's header, and the data.
 fn request(command: u8, data: &[u8]) -> Vec<u8> {
     let checksum = data.iter().skip(16).fold(0xEF_u8, |sum, byte| sum ^ byte);
     let [low, high] = (data.len() as u16).to_le_bytes();
@@ -115,9 +119,9 @@ fn request(command: u8, data: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A chip on which the firmware looks for a network.
+/// A chip whose firmware looks for its network.
 pub(crate) fn on_the_network(flash: Arc<[u8]>) -> Chip {
-    let mut chip = started(flash, true);
+    let mut chip = started(flash, Strapping::Flash);
     pass(&mut chip, 300 * MILLISECOND);
     let pin = "00".repeat(20);
     for line in ["set network n".to_owned(), format!("set pin {pin}"), "run".to_owned()] {
@@ -127,8 +131,9 @@ pub(crate) fn on_the_network(flash: Arc<[u8]>) -> Chip {
     chip
 }
 
-/// The input is a list of frames for the board, each a kind, a length, and so many bytes: as they are, or behind an Ethernet header
-/// with the board's address and a type that it listens to.
+/// Sends the input to the board as frames. It is a list of frames, each of a kind, a length in units of six bytes, and
+/// the bytes. The kind says whether they are sent as they are, or behind an Ethernet header with the board's address
+/// and a type that it accepts.
 pub(crate) fn frames(board: &Chip, input: &[u8]) {
     let mut chip = board.clone();
     let mut rest = input;

@@ -1,32 +1,36 @@
-//! The two transistors between a USB-UART bridge and the chip, by which a host resets a development board. The host's DTR and
-//! RTS enter with the time; the levels of EN and GPIO9 leave. It knows neither chip nor host.
+//! The auto-reset circuit of a development board: two transistors between the USB-UART bridge and the chip, by which
+//! the host resets the chip. The host's DTR and RTS enter with the time; the levels of EN and GPIO9 leave. It knows
+//! neither chip nor host.
 //!
-//! RTS alone pulls EN low, DTR alone pulls GPIO9 low, both together pull nothing (ESP32-C3-DevKitM-1 schematic, "Auto
-//! program"). EN falls at once and rises late: a capacitor charges through the pull-up.
+//! RTS alone pulls EN low, DTR alone pulls GPIO9 low, and both together pull neither (ESP32-C3-DevKitM-1 schematic,
+//! "Auto program"). EN falls at once but rises late, since a capacitor charges through the pull-up resistor.
 
 use std::time::{Duration, Instant};
 
-/// The circuit, with both lines of the host idle at first.
+/// The circuit. Both lines of the host are idle at first.
 #[derive(Debug)]
 pub struct AutoReset {
+    /// How long EN takes to rise.
     rise: Duration,
     dtr: bool,
     rts: bool,
+    /// EN is low, or has not risen far enough yet.
     low: bool,
+    /// When EN will have risen, if it is rising.
     rises: Option<Instant>,
 }
 
-/// What the chip sees.
+/// The levels at the chip's pins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Levels {
-    /// Level of EN; the chip is in reset while it is low.
+    /// Level of EN. The chip is in reset while it is low.
     pub enable: bool,
-    /// Level of GPIO9; low when EN rises: download mode.
+    /// Level of GPIO9. If it is low when EN rises, the chip enters download mode.
     pub boot: bool,
 }
 
 impl AutoReset {
-    /// A circuit whose EN takes this long to rise: 10 ms at a development board, with 10 kOhm and 1 uF.
+    /// A circuit whose EN takes this long to rise. On a development board, with 10 kOhm and 1 uF, it is about 10 ms.
     #[must_use]
     pub fn new(rise: Duration) -> Self {
         Self {
@@ -38,28 +42,28 @@ impl AutoReset {
         }
     }
 
-    /// The host sets DTR.
+    /// The host sets DTR. Returns the levels from now on.
     pub fn set_dtr(&mut self, dtr: bool, now: Instant) -> Levels {
         self.set(dtr, self.rts, now)
     }
 
-    /// The host sets RTS.
+    /// The host sets RTS. Returns the levels from now on.
     pub fn set_rts(&mut self, rts: bool, now: Instant) -> Levels {
         self.set(self.dtr, rts, now)
     }
 
-    /// The host goes away, and both lines with it.
+    /// The host goes away, which releases both lines. Returns the levels from now on.
     pub fn release(&mut self, now: Instant) -> Levels {
         self.set(false, false, now)
     }
 
-    /// When [`AutoReset::update`] has something to say.
+    /// When [`AutoReset::update`] is to be called next.
     #[must_use]
     pub fn due(&self) -> Option<Instant> {
         self.rises
     }
 
-    /// The levels when EN has risen by now, once.
+    /// Returns the new levels if EN has risen by `now`; each rise is reported once.
     pub fn update(&mut self, now: Instant) -> Option<Levels> {
         self.rises.filter(|rises| *rises <= now)?;
         self.rises = None;
@@ -67,7 +71,8 @@ impl AutoReset {
         Some(self.levels())
     }
 
-    /// The host sets both lines at once: the levels from now on, until [`AutoReset::update`] has others.
+    /// The host sets both lines at once. Returns the levels from now on, which hold until [`AutoReset::update`] returns
+    /// others.
     pub fn set(&mut self, dtr: bool, rts: bool, now: Instant) -> Levels {
         (self.dtr, self.rts) = (dtr, rts);
         if rts && !dtr {
@@ -107,7 +112,7 @@ mod tests {
             }
         );
         let let_go = start + 2 * STEP;
-        // Both: EN is let go, but has not risen yet.
+        // Both lines: EN is released, but has not risen yet.
         assert_eq!(
             circuit.set_dtr(true, let_go),
             Levels {
@@ -146,7 +151,7 @@ mod tests {
         let start = Instant::now();
         let mut circuit = AutoReset::new(RISE);
         assert!(!circuit.set_rts(true, start).enable);
-        assert_eq!(circuit.due(), None, "held for as long as the host likes");
+        assert_eq!(circuit.due(), None, "EN stays low until the host releases it");
         circuit.set_rts(false, start + STEP);
         assert_eq!(
             circuit.update(start + STEP + RISE),

@@ -1,58 +1,37 @@
-//! The seam between the hart and the chip around it. Register accesses, the interrupt line and the GPIO registers go out
-//! through [`Bus`]; values and faults come back. The hart knows no peripheral, and a peripheral knows no instruction.
+//! The interface between the hart and the chip around it. Accesses to registers, the interrupt line and the GPIO
+//! registers go out through [`Bus`]; values and faults come back. With it the hart knows no peripheral, and a
+//! peripheral knows no instruction.
 
 use crate::memory::Memory;
-
-/// The size of one access.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Width {
-    /// 8 bits.
-    Byte,
-    /// 16 bits.
-    Half,
-    /// 32 bits.
-    Word,
-}
-
-impl Width {
-    /// The number of bytes that the access covers: 1, 2 or 4.
-    #[must_use]
-    pub const fn bytes(self) -> u32 {
-        match self {
-            Self::Byte => 1,
-            Self::Half => 2,
-            Self::Word => 4,
-        }
-    }
-}
+pub use crate::width::Width;
 
 /// What the hart does after a store to a register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AfterStore {
     /// Execute the next instruction.
     Continue,
-    /// Leave [`Hart::run`](crate::hart::Hart::run) once the store has retired: timers, interrupt lines, the MMU or the
-    /// power state may have changed.
+    /// Leave [`Hart::run`](crate::hart::Hart::run) after this instruction, since timers, interrupt lines, the MMU or
+    /// the power state may have changed.
     Yield,
 }
 
-/// The access ended in a bus error: nothing answers at the address, or it may not be accessed in this way. The hart takes
-/// a load or store access fault.
+/// The access ended in a bus error: nothing answers at the address, or it may not be accessed in this way. The hart
+/// takes a load or store access fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault;
 
 /// Everything outside [`Memory`]: the peripherals at 0x6000_0000 to 0x6010_0000, and every address where nothing is.
 ///
-/// `now` is the hart's clock: instructions retired since power-on, one to a cycle. Accesses arrive with their address
-/// aligned to their width; the hart turns a misaligned one into a fault by itself.
+/// `now` is the hart's clock: cycles since power-on, one for each instruction. Addresses are aligned to the width of
+/// the access; the hart itself takes a fault for a misaligned one.
 pub trait Bus {
-    /// Reads the register at `address`. Bytes and halves come back in the low bits; the hart ignores the rest.
+    /// Reads the register at `address`. Bytes and halves are returned in the low bits; the hart ignores the others.
     ///
     /// # Errors
     /// [`Fault`] becomes a load access fault (mcause 5) with mtval = `address`.
     fn load(&mut self, memory: &mut Memory, now: u64, address: u32, width: Width) -> Result<u32, Fault>;
 
-    /// Writes the register at `address`. Bytes and halves come in the low bits of `value`, the rest is zero.
+    /// Writes the register at `address`. Bytes and halves are in the low bits of `value`, and its other bits are zero.
     ///
     /// # Errors
     /// [`Fault`] becomes a store access fault (mcause 7) with mtval = `address`.
@@ -65,16 +44,16 @@ pub trait Bus {
         value: u32,
     ) -> Result<AfterStore, Fault>;
 
-    /// The interrupt line (1..=31) that the interrupt matrix presents now: enabled, and of the highest priority above the
-    /// threshold. mstatus.MIE is the hart's business.
+    /// The interrupt line (1..=31) that the interrupt matrix presents now: enabled, and of the highest priority above
+    /// the threshold. Whether the hart takes it (mstatus.MIE) is decided in the hart.
     fn interrupt(&self) -> Option<u8>;
 
-    /// Whether [`Bus::stack_pointer`] wants to be told. The hart asks when a store has made it yield.
+    /// Whether [`Bus::stack_pointer`] is to be called. The hart asks after each store that made it yield.
     fn guards_stack(&self) -> bool {
         false
     }
 
-    /// The instruction at `pc` has given x2, the stack pointer, this new value.
+    /// Called when the instruction at `pc` has given x2, the stack pointer, this new value.
     fn stack_pointer(&mut self, _value: u32, _pc: u32) {}
 
     /// Reads one of the GPIO CSRs 0x803 (output enable), 0x804 (input), 0x805 (output).

@@ -1,31 +1,25 @@
-//! The deterministic core: hart, memory and peripherals. Bytes, frames, strapping and time enter as arguments; bytes, frames
-//! and hardware events leave. It never reads the host's clock: same image, same inputs at the same times, same seed, same
-//! instruction count.
+//! The chip: hart, memory, peripherals and debug module, connected. Bytes, frames, strapping and time enter as
+//! arguments; bytes, frames and hardware events leave. It is deterministic and never reads the host's clock: with the
+//! same image, seed and inputs at the same times it executes the same instructions.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::debug::{DebugModule, DebugReset, DmiAccess, JtagClock, JtagTap, Target};
+use crate::flash_timing::FlashTiming;
 use crate::hart::{Exit, HaltCause, Hart};
 use crate::log::{HardwareEvent, LogEntry, ResetCause};
 use crate::memory::Memory;
-pub use crate::peripherals::{FlashTiming, UartFormat, UartParity};
 use crate::peripherals::{PeripheralOptions, Peripherals, Uart};
+pub use crate::peripherals::{UartFormat, UartParity};
 use crate::rom::{RomError, mask_rom};
 
-/// The hart's clock.
-pub const CYCLES_PER_SECOND: u64 = 160_000_000;
-/// The hart's clock, by the microsecond.
-pub const CYCLES_PER_MICROSECOND: u64 = CYCLES_PER_SECOND / 1_000_000;
-/// The RTC's slow clock: its RC oscillator.
-pub(crate) const RTC_SLOW_HZ: u64 = 136_000;
-
-/// Where the hart starts: the ROM's first instruction.
+/// Address of the first instruction after a reset, which is the ROM's first.
 const RESET_VECTOR: u32 = 0x4000_0000;
-/// Cycles that the chip runs at most before what has become due is looked at.
+/// The most cycles that the hart runs before the chip checks again what is due.
 const STRIDE: u64 = 1 << 20;
 
-/// Which of the chip's serial ports leads to the tty. Nothing is connected to the other one.
+/// The serial port of the chip that is its console. Nothing is connected to the other one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ConsolePort {
     /// UART0, as behind a USB-UART bridge.
@@ -38,36 +32,37 @@ pub enum ConsolePort {
 /// One of the chip's UARTs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UartPort {
-    /// The console's, as long as that is not the USB serial/JTAG.
+    /// UART0, which is the console unless that is the USB serial/JTAG.
     Uart0,
-    /// The other one.
+    /// UART1, which is free for the software's own use.
     Uart1,
 }
 
 /// What a chip is made of.
 #[derive(Debug, Clone)]
 pub struct ChipOptions {
-    /// Contents of the flash chip; the length is its size.
+    /// Contents of the flash chip; their length is its size in bytes.
     pub flash: Arc<[u8]>,
     /// The MAC address in the eFuses.
     pub mac: [u8; 6],
     /// The chip's revision, major and minor.
     pub revision: (u8, u8),
-    /// Where the random numbers begin.
+    /// Seed of the random numbers.
     pub seed: u64,
-    /// The port at which bytes enter and leave.
+    /// The port at which the console's bytes enter and leave.
     pub console: ConsolePort,
 }
 
 /// Why [`Chip::run`] returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pause {
-    /// The time is up.
+    /// The chip's clock stands at the requested time.
     Deadline,
-    /// The hart waits for an interrupt, or the chip sleeps, until this time of the chip's clock, or an input; `u64::MAX` for
-    /// ever.
+    /// The hart does nothing until the chip's clock stands at this time, or until an input comes. It waits for an
+    /// interrupt, is stuck, or a debugger has halted it; or the chip sleeps. `u64::MAX` means that only an input ends
+    /// it.
     Asleep(u64),
-    /// The chip is held in reset.
+    /// The chip is held in reset, by EN or by a debugger.
     Held,
 }
 
@@ -80,10 +75,13 @@ pub struct Chip {
     console: ConsolePort,
     debug: DebugModule,
     tap: JtagTap,
-    /// The hart was in debug mode when the peripherals were last told.
+    /// Whether the hart is in debug mode, as the peripherals were last told.
     halted: bool,
+    /// EN is low, or the supply is off.
     held: bool,
+    /// The hart cannot fetch its trap handler.
     stuck: bool,
+    /// Cycles that the hart slept.
     idle: u64,
 }
 
@@ -113,7 +111,8 @@ impl Chip {
         })
     }
 
-    /// Sets the EN line and the level on GPIO9. EN low holds the chip in reset; when EN rises the strapping is sampled.
+    /// Sets the levels of EN and GPIO9. While EN is low the chip is held in reset. When it rises the strapping pins are
+    /// sampled.
     pub fn set_lines(&mut self, enable: bool, boot: bool) {
         self.peripherals.gpio.set_boot(boot);
         if !enable {
@@ -129,15 +128,16 @@ impl Chip {
         }
     }
 
-    /// The far end of a pin (0..=21) drives it to a level, or with `None` lets go of it. On a pad with several drivers low
-    /// wins. The pins keep what drives them through resets; the boot button of [`Chip::set_lines`] is on GPIO9.
+    /// Drives a pin (0..=21) from outside to a level, or with `None` stops driving it. On a pad with several drivers
+    /// low wins. Resets do not change what drives a pin. The boot button of [`Chip::set_lines`] is at GPIO9.
     pub fn set_pin(&mut self, pin: u8, level: Option<bool>) {
         self.peripherals.drive_pin(pin, level, self.hart.now());
     }
 
-    /// The far end of a UART's line sends, bit by bit and without asking whether the chip is ready. The chip's receiver samples that as
-    /// its software has set it, so a far end at another rate or in another format is misunderstood as on a bench. RTS and CTS
-    /// are pins: [`Chip::set_pin`], [`Chip::pins`].
+    /// Sends bytes to a UART, bit by bit and whether or not the chip is ready. The receiver samples the line with the
+    /// rate and format that its software has set. If `format` differs, it receives wrong bytes, as on a bench. RTS and
+    /// CTS are pins: see
+    /// [`Chip::set_pin`] and [`Chip::pins`].
     pub fn transmit(&mut self, uart: UartPort, format: &UartFormat, bytes: &[u8]) {
         let now = self.peripherals.digital(self.hart.now());
         if !self.held {
@@ -145,7 +145,7 @@ impl Chip {
         }
     }
 
-    /// The far end holds a UART's line low for this many cycles of the hart, and then lets it rest for as many.
+    /// Holds the receive line of a UART low for this many cycles of the hart's clock, and then high for as many.
     pub fn transmit_break(&mut self, uart: UartPort, cycles: u64) {
         let now = self.peripherals.digital(self.hart.now());
         if !self.held {
@@ -153,12 +153,12 @@ impl Chip {
         }
     }
 
-    /// What a UART has sent since this was last asked; of more than 64 KB the last.
+    /// What a UART has sent since the last call; the last 64 KB if it was more.
     pub fn transmitted(&mut self, uart: UartPort) -> Vec<u8> {
         self.uart(uart).take_heard()
     }
 
-    /// Bits a second at which a UART sends and receives, as the software has set it.
+    /// The speed of a UART in bit/s, as its software has set it.
     pub fn baud(&mut self, uart: UartPort) -> u32 {
         self.uart(uart).baud()
     }
@@ -170,21 +170,29 @@ impl Chip {
         }
     }
 
-    /// Levels at the pins, GPIO0 in bit 0, as a meter would show them.
+    /// The levels at the pins, as a meter would show them; GPIO0 is bit 0.
     #[must_use]
     pub fn pins(&self) -> u32 {
         self.peripherals.gpio.pads()
     }
 
-    /// The cable to the USB serial/JTAG's host is plugged in, or unplugged: no frames start then, and nobody collects what is sent.
-    pub fn set_usb_host(&mut self, host: bool) {
+    /// Plugs in the cable between the USB serial/JTAG and its host.
+    pub fn plug_usb(&mut self) {
         let now = self.peripherals.digital(self.hart.now());
-        self.peripherals.usb.set_host(host, now);
+        self.peripherals.usb.set_host(true, now);
     }
 
-    /// The USB serial/JTAG's host moves the lines of its serial port. DTR alone asks for download mode at the next reset, none takes that
-    /// back, RTS alone resets, and both together do nothing. The strapping pins are not sampled at such a reset.
-    /// (ESP32-C3 Technical Reference Manual, chapter "USB Serial/JTAG Controller", "CDC-ACM USB Interface Functional Description".)
+    /// Unplugs the cable between the USB serial/JTAG and its host: no USB frames start any more, and the host collects
+    /// nothing of what the chip sends.
+    pub fn unplug_usb(&mut self) {
+        let now = self.peripherals.digital(self.hart.now());
+        self.peripherals.usb.set_host(false, now);
+    }
+
+    /// Sets the lines of the USB serial/JTAG's serial port, as its host does. DTR alone asks for download mode at the
+    /// next reset, neither line takes that back, RTS alone resets, and both together do nothing. Such a reset does not
+    /// sample the strapping pins. (ESP32-C3 Technical Reference Manual, chapter "USB Serial/JTAG Controller", "CDC-ACM
+    /// USB Interface Functional Description".)
     pub fn set_usb_lines(&mut self, dtr: bool, rts: bool) {
         if self.held {
             return;
@@ -196,23 +204,23 @@ impl Chip {
         }
     }
 
-    /// The supply dips below the threshold of the brown-out detector for a moment: it interrupts, resets, or does neither, as
-    /// software has set it.
+    /// Lets the supply drop below the threshold of the brown-out detector for a moment. The detector interrupts,
+    /// resets, or does neither, as software has set it.
     pub fn brown_out(&mut self) {
         self.peripherals.rtc.brown_out(self.hart.now());
     }
 
-    /// Resets the chip for a reason that lies outside it, as a glitch of its clock or supply does.
+    /// Resets the chip for a cause outside it, such as a glitch of its clock or supply.
     pub fn reset_by(&mut self, cause: ResetCause) {
         if !self.held {
             self.reset(cause);
         }
     }
 
-    /// Takes the supply away between two instructions, from the chip and from its flash chip. RAM is lost, and a program or
-    /// erase that is under way is torn: of the bits that it changes, as many have changed as time has passed, and which ones
-    /// follows from the seed. The supply is back when [`Chip::set_lines`] lets EN rise. EN alone, by contrast, leaves the
-    /// flash chip its supply, and lets it finish.
+    /// Takes the supply from the chip and from its flash chip, between two instructions. RAM is lost. A program or
+    /// erase of the flash that is under way stops in the middle: the share of its bits that have changed is the share
+    /// of its time that has passed, and the seed decides which bits. The supply is back when [`Chip::set_lines`] lets
+    /// EN rise. EN alone leaves the flash chip its supply, so that it finishes.
     pub fn power_cut(&mut self) {
         self.held = true;
         self.peripherals.uart0.cut();
@@ -225,12 +233,12 @@ impl Chip {
         self.peripherals.spi1.set_flash_timing(timing);
     }
 
-    /// Wears out the sector of 4 KB at this address of the flash: what is programmed there does not all arrive.
+    /// Wears out the sector of 4 KB at this address of the flash: the first byte of each of its pages stays erased.
     pub fn wear_flash_out(&mut self, address: u32) {
         self.peripherals.spi1.wear_out(address);
     }
 
-    /// Runs until the chip's clock stands at `until`, or until it has nothing to do.
+    /// Runs until the chip's clock stands at `until`, or until the chip has nothing to do.
     pub fn run(&mut self, until: u64) -> Pause {
         loop {
             if self.held || self.debug.holds_system() {
@@ -267,8 +275,8 @@ impl Chip {
         }
     }
 
-    /// One access of a debugger to the debug module: the value read, zero for a write. `None` while EN holds the chip in
-    /// reset, the debug module with it.
+    /// Makes one access of a debugger to the debug module, and returns the value read, or zero for a write. `None`
+    /// while EN is low, since it holds the debug module in reset too.
     pub fn dmi(&mut self, access: DmiAccess) -> Option<u32> {
         if self.held {
             return None;
@@ -282,11 +290,11 @@ impl Chip {
         if let Some(reset) = reset {
             self.reset(match reset {
                 DebugReset::System => ResetCause::UsbJtag,
-                // The chip documents no cause of its own for it.
+                // The chip's manual lists no cause of its own for it.
                 DebugReset::Hart => ResetCause::SoftwareCpu,
             });
         }
-        // The access may have reached registers: those that reset the chip do so at once.
+        // The access may have written to registers that reset the chip, which must happen at once.
         self.peripherals.update(&mut self.memory, self.hart.now());
         if let Some(cause) = self.peripherals.take_reset() {
             self.reset(cause);
@@ -295,8 +303,8 @@ impl Chip {
         Some(value)
     }
 
-    /// One rise of TCK at the chip's JTAG pins: the level of TDO before it. While EN is low the TAP works and the debug
-    /// module does not answer.
+    /// Lets TCK rise once at the chip's JTAG pins, and returns the level of TDO before that. While EN is low the TAP
+    /// works, but the debug module does not answer.
     pub fn jtag(&mut self, clock: JtagClock) -> bool {
         let mut tap = std::mem::take(&mut self.tap);
         let tdo = tap.clock(clock, |access| self.dmi(access));
@@ -304,14 +312,14 @@ impl Chip {
         tdo
     }
 
-    /// Lets time pass while the hart sleeps, up to this time of the chip's clock.
+    /// Lets time pass while the hart sleeps, until the chip's clock stands at `time`.
     pub fn sleep_until(&mut self, time: u64) {
         let cycles = time.saturating_sub(self.hart.now());
         self.idle += cycles;
         self.hart.advance(cycles);
     }
 
-    /// Bytes from the far end of the console. They wait on the line until the chip takes them.
+    /// Sends bytes to the console. They wait until the chip takes them.
     pub fn receive(&mut self, bytes: &[u8]) {
         if self.held {
             return;
@@ -325,7 +333,7 @@ impl Chip {
         }
     }
 
-    /// Bytes that the chip has not taken yet.
+    /// Bytes sent to the console that the chip has not taken yet.
     #[must_use]
     pub fn waiting(&self) -> usize {
         match self.console {
@@ -334,7 +342,8 @@ impl Chip {
         }
     }
 
-    /// Bytes that the chip has sent. Whoever takes some calls [`Chip::taken`] afterwards.
+    /// The bytes that the chip has sent on its console. A caller that takes some of them calls [`Chip::taken`]
+    /// afterwards.
     pub fn sent(&mut self) -> &mut VecDeque<u8> {
         match self.console {
             ConsolePort::Uart0 => self.peripherals.uart0.outgoing(),
@@ -342,65 +351,65 @@ impl Chip {
         }
     }
 
-    /// Lets the chip send on what it held back because the far end took nothing.
+    /// Tells the chip that bytes of [`Chip::sent`] have been taken, so that it can send more.
     pub fn taken(&mut self) {
         self.peripherals.uart0.drain();
         self.peripherals.usb.drain();
     }
 
-    /// A frame from the wire, without its check sequence.
+    /// Receives a frame, without its check sequence, from the network.
     pub fn receive_frame(&mut self, frame: Vec<u8>) {
         if !self.held {
             self.peripherals.openeth.receive(frame, &mut self.memory);
         }
     }
 
-    /// The next frame that has left the chip, without its check sequence.
+    /// Takes the next frame that the chip has sent, without its check sequence.
     pub fn sent_frame(&mut self) -> Option<Vec<u8>> {
         self.peripherals.openeth.outgoing().pop_front()
     }
 
-    /// The flash chip's contents, without a copy.
+    /// The flash chip's contents. They are copied only if they have changed since the chip was made.
     #[must_use]
     pub fn flash(&self) -> Arc<[u8]> {
         self.memory.flash_image()
     }
 
-    /// Hardware events since they were last taken.
+    /// Takes the hardware events since the last call.
     pub fn take_log(&mut self) -> Vec<LogEntry> {
         self.peripherals.log.take()
     }
 
-    /// The chip's clock: cycles since it was made.
+    /// The chip's clock: cycles since the chip was made.
     #[must_use]
     pub fn now(&self) -> u64 {
         self.hart.now()
     }
 
-    /// When the chip's hardware does something next, whatever its hart does; `u64::MAX` if it does nothing.
+    /// When a peripheral does something next, even if the hart does nothing; `u64::MAX` if none will.
     #[must_use]
     pub fn next_event(&self) -> u64 {
         self.peripherals.next_event()
     }
 
-    /// Runs some instructions, and tells whether they were a loop that only waits: for the time, or for a device.
-    pub(crate) fn is_spinning(&mut self) -> bool {
-        !self.held && !self.stuck && crate::spin::is_spinning(self)
+    /// Whether the hart can execute anything: neither EN holds it in reset nor is it stuck without a trap handler.
+    pub(crate) fn can_execute(&self) -> bool {
+        !self.held && !self.stuck
     }
 
-    /// Cycles of the clock that the hart slept.
+    /// How many cycles the hart has slept.
     #[must_use]
     pub fn idle(&self) -> u64 {
         self.idle
     }
 
-    /// The hart, to look at.
+    /// The hart, for reading its state.
     #[must_use]
     pub fn hart(&self) -> &Hart {
         &self.hart
     }
 
-    /// The memory, to look at.
+    /// The memory, for reading its contents.
     #[must_use]
     pub fn memory(&self) -> &Memory {
         &self.memory
@@ -418,7 +427,8 @@ impl Chip {
         self.debug.after_reset(halted, &mut self.hart);
     }
 
-    /// Executes one instruction for the debugger, or enters the handler of an interrupt that it lets through, and halts.
+    /// Executes one instruction for the debugger, and halts again. If an interrupt is due that the debugger allows, its
+    /// handler is entered instead.
     fn step(&mut self) {
         let (pc, now) = (self.hart.pc(), self.hart.now());
         let mut exit = self.hart.run(&mut self.memory, &mut self.peripherals, now);
@@ -429,7 +439,7 @@ impl Chip {
         self.hart.halt(HaltCause::Step);
     }
 
-    /// Tells the peripherals when a debugger has halted the hart, or let go of it.
+    /// Tells the peripherals when a debugger has halted the hart or let it run again.
     fn note_halted(&mut self) {
         let halted = self.hart.is_halted();
         if self.halted != halted {
@@ -439,7 +449,7 @@ impl Chip {
         }
     }
 
-    /// Does what the hart has stopped for.
+    /// Handles the reason for which the hart has stopped.
     fn note(&mut self, exit: Exit) {
         match exit {
             Exit::Deadline | Exit::Yield | Exit::Wfi => {}

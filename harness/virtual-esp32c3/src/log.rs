@@ -1,10 +1,12 @@
-//! What the hardware notices and a serial console does not tell: resets, accesses to registers that are not modelled, bus
-//! errors. Events enter from the peripherals, the list leaves; it knows none of them.
+//! Events of the hardware that a serial console does not show: resets, accesses to registers that are not modelled, bus
+//! errors. Events enter from the chip and its peripherals; the list leaves. It knows no peripheral.
 
 use std::collections::HashSet;
 use std::fmt;
 
-/// An event and the chip's time when it happened.
+use crate::clock::CYCLES_PER_MICROSECOND;
+
+/// An event, and when it happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogEntry {
     /// Microseconds of the chip's clock since the board was started.
@@ -18,39 +20,40 @@ pub struct LogEntry {
 pub enum HardwareEvent {
     /// The chip or its processor was reset.
     Reset(ResetCause),
-    /// The first access to a register whose function is not modelled. It keeps what is written to it and does no more.
+    /// The first access to a register whose function is not modelled. The register only keeps what is written to it.
     Unmodelled {
         /// The register's address.
         address: u32,
-        /// Peripheral and register, as `UART0.INT_RAW`, or `UART0+0x123` where the chip's description names none.
+        /// Peripheral and register, such as `UART0.INT_RAW`, or `UART0+0x123` if the chip's description has no name for
+        /// it.
         register: String,
         /// The value written, or `None` for a read.
         written: Option<u32>,
     },
-    /// An access to an address where nothing answers. The hart has taken an access fault.
+    /// An access to an address at which nothing answers. The hart has taken an access fault.
     BusError {
         /// The address.
         address: u32,
         /// Whether it was a store.
         store: bool,
     },
-    /// A program or erase of the flash was interrupted: the bytes there are partly old and partly new.
+    /// A program or erase of the flash was interrupted. Some bits there have their old values and some their new ones.
     FlashInterrupted {
-        /// Where in flash it began.
+        /// The address in flash at which it began.
         address: u32,
-        /// How many bytes it was to change.
+        /// How many bytes it would have changed.
         length: u32,
     },
-    /// The first use of a command that the flash chip does not have. It has answered nothing.
+    /// The first use of a command that the flash chip does not have. The flash chip ignores it.
     UnknownFlashCommand {
         /// The command's number.
         opcode: u8,
     },
-    /// The hart cannot go on: an exception whose handler cannot be fetched. Only a watchdog or a reset helps.
+    /// The hart is stuck in an exception whose handler cannot be fetched, until a watchdog or EN resets it.
     Stuck {
         /// The cause of the last trap (mcause).
         cause: u32,
-        /// Where it happened (mepc).
+        /// The address at which it happened (mepc).
         at: u32,
     },
 }
@@ -99,7 +102,7 @@ pub enum ResetCause {
 }
 
 impl ResetCause {
-    /// Whether only the processor is reset, and all peripherals stay as they are.
+    /// Whether only the processor is reset, while all peripherals keep their state.
     pub(crate) fn is_cpu_only(self) -> bool {
         matches!(
             self,
@@ -140,7 +143,7 @@ impl fmt::Display for HardwareEvent {
             Self::FlashInterrupted { address, length } => {
                 write!(
                     formatter,
-                    "flash interrupted while it changed {length} bytes at {address:#08x}"
+                    "flash interrupted while changing {length} bytes at {address:#08x}"
                 )
             }
             Self::UnknownFlashCommand { opcode } => {
@@ -149,32 +152,35 @@ impl fmt::Display for HardwareEvent {
                     "flash command {opcode:#04x}, which the flash chip does not have"
                 )
             }
-            Self::Stuck { cause, at } => write!(formatter, "stuck: no trap handler for cause {cause} at {at:#010x}"),
+            Self::Stuck { cause, at } => write!(
+                formatter,
+                "hart stuck: cannot fetch the trap handler for cause {cause} at {at:#010x}"
+            ),
         }
     }
 }
 
-/// The list, and which addresses have been reported in it.
+/// The list of events, and the addresses that it has reported.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Log {
     entries: Vec<LogEntry>,
     reported: HashSet<u32>,
 }
 
-/// More events than this are not kept until someone takes them.
+/// The most events that are kept until they are taken. Later ones are dropped.
 const CAPACITY: usize = 10_000;
 
 impl Log {
     pub(crate) fn push(&mut self, now: u64, event: HardwareEvent) {
         if self.entries.len() < CAPACITY {
             self.entries.push(LogEntry {
-                microseconds: now / crate::chip::CYCLES_PER_MICROSECOND,
+                microseconds: now / CYCLES_PER_MICROSECOND,
                 event,
             });
         }
     }
 
-    /// Pushes an event that is told once per address.
+    /// Adds an event that is reported only once for each address.
     pub(crate) fn push_once(&mut self, now: u64, address: u32, event: impl FnOnce() -> HardwareEvent) {
         if self.reported.len() < CAPACITY && self.reported.insert(address) {
             self.push(now, event());

@@ -1,6 +1,6 @@
-//! The ESP32-C3's plain memory: mask ROM, SRAM, RTC fast RAM, and flash as the cache and its MMU show it. Addresses enter,
-//! bytes leave. It knows no register and no instruction; it only remembers which bytes the hart has decoded, so that the
-//! hart can be told when they change.
+//! The ESP32-C3's plain memory: mask ROM, SRAM, RTC fast RAM, and flash as the cache and its MMU show it. Addresses
+//! enter, bytes leave. It knows no register and no instruction. It only remembers which bytes the hart has decoded, so
+//! that it can report when they change.
 //!
 //! | address | what |
 //! |---|---|
@@ -12,15 +12,15 @@
 //! | 0x4200_0000, 8 MB | flash, instruction bus, through the same MMU entries |
 //! | 0x5000_0000, 8 KB | RTC fast RAM |
 //!
-//! Misaligned loads and stores work in all of them, as on the chip, whose exception table has no misaligned causes
-//! (ESP32-C3 Technical Reference Manual, chapter 1, "Exception Causes").
+//! Misaligned loads and stores work in all of them. They do on the chip, whose table of exceptions has no causes for
+//! misaligned accesses (ESP32-C3 Technical Reference Manual, chapter 1, "Exception Causes").
 
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::bus::Width;
+use crate::width::Width;
 
 /// First address of the mask ROM on the instruction bus.
 pub const ROM: u32 = 0x4000_0000;
@@ -47,7 +47,7 @@ pub const MMU_ENTRIES: usize = 128;
 /// Size of what one MMU entry maps, in bytes.
 pub const MMU_PAGE: usize = 0x1_0000;
 
-/// All that plain loads reach: first address and size in bytes.
+/// The ranges that plain loads reach: first address and size in bytes.
 pub(crate) const READABLE: [(u32, u32); 7] = [
     (FLASH_DATA, FLASH_WINDOW),
     (SRAM_DATA, SRAM1_SIZE),
@@ -62,14 +62,15 @@ const SRAM0_SIZE: u32 = 0x4000;
 const SRAM1_SIZE: u32 = 0x6_0000;
 const ROM_DATA: u32 = 0x3FF0_0000;
 const ROM_DATA_OFFSET: u32 = 0x4_0000;
-/// Base of an MMU entry that maps nothing: beyond any flash.
+/// Base of an MMU entry that maps nothing. It lies beyond any flash.
 const UNMAPPED: usize = usize::MAX / 2;
-/// Bytes of RAM that share one mark: stores there are looked at closely, since the hart has decoded code there or watches it.
+/// Bytes of RAM that share one mark. A mark says that stores there need a closer look, since the hart has decoded code
+/// there or watches it.
 const GRANULE: usize = 256;
-/// More changed ranges than this are not listed one by one.
+/// If more ranges than this change, they are not listed one by one.
 const MANY_RANGES: usize = 64;
 
-/// Bytes of flash that are copied when one of them changes. As large as [`MMU_PAGE`], so that a mapped page is one block.
+/// Bytes of flash that are copied when one of them changes. It equals [`MMU_PAGE`], so that a mapped page is one block.
 const FLASH_BLOCK: usize = MMU_PAGE;
 
 /// The chip's memories. Contents of RAM are zero at power-on, flash is erased (0xFF).
@@ -78,53 +79,56 @@ pub struct Memory {
     rom: Arc<[u8]>,
     sram: Box<[u8; SRAM_SIZE as usize]>,
     rtc: Box<[u8; RTC_SIZE as usize]>,
-    /// Shared by all memories that were made from it, and never changed.
+    /// The contents at the start. All memories that were made from it share it, and none changes it.
     flash: Arc<[u8]>,
-    /// By [`FLASH_BLOCK`]: what takes the place of `flash` since it was changed. Clones share a block until one changes it.
+    /// One entry for each [`FLASH_BLOCK`]: the block's contents, if they were changed. Clones share a block until one
+    /// changes it.
     changed: Vec<Option<Arc<[u8]>>>,
     /// Offset in flash of what each entry maps, or [`UNMAPPED`].
     mmu: [usize; MMU_ENTRIES],
     sram_marks: Box<[bool; SRAM_SIZE as usize / GRANULE]>,
     rtc_marks: [bool; RTC_SIZE as usize / GRANULE],
-    /// One bit an MMU entry: the hart has decoded code that it maps.
+    /// One bit for each MMU entry: the hart has decoded code that the entry maps.
     flash_code: u128,
     stale: Stale,
-    /// Addresses whose stores a trigger of the hart watches. They bear marks as well.
+    /// Addresses at which a trigger of the hart watches stores. They are marked too.
     watched: Vec<Range<u32>>,
-    /// Addresses that may not be written. They bear marks as well.
+    /// Addresses that may not be written. They are marked too.
     protected: Vec<Range<u32>>,
 }
 
-/// Decoded code that no longer says what memory says.
+/// Where memory has changed under decoded code.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Stale {
     /// Changed bytes, as addresses on the instruction bus.
     pub(crate) ranges: Vec<Range<u32>>,
-    /// One bit an MMU entry.
+    /// MMU entries that map something else now, one bit each.
     pub(crate) entries: u128,
-    /// Anything in RAM may have changed.
+    /// All of RAM may have changed.
     pub(crate) all_ram: bool,
 }
 
-/// What became of a store.
+/// The result of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stored {
-    /// The bytes are there.
+    /// The bytes are written.
     Done,
-    /// Nothing is written yet: [`Memory::write_marked`] has to look closer.
+    /// Nothing is written yet, since the bytes are marked. [`Memory::write_marked`] writes them.
     Marked,
-    /// No plain memory there, or none that can be written.
+    /// There is no plain memory at the address, or none that can be written.
     Elsewhere,
 }
 
 impl Memory {
-    /// Memory with the given ROM (384 KB; what a shorter one lacks does not answer) and erased flash of `flash_size` bytes.
+    /// Memory with this ROM and erased flash of `flash_size` bytes. The ROM has 384 KB; addresses behind the end of a
+    /// shorter one do not answer.
     #[must_use]
     pub fn new(rom: Arc<[u8]>, flash_size: usize) -> Self {
         Self::with_flash(rom, vec![0xFF; flash_size].into())
     }
 
-    /// Memory with the given ROM and flash contents. The contents are shared; where they are changed, 64 KB are copied.
+    /// Memory with this ROM and these contents of the flash. The contents stay shared; a change of a byte copies the 64
+    /// KB around it.
     #[must_use]
     pub fn with_flash(rom: Arc<[u8]>, flash: Arc<[u8]>) -> Self {
         Self {
@@ -143,7 +147,7 @@ impl Memory {
         }
     }
 
-    /// Reads plain memory: zero-extended, little-endian. `None` where none answers.
+    /// Reads plain memory, little-endian and zero-extended. `None` if there is none at the address.
     #[must_use]
     pub fn load(&self, address: u32, width: Width) -> Option<u32> {
         match width {
@@ -153,13 +157,14 @@ impl Memory {
         }
     }
 
-    /// Writes plain memory; false, and nothing written, where none answers or it cannot be written (ROM, flash).
+    /// Writes plain memory. Returns false, and writes nothing, if there is none at the address or it cannot be written
+    /// (ROM, flash).
     pub fn store(&mut self, address: u32, width: Width, value: u32) -> bool {
         self.write_bytes(address, &value.to_le_bytes()[..width.bytes() as usize])
     }
 
-    /// Reads RAM, as a DMA engine does: SRAM and RTC fast RAM through either bus. False, and `into` untouched, if any of it
-    /// lies elsewhere.
+    /// Reads RAM as a DMA engine does: SRAM and RTC fast RAM, through either bus. Returns false, and leaves `into` as
+    /// it is, if any of the bytes lies elsewhere.
     #[must_use]
     pub fn read_bytes(&self, address: u32, into: &mut [u8]) -> bool {
         let from = match self.ram(address, into.len()) {
@@ -172,7 +177,7 @@ impl Memory {
         true
     }
 
-    /// Writes RAM, as a DMA engine does. False, and nothing written, if any of it lies elsewhere.
+    /// Writes RAM as a DMA engine does. Returns false, and writes nothing, if any of the bytes lies elsewhere.
     pub fn write_bytes(&mut self, address: u32, from: &[u8]) -> bool {
         let (into, marks, base, start) = match self.ram(address, from.len()) {
             Some(Ram::Sram(range)) => {
@@ -199,8 +204,8 @@ impl Memory {
         true
     }
 
-    /// Sets an entry of the MMU table: the flash page of 64 KB that it maps, or nothing. An entry of 128 or more does not
-    /// exist and is ignored; a page beyond the flash does not answer.
+    /// Sets an entry of the MMU table: it maps this flash page of 64 KB, or nothing. Entries from 128 on do not exist
+    /// and are ignored. A page beyond the flash does not answer.
     pub fn map(&mut self, entry: usize, page: Option<u16>) {
         let base = page.map_or(UNMAPPED, |page| usize::from(page) * MMU_PAGE);
         if let Some(slot) = self.mmu.get_mut(entry)
@@ -217,7 +222,7 @@ impl Memory {
         self.flash.len()
     }
 
-    /// A part of the flash chip's contents, cut to its size. It is copied only if it crosses a boundary of 64 KB.
+    /// A part of the flash's contents, cut to the flash's size. It is copied only if it crosses a boundary of 64 KB.
     #[must_use]
     pub fn flash_part(&self, range: Range<usize>) -> Cow<'_, [u8]> {
         let end = range.end.min(self.flash.len());
@@ -235,7 +240,7 @@ impl Memory {
         Cow::Owned(part)
     }
 
-    /// The flash chip's contents to keep or to start another board from. Without a copy if they never changed.
+    /// The flash's contents. They are copied only if they have changed.
     #[must_use]
     pub fn flash_image(&self) -> Arc<[u8]> {
         if self.changed.iter().all(Option::is_none) {
@@ -244,7 +249,8 @@ impl Memory {
         self.flash_part(0..self.flash.len()).into()
     }
 
-    /// Programs or erases: hands `range` of the flash (cut to its size) to `change`. The MMU's view follows at once.
+    /// Programs or erases flash: calls `change` with `range` of the flash, cut to its size. The MMU shows the new
+    /// contents at once.
     pub fn flash_modify(&mut self, range: Range<usize>, change: impl FnOnce(&mut [u8])) {
         let end = range.end.min(self.flash.len());
         let start = range.start.min(end);
@@ -286,13 +292,13 @@ impl Memory {
         &mut Arc::make_mut(block)[range.start - base..range.end - base]
     }
 
-    /// Loses what a power cycle loses: RAM and MMU table. Flash stays.
+    /// Clears what a power cycle loses: RAM and the MMU table. Flash stays.
     pub fn power_cycle(&mut self) {
         self.rtc.fill(0);
         self.deep_sleep();
     }
 
-    /// Loses what deep sleep loses: SRAM and MMU table. RTC fast RAM and flash stay.
+    /// Clears what deep sleep loses: SRAM and the MMU table. RTC fast RAM and flash stay.
     pub fn deep_sleep(&mut self) {
         self.sram.fill(0);
         self.mmu = [UNMAPPED; MMU_ENTRIES];
@@ -300,7 +306,7 @@ impl Memory {
         self.stale.entries = self.flash_code;
     }
 
-    /// Reads `N` bytes from SRAM1 on the data bus, where compiled code reads most; `None` elsewhere.
+    /// Reads `N` bytes from SRAM1 on the data bus, which compiled code reads most; `None` for other addresses.
     #[inline(always)]
     pub(crate) fn read_near<const N: usize>(&self, address: u32) -> Option<[u8; N]> {
         let offset = address.wrapping_sub(SRAM_DATA) as usize;
@@ -313,7 +319,7 @@ impl Memory {
     /// Reads `N` bytes from any memory, on either bus.
     #[inline(always)]
     pub(crate) fn read<const N: usize>(&self, address: u32) -> Option<[u8; N]> {
-        // The two regions that compiled code reads most come first, in line.
+        // The two regions that compiled code reads most come first, and are inlined.
         if let Some(bytes) = self.read_near(address) {
             return Some(bytes);
         }
@@ -345,7 +351,7 @@ impl Memory {
         }
     }
 
-    /// Reads flash at `offset` in the page that begins at `base`, in which it lies wholly.
+    /// Reads flash at `offset` in the page that begins at `base`. All bytes must lie in that page.
     #[inline(always)]
     fn read_mapped<const N: usize>(&self, base: usize, offset: usize) -> Option<[u8; N]> {
         match self.changed.get(base / FLASH_BLOCK)? {
@@ -354,7 +360,7 @@ impl Memory {
         }
     }
 
-    /// Byte by byte, since a misaligned access may begin in one MMU page and end in the next.
+    /// Reads flash byte by byte, since a misaligned access may begin in one MMU page and end in the next.
     fn read_flash<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         let mut bytes = [0; N];
         for (offset, byte) in (offset..).zip(&mut bytes) {
@@ -364,7 +370,7 @@ impl Memory {
         Some(bytes)
     }
 
-    /// Writes `N` bytes to SRAM1 on the data bus, unless they bear a mark.
+    /// Writes `N` bytes to SRAM1 on the data bus, unless they are marked.
     #[inline(always)]
     pub(crate) fn write_near<const N: usize>(&mut self, address: u32, bytes: [u8; N]) -> Stored {
         let offset = address.wrapping_sub(SRAM_DATA) as usize;
@@ -381,7 +387,7 @@ impl Memory {
         Stored::Done
     }
 
-    /// Writes `N` bytes to RAM, on either bus, unless they bear a mark.
+    /// Writes `N` bytes to RAM, on either bus, unless they are marked.
     #[inline(always)]
     pub(crate) fn write<const N: usize>(&mut self, address: u32, bytes: [u8; N]) -> Stored {
         match self.write_near(address, bytes) {
@@ -412,8 +418,8 @@ impl Memory {
         self.ram(address, width.bytes() as usize).is_some()
     }
 
-    /// Writes to marked RAM, and notes that decoded code may have changed. False, and nothing written, if a trigger watches
-    /// any of the bytes.
+    /// Writes to marked RAM, and notes that decoded code may have changed. Returns false, and writes nothing, if a
+    /// trigger watches any of the bytes.
     #[cold]
     pub(crate) fn write_marked(&mut self, address: u32, bytes: &[u8]) -> bool {
         let end = address.wrapping_add(bytes.len() as u32);
@@ -427,7 +433,7 @@ impl Memory {
         self.write_bytes(address, bytes)
     }
 
-    /// Sets the addresses whose stores are watched.
+    /// Sets the addresses at which stores are watched.
     pub(crate) fn watch(&mut self, ranges: Vec<Range<u32>>) {
         if ranges != self.watched {
             self.watched = ranges;
@@ -435,10 +441,11 @@ impl Memory {
         }
     }
 
-    /// Sets the addresses that may not be written: stores there come back as [`Stored::Marked`] to whoever knows why.
+    /// Sets the addresses that may not be written. Stores there return [`Stored::Marked`], and the hart decides what
+    /// they become.
     pub(crate) fn protect(&mut self, ranges: Vec<Range<u32>>) {
         if ranges != self.protected {
-            // Marks that are no longer needed would slow stores down for ever.
+            // Marks for the old ranges would slow stores down for ever, so all marks are made again.
             self.stale.all_ram |= !self.protected.is_empty();
             self.protected = ranges;
             self.mark_watched();
@@ -446,7 +453,8 @@ impl Memory {
     }
 
     fn mark_watched(&mut self) {
-        // Stores over the instruction bus are looked at without marks, which the data bus would pay for.
+        // `write_elsewhere` checks stores over the instruction bus itself. Marks for them would also slow the data bus
+        // down.
         for range in &self.protected {
             mark(self.sram_marks.as_mut_slice(), SRAM_DATA - SRAM0_SIZE, range);
         }
@@ -457,7 +465,7 @@ impl Memory {
         }
     }
 
-    /// Where in RAM `length` bytes from `address` lie, if they all do.
+    /// Where in RAM `length` bytes from `address` lie; `None` if any of them lies elsewhere.
     fn ram(&self, address: u32, length: usize) -> Option<Ram> {
         let within = |base: u32, size: u32| {
             let start = address.wrapping_sub(base) as usize;
@@ -474,7 +482,7 @@ impl Memory {
 
     /// Two bytes of code at an even address on the instruction bus.
     pub(crate) fn fetch(&self, address: u32) -> Option<u16> {
-        // Nothing is fetched over the data bus.
+        // The data bus cannot be fetched from.
         if !(ROM..RTC + RTC_SIZE).contains(&address) {
             return None;
         }
@@ -483,7 +491,7 @@ impl Memory {
 
     /// Notes that the hart holds a decoded instruction of up to four bytes at `address` on the instruction bus.
     pub(crate) fn mark_code(&mut self, address: u32) {
-        // A store only looks at the mark of its first byte, so an instruction marks what lies three bytes before it as well.
+        // A store checks the mark of its first byte only, so an instruction also marks the byte three bytes before it.
         for address in [address.wrapping_sub(3), address, address.wrapping_add(3)] {
             let sram = address.wrapping_sub(SRAM_CODE) as usize / GRANULE;
             let rtc = address.wrapping_sub(RTC) as usize / GRANULE;
@@ -498,14 +506,14 @@ impl Memory {
         }
     }
 
-    /// Whether [`Memory::take_stale`] has news.
+    /// Whether memory has changed under decoded code since [`Memory::take_stale`] was last called.
     #[inline]
     pub(crate) fn has_stale(&self) -> bool {
         self.stale.entries != 0 || self.stale.all_ram || !self.stale.ranges.is_empty()
     }
 
-    /// Takes the list of what changed under decoded code. All code of a granule goes with it, and with that the granule's mark: memory
-    /// that held the bootloader's code and now holds data must not be slow for ever.
+    /// Takes the list of what has changed under decoded code. A change in a granule makes all of its code stale and
+    /// removes its mark. Otherwise memory that held the bootloader's code and now holds data would be slow for ever.
     pub(crate) fn take_stale(&mut self) -> Stale {
         let mut stale = std::mem::take(&mut self.stale);
         self.flash_code &= !stale.entries;
@@ -525,7 +533,7 @@ impl Memory {
                     *mark = false;
                 }
             }
-            // An instruction up to three bytes behind has marked this granule as well: see `mark_code`.
+            // An instruction up to three bytes behind the granule has marked it too: see `mark_code`.
             *range = first..end + 3;
         }
         if stale.all_ram || !stale.ranges.is_empty() {
@@ -561,16 +569,16 @@ enum Ram {
     Rtc(Range<usize>),
 }
 
-/// Whether `length` bytes from `address` have anything in common with these ranges.
+/// Whether any of `length` bytes from `address` lies in one of these ranges.
 fn overlaps(ranges: &[Range<u32>], address: u32, length: usize) -> bool {
     let end = address.saturating_add(length as u32);
     ranges.iter().any(|range| address < range.end && range.start < end)
 }
 
-/// Marks what `range` has in common with the memory at `base`.
+/// Marks the part of `range` that lies in the memory at `base`.
 fn mark(marks: &mut [bool], base: u32, range: &Range<u32>) {
     let end = base + (marks.len() * GRANULE) as u32;
-    // As with code, a store that begins up to three bytes earlier reaches in.
+    // A store that begins up to three bytes before the range reaches into it.
     let (first, last) = (range.start.saturating_sub(3), range.end.saturating_sub(1));
     if first < end && base <= last {
         let granule = |address: u32| (address.clamp(base, end - 1) - base) as usize / GRANULE;
@@ -590,7 +598,7 @@ fn chunk<const N: usize>(bytes: &[u8], offset: usize) -> Option<[u8; N]> {
     bytes.get(offset..)?.first_chunk().copied()
 }
 
-/// An array on the heap that never lay on the stack.
+/// An array on the heap, made without putting it on the stack first.
 fn boxed<T: Clone, const N: usize>(value: T) -> Box<[T; N]> {
     match vec![value; N].into_boxed_slice().try_into() {
         Ok(array) => array,
@@ -610,14 +618,14 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_held_code_becomes_plain_memory() {
+    fn a_store_over_code_unmarks_its_granule() {
         let mut memory = memory();
         memory.mark_code(CODE + 0x40);
         assert_eq!(memory.write(DATA + 0x80, [1; 4]), Stored::Marked);
         assert!(memory.write_marked(DATA + 0x80, &[1; 4]));
         let stale = memory.take_stale();
         assert_eq!(memory.write(DATA + 0x80, [2; 4]), Stored::Done);
-        // Whatever the hart still holds there was not to be forgotten one by one: all of it goes.
+        // The mark is gone, so all of the granule's code must be forgotten.
         assert!(
             stale.ranges.iter().any(|range| range.contains(&(CODE + 0x40))),
             "{stale:?}"
@@ -625,7 +633,7 @@ mod tests {
     }
 
     #[test]
-    fn code_that_reaches_into_a_granule_goes_with_it() {
+    fn code_that_reaches_into_a_granule_becomes_stale_with_it() {
         let boundary = CODE + GRANULE as u32;
         for (instruction, store) in [(boundary, boundary - 2), (boundary - 2, boundary)] {
             let mut memory = memory();
@@ -634,14 +642,14 @@ mod tests {
             assert_eq!(memory.write(store, [1; 4]), Stored::Marked, "{instruction:#x}");
             assert!(memory.write_marked(store, &[1; 4]));
             let stale = memory.take_stale();
-            // The hart looks three bytes before each range as well.
+            // The hart also forgets instructions that begin up to three bytes before each range.
             let forgotten = |range: &Range<u32>| range.start - 3 <= instruction && instruction < range.end;
             assert!(stale.ranges.iter().any(forgotten), "{instruction:#x} {stale:?}");
         }
     }
 
     #[test]
-    fn what_a_trigger_watches_stays_marked() {
+    fn bytes_that_a_trigger_watches_stay_marked() {
         let mut memory = memory();
         memory.watch(std::iter::once(DATA + 0x90..DATA + 0x94).collect());
         memory.mark_code(CODE + 0x40);

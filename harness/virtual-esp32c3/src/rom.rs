@@ -1,8 +1,9 @@
-//! The chip's mask ROM, rebuilt from the ELF file that espflash carries. Nothing enters; 384 KB leave, as the chip has them
-//! at 0x4000_0000. It knows no hart and no board.
+//! The chip's mask ROM, rebuilt from the ELF file that espflash carries. A revision enters; the 384 KB leave that the
+//! chip has at 0x4000_0000. It knows no hart and no board.
 //!
-//! The ELF file holds initialised data only at the address where it is used. The ROM keeps it at a load address that a
-//! table in the ROM names, and copies it at start: the same table says here where each section belongs.
+//! The ELF file has initialised data only at the address where it is used. The ROM keeps it at another address, from
+//! which it copies the data at start. A table in the ROM lists both addresses, and is used here to put each section in
+//! its place.
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,24 +13,24 @@ use object::{Object, ObjectSection};
 
 use crate::memory::{ROM, ROM_SIZE};
 
-/// The ROM could not be rebuilt.
+/// Why there is no ROM.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RomError {
     /// The revision has another ROM than v0.3.
-    #[error("no mask ROM is known for ESP32-C3 revision v{0}.{1}: use v0.3 or v0.4")]
+    #[error("no mask ROM is known for ESP32-C3 revision v{0}.{1}; use v0.3 or v0.4")]
     Missing(u8, u8),
     /// The ELF file cannot be read.
-    #[error("the mask ROM's ELF file in espflash cannot be read: {0}")]
-    Elf(#[from] object::Error),
+    #[error("cannot read the mask ROM's ELF file in espflash: {0}")]
+    Elf(object::Error),
 }
 
-/// The ROM of an ESP32-C3 of revision v`major`.`minor`: the same one for v0.3 and v0.4.
+/// The ROM of an ESP32-C3 of this revision, major and minor. v0.3 and v0.4 have the same one.
 ///
 /// # Errors
 /// If the revision has another ROM, or espflash carries none.
 pub fn mask_rom(revision: (u8, u8)) -> Result<Arc<[u8]>, RomError> {
     static ROM: OnceLock<Arc<[u8]>> = OnceLock::new();
-    // Later ROMs keep their table of initialised data elsewhere.
+    // Later ROMs have their table of initialised data at another place.
     if !matches!(revision, (0, 3 | 4)) {
         return Err(RomError::Missing(revision.0, revision.1));
     }
@@ -40,7 +41,7 @@ pub fn mask_rom(revision: (u8, u8)) -> Result<Arc<[u8]>, RomError> {
     Ok(Arc::clone(ROM.get_or_init(|| rom)))
 }
 
-/// Where the ROM's second bank is seen on the data bus, and where it lies in the ROM.
+/// The address of the ROM's second bank on the data bus, and its offset in the ROM.
 const DATA_BUS: u64 = 0x3FF0_0000;
 const DATA_BANK: u64 = 0x4_0000;
 /// The ROM's table of initialised data: one entry of three words, then entries of four words up to the end.
@@ -48,7 +49,7 @@ const FIRST_ENTRY: usize = 0x5_91F4;
 const ENTRIES: std::ops::Range<usize> = 0x5_9200..0x5_9400;
 
 fn rebuild() -> Result<Arc<[u8]>, RomError> {
-    // espflash counts v0.3 as (3, 0) here: it compares major * 100 + minor with 300.
+    // espflash wants v0.3 as (3, 0), since it compares major * 100 + minor with 300.
     let device = DeviceInfo {
         chip: Chip::Esp32c3,
         revision: Some((3, 0)),
@@ -58,7 +59,7 @@ fn rebuild() -> Result<Arc<[u8]>, RomError> {
         mac_address: None,
     };
     let elf = device.rom().ok_or(RomError::Missing(0, 3))?;
-    let elf = object::File::parse(elf.as_slice())?;
+    let elf = object::File::parse(elf.as_slice()).map_err(RomError::Elf)?;
     let mut rom = vec![0; ROM_SIZE as usize];
     for section in elf.sections() {
         let address = section.address();
@@ -67,7 +68,7 @@ fn rebuild() -> Result<Arc<[u8]>, RomError> {
             0x4000_0000..0x4006_0000 => address - u64::from(ROM),
             _ => continue,
         };
-        place(&mut rom, offset as usize, section.data()?);
+        place(&mut rom, offset as usize, section.data().map_err(RomError::Elf)?);
     }
     let mut entries: Vec<[u32; 3]> = vec![words(&rom, FIRST_ENTRY)];
     entries.extend(ENTRIES.step_by(16).map(|offset| words(&rom, offset)));
@@ -77,7 +78,7 @@ fn rebuild() -> Result<Arc<[u8]>, RomError> {
         }
         let range = u64::from(start)..u64::from(end);
         for section in elf.sections() {
-            let data = section.data()?;
+            let data = section.data().map_err(RomError::Elf)?;
             let Some(skip) = range.start.checked_sub(section.address()) else {
                 continue;
             };

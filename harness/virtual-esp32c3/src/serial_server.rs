@@ -1,9 +1,11 @@
 //! A USB-UART bridge over TCP: RFC 2217 clients get the board's tty and its reset lines. What enters: a board and an
-//! address. What leaves: the tty's bytes, and EN and GPIO9 by way of the auto-reset circuit. It knows no flasher.
+//! address. What leaves: the tty's bytes, and the levels of EN and GPIO9, by way of the auto-reset circuit. It knows no
+//! flasher.
 //!
-//! One client has the port at a time, as with a real one; others wait until it has gone. The tty has no speed, so every baud rate
-//! is accepted; what the board says reaches the client no faster than the client's baud rate allows, but for a short burst, since
-//! clients rely on it: a board without firmware restarts for ever, and would bury them.
+//! One client has the port at a time, as with a real port, and others wait until it has gone. The tty has no speed, so
+//! every baud rate is accepted. After a short burst, the board's output reaches the client no faster than the client's
+//! baud rate allows. Clients rely on that: a board without firmware restarts for ever, and its output would come faster
+//! than a client can read it.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -24,18 +26,18 @@ use rustix::termios::{QueueSelector, tcflush};
 use crate::auto_reset::{AutoReset, Levels};
 use crate::board::{BoardLines, VirtualBoard};
 
-/// The serial server cannot be started.
+/// Why the serial server cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum SerialServerError {
-    /// The address is not to be had.
-    #[error("cannot listen at {0}: {1}; port 0 takes a free one")]
-    Listen(SocketAddr, #[source] std::io::Error),
+    /// The address is taken, or is not this machine's.
+    #[error("cannot listen at {0}: {1}; use port 0 for a free port")]
+    Listen(SocketAddr, std::io::Error),
     /// The board's tty cannot be opened.
-    #[error("cannot open the virtual board's tty {0}: {1}")]
-    Tty(PathBuf, #[source] std::io::Error),
-    /// The host gives no thread.
-    #[error("cannot start the serial server's thread: {0}")]
-    Thread(#[source] std::io::Error),
+    #[error("cannot open the virtual board's tty {tty}: {1}", tty = .0.display())]
+    Tty(PathBuf, std::io::Error),
+    /// The host has refused a thread, or the event that stops it.
+    #[error("cannot start the serial server's thread: {0}; check the limits of threads and open files")]
+    Thread(std::io::Error),
 }
 
 /// Serves a board's tty and reset lines to RFC 2217 clients, until it is dropped.
@@ -46,10 +48,11 @@ pub struct SerialServer {
 }
 
 impl SerialServer {
-    /// Listens at `address` for clients of `board`. The board should be running: a client that pulls no line resets nothing.
+    /// Listens at `address` for clients of `board`. The board should be running already, since not every client resets
+    /// it.
     ///
     /// # Errors
-    /// If the address is taken or not this machine's, or the host has no file or thread to give.
+    /// If the address is taken or is not this machine's, or the host refuses a file or a thread.
     pub fn start(board: &VirtualBoard, address: SocketAddr) -> Result<Self, SerialServerError> {
         let listener = TcpListener::bind(address).map_err(|error| SerialServerError::Listen(address, error))?;
         let listen = |error| SerialServerError::Listen(address, error);
@@ -80,7 +83,7 @@ impl SerialServer {
         })
     }
 
-    /// Where clients connect, as in `rfc2217://127.0.0.1:4000`.
+    /// The address at which clients connect, as in `rfc2217://127.0.0.1:4000`.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -105,20 +108,21 @@ impl fmt::Debug for SerialServer {
     }
 }
 
-/// How long EN takes to rise. A host that sets one line at a time lets go of EN before it pulls GPIO9 low, and over a
-/// network the two are a round trip apart: pyserial looks for the answer every 50 ms. This is the capacitor that makes
-/// such hosts work, and esptool gives GPIO9 free at the earliest 150 ms after EN.
+/// How long EN takes to rise. A host that sets one line at a time releases EN before it pulls GPIO9 low. Over a network
+/// the two are a round trip apart, and pyserial checks for the answer every 50 ms only, so EN must rise later than
+/// that. It must not rise later than 150 ms, when esptool releases GPIO9 again.
 const RISE: Duration = Duration::from_millis(100);
 
-/// Bytes that may wait for the client, or for the tty, before the other side has to wait.
+/// Bytes that may wait for the client, or for the tty. While more wait, the other side is not read.
 const WAITING: usize = 16 * 1024;
 
-/// Bytes that may go to the client at once, however low its baud rate is.
+/// Bytes that may go to the client at once, at any baud rate.
 const BURST: f64 = 4096.0;
 
-/// How much may go to the client by now.
+/// Limits the board's output to the client's baud rate.
 #[derive(Debug)]
 struct Pace {
+    /// Bytes that could go to the client at the time `at`.
     bytes: f64,
     at: Instant,
 }
@@ -128,7 +132,7 @@ impl Pace {
         Self { bytes: BURST, at: now }
     }
 
-    /// Whole bytes that may go now at `baud`: ten bits each, with start and stop.
+    /// How many bytes may go to the client now, at `baud` bit/s. A byte takes ten bits, with its start and stop bits.
     fn allowance(&mut self, baud: u32, now: Instant) -> usize {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
         self.at = now;
@@ -140,7 +144,7 @@ impl Pace {
         self.bytes -= bytes as f64;
     }
 
-    /// How long it takes until a good part of the burst is there again.
+    /// How long it takes until a sixteenth of the burst may go again.
     fn refill(&self, baud: u32) -> Duration {
         let missing = (BURST / 16.0 - self.bytes).max(0.0);
         Duration::from_secs_f64(missing * 10.0 / f64::from(baud.max(1)))
@@ -160,20 +164,22 @@ struct Bridge {
 struct Client {
     stream: TcpStream,
     protocol: Server,
-    /// On the way to the client, with the protocol's own messages in it.
+    /// Bytes that wait for the client. The protocol's own messages are among them.
     to_client: VecDeque<u8>,
+    /// Bytes that wait for the tty.
     to_tty: VecDeque<u8>,
     pace: Pace,
 }
 
-/// The client has closed, or lost, its connection.
+/// The client has closed or lost its connection.
 struct Gone;
 
 impl Bridge {
     fn run(&mut self) {
         while !self.wait() {
             if let Some(levels) = self.circuit.update(Instant::now()) {
-                // At a line with a speed, what the chip said before its reset would have been read while it was held.
+                // The chip's output before its reset is dropped. On a line with a speed, it would have been read by
+                // now.
                 let _flushed = tcflush(&self.tty, QueueSelector::IFlush);
                 self.apply(levels);
             }
@@ -190,7 +196,7 @@ impl Bridge {
         }
     }
 
-    /// Waits until there is something to do; true when that is to stop.
+    /// Waits until there is something to do. Returns whether that is to stop.
     fn wait(&self) -> bool {
         let mut tty = PollFlags::empty();
         let mut stream = PollFlags::empty();
@@ -214,10 +220,10 @@ impl Bridge {
         let due = [self.circuit.due(), refill].into_iter().flatten().min();
         let time = due.map(|due| {
             let left = due.saturating_duration_since(Instant::now());
-            // Rounded up, so that the time is over when the wait is.
+            // A little more than the time that is left, so that it has passed when the wait is over.
             Timespec::try_from(left + Duration::from_micros(100)).unwrap_or_default()
         });
-        // An interrupted wait finds nothing to do and comes back.
+        // After an interrupted wait the caller finds nothing to do and waits again.
         let _ready = poll(&mut files, time.as_ref());
         files.first().is_some_and(|stop| !stop.revents().is_empty())
     }
@@ -230,14 +236,14 @@ impl Bridge {
         let Ok((stream, _)) = self.listener.accept() else {
             return;
         };
-        // A client whose socket cannot be set up is lost already.
+        // If the socket cannot be set up, its client has gone already.
         if stream.set_nonblocking(true).is_err() || stream.set_nodelay(true).is_err() {
             return;
         }
         let mut protocol = Server::new(PortSettings::default()).with_signature("pinrig virtual ESP32-C3");
-        // pyserial asks for the far end's lines: they are there and ready.
+        // pyserial asks for the modem's lines, which say that it is ready.
         protocol.set_modem_state(ModemState::CTS | ModemState::DSR | ModemState::CD);
-        // What the board said while nobody listened is gone, as at a real port.
+        // The board's output from before the client connected is dropped, as at a real port.
         let _flushed = tcflush(&self.tty, QueueSelector::IFlush);
         self.client = Some(Client {
             stream,
@@ -248,7 +254,7 @@ impl Bridge {
         });
     }
 
-    /// Moves bytes in both directions as far as they go now.
+    /// Moves as many bytes as can be moved now, in both directions.
     fn serve(&mut self) -> Result<(), Gone> {
         self.take_input()?;
         let Some(client) = &mut self.client else {
@@ -273,7 +279,7 @@ impl Bridge {
         client.write()
     }
 
-    /// Reads what the client has sent: bytes for the tty, and requests, each at its place among them.
+    /// Reads what the client has sent: bytes for the tty, and requests among them, which are carried out in order.
     fn take_input(&mut self) -> Result<(), Gone> {
         let Some(client) = &mut self.client else {
             return Ok(());
@@ -303,7 +309,7 @@ impl Bridge {
                         discard(purge, &self.tty, client);
                         continue;
                     }
-                    // The tty takes every speed and format.
+                    // Requests for a speed or a format need nothing, since the tty takes all.
                     _ => continue,
                 };
                 self.lines.set(levels.enable, levels.boot);
@@ -327,10 +333,11 @@ impl Client {
     }
 }
 
-/// Drops what has not reached the other side yet, but not from [`Client::to_client`]: messages are among its bytes.
+/// Drops the bytes that have not reached the other side yet. Those in [`Client::to_client`] stay, since the protocol's
+/// messages are among them.
 fn discard(purge: Purge, tty: &OwnedFd, client: &mut Client) {
     if matches!(purge, Purge::Receive | Purge::Both) {
-        // A tty that has gone has nothing left to drop.
+        // This fails only if the tty has gone, and its bytes with it.
         let _flushed = tcflush(tty, QueueSelector::IFlush);
     }
     if matches!(purge, Purge::Transmit | Purge::Both) {
@@ -348,7 +355,7 @@ fn write_tty(tty: &OwnedFd, bytes: &mut VecDeque<u8>) {
     }
 }
 
-/// Whether the socket is well, and only not ready.
+/// Whether the socket has not failed but is only not ready.
 fn is_later(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }

@@ -1,33 +1,38 @@
-//! Busy waiting: tells whether the next instructions are a loop that only looks at the time or at a device. A chip enters, and
-//! runs some instructions; the answer leaves. It knows no board, and no address of any software.
+//! Finds out whether software is busy waiting, in a loop that only reads the time or a peripheral. A chip enters and
+//! executes some instructions; the answer leaves. It knows no board, and no address of any software.
 //!
-//! The mask ROM's loader waits for a flasher in such a loop, and software without an operating system waits for its UART in one.
-//! Whoever runs the chip may then give the host's processor to others, since nothing but time or input will end the loop.
+//! The mask ROM's loader waits for a flasher in such a loop, and software without an operating system waits for its
+//! UART in one. Only time or input can end the loop, so the board's thread may leave the host's processor to others
+//! meanwhile.
 
 use crate::chip::Chip;
 use crate::hart::Hart;
 use crate::memory::Memory;
 
-/// Instructions that are looked at.
+/// How many instructions are executed to find out.
 const LOOK: usize = 192;
-/// Different instructions in a loop, at most.
+/// The most instructions that a loop may have.
 const LOOP: usize = 48;
-/// Where the peripherals begin.
+/// First address of the peripherals.
 const PERIPHERALS: u32 = 0x6000_0000;
 
-/// What an instruction that is about to be executed does, as far as waiting is concerned.
+/// What the next instruction does, as far as it matters for waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// It changes memory, or a device.
+    /// It writes to memory or to a peripheral.
     Stores,
-    /// It asks the time or a device.
+    /// It reads the time or a peripheral.
     Asks,
-    /// It works in registers, or reads memory.
+    /// It only uses the hart's registers or reads memory.
     Other,
 }
 
-/// Runs a few instructions, and tells whether they were a loop that stores nothing, and asks the time or a device again and again.
+/// Executes [`LOOK`] instructions, and returns whether they were a loop that stores nothing and reads the time or a
+/// peripheral each time round.
 pub(crate) fn is_spinning(chip: &mut Chip) -> bool {
+    if !chip.can_execute() {
+        return false;
+    }
     let mut seen = Vec::with_capacity(LOOP);
     let mut asked = 0;
     for _ in 0..LOOK {
@@ -45,7 +50,7 @@ pub(crate) fn is_spinning(chip: &mut Chip) -> bool {
         }
         chip.run(chip.now() + 1);
     }
-    // Once round the loop at least.
+    // At least one such read in each round of the loop.
     asked * seen.len() >= LOOK
 }
 
@@ -59,8 +64,8 @@ fn step(hart: &Hart, memory: &Memory) -> Step {
     };
     let low = u32::from(low);
     let asks = |asks: bool| if asks { Step::Asks } else { Step::Other };
-    // RISC-V unprivileged specification: chapter "RV32/64G Instruction Set Listings", and for two-byte instructions the listings of
-    // chapter "C": quadrant in the two lowest bits, function in the three highest.
+    // RISC-V unprivileged specification: chapter "RV32/64G Instruction Set Listings", and for two-byte instructions the
+    // listings of chapter "C": quadrant in the two lowest bits, function in the three highest.
     match low & 3 {
         0 => match low >> 13 {
             0b010 => {
@@ -81,7 +86,7 @@ fn step(hart: &Hart, memory: &Memory) -> Step {
                     let base = hart.register((word >> 15 & 31) as u8);
                     asks(base.wrapping_add_signed(word as i32 >> 20) >= PERIPHERALS)
                 }
-                // Of the registers that software reads in a loop, all but the counters stay as they are.
+                // A CSR that software reads in a waiting loop is a counter: the others do not change by themselves.
                 SYSTEM => asks(word >> 12 & 3 != 0),
                 _ => Step::Other,
             }

@@ -1,5 +1,5 @@
-//! SHA, AES and RSA as the chip's own mask ROM drives them, and register by register as esp-hal's drivers do. The answers are
-//! those of the standards, or of a library that shares no code with the chip.
+//! SHA, AES and RSA, driven by the chip's own mask ROM, and register by register as by esp-hal's drivers. The expected
+//! results are those of the standards, or of a library that shares no code with the virtual chip.
 
 mod script;
 
@@ -14,10 +14,10 @@ const AES: u32 = 0x6003_A000;
 const SHA: u32 = 0x6003_B000;
 const RSA: u32 = 0x6003_C000;
 
-/// Levels of RSA, AES and SHA in INTR_STATUS_1: sources 47 to 49.
+/// The bits of RSA, AES and SHA in INTR_STATUS_1 (sources 47 to 49).
 const INTR_RSA: u32 = 1 << 15;
 
-/// FIPS 180-4 examples, and a message of many blocks.
+/// The examples of FIPS 180-4, and a message of many blocks.
 #[test]
 fn the_roms_sha_functions_hash() {
     let long = "a".repeat(1000);
@@ -36,7 +36,7 @@ fn the_roms_sha_functions_hash() {
             let output = RAM + 0x1000 + 0x80 * n as u32 + 0x20 * kind;
             script.call("ets_sha_init", &[RAM, kind]);
             script.call("ets_sha_starts", &[RAM, 0]);
-            // In two parts, so that blocks straddle them.
+            // In two parts, with blocks that lie in both.
             let first = message.len() as u32 / 3;
             script.call("ets_sha_update", &[RAM, data, first, 0]);
             script.call("ets_sha_update", &[RAM, data + first, message.len() as u32 - first, 0]);
@@ -54,7 +54,7 @@ fn the_roms_sha_functions_hash() {
         };
         assert_eq!(done.bytes(output, expected.len()), expected, "message {n}, kind {kind}");
     }
-    // FIPS 180-4's own answer, lest the two libraries be wrong together.
+    // The result in FIPS 180-4, in case library and accelerator have the same fault.
     assert_eq!(
         done.bytes(RAM + 0x1000 + 0x80 + 0x40, 32),
         hex("ba7816bf 8f01cfea 414140de 5dae2223 b00361a3 96177a9c b410ff61 f20015ad")
@@ -63,7 +63,7 @@ fn the_roms_sha_functions_hash() {
 }
 
 #[test]
-fn a_digest_that_was_set_aside_is_taken_up_again() {
+fn a_digest_can_be_interrupted_by_another_and_continued() {
     let mut script = Script::default();
     let data = script.data(&[0x5A; 256]);
     script.call("ets_sha_enable", &[]);
@@ -84,7 +84,7 @@ fn a_digest_that_was_set_aside_is_taken_up_again() {
     assert_eq!(done.bytes(RAM + 0x1100, 32), sha2::Sha256::digest([0x5A; 256]).to_vec());
 }
 
-/// FIPS 197, appendix C.
+/// The examples of FIPS 197, appendix C.
 #[test]
 fn the_roms_aes_functions_encrypt_and_decrypt() {
     let key: Vec<u8> = (0..32).collect();
@@ -110,7 +110,7 @@ fn the_roms_aes_functions_encrypt_and_decrypt() {
     }
 }
 
-/// As `esp_hal::aes::Aes::process` goes about it.
+/// The sequence of `esp_hal::aes::Aes::process`.
 #[test]
 fn a_block_goes_through_the_aes_registers() {
     let mut script = Script::default();
@@ -127,7 +127,7 @@ fn a_block_goes_through_the_aes_registers() {
     assert_eq!(done.unmodelled(), [""; 0]);
 }
 
-/// A number with many digits; the same at every run.
+/// A number of this many bits, which is the same in every run.
 fn number(bits: usize, seed: u64) -> BigUint {
     let mut state = seed;
     let words: Vec<u32> = (0..bits / 32)
@@ -158,7 +158,7 @@ fn r_squared(modulus: &BigUint, words: usize) -> BigUint {
     (BigUint::from(1u32) << (64 * words)) % modulus
 }
 
-/// Exponentiation, modular and plain multiplication in the lengths that the unit has to manage.
+/// Exponentiation, and modular and plain multiplication, in several lengths that the unit has.
 #[test]
 fn the_roms_bignum_functions_compute() {
     let mut script = Script::default();
@@ -200,7 +200,7 @@ fn the_roms_bignum_functions_compute() {
     assert_eq!(done.unmodelled(), [""; 0]);
 }
 
-/// With the search on, as esp-hal and ESP-IDF use it, and by interrupt.
+/// The unit searches the exponent for its highest bit, as esp-hal and ESP-IDF use it, and interrupts at the end.
 #[test]
 fn rsa_searches_the_exponent_and_interrupts() {
     let words = 16;
@@ -228,7 +228,7 @@ fn rsa_searches_the_exponent_and_interrupts() {
     script.store(RSA + 0x81C, 1);
     let cleared = script.load(INTR_STATUS_1);
     let full = script.load_all(RSA + 0x200, words as u32);
-    // Without the highest bit, the exponent is one.
+    // Without its highest bit the exponent is one.
     script.store_all(RSA + 0x200, &words_of(&r_squared(&m, words), words));
     script.store(RSA + 0x828, 15);
     script.store(RSA + 0x80C, 1);
@@ -242,7 +242,7 @@ fn rsa_searches_the_exponent_and_interrupts() {
     assert_eq!(done.unmodelled(), [""; 0]);
 }
 
-/// The unit does not check what software has worked out beforehand: neither does this one.
+/// The unit does not check the values that software has computed in advance.
 #[test]
 fn a_wrong_m_prime_gives_a_wrong_answer() {
     let words = 16;
@@ -262,11 +262,11 @@ fn a_wrong_m_prime_gives_a_wrong_answer() {
     assert_ne!(BigUint::from_bytes_le(&done.bytes(RAM, 64)), &x * &x % &m);
 }
 
-/// SYSTEM's clock and reset bits, as software notices them.
+/// The clock and reset bits of SYSTEM, and their effect on the units.
 #[test]
-fn a_unit_without_a_clock_or_in_reset_is_dead() {
+fn a_unit_without_a_clock_or_in_reset_does_nothing() {
     let mut script = Script::default();
-    // SHA's own reset is not enough: the signature unit's and HMAC's hold it as well.
+    // Ending SHA's own reset is not enough, since those of the signature unit and of HMAC hold it too.
     script.store(SYSTEM_PERIP_CLK_EN1, 1 << 2);
     script.store(SYSTEM_PERIP_RST_EN1, 1 << 4);
     script.store(SHA, 2);
@@ -290,7 +290,7 @@ fn a_unit_without_a_clock_or_in_reset_is_dead() {
     assert_eq!(results, [0, digest, 0, digest, 0]);
 }
 
-/// Gives units a clock and lets go of their resets, and of those that hold them too.
+/// Gives units a clock, and ends their resets and those that also hold them.
 fn enable(script: &mut Script, units: u32) {
     script.store(SYSTEM_PERIP_CLK_EN1, units);
     script.store(SYSTEM_PERIP_RST_EN1, 0);

@@ -1,5 +1,5 @@
-//! The DMA controller, with AES and SHA at its channels and from memory to memory: descriptors, checks and interrupts as
-//! esp-hal's drivers set them up and look at them. The answers are those of NIST SP 800-38A and of a hash library.
+//! The DMA controller, with AES and SHA at its channels and from memory to memory. Descriptors, checks and interrupts
+//! are used as in esp-hal's drivers. The expected results are those of NIST SP 800-38A and of a hash library.
 
 mod script;
 
@@ -30,10 +30,10 @@ const OUT_TOTAL_EOF: u32 = 1 << 8;
 const CHECK_OWNER: u32 = 1 << 12;
 const MEM_TRANS: u32 = 1 << 4;
 
-/// Lists of descriptors.
+/// Addresses of lists of descriptors.
 const INLINKS: u32 = RAM + 0x8000;
 const OUTLINKS: u32 = RAM + 0x8800;
-/// Where channels read and write.
+/// Addresses of the buffers that channels read and write.
 const SOURCE: u32 = RAM;
 const TARGET: u32 = RAM + 0x4000;
 
@@ -46,7 +46,8 @@ fn register(channel: u32, direction: u32, offset: u32) -> u32 {
     DMA + 0x70 + 0xC0 * channel + direction + offset
 }
 
-/// A list of descriptors over parts of a buffer: outward with a frame's end at the last, inward with room only.
+/// A list of descriptors over the parts of a buffer. For output (`out`) the last part ends a frame; for input the parts
+/// are room.
 fn list(script: &mut Script, at: u32, buffer: u32, parts: &[u32], out: bool) {
     let mut bytes = Vec::new();
     let mut from = buffer;
@@ -66,9 +67,9 @@ fn list(script: &mut Script, at: u32, buffer: u32, parts: &[u32], out: bool) {
     script.place(at, &bytes);
 }
 
-/// What `prepare_transfer` and `start_transfer` of esp-hal do.
+/// Does the same as `prepare_transfer` and `start_transfer` of esp-hal.
 fn start(script: &mut Script, channel: u32, direction: u32, peer: u32, descriptors: u32) {
-    // Of the channel's interrupts those of this direction only.
+    // Clears only the interrupts of this direction.
     let mine = if direction == IN {
         0b110_1010_0111
     } else {
@@ -97,7 +98,8 @@ const COUNTER: &str = "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff";
 const PLAIN: &str = "6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51\
                      30c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710";
 
-/// NIST SP 800-38A, appendix F: block mode, key, first vector, cipher text of [`PLAIN`].
+/// The examples of NIST SP 800-38A, appendix F: block mode, key, initialisation vector, and the cipher text of
+/// [`PLAIN`].
 const MODES: [(u32, &str, &str, &str); 8] = [
     (
         0,
@@ -145,7 +147,7 @@ const MODES: [(u32, &str, &str, &str); 8] = [
         4,
         KEY_128,
         IV,
-        // F.3.7 has 18 bytes.
+        // The example F.3.7 has 18 bytes only.
         "3b79424c9c0dd436bace9e0ed4586a4f32b9",
     ),
     (
@@ -157,7 +159,7 @@ const MODES: [(u32, &str, &str, &str); 8] = [
     ),
 ];
 
-/// Sets AES up for four blocks and triggers it.
+/// Sets AES up for four blocks, and starts it.
 fn aes(script: &mut Script, mode: u32, decrypt: bool, key: &str, iv: &str) {
     let key = hex(key);
     script.store(AES + 0x90, 1);
@@ -176,7 +178,7 @@ fn aes(script: &mut Script, mode: u32, decrypt: bool, key: &str, iv: &str) {
     script.wait(AES + 0x4C, 3, 2);
 }
 
-/// What `AesTransfer::wait` of esp-hal does in the end.
+/// Does the same as `AesTransfer::wait` of esp-hal at its end.
 fn aes_done(script: &mut Script, channel: u32) {
     script.store(register(channel, IN, 0x10), 1 << 21);
     script.store(register(channel, OUT, 0x10), 1 << 20);
@@ -191,7 +193,7 @@ fn aes_runs_by_dma_in_every_mode() {
     script.place(SOURCE, &hex(PLAIN));
     for (n, (mode, key, iv, _)) in (0..).zip(MODES) {
         let (cipher, plain) = (TARGET + 0x100 * n, TARGET + 0x100 * n + 0x80);
-        // Descriptors that cut blocks in two, and a channel that changes.
+        // Descriptors that end inside a block, and another channel each time.
         let channel = n % 3;
         list(&mut script, OUTLINKS, SOURCE, &[7, 40, 17], true);
         list(&mut script, INLINKS, cipher, &[24, 24, 24], false);
@@ -199,7 +201,7 @@ fn aes_runs_by_dma_in_every_mode() {
         start(&mut script, channel, IN, PEER_AES, INLINKS);
         aes(&mut script, mode, false, key, iv);
         aes_done(&mut script, channel);
-        // And back, out of the first result.
+        // Decrypts the first result again.
         list(&mut script, OUTLINKS, cipher, &[64], true);
         list(&mut script, INLINKS, plain, &[64], false);
         start(&mut script, channel, OUT, PEER_AES, OUTLINKS);
@@ -221,7 +223,7 @@ fn aes_runs_by_dma_in_every_mode() {
     assert_eq!(done.unmodelled(), [""; 0]);
 }
 
-/// The vector's memory goes on, so that a long message may be cut.
+/// The unit keeps the vector, so that a long message can be processed in parts.
 #[test]
 fn aes_goes_on_where_it_stopped_and_interrupts() {
     let (mode, key, iv, expected) = MODES[4];
@@ -239,7 +241,7 @@ fn aes_goes_on_where_it_stopped_and_interrupts() {
     for half in [0, 32] {
         list(&mut script, OUTLINKS, SOURCE + half, &[32], true);
         list(&mut script, INLINKS, TARGET + half, &[32], false);
-        // Triggered first: it waits for the channels.
+        // AES is started before the channels, and waits for them.
         script.store(AES + 0x48, 1);
         levels.push(script.load(INTR_STATUS_1));
         start(&mut script, 1, IN, PEER_AES, INLINKS);
@@ -319,7 +321,7 @@ fn sha_runs_by_dma_and_continues() {
     assert_eq!(done.unmodelled(), [""; 0]);
 }
 
-/// Starts the pair of channel 0 from memory to memory.
+/// Starts both directions of channel 0 for a copy from memory to memory.
 fn copy(script: &mut Script) {
     script.store(register(0, IN, 0), MEM_TRANS);
     start(script, 0, IN, 1, INLINKS);
@@ -334,7 +336,7 @@ fn memory_is_copied_to_memory() {
     script.place(SOURCE, &bytes);
     list(&mut script, OUTLINKS, SOURCE, &[1, 1500, 1499], true);
     list(&mut script, INLINKS, TARGET, &[2000, 2000], false);
-    // Out of OUT_CONF0: owners are written back.
+    // OUT_CONF0 asks for the owners to be written back.
     script.store(register(0, OUT, 0), 1 << 2);
     script.store(DMA + 8, IN_SUC_EOF);
     copy(&mut script);
@@ -350,7 +352,7 @@ fn memory_is_copied_to_memory() {
         done.result(raw),
         IN_DONE | IN_SUC_EOF | OUT_DONE | OUT_EOF | OUT_TOTAL_EOF
     );
-    // Size, length and end of frame; the owner is the processor again.
+    // Size, length and end of the frame. The owner is the processor again.
     assert_eq!(flags(&done, INLINKS, 0), 2000 << 12 | 2000);
     assert_eq!(flags(&done, INLINKS, 1), SUC_EOF | 1000 << 12 | 2000);
     assert_eq!(flags(&done, OUTLINKS, 0), 1 << 12 | 1);
@@ -365,10 +367,10 @@ fn memory_is_copied_to_memory() {
     );
 }
 
-/// Each wrong descriptor stops its own side, and says so.
+/// A wrong descriptor stops its own direction, and is reported there.
 #[test]
 fn wrong_descriptors_are_errors() {
-    // What is wrong: the word of the descriptor, its value there, and on which side.
+    // Each case: the word of the descriptor that is wrong, its value, and the direction.
     let cases = [
         (OUTLINKS, 0, SUC_EOF | 16 << 12 | 16, OUT_DSCR_ERR),
         (INLINKS, 0, 16, IN_DSCR_ERR),
@@ -408,7 +410,7 @@ fn a_list_that_is_too_short_goes_on_after_a_restart() {
     list(&mut script, INLINKS, TARGET, &[40], false);
     copy(&mut script);
     let short = raw(&mut script, 0);
-    // A second descriptor is mounted behind the first.
+    // A second descriptor is added behind the first.
     list(&mut script, INLINKS + 12, TARGET + 40, &[60], false);
     script.store(INLINKS + 8, INLINKS + 12);
     script.store(register(0, IN, 0x10), 1 << 23);
@@ -419,7 +421,7 @@ fn a_list_that_is_too_short_goes_on_after_a_restart() {
     assert_eq!(done.bytes(TARGET, 100), bytes);
 }
 
-/// A ring without an end, and no checks: the chip copies for ever, and everything else goes on.
+/// The descriptors form a ring and checks are off, so that the chip copies for ever. Everything else must go on.
 #[test]
 fn an_endless_list_does_not_stop_the_chip() {
     let mut script = Script::default();
@@ -448,7 +450,7 @@ fn a_channel_for_a_peripheral_without_dma_is_reported() {
     enable(&mut script);
     list(&mut script, OUTLINKS, SOURCE, &[16], true);
     start(&mut script, 1, OUT, 0, OUTLINKS);
-    // esp-hal waits until the FIFO has something.
+    // esp-hal waits until the FIFO has data.
     let fifo = script.load(register(1, OUT, 8));
     let mut done = script.run();
     assert_eq!(done.result(fifo) & 0xFF, 16 << 2);

@@ -1,5 +1,5 @@
-//! eFuses, and the units whose keys come from them: HMAC and digital signature. Keys are burnt by the chip's own mask ROM, and
-//! its functions and esp-hal's sequences use them.
+//! eFuses, and the units that take their keys from them: HMAC and digital signature. The chip's own mask ROM burns the
+//! keys. Its functions and esp-hal's sequences use them.
 
 mod script;
 
@@ -16,14 +16,14 @@ const HMAC_DOWN_ALL: u32 = 5;
 const HMAC_DOWN_DIGITAL_SIGNATURE: u32 = 7;
 const HMAC_UP: u32 = 8;
 
-/// Burns a word of a block, as the ROM and ESP-IDF do, and reads the fuses anew.
+/// Burns a word of a block, as the ROM and ESP-IDF do, and has the fuses read again.
 fn burn(script: &mut Script, block: u32, word: u32, bits: u32) {
     script.call("ets_efuse_clear_program_registers", &[]);
     script.store(EFUSE + 4 * word, bits);
     script.call("ets_efuse_program", &[block]);
 }
 
-/// Burns a key into KEY0 to KEY5: the ROM adds the check symbols and protects it from being written again.
+/// Burns a key into one of KEY0 to KEY5. The ROM adds the check symbols, and protects the key from being written again.
 fn burn_key(script: &mut Script, key: u32, purpose: u32, bytes: &[u8]) -> Call {
     let data = script.data(bytes);
     script.call("ets_efuse_write_key", &[4 + key, purpose, data, bytes.len() as u32])
@@ -49,14 +49,14 @@ fn the_rom_burns_a_key_once() {
     assert_ne!(done.result(second), 0, "the block is used");
     assert_eq!(done.result(purpose), HMAC_UP);
     assert_eq!((done.result(found), done.word(RAM)), (1, 4));
-    // The ROM leaves it to others to protect the key from being read.
+    // The ROM does not protect the key from being read. That is left to the caller.
     assert_eq!(done.results(&shown), key());
     assert_eq!(done.results(&errors), [0; 8], "the ROM's check symbols are right");
     assert_eq!(done.unmodelled(), [""; 0]);
 }
 
 #[test]
-fn bits_are_burnt_for_ever() {
+fn bits_that_are_burnt_stay_set() {
     let mut script = Script::default();
     let before = script.load(EFUSE + 0x7C);
     burn(&mut script, 3, 0, 0x0000_00F0);
@@ -73,7 +73,7 @@ fn bits_are_burnt_for_ever() {
         [before, after, mac].map(|call| done.result(call)),
         [0xFF0, 0xFF0, 0x00C3_0001]
     );
-    // A board that is forked from this one takes its fuses along.
+    // A copy of this chip has the same fuses.
     let mut fork = done.clone();
     fork.power_cycle();
     assert_eq!(fork.result(before), 0xFF0);
@@ -92,7 +92,7 @@ fn protected_fuses_stay_as_they_are() {
     let user = script.load(EFUSE + 0x7C);
     let word = script.load(EFUSE + 0x34);
     let hidden = script.load(EFUSE + 0x13C);
-    // RD_DIS itself, locked.
+    // RD_DIS itself is locked.
     burn(&mut script, 0, 0, 1);
     burn(&mut script, 0, 1, 1 << 4);
     let protection = script.load(EFUSE + 0x30);
@@ -103,7 +103,7 @@ fn protected_fuses_stay_as_they_are() {
 }
 
 #[test]
-fn the_controller_wants_its_operation_code_and_interrupts() {
+fn the_controller_needs_its_operation_code_and_interrupts() {
     let mut script = Script::default();
     script.store(EFUSE, 0xFF);
     script.store(EFUSE + 0x1E0, 3);
@@ -120,7 +120,7 @@ fn the_controller_wants_its_operation_code_and_interrupts() {
     script.store(EFUSE_CONF, 0x5AA5);
     script.store(EFUSE_CMD, 1);
     let fresh = script.load(EFUSE + 0x7C);
-    // User data without check symbols: three bits of error, and the mark of failure.
+    // User data without check symbols has three wrong bits, and is marked as failed.
     let errors = script.load(EFUSE + 0x1C0);
     let done = script.run();
     const EFUSE_LEVEL: u32 = 1 << 24;
@@ -130,7 +130,7 @@ fn the_controller_wants_its_operation_code_and_interrupts() {
     assert_eq!(done.result(errors), 0xF << 8);
 }
 
-/// Messages around every border of the padding.
+/// Messages of lengths around each border of the padding.
 #[test]
 fn the_rom_computes_hmacs_with_a_key_it_cannot_read() {
     use hmac::{KeyInit, Mac};
@@ -169,7 +169,7 @@ fn the_rom_computes_hmacs_with_a_key_it_cannot_read() {
     assert_eq!(done.unmodelled(), [""; 0]);
 }
 
-/// RFC 4231, test case 2, in the order of `esp_hal::hmac::Hmac`: one block.
+/// Test case 2 of RFC 4231, which has one block, in the sequence of `esp_hal::hmac::Hmac`.
 #[test]
 fn an_hmac_goes_through_the_registers() {
     let mut bytes = b"Jefe".to_vec();
@@ -205,10 +205,11 @@ fn an_hmac_goes_through_the_registers() {
     assert_eq!(done.results(&gone), [0; 32]);
 }
 
-/// The ROM encrypts an RSA key for the unit, as a factory does, and signs with it. The public key judges.
+/// The ROM encrypts an RSA key for the unit, as in a factory, and signs with it. The signature is verified with the
+/// public key.
 #[test]
 fn the_rom_signs_with_a_key_that_only_the_unit_can_decrypt() {
-    // Two primes of 256 bits: the largest, and the next that suits the exponent.
+    // Two primes of 256 bits: the largest, and the next one that fits the exponent.
     let p = (BigUint::from(1u32) << 256u32) - BigUint::from(189u32);
     let q = (BigUint::from(1u32) << 256u32) - BigUint::from(357u32);
     let one = BigUint::from(1u32);
@@ -216,7 +217,7 @@ fn the_rom_signs_with_a_key_that_only_the_unit_can_decrypt() {
     let modulus = &p * &q;
     let private = public
         .modinv(&((&p - &one) * (&q - &one)))
-        .expect("the exponent suits the primes");
+        .expect("the exponent fits the primes");
     let message = (BigUint::from(0x0123_4567_89AB_CDEFu64) << 440u32) + BigUint::from(99u32);
     let words = 16;
     let m_prime = {
@@ -252,13 +253,13 @@ fn the_rom_signs_with_a_key_that_only_the_unit_can_decrypt() {
     for unit in ["ets_sha_enable", "ets_aes_enable", "ets_hmac_enable", "ets_ds_enable"] {
         script.call(unit, &[]);
     }
-    // With the HMAC key, from which it derives the unit's (key type 0).
+    // HMAC derives the key of the unit from its own (key type 0).
     let encrypted = script.call("ets_ds_encrypt_params", &[ENCRYPTED, iv, parameters, key, 0]);
     let without_key = script.call("ets_ds_start_sign", &[text, ENCRYPTED]);
     let derived = script.call("ets_hmac_calculate_downstream", &[5, HMAC_DOWN_DIGITAL_SIGNATURE]);
     let started = script.call("ets_ds_start_sign", &[text, ENCRYPTED]);
     let finished = script.call("ets_ds_finish_sign", &[SIGNATURE, ENCRYPTED]);
-    // One bit of the encrypted parameters is wrong.
+    // The encrypted parameters have one wrong bit.
     script.call("memcpy", &[SPOILT, ENCRYPTED, 0x500]);
     script.call("memset", &[SPOILT + 100, 0x55, 1]);
     script.call("ets_ds_start_sign", &[text, SPOILT]);

@@ -1,4 +1,5 @@
-//! The debug assistant as an operating system uses it: a stack guard, and where the hart was before a reset.
+//! The debug assistant, as an operating system uses it: a guard for the stack, and a record of where the hart was
+//! before a reset.
 
 mod soc_support;
 
@@ -9,7 +10,7 @@ const SOURCE: u32 = 54;
 const BOTTOM: u32 = 0x3FCA_0000;
 const TOP: u32 = 0x3FCA_1000;
 
-/// A program whose stack pointer stands in the middle of its stack, with both limits guarded.
+/// A program whose stack pointer is in the middle of its stack, with both ends guarded.
 fn guarded() -> Program {
     let mut program = Program::new();
     program
@@ -22,7 +23,7 @@ fn guarded() -> Program {
     program
 }
 
-/// The handler that keeps why it was called, and where the stack pointer went wrong.
+/// Adds a handler that keeps its cause and the address of the instruction that moved the stack pointer too far.
 fn handler(program: &mut Program) {
     program
         .handler()
@@ -33,10 +34,10 @@ fn handler(program: &mut Program) {
 }
 
 #[test]
-fn a_stack_that_overflows_interrupts_at_the_instruction_that_did_it() {
+fn a_stack_overflow_interrupts_and_names_its_instruction() {
     let mut program = guarded();
     program
-        // Down to the last word and up again: nothing is wrong with that.
+        // Down to the last word and up again is allowed.
         .addi(SP, SP, -0x800)
         .li(SP, BOTTOM + 0x800)
         .li(A0, 0)
@@ -50,11 +51,11 @@ fn a_stack_that_overflows_interrupts_at_the_instruction_that_did_it() {
     handler(&mut program);
     let [raw, at, before] = program.results();
     assert_eq!(raw, 1 << 8, "SP_SPILL_MIN");
-    assert_eq!(at, before + 8, "the second of the two that follow auipc");
+    assert_eq!(at, before + 8, "the second instruction behind auipc");
 }
 
 #[test]
-fn a_stack_that_underflows_interrupts_too_and_a_guard_that_is_off_does_not() {
+fn a_stack_underflow_interrupts_unless_the_guard_is_off() {
     let mut program = guarded();
     program
         .li(SP, TOP + 4)
@@ -72,9 +73,9 @@ fn a_stack_that_underflows_interrupts_too_and_a_guard_that_is_off_does_not() {
 }
 
 #[test]
-fn after_a_reset_the_rom_says_where_the_hart_was() {
+fn after_a_reset_the_rom_prints_where_the_hart_was() {
     let mut program = Program::new();
-    // As an operating system does it: records, then RTC_CNTL_SW_SYS_RST.
+    // Like an operating system: recording is switched on, and then RTC_CNTL_SW_SYS_RST resets.
     program.store(ASSIST_DEBUG + 0x44, 3).store(0x6000_8000, 1 << 31).done();
     let mut machine = program.start();
     assert!(
@@ -107,7 +108,7 @@ fn after_a_reset_the_rom_says_where_the_hart_was() {
 }
 
 #[test]
-fn switching_on_says_nothing_of_a_saved_pc() {
+fn after_power_on_the_rom_prints_no_saved_pc() {
     let mut program = Program::new();
     program.done();
     let mut machine = program.start();

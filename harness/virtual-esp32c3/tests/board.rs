@@ -1,4 +1,4 @@
-//! The board as its users see it: a tty on which it boots, is flashed, and is reset.
+//! The board as its users see it: a tty over which it boots, is flashed and is reset.
 
 mod support;
 
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use espflash::Error;
 use support::{Console, Flashed, connect, firmware, flash_contents, image};
-use virtual_esp32c3::{BoardConfig, ConsolePort, HardwareEvent, ResetCause, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, ConsolePort, HardwareEvent, ResetCause, Strapping, VirtualBoard};
 
 const BOOT: Duration = Duration::from_secs(20);
 
@@ -18,7 +18,7 @@ fn board(config: BoardConfig) -> VirtualBoard {
 fn an_empty_flash_shows_the_roms_banner_and_the_watchdog() {
     let board = board(BoardConfig::default());
     let mut console = Console::open(board.tty());
-    board.power_cycle(true);
+    board.power_cycle(Strapping::Flash);
     let banner = console.wait_for("invalid header: 0xffffffff\r\n", BOOT);
     assert_eq!(
         banner,
@@ -45,7 +45,7 @@ fn the_firmware_boots_from_flash() {
     };
     let board = board(config);
     let mut console = Console::open(board.tty());
-    board.power_cycle(true);
+    board.power_cycle(Strapping::Flash);
     let boot = console.wait_for("@- ready ", BOOT);
     assert!(boot.contains("2nd stage bootloader"), "{boot}");
     assert!(boot.contains("chip revision: v0.3"), "{boot}");
@@ -62,7 +62,7 @@ fn the_firmware_boots_from_flash() {
 fn espflash_writes_verifies_and_skips() {
     let elf = firmware();
     let board = board(BoardConfig::default());
-    board.power_cycle(false);
+    board.power_cycle(Strapping::Download);
     let mut first = Flashed::default();
     let mut flasher = connect(board.tty(), true);
     flasher
@@ -77,11 +77,11 @@ fn espflash_writes_verifies_and_skips() {
     drop(flasher);
 
     let expected = flash_contents(&elf);
-    let flash = board.flash();
+    let flash = board.flash().expect("the flash");
     let differs = flash.iter().zip(expected.iter()).position(|(a, b)| a != b);
     assert_eq!(differs, None, "flash differs from the image");
     let mut console = Console::open(board.tty());
-    board.power_cycle(true);
+    board.power_cycle(Strapping::Flash);
     console.wait_for("@- ready ", BOOT);
 }
 
@@ -92,7 +92,7 @@ fn a_hang_ends_with_the_watchdogs_reset() {
         ..BoardConfig::default()
     });
     let mut console = Console::open(board.tty());
-    board.power_cycle(true);
+    board.power_cycle(Strapping::Flash);
     console.wait_for("@- ready ", BOOT);
     console.send("\n#h test hang\n");
     console.wait_for("rst:0x7 (TG0WDT_SYS_RST)", BOOT);
@@ -101,14 +101,14 @@ fn a_hang_ends_with_the_watchdogs_reset() {
 }
 
 #[test]
-fn the_usb_port_carries_the_console_when_it_is_the_tty() {
+fn the_usb_port_has_the_console_when_it_is_the_tty() {
     let board = board(BoardConfig {
         flash: flash_contents(&firmware()),
         console: ConsolePort::UsbSerialJtag,
         ..BoardConfig::default()
     });
     let mut console = Console::open(board.tty());
-    board.power_cycle(true);
+    board.power_cycle(Strapping::Flash);
     console.wait_for("@- ready ", BOOT);
     console.wait_for("\r\n", BOOT);
     console.send("\n#u hello\n");
@@ -119,7 +119,7 @@ fn the_usb_port_carries_the_console_when_it_is_the_tty() {
 fn the_rom_loader_writes_without_a_stub() {
     let elf = firmware();
     let board = board(BoardConfig::default());
-    board.power_cycle(false);
+    board.power_cycle(Strapping::Download);
     let mut flashed = Flashed::default();
     let application = image(&elf)
         .flash_segments()
@@ -135,22 +135,26 @@ fn the_rom_loader_writes_without_a_stub() {
     );
     assert_eq!((flashed.written, flashed.verified), (3, 3), "{flashed:?}");
     let expected = flash_contents(&elf);
-    assert!(board.flash()[..] == expected[..], "flash differs from the image");
+    assert!(
+        board.flash().expect("the flash")[..] == expected[..],
+        "flash differs from the image"
+    );
 }
 
-/// The mask ROM compares what FLASH_BEGIN announced with what came: its handler of FLASH_END (`FlashDwnLdStopReqMsgProc`,
-/// 0x4004_b492) answers error 6 unless the number of blocks and the number of bytes agree. espflash without its stub
-/// announces whole sectors of 4 KB and sends blocks of 1 KB, so the ROM of a real chip refuses as well, after everything
-/// has been written, unless the last block reaches the end of a sector. esptool sends no FLASH_END to the ROM.
+/// Whether the mask ROM refuses FLASH_END after this many bytes. Its handler (`FlashDwnLdStopReqMsgProc`, 0x4004_b492)
+/// answers error 6 unless as many blocks and bytes have come as FLASH_BEGIN announced. espflash without its stub
+/// announces whole sectors of 4 KB and sends blocks of 1 KB. The ROM of a real chip therefore refuses too, after
+/// everything has been written, unless the last block reaches the end of a sector. esptool sends no FLASH_END to the
+/// ROM.
 fn flash_end_is_refused(length: usize) -> bool {
     length.next_multiple_of(0x400) != length.next_multiple_of(0x1000)
 }
 
 #[test]
-fn the_rom_accepts_flash_end_when_all_announced_bytes_came_and_restarts() {
+fn the_rom_restarts_at_flash_end_if_all_announced_bytes_have_come() {
     for length in [0x2000, 0x1C01, 0x1C00, 0x2400] {
         let board = board(BoardConfig::default());
-        board.power_cycle(false);
+        board.power_cycle(Strapping::Download);
         let mut flasher = connect(board.tty(), false);
         let data: Vec<u8> = (0..length).map(|at: u32| (at * 7 + 3) as u8).collect();
         let result = flasher.write_bin_to_flash(0x1_0000, &data, &mut Flashed::default());
@@ -165,7 +169,11 @@ fn the_rom_accepts_flash_end_when_all_announced_bytes_came_and_restarts() {
             }
             Err(error) => panic!("{length:#x} bytes: {error:?}"),
         }
-        assert_eq!(board.flash()[0x1_0000..][..data.len()], data[..], "{length:#x} bytes");
+        assert_eq!(
+            board.flash().expect("the flash")[0x1_0000..][..data.len()],
+            data[..],
+            "{length:#x} bytes"
+        );
         let restarts = || {
             let log = board.log();
             log.iter()
@@ -173,7 +181,10 @@ fn the_rom_accepts_flash_end_when_all_announced_bytes_came_and_restarts() {
         };
         let deadline = Instant::now() + BOOT;
         while result.is_ok() && !restarts() {
-            assert!(Instant::now() < deadline, "no restart within {BOOT:?}");
+            assert!(
+                Instant::now() < deadline,
+                "timed out after {BOOT:?} waiting for a restart"
+            );
             std::thread::yield_now();
         }
         assert_eq!(restarts(), result.is_ok(), "{length:#x} bytes");
@@ -181,10 +192,10 @@ fn the_rom_accepts_flash_end_when_all_announced_bytes_came_and_restarts() {
 }
 
 #[test]
-fn a_board_leaves_nothing_behind() {
+fn a_dropped_board_leaves_no_tty_behind() {
     let first = board(BoardConfig::default());
     let tty = first.tty().to_owned();
-    first.power_cycle(true);
+    first.power_cycle(Strapping::Flash);
     drop(first);
     assert!(!tty.exists(), "{} is still there", tty.display());
 }
@@ -199,7 +210,7 @@ fn many_boards_run_from_one_flash() {
                 ..BoardConfig::default()
             });
             let console = Console::open(board.tty());
-            board.power_cycle(true);
+            board.power_cycle(Strapping::Flash);
             (board, console)
         })
         .collect();

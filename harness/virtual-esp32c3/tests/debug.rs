@@ -1,9 +1,9 @@
-//! The debug module and the TAP, driven register by register as a debugger does, on a chip that has booted into its ROM.
+//! The debug module and the TAP, driven register by register as by a debugger, on a chip that has booted into its ROM.
 
 use std::sync::Arc;
 
 use virtual_esp32c3::chip::{Chip, ChipOptions, ConsolePort, Pause};
-use virtual_esp32c3::{BoardConfig, DebugPortError, DmiAccess, JtagClock, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, DebugPortError, DmiAccess, JtagClock, NoAnswer, Strapping, VirtualBoard};
 
 const DATA0: u8 = 0x04;
 const DMCONTROL: u8 = 0x10;
@@ -51,7 +51,7 @@ const ADD: [u32; 5] = [0x0015_0513, 0x0025_0513, 0x0045_0513, 0x0010_0073, 0x000
 struct Debugger(Chip);
 
 impl Debugger {
-    /// At a chip that has run for a while.
+    /// A debugger at a chip that has run for a while.
     fn attach() -> Self {
         let mut chip = Chip::new(ChipOptions {
             flash: Arc::from(vec![0xFF; 4 << 20]),
@@ -68,7 +68,7 @@ impl Debugger {
         debugger
     }
 
-    /// The same, halted, with `code` at [`CODE`] and about to run it.
+    /// A debugger at a halted chip that will execute `code` at [`CODE`] next.
     fn halted_at(code: &[u32]) -> Self {
         let mut debugger = Self::attach();
         debugger.halt();
@@ -103,7 +103,7 @@ impl Debugger {
         self.write(DMCONTROL, ACTIVE);
     }
 
-    /// Lets the chip run; tells whether the hart is halted then.
+    /// Lets the chip run, and returns whether its hart is halted afterwards.
     fn run(&mut self, cycles: u64) -> bool {
         self.0.run(self.0.now() + cycles);
         self.is(HALTED)
@@ -113,7 +113,7 @@ impl Debugger {
         let dcsr = self.get(DCSR);
         self.set(DCSR, dcsr | STEP);
         self.resume();
-        assert!(self.run(100), "a step comes to its end");
+        assert!(self.run(100), "a step ends");
         self.set(DCSR, dcsr);
         self.get(DPC)
     }
@@ -186,7 +186,7 @@ fn a_halt_request_stops_the_hart_and_time_goes_on() {
 }
 
 #[test]
-fn a_counter_that_is_to_stall_with_the_hart_does_and_the_other_goes_on() {
+fn only_the_counter_that_is_set_to_stall_stands_still_while_the_hart_is_halted() {
     const CONF: u32 = 0x6002_3000;
     let counters = |debugger: &mut Debugger| {
         debugger.poke(CONF + 0x04, 1 << 30);
@@ -194,7 +194,7 @@ fn a_counter_that_is_to_stall_with_the_hart_does_and_the_other_goes_on() {
         [debugger.peek(CONF + 0x44), debugger.peek(CONF + 0x4C)]
     };
     let mut debugger = Debugger::attach();
-    // Both run, and the second stalls, as after a reset.
+    // Both run, and the second stalls with the hart, as after a reset.
     debugger.poke(CONF, 1 << 30 | 1 << 29 | 1 << 26);
     debugger.halt();
     let before = counters(&mut debugger);
@@ -228,7 +228,7 @@ fn registers_and_csrs_are_read_and_written_while_halted() {
 }
 
 #[test]
-fn the_program_buffer_runs_and_an_exception_ends_it() {
+fn a_program_in_the_buffer_runs_and_an_exception_ends_it() {
     let mut debugger = Debugger::attach();
     debugger.halt();
     let kept = debugger.peek(0x4037_C000);
@@ -248,7 +248,7 @@ fn the_program_buffer_runs_and_an_exception_ends_it() {
     );
     // j .
     debugger.write(PROGBUF0, 0x0000_006F);
-    assert_eq!(debugger.command(1 << 18), 7, "a loop without an end is given up");
+    assert_eq!(debugger.command(1 << 18), 7, "an endless loop is ended");
     assert_eq!(debugger.peek(0x4037_C000), kept);
     assert!(debugger.is(HALTED));
 }
@@ -285,7 +285,7 @@ fn a_step_is_one_instruction_and_an_ebreak_halts() {
         (debugger.get(A0), debugger.get(DPC), debugger.cause()),
         (7, CODE + 12, 1)
     );
-    // Without ebreakm the program has its exception.
+    // Without ebreakm the ebreak is an exception of the program.
     debugger.set(DCSR, 3);
     debugger.set(0x305, CODE + 0x100);
     debugger.poke(CODE + 0x100, ADD[4]);
@@ -294,13 +294,13 @@ fn a_step_is_one_instruction_and_an_ebreak_halts() {
 }
 
 #[test]
-fn a_step_masks_interrupts_unless_it_is_told_not_to() {
+fn a_step_masks_interrupts_unless_stepie_is_set() {
     const MATRIX: u32 = 0x600C_2000;
     const FROM_CPU: u32 = 0x600C_0028;
     const LINE: u32 = 9;
     const STEPIE: u32 = 1 << 11;
     let mut debugger = Debugger::halted_at(&ADD);
-    // The software interrupt's source, 50, to a line that is enabled and has a priority above the threshold.
+    // Route the software interrupt (source 50) to a line that is enabled and has a priority above the threshold.
     debugger.poke(MATRIX + 4 * 50, LINE);
     debugger.poke(MATRIX + 0x104, 1 << LINE);
     debugger.poke(MATRIX + 0x114 + 4 * LINE, 5);
@@ -326,7 +326,7 @@ fn a_step_over_wfi_wakes() {
 }
 
 #[test]
-fn a_breakpoint_halts_before_its_instruction_also_in_code_that_has_run() {
+fn a_breakpoint_halts_before_its_instruction_even_in_code_that_has_run() {
     // addi a0, a0, 1 / addi a0, a0, 2 / j -8
     let mut debugger = Debugger::halted_at(&[ADD[0], ADD[1], 0xFF9F_F06F]);
     debugger.resume();
@@ -341,7 +341,7 @@ fn a_breakpoint_halts_before_its_instruction_also_in_code_that_has_run() {
         (debugger.get(A0), debugger.get(DPC), debugger.cause()),
         (1, CODE + 4, 2)
     );
-    // Resumed where it stands it fires again; switched off it does not.
+    // Resumed there, the breakpoint fires again. Switched off, it does not.
     debugger.resume();
     assert!(debugger.run(1000));
     assert_eq!(debugger.get(A0), 1);
@@ -354,7 +354,7 @@ fn a_breakpoint_halts_before_its_instruction_also_in_code_that_has_run() {
     assert_ne!(debugger.get(TDATA1) & 1 << 20, 0, "hit");
 }
 
-/// A loop of pairs that an interpreter may be tempted to take in one.
+/// A loop with pairs of instructions that an interpreter may execute together.
 const PAIRS: [u32; 19] = [
     0x0006_2583, // lw a1, 0(a2)
     0x0046_2683, // lw a3, 4(a2)
@@ -390,7 +390,7 @@ fn a_breakpoint_halts_at_every_instruction_of_code_that_has_run() {
         debugger.resume();
         assert!(debugger.run(1000), "{at:#x}");
         assert_eq!((debugger.get(DPC), debugger.cause()), (at, 2));
-        // Every instruction from here is one step.
+        // From here on, each instruction takes one step.
         debugger.set(TDATA1, 0);
         for step in 1..=2 * PAIRS.len() {
             let next = CODE + 4 * ((index + step) % (PAIRS.len() - 1)) as u32;
@@ -422,7 +422,7 @@ fn watchpoints_halt_before_the_access() {
 }
 
 #[test]
-fn a_program_cannot_touch_the_debuggers_triggers() {
+fn a_program_cannot_change_the_debuggers_triggers() {
     // csrw tdata1, zero / csrr a0, tdata1 / j .
     let mut debugger = Debugger::halted_at(&[0x7A10_1073, 0x7A10_2573, ADD[4]]);
     debugger.trigger(0, 1 << 2, CODE + 0x400);
@@ -433,7 +433,7 @@ fn a_program_cannot_touch_the_debuggers_triggers() {
 }
 
 #[test]
-fn the_system_bus_reads_and_writes_in_every_width_and_tells_errors() {
+fn the_system_bus_reads_and_writes_in_every_width_and_reports_errors() {
     let mut debugger = Debugger::attach();
     debugger.poke(DATA, 0x1122_3344);
     debugger.write(SBCS, 1 << 20 | 1 << 16 | 1 << 15);
@@ -459,7 +459,7 @@ fn the_system_bus_reads_and_writes_in_every_width_and_tells_errors() {
         debugger.write(SBCS, 1 << 20 | 7 << 12 | control);
         debugger.write(SBADDRESS0, address);
         assert_eq!(debugger.bus_error(), error, "{address:#x}");
-        // Nothing more happens until the error is cleared.
+        // No access is made until the error is cleared.
         debugger.write(SBDATA0, 1);
         assert_eq!(debugger.bus_error(), error);
     }
@@ -487,7 +487,7 @@ fn a_reset_by_software_leaves_a_halted_hart_halted() {
 fn resets_by_the_module_halt_on_request() {
     for reset in [HARTRESET, NDMRESET] {
         let mut debugger = Debugger::attach();
-        // The acknowledgement is that of the reset before.
+        // This acknowledges the reset before.
         debugger.write(DMCONTROL, ACTIVE | reset | HALTREQ | ACKHAVERESET);
         assert_ne!(debugger.read(DMCONTROL) & reset, 0);
         assert!(!debugger.is(HALTED) && !debugger.is(RUNNING));
@@ -511,7 +511,7 @@ fn resets_by_the_module_halt_on_request() {
 }
 
 #[test]
-fn a_power_cycle_takes_the_debug_module_with_it() {
+fn a_power_cycle_resets_the_debug_module() {
     let mut debugger = Debugger::attach();
     debugger.halt();
     debugger.0.set_lines(false, true);
@@ -522,7 +522,7 @@ fn a_power_cycle_takes_the_debug_module_with_it() {
 }
 
 #[test]
-fn a_fork_of_a_halted_chip_goes_its_own_way() {
+fn a_copy_of_a_halted_chip_can_run_while_the_chip_stays_halted() {
     let mut debugger = Debugger::halted_at(&ADD);
     let mut fork = Debugger(debugger.0.clone());
     fork.resume();
@@ -531,7 +531,7 @@ fn a_fork_of_a_halted_chip_goes_its_own_way() {
     assert_eq!((debugger.get(A0), debugger.get(DPC)), (0, CODE));
 }
 
-/// Clocks the TAP and collects what comes out.
+/// Clocks the TAP, and returns the levels of TDO.
 fn clock(chip: &mut Chip, tms: &[u8], tdi: u64) -> u64 {
     let clocks = tms.iter().enumerate();
     clocks.fold(0, |out, (n, tms)| {
@@ -540,7 +540,7 @@ fn clock(chip: &mut Chip, tms: &[u8], tdi: u64) -> u64 {
     })
 }
 
-/// From Run-Test/Idle into a register and back.
+/// Shifts a value through a register, from Run-Test/Idle and back.
 fn scan(chip: &mut Chip, path: &[u8], bits: usize, value: u64) -> u64 {
     clock(chip, path, 0);
     let mut tms = vec![0; bits];
@@ -559,7 +559,7 @@ fn data(chip: &mut Chip, bits: usize, value: u64) -> u64 {
 }
 
 #[test]
-fn the_tap_identifies_itself_bypasses_and_reaches_the_module() {
+fn the_tap_gives_its_idcode_bypasses_and_reaches_the_debug_module() {
     let mut chip = Debugger::attach().0;
     clock(&mut chip, &[1, 1, 1, 1, 1, 0], 0);
     assert_eq!(data(&mut chip, 32, 0), 0x5C25, "after a reset the IDCODE is selected");
@@ -583,7 +583,7 @@ fn the_tap_identifies_itself_bypasses_and_reaches_the_module() {
 }
 
 #[test]
-fn a_failed_access_sticks_until_it_is_cleared() {
+fn a_failed_access_blocks_later_ones_until_it_is_cleared() {
     let mut chip = Debugger::attach().0;
     clock(&mut chip, &[1, 1, 1, 1, 1, 0], 0);
     instruction(&mut chip, 0x11);
@@ -608,7 +608,7 @@ fn a_boards_debug_port_answers_as_long_as_the_board_runs() {
     let board = VirtualBoard::start(BoardConfig::default(), None).expect("a board");
     let port = board.debug_port();
     assert_eq!(port.read_dmi(DMSTATUS), Err(DebugPortError::InReset));
-    board.power_cycle(true);
+    board.power_cycle(Strapping::Flash);
     port.write_dmi(DMCONTROL, ACTIVE | HALTREQ).expect("it answers");
     let accesses = [
         DmiAccess::Write(COMMAND, 0x22_0000 | DPC),
@@ -617,11 +617,15 @@ fn a_boards_debug_port_answers_as_long_as_the_board_runs() {
         DmiAccess::Read(DMSTATUS),
     ];
     let [_, abstractcs, pc, status] = port.access(&accesses).expect("it answers")[..] else {
-        panic!("one value an access");
+        panic!("each access has one value");
     };
     assert_eq!(abstractcs >> 8 & 7, 0);
     assert!((0x4000_0000..0x4006_0000).contains(&pc), "in the ROM: {pc:#x}");
     assert_ne!(status & HALTED, 0);
     drop(board);
-    assert_eq!(port.read_dmi(DMSTATUS), Err(DebugPortError::Ended));
+    let ended = port.read_dmi(DMSTATUS).expect_err("the board has ended");
+    assert!(
+        matches!(ended, DebugPortError::NoAnswer(NoAnswer::Ended { .. })),
+        "{ended:?}"
+    );
 }

@@ -1,5 +1,5 @@
-//! Same image, same input at the same times, same seed: the same instructions and the same bytes, however the run is cut into
-//! pieces, and whether the chip was copied in between or not.
+//! With the same image, seed, and input at the same times, the chip executes the same instructions and sends the same
+//! bytes, however the run is cut into pieces and whether or not the chip is copied in between.
 
 mod support;
 
@@ -9,7 +9,7 @@ use support::{firmware, flash_contents};
 use virtual_esp32c3::ConsolePort;
 use virtual_esp32c3::chip::{Chip, ChipOptions, Pause};
 
-/// What a run leaves: the clock, idle time, the hart's registers, and all that the chip has said.
+/// What a run ends with: the clock, idle time, the hart's registers, and everything that the chip has sent.
 #[derive(Debug, PartialEq, Eq)]
 struct Trace {
     now: u64,
@@ -20,7 +20,7 @@ struct Trace {
     log: String,
 }
 
-/// Input, with the chip's time at which it comes.
+/// Input, and the chip's time at which it comes.
 const INPUT: [(u64, &[u8]); 3] = [
     (4_000_000, b"#a hello\n"),
     (4_100_000, b"#b set pin 00112233445566778899aabbccddeeff00112233\n"),
@@ -41,7 +41,7 @@ fn chip(seed: u64) -> Chip {
     chip
 }
 
-/// Runs a chip to the end in pieces of `slice` cycles; a copy takes its place at every `copy`th piece.
+/// Runs a chip to the end in pieces of `slice` cycles. After every `copy` pieces, a copy takes its place.
 fn run(mut chip: Chip, slice: u64, copy: Option<u64>) -> Trace {
     let mut said = Vec::new();
     let mut input = INPUT.iter().peekable();
@@ -79,7 +79,7 @@ fn run(mut chip: Chip, slice: u64, copy: Option<u64>) -> Trace {
 }
 
 #[test]
-fn two_runs_are_the_same_to_the_instruction() {
+fn two_runs_execute_the_same_instructions() {
     let first = run(chip(1), 160_000, None);
     assert_eq!(first.said.matches("@- ready ").count(), 2, "{}", first.said);
     assert!(first.said.contains("@c ok status "), "{}", first.said);
@@ -87,7 +87,7 @@ fn two_runs_are_the_same_to_the_instruction() {
 }
 
 #[test]
-fn it_does_not_matter_how_a_run_is_cut_into_pieces() {
+fn a_run_does_not_depend_on_how_it_is_cut_into_pieces() {
     let whole = run(chip(1), END, None);
     for slice in [977, 12_345, 1_000_000] {
         assert_eq!(whole, run(chip(1), slice, None), "pieces of {slice} cycles");

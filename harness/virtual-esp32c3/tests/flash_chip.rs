@@ -1,5 +1,5 @@
-//! The flash chip as software sees it: single commands, sent through the SPI controller's registers by the mask ROM's loader,
-//! as esptool and espflash send theirs.
+//! The flash chip as software sees it. The mask ROM's loader sends it single commands through the registers of the SPI
+//! controller, as it does for esptool and espflash.
 
 mod support;
 
@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use espflash::flasher::{FlashMode, FlashSettings, FlashSize, Flasher};
 use support::{Console, connect, firmware, flash_with, image_for};
-use virtual_esp32c3::{BoardConfig, FlashTiming, HardwareEvent, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, FlashTiming, HardwareEvent, Strapping, VirtualBoard};
 
 const WIP: u8 = 1;
 const WEL: u8 = 2;
-/// A command over the loader takes well under a millisecond; a busy machine, longer.
+/// How long a command over the loader may take. It takes well under a millisecond, unless the machine is busy.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A board in download mode, and the SPI controller behind its loader.
+/// A board in download mode, with access to its SPI controller through the loader.
 struct Bench {
-    /// Absent only while the board has no power.
+    /// `None` only while the board has no power.
     flasher: Option<Flasher>,
     board: VirtualBoard,
 }
@@ -32,7 +32,7 @@ impl Bench {
             None,
         )
         .expect("a board");
-        board.power_cycle(false);
+        board.power_cycle(Strapping::Download);
         let flasher = Some(connect(board.tty(), true));
         Self { flasher, board }
     }
@@ -42,10 +42,10 @@ impl Bench {
     }
 
     fn power_cut(&mut self) {
-        // The tty is one flasher's at a time.
+        // Only one flasher may have the tty at a time.
         self.flasher = None;
         self.board.power_cut();
-        self.board.power_cycle(false);
+        self.board.power_cycle(Strapping::Download);
         self.flasher = Some(connect(self.board.tty(), true));
     }
 
@@ -61,7 +61,8 @@ impl Bench {
         connection.read_reg(0x6000_2000 + offset).expect("a register's value")
     }
 
-    /// Command, address, data, then `length` bytes back: the SPI_MEM controller's user-defined transaction.
+    /// Sends a command, an address and data, and reads `length` bytes, by a user-defined transaction of the SPI_MEM
+    /// controller.
     fn transfer(&mut self, opcode: u8, address: Option<u32>, data: &[u8], length: u32) -> Vec<u8> {
         const COMMAND: u32 = 1 << 31;
         const ADDRESS: u32 = 1 << 30;
@@ -107,7 +108,10 @@ impl Bench {
     fn wait(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         while self.status(0x05) & WIP != 0 {
-            assert!(Instant::now() < deadline, "the flash chip is busy for {PATIENCE:?}");
+            assert!(
+                Instant::now() < deadline,
+                "timed out after {PATIENCE:?} waiting for the flash chip to be ready"
+            );
         }
     }
 
@@ -123,7 +127,7 @@ impl Bench {
 }
 
 #[test]
-fn each_size_identifies_itself_and_describes_itself() {
+fn each_size_has_its_own_identification_and_description() {
     for (megabytes, capacity) in [(2, 0x15), (4, 0x16), (8, 0x17), (16, 0x18)] {
         let mut bench = Bench::new(megabytes, FlashTiming::TYPICAL);
         assert_eq!(bench.transfer(0x9F, None, &[], 3), [0xEF, 0x40, capacity]);
@@ -145,21 +149,21 @@ fn each_size_identifies_itself_and_describes_itself() {
         assert_eq!(u64::from(word(2)) + 1, (megabytes as u64) << 23, "bits");
         assert_eq!(word(8).to_le_bytes(), [12, 0x20, 15, 0x52]);
         assert_eq!(word(9).to_le_bytes()[..2], [16, 0xD8]);
-        // Count and unit of the first erase type: 45 ms, in steps of 16.
+        // Count and unit of the time for the first erase type: 45 ms, in steps of 16 ms.
         assert_eq!(((word(10) >> 4 & 0x1F) + 1, word(10) >> 9 & 3), (3, 1));
         assert_eq!(1 << (word(11) >> 4 & 0xF), 256, "the page");
         assert_eq!(word(13), 0x757A_757A, "suspend and resume");
         assert_eq!(word(14) >> 15 & 0xFF, 0xAB, "out of deep power-down");
         assert_eq!(word(14) >> 23 & 0xFF, 0xB9, "into deep power-down");
         assert_eq!(word(15) >> 20 & 7, 0b101, "quad enable");
-        // The loader finds the size by itself.
+        // The loader detects the size.
         let size = bench.flasher().flash_detect().expect("a size").expect("a known size");
         assert_eq!(u64::from(size.size()), (megabytes as u64) << 20);
     }
 }
 
 #[test]
-fn programming_needs_permission_wraps_in_its_page_and_only_clears_bits() {
+fn programming_needs_write_enable_wraps_in_its_page_and_only_clears_bits() {
     let mut bench = Bench::new(4, FlashTiming::FAST);
     bench.transfer(0x02, Some(0x1000), &[0], 0);
     assert_eq!(bench.read(0x1000, 1), [0xFF], "without write enable");
@@ -172,7 +176,7 @@ fn programming_needs_permission_wraps_in_its_page_and_only_clears_bits() {
 
     let data: Vec<u8> = (1..=16).collect();
     bench.write(0x02, Some(0x10F8), &data);
-    assert_eq!(bench.status(0x05), 0, "the permission is used up");
+    assert_eq!(bench.status(0x05), 0, "write enable is off again");
     assert_eq!(bench.read(0x10F8, 8), data[..8]);
     assert_eq!(bench.read(0x1000, 8), data[8..], "around the end of the page");
     assert_eq!(bench.read(0x1100, 8), [0xFF; 8], "not into the next page");
@@ -192,19 +196,19 @@ fn programming_needs_permission_wraps_in_its_page_and_only_clears_bits() {
         assert_eq!(left, [0, 0xFF, 0xFF, 0], "erase by {opcode:#x}");
     }
     bench.write(0xC7, None, &[]);
-    assert!(bench.board.flash().iter().all(|byte| *byte == 0xFF));
+    assert!(bench.board.flash().expect("the flash").iter().all(|byte| *byte == 0xFF));
 }
 
 #[test]
 fn a_protected_part_is_neither_programmed_nor_erased() {
     let mut bench = Bench::new(4, FlashTiming::FAST);
     let (low, quarter, half, high) = (0x0, 0x10_0000, 0x20_0000, 0x3F_0000);
-    // Status registers 1 and 2, and which of the four places can be written.
+    // Status registers 1 and 2, and which of the four addresses can be written.
     let cases: [([u8; 2], [bool; 4]); 6] = [
         ([0b0000_0000, 0], [true, true, true, true]),
         // BP = 1: the upper 64th.
         ([0b0000_0100, 0], [true, true, true, false]),
-        // BP = 6: the upper half; with TB the lower one; with CMP the rest.
+        // BP = 6: the upper half; with TB the lower half; with CMP the other half.
         ([0b0001_1000, 0], [true, true, false, false]),
         ([0b0011_1000, 0], [false, false, true, true]),
         ([0b0001_1000, 0x40], [false, false, true, true]),
@@ -222,7 +226,7 @@ fn a_protected_part_is_neither_programmed_nor_erased() {
             assert_eq!(bench.read(address, 1), [0xFF], "{status:x?} {address:#x}");
         }
     }
-    // Another part of the chip can be written, and an erase of everything cannot begin.
+    // With any part protected, an erase of the whole chip does not begin.
     bench.write(0x01, None, &[0, 0]);
     bench.write(0x02, Some(low), &[0x11]);
     bench.write(0x01, None, &[0b0000_0100, 0]);
@@ -231,7 +235,7 @@ fn a_protected_part_is_neither_programmed_nor_erased() {
 }
 
 #[test]
-fn quad_reads_need_the_quad_enable_bit_which_outlives_power() {
+fn quad_reads_need_the_quad_enable_bit_which_survives_a_power_cut() {
     let mut bench = Bench::new(4, FlashTiming::FAST);
     bench.write(0x02, Some(0x2000), b"quad");
     for opcode in [0x03, 0x0B, 0x3B, 0xBB] {
@@ -274,7 +278,7 @@ fn the_bootloader_enables_quad_reads_for_an_image_that_wants_them() {
     )
     .expect("a board");
     let mut console = Console::open(bench.board.tty());
-    bench.board.power_cycle(true);
+    bench.board.power_cycle(Strapping::Flash);
     let boot = console.wait_for("@- ready ", PATIENCE);
     assert!(boot.contains("QIO"), "{boot}");
     console.close();
@@ -283,21 +287,25 @@ fn the_bootloader_enables_quad_reads_for_an_image_that_wants_them() {
 }
 
 #[test]
-fn deep_power_down_is_deaf_but_for_its_release() {
+fn a_chip_in_deep_power_down_takes_only_the_command_that_ends_it() {
     let mut bench = Bench::new(4, FlashTiming::FAST);
     bench.command(0xB9);
     assert_eq!(bench.transfer(0x9F, None, &[], 3), [0xFF; 3]);
-    // Nobody would answer a look at the status.
+    // The chip would not answer a read of its status.
     bench.command(0x06);
     bench.transfer(0x02, Some(0x3000), &[0], 0);
     assert_eq!(bench.transfer(0xAB, Some(0), &[], 1), [0x15]);
     assert_eq!(bench.transfer(0x9F, None, &[], 3), [0xEF, 0x40, 0x16]);
-    assert_eq!(bench.read(0x3000, 1), [0xFF], "what was sent meanwhile did nothing");
+    assert_eq!(
+        bench.read(0x3000, 1),
+        [0xFF],
+        "commands in deep power-down have no effect"
+    );
 }
 
 #[test]
 fn an_erase_takes_its_time_and_can_be_suspended() {
-    // Long, since each command takes milliseconds of the chip's time.
+    // The erase must take long, since each command over the loader takes milliseconds of the chip's time.
     let timing = FlashTiming {
         sector_erase: Duration::from_millis(500),
         ..FlashTiming::TYPICAL
@@ -312,18 +320,22 @@ fn an_erase_takes_its_time_and_can_be_suspended() {
     assert_eq!(bench.read(0x8000, 1), [0xFF], "a busy chip does not answer");
     bench.command(0x75);
     assert_eq!((bench.status(0x05) & WIP, bench.status(0x35)), (0, 0x80));
-    assert_eq!(bench.read(0x8000, 1), [0x88], "a suspended one does");
+    assert_eq!(bench.read(0x8000, 1), [0x88], "a suspended chip answers");
     bench.write(0x20, Some(0x8000), &[]);
-    assert_eq!(bench.read(0x8000, 1), [0x88], "but begins no other erase");
+    assert_eq!(bench.read(0x8000, 1), [0x88], "a suspended chip begins no other erase");
     bench.write(0x02, Some(0x8001), &[0x99]);
-    assert_eq!(bench.read(0x8000, 2), [0x88, 0x99], "and may program elsewhere");
+    assert_eq!(
+        bench.read(0x8000, 2),
+        [0x88, 0x99],
+        "a suspended chip can be programmed elsewhere"
+    );
     bench.command(0x7A);
     assert_eq!((bench.status(0x05) & WIP, bench.status(0x35)), (WIP, 0));
     bench.wait();
     let took = bench.board.stats().time - before;
     assert!(took >= timing.sector_erase, "{took:?}");
     assert_eq!(bench.read(0x5000, 1), [0xFF]);
-    // The controller can send suspend and resume by itself.
+    // The controller has commands of its own for suspend and resume.
     bench.command(0x06);
     bench.transfer(0x20, Some(0x8000), &[], 0);
     bench.write_register(0x9C, 2);
@@ -335,7 +347,7 @@ fn an_erase_takes_its_time_and_can_be_suspended() {
 }
 
 #[test]
-fn a_command_that_the_chip_does_not_have_is_told_by_its_number() {
+fn an_unknown_command_is_logged_by_its_number() {
     let mut bench = Bench::new(4, FlashTiming::FAST);
     bench.command(0xB7);
     bench.command(0xB7);

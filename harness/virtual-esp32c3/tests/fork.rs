@@ -1,11 +1,11 @@
-//! A running board forks: the copies go on from the same instruction, and nothing that one does reaches another.
+//! A running board is forked. The copies go on from the same instruction, and nothing that one does affects another.
 
 mod support;
 
 use std::time::Duration;
 
 use support::{Console, firmware, flash_contents};
-use virtual_esp32c3::{BoardConfig, HardwareEvent, ResetCause, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, HardwareEvent, ResetCause, Strapping, VirtualBoard};
 
 const BOOT: Duration = Duration::from_secs(20);
 
@@ -16,14 +16,14 @@ fn booted() -> (VirtualBoard, Console) {
     };
     let board = VirtualBoard::start(config, None).expect("a board");
     let mut console = Console::open(board.tty());
-    board.power_cycle(true);
+    board.power_cycle(Strapping::Flash);
     console.wait_for("@- ready ", BOOT);
     console.wait_for("\r\n", BOOT);
     (board, console)
 }
 
 #[test]
-fn a_fork_keeps_what_the_board_was_told_and_goes_its_own_way() {
+fn a_fork_keeps_the_boards_settings_and_changes_its_own() {
     let (board, mut console) = booted();
     console.send("#a set host fork.example\n");
     console.wait_for("@a ok set", BOOT);
@@ -51,9 +51,9 @@ fn ask_host(console: &mut Console, tag: &str) -> String {
 }
 
 #[test]
-fn a_snapshot_outlives_its_board_and_is_started_as_often_as_wanted() {
+fn a_snapshot_outlives_its_board_and_starts_several_boards() {
     let (board, _console) = booted();
-    let snapshot = board.snapshot();
+    let snapshot = board.snapshot().expect("a snapshot");
     drop(board);
     for _ in 0..3 {
         let board = VirtualBoard::start(BoardConfig::default(), None).expect("a board");
@@ -68,7 +68,7 @@ fn a_snapshot_outlives_its_board_and_is_started_as_often_as_wanted() {
             .iter()
             .filter(|entry| entry.event == HardwareEvent::Reset(ResetCause::PowerOn))
             .count();
-        assert_eq!(resets, 1, "the log tells how the board came to be");
+        assert_eq!(resets, 1, "the log has the reset from before the snapshot");
     }
 }
 
@@ -77,11 +77,11 @@ fn a_fork_has_flash_and_reset_lines_of_its_own() {
     let (board, mut console) = booted();
     let fork = board.fork(None).expect("a fork");
     let mut forks_console = Console::open(fork.tty());
-    fork.power_cycle(true);
+    fork.power_cycle(Strapping::Flash);
     forks_console.wait_for("rst:0x1 (POWERON)", BOOT);
     forks_console.wait_for("@- ready ", BOOT);
     console.send("#g hello\n");
     let answer = console.wait_for("@g ok hello ", BOOT);
     assert!(!answer.contains("rst:"), "the other board was reset too: {answer}");
-    assert!(board.flash() == fork.flash());
+    assert!(board.flash().expect("the flash") == fork.flash().expect("the fork's flash"));
 }

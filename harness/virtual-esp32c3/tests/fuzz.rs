@@ -1,5 +1,5 @@
-//! The bodies of the fuzz targets with inputs from a seed, so that every build tries a few hundred; the fuzzer itself goes on for as long
-//! as it is let (`fuzz/README.md`).
+//! Runs the bodies of the fuzz targets with a few hundred inputs from a seed, so that every build tries them. The
+//! fuzzer itself runs for as long as its user lets it: see `fuzz/README.md`.
 
 mod support;
 
@@ -7,6 +7,7 @@ mod support;
 mod bodies;
 
 use support::{firmware, flash_contents};
+use virtual_esp32c3::Strapping;
 
 /// SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators").
 struct Random(u64);
@@ -31,7 +32,7 @@ fn no_code_stops_the_clock() {
     let mut random = Random(1);
     for _ in 0..60 {
         let mut code = random.bytes(2000);
-        // Words of known operations among them, with random registers and immediates: what is all random traps at once.
+        // Most words become known operations with random registers and immediates, since random words trap at once.
         for word in code.chunks_exact_mut(4) {
             let known = [0x13, 0x33, 0x03, 0x23, 0x63, 0x6F, 0x67, 0x73, 0x37, 0x17, 0x0F];
             if random.next() % 8 < 7 {
@@ -43,7 +44,7 @@ fn no_code_stops_the_clock() {
 }
 
 #[test]
-fn nothing_that_is_said_to_the_loader_does_harm() {
+fn no_input_to_the_loader_stops_the_clock() {
     // Commands of the ROM's protocol, from "begin" to "security info".
     const COMMANDS: [u8; 14] = [2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 16, 20];
     let mut random = Random(2);
@@ -62,7 +63,7 @@ fn nothing_that_is_said_to_the_loader_does_harm() {
 }
 
 #[test]
-fn no_frame_does_harm() {
+fn no_frame_stops_the_clock() {
     let board = bodies::on_the_network(flash_contents(&firmware()));
     let mut random = Random(3);
     for _ in 0..60 {
@@ -77,8 +78,8 @@ fn no_frame_does_harm() {
 }
 
 #[test]
-fn the_bodies_reach_what_they_are_for() {
-    // Else the tests above would try nothing.
+fn the_bodies_reach_the_code_that_they_test() {
+    // Otherwise the tests above would test nothing.
     const MILLISECOND: u64 = 160_000;
     let (_, said) = bodies::in_the_loader();
     let answer = [0xC0, 1, 8];
@@ -93,10 +94,10 @@ fn the_bodies_reach_what_they_are_for() {
     let asks = |frame: &Vec<u8>| frame.windows(4).any(|window| window == cookie);
     assert!(frames.iter().any(asks), "no DHCP request");
 
-    // `j .` is at work when the time is up: an instruction that traps would have the ROM speak.
+    // The program `j .` is running at the end. If it had trapped, the hart would be in the ROM.
     let mut flash = b"\x1d\x04\xdb\xae\x1d\x04\xdb\xae\x6f\0\0\0".to_vec();
     flash.resize(0x1_0000, 0xFF);
-    let mut chip = bodies::started(flash.into(), true);
+    let mut chip = bodies::started(flash.into(), Strapping::Flash);
     bodies::pass(&mut chip, 60 * MILLISECOND);
     assert_eq!(chip.hart().pc(), 0x4200_0008, "the program of direct boot runs");
 }

@@ -1,4 +1,4 @@
-//! GPIO and IO_MUX as programs on the chip and the far ends of its pins see them.
+//! GPIO and IO_MUX, as programs on the chip and devices at its pins see them.
 
 mod soc_support;
 
@@ -32,7 +32,7 @@ fn mux(n: u32) -> u32 {
     0x6000_9004 + 4 * n
 }
 
-/// Function 1 (GPIO), input enabled.
+/// Settings of a pin in IO_MUX: function 1 (GPIO), with the input enabled.
 const INPUT: u32 = 1 << 12 | 1 << 9;
 const PULL_UP: u32 = 1 << 8;
 const PULL_DOWN: u32 = 1 << 7;
@@ -52,7 +52,7 @@ fn an_output_is_seen_outside_and_read_back() {
         .store(OUT_W1TC, 1 << 4)
         .record(IN)
         .record(ENABLE)
-        // Without its input buffer a pad reads low, whatever it is.
+        // Without its input buffer a pad reads low at any level.
         .store(mux(5), 1 << 12)
         .record(IN)
         .done();
@@ -66,14 +66,14 @@ fn an_output_is_seen_outside_and_read_back() {
 }
 
 #[test]
-fn pulls_far_ends_and_open_drains_make_the_level() {
+fn pulls_devices_and_open_drains_make_the_level() {
     let mut program = Program::new();
     program
         .store(mux(4), INPUT | PULL_UP)
         .store(mux(5), INPUT | PULL_DOWN)
         .store(mux(6), INPUT | PULL_UP)
         .store(mux(7), INPUT | PULL_UP)
-        // Open drain, at high.
+        // An open drain, set high.
         .store(pin(7), 1 << 2)
         .store(OUT, 1 << 7)
         .store(ENABLE, 1 << 7)
@@ -85,7 +85,11 @@ fn pulls_far_ends_and_open_drains_make_the_level() {
     machine.chip.set_pin(6, Some(false));
     machine.finish();
     let [released, driven] = machine.results();
-    assert_eq!(released & 0xF0, 0x90, "up, down, held low, open drain let go");
+    assert_eq!(
+        released & 0xF0,
+        0x90,
+        "pulled up, pulled down, held low, open drain released"
+    );
     assert_eq!(driven & 0xF0, 0x10);
     machine.chip.set_pin(5, Some(true));
     machine.chip.set_pin(6, None);
@@ -117,7 +121,7 @@ fn strapping_pins_are_sampled_at_power_on() {
 
 #[test]
 fn edges_and_levels_interrupt() {
-    // Type, levels that the far end goes through, and how many interrupts that makes.
+    // Each case: the type of interrupt, the levels that the device drives in turn, and how many interrupts follow.
     for (kind, levels, expected) in [
         (1, vec![true, false, true], 2),
         (2, vec![true, false, true], 1),
@@ -152,7 +156,7 @@ fn edges_and_levels_interrupt() {
 }
 
 #[test]
-fn a_level_interrupts_until_it_is_gone_and_names_its_line() {
+fn a_level_interrupts_while_it_lasts_and_its_pin_is_reported() {
     let mut program = Program::new();
     program
         .store(mux(3), INPUT | PULL_UP)
@@ -164,7 +168,7 @@ fn a_level_interrupts_until_it_is_gone_and_names_its_line() {
         .record_csr(MCAUSE)
         .store(STATUS_W1TC, 1 << 3)
         .record(STATUS)
-        // The level is still there: masked, or the handler would be entered for ever.
+        // The level is still there, so the handler masks it, or it would be entered for ever.
         .store(pin(3), 4 << 7)
         .record(PCPU_INT)
         .end_handler(false);
@@ -176,12 +180,12 @@ fn a_level_interrupts_until_it_is_gone_and_names_its_line() {
 }
 
 #[test]
-fn the_cpus_own_lines_go_through_the_matrix() {
+fn the_cpus_own_gpio_lines_go_through_the_matrix() {
     let mut program = Program::new();
     program
         .store(mux(4), INPUT)
         .store(mux(5), INPUT)
-        // Line 0 drives GPIO4 (signal 28); GPIO4 and, inverted, GPIO5 are lines 1 and 2.
+        // Line 0 drives GPIO4 (signal 28). Line 1 reads GPIO4, and line 2 reads GPIO5, inverted.
         .store(out_sel(4), 28)
         .store(in_sel(29), 1 << 6 | 4)
         .store(in_sel(30), 1 << 6 | 1 << 5 | 5)
@@ -192,7 +196,7 @@ fn the_cpus_own_lines_go_through_the_matrix() {
         .record_register(A0)
         .csr(0x805, 0)
         .record_csr(0x804)
-        // An input that is tied high needs no pad.
+        // An input that is set to high needs no pad.
         .store(in_sel(31), 1 << 6 | 0x1E)
         .record_csr(0x804)
         .csr(MSTATUS, 0)

@@ -1,5 +1,5 @@
-//! Every instruction of RV32IMC by itself: the encoding as LLVM's assembler gives it, registers before, registers after, and
-//! where the hart goes next. What is not named must not change.
+//! Each instruction of RV32IMC by itself: its encoding as LLVM's assembler gives it, registers before and after, and
+//! the next pc. Registers that are not listed must not change.
 
 mod isa_support;
 
@@ -7,9 +7,9 @@ use isa_support::{CODE, DATA, Machine, VECTOR};
 use virtual_esp32c3::bus::Width;
 use virtual_esp32c3::hart::Exit;
 
-/// Text; encoding; registers before and after; offset of the next instruction.
+/// Text, encoding, registers before and after, and offset of the next instruction.
 type Case = (&'static str, u32, &'static [(u8, u32)], &'static [(u8, u32)], i32);
-/// Text; encoding; registers before; the two words at [`DATA`] after.
+/// Text, encoding, registers before, and the two words at [`DATA`] after.
 type StoreCase = (&'static str, u32, &'static [(u8, u32)], [u32; 2]);
 
 /// The two words at [`DATA`] before.
@@ -56,7 +56,7 @@ fn compressed() {
 }
 
 #[test]
-fn what_rv32imc_lacks_is_illegal() {
+fn instructions_outside_rv32imc_are_illegal() {
     for (text, code) in ILLEGAL {
         let machine = execute(text, *code, &[(10, DATA), (11, DATA)]);
         let word = if code & 3 == 3 { *code } else { code & 0xFFFF };
@@ -66,7 +66,7 @@ fn what_rv32imc_lacks_is_illegal() {
     }
 }
 
-/// Whatever bits are executed, the hart goes on or traps, and the clock moves by one.
+/// Random words are executed or trap, and in either case the clock moves by one.
 #[test]
 fn no_encoding_stops_the_hart() {
     let mut word: u32 = 1;
@@ -77,7 +77,7 @@ fn no_encoding_stops_the_hart() {
         word ^= word << 5;
         let mut machine_word = word;
         if machine_word & 3 == 3 {
-            // more of them are real opcodes
+            // makes valid opcodes more frequent
             machine_word =
                 machine_word & !0x7F | [0x03, 0x13, 0x23, 0x33, 0x63, 0x67, 0x6F, 0x73][word as usize >> 7 & 7];
         }

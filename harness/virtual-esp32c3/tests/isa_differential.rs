@@ -1,8 +1,8 @@
-//! The hart against an implementation by others: the same bytes run here and under `qemu-riscv32`, and every register and
-//! every byte of scratch memory must agree after each block of instructions.
+//! Compares the hart with an independent implementation: the same bytes run here and under `qemu-riscv32`. After each
+//! block of instructions every register and every byte of scratch memory must be the same.
 //!
-//! Where QEMU is not installed the tests say so and end; with `PINRIG_REQUIRE_CLIENTS` set, they fail. To repeat one
-//! program, or to try more of them: `PINRIG_ISA_SEED=<first seed> PINRIG_ISA_PROGRAMS=<count>`.
+//! Without QEMU the tests print that and pass, or fail if `PINRIG_REQUIRE_CLIENTS` is set. To repeat one program or to
+//! try more of them, set `PINRIG_ISA_SEED=<first seed> PINRIG_ISA_PROGRAMS=<count>`.
 #![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 mod differential;
@@ -39,7 +39,7 @@ fn random_programs() {
     }
 }
 
-/// Runs a program on both and looks for the first block after which they disagree.
+/// Runs a program on both, and reports the first block after which they differ.
 fn compare(name: &str, program: &Program) {
     let (ours, our_end) = on_the_hart(program);
     let (theirs, their_end) = on_qemu(name, program);
@@ -57,8 +57,8 @@ fn compare(name: &str, program: &Program) {
     assert_eq!(their_end, "exit", "{name}: QEMU after the last block");
 }
 
-/// What the program writes, and how it ends. The trap vector points to nowhere, so that a trap stops the hart; the system
-/// calls are executed here.
+/// Runs the program on the hart, and returns what it writes and how it ends. The system calls are executed here. There
+/// is no memory at the trap vector, so that a trap stops the hart.
 fn on_the_hart(program: &Program) -> (Vec<u8>, String) {
     const WRITE: u32 = 64;
     const EXIT: u32 = 93;
@@ -90,13 +90,13 @@ fn on_the_hart(program: &Program) -> (Vec<u8>, String) {
     }
 }
 
-/// What the program writes under QEMU, and how it ends.
+/// Runs the program under QEMU, and returns what it writes and how it ends.
 fn on_qemu(name: &str, program: &Program) -> (Vec<u8>, String) {
     const DEADLINE: &str = "60";
     let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     let file = std::env::temp_dir().join(format!("isa-differential-{}-{name}", std::process::id()));
     std::fs::write(&file, elf::executable((CODE, &program.code), (DATA, &program.data))).expect("a writable folder");
-    // QEMU only reads it, and refuses it all the same if it is not executable.
+    // QEMU refuses a file that is not executable, though it only reads it.
     std::fs::set_permissions(&file, Permissions::from_mode(0o700)).expect("it is ours");
     let output = Command::new("timeout").args([DEADLINE, QEMU]).arg(&file).output();
     std::fs::remove_file(&file).expect("it has just been written");
@@ -123,7 +123,7 @@ fn installed() -> bool {
     false
 }
 
-/// The block's instructions, its registers before and after, and where memory differs.
+/// A text with the block's instructions, its registers before and after, and the memory that differs.
 fn report(program: &Program, block: &Block, our: Option<&[u8]>, their: Option<&[u8]>) -> String {
     let mut text = String::from("instructions:\n");
     for &at in &block.listing {

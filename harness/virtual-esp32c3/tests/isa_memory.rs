@@ -1,4 +1,4 @@
-//! Memory as the hart sees it: the map, flash through the MMU, and code that changes while it is decoded.
+//! Memory as the hart sees it: the memory map, flash through the MMU, and decoded code that changes.
 
 mod isa_support;
 
@@ -28,11 +28,11 @@ fn both_buses_see_the_same_bytes() {
     assert_eq!(memory.load(0x3FC8_0010, Width::Word), Some(0x1234_5678));
     assert!(memory.store(0x3FCD_FFFF, Width::Byte, 0xAB));
     assert_eq!(memory.load(0x403D_FFFF, Width::Byte), Some(0xAB));
-    // SRAM0 and SRAM1 join on the instruction bus; SRAM0 is not on the data bus.
+    // On the instruction bus SRAM1 follows SRAM0. SRAM0 is not on the data bus.
     assert!(memory.store(0x4037_FFFE, Width::Word, 0xAABB_CCDD));
     assert_eq!(memory.load(0x3FC8_0000, Width::Half), Some(0xAABB));
     assert_eq!(memory.load(0x3FC7_FFFE, Width::Half), None);
-    // The last 128 KB of the ROM are data as well.
+    // The last 128 KB of the ROM are on the data bus too.
     assert_eq!(memory.load(0x4004_1200, Width::Byte), Some(0x12));
     assert_eq!(memory.load(0x3FF0_1200, Width::Byte), Some(0x12));
     assert!(!memory.store(0x4000_0000, Width::Word, 0));
@@ -65,7 +65,7 @@ fn nothing_answers_between_the_memories() {
         assert_eq!(memory.load(address, Width::Byte), None, "{address:#010x}");
         assert!(!memory.store(address, Width::Byte, 0), "{address:#010x}");
     }
-    // The last word that fits, and the first that does not.
+    // The last word that lies in the memory, and the first that does not.
     for end in [0x3FCE_0000, 0x403E_0000, 0x5000_2000, 0x4006_0000, 0x3FF2_0000] {
         assert!(memory.load(end - 4, Width::Word).is_some(), "{end:#010x}");
         assert_eq!(memory.load(end - 3, Width::Word), None, "{end:#010x}");
@@ -88,7 +88,7 @@ fn a_short_rom_or_flash_does_not_answer_beyond_its_end() {
 }
 
 #[test]
-fn dma_reaches_ram_only_and_all_or_nothing() {
+fn dma_reaches_ram_only_and_copies_all_bytes_or_none() {
     let mut memory = Memory::new(vec![9; 0x6_0000].into(), 0x1_0000);
     memory.map(0, Some(0));
     assert!(memory.write_bytes(0x3FCD_FFFC, &[1, 2, 3, 4]));
@@ -112,7 +112,7 @@ fn flash_is_seen_through_the_mmu_at_once() {
     memory.flash_modify(0..2, |bytes| bytes.copy_from_slice(&[0xCC, 0xDD]));
     memory.map(5, Some(2));
     memory.map(6, Some(0));
-    // A misaligned word across two entries whose pages are apart.
+    // A misaligned word across two entries that map pages apart from each other.
     assert_eq!(memory.load(0x3C05_FFFE, Width::Word), Some(0xDDCC_BBAA));
     assert_eq!(memory.load(0x4205_FFFE, Width::Word), Some(0xDDCC_BBAA));
     memory.map(6, None);
@@ -136,11 +136,11 @@ fn flash_contents_are_shared_until_changed() {
 }
 
 #[test]
-fn clones_share_flash_by_blocks_and_keep_to_themselves() {
+fn clones_share_flash_by_blocks_and_do_not_see_each_others_changes() {
     let contents: Vec<u8> = (0..0x3_8000u32).map(|at| (at / 7) as u8).collect();
     let mut first = Memory::with_flash(Arc::from([]), contents.clone().into());
     first.map(0, Some(1));
-    // Across two boundaries, from the first block into the third.
+    // A range across two borders, from the first block into the third.
     first.flash_modify(0xFFFC..0x2_0004, |bytes| {
         assert_eq!(bytes, &contents[0xFFFC..0x2_0004]);
         bytes.fill(0x11);
@@ -199,8 +199,8 @@ fn a_store_over_the_next_instruction_takes_effect_at_once() {
     assert_eq!(machine.a0(), 1 + 16);
 }
 
-/// The store covers only the last byte of one instruction and the first of the next; and it lies in another 256-byte
-/// granule than the start of the first.
+/// The store covers only the last byte of one instruction and the first byte of the next. It lies in another granule of
+/// 256 bytes than the start of the first instruction.
 #[test]
 fn a_store_over_part_of_an_instruction_takes_effect() {
     for (start, offset) in [
@@ -229,7 +229,7 @@ fn a_store_over_part_of_an_instruction_takes_effect() {
         machine.run(2);
         let first = if offset == 2 { 2 } else { 1 };
         assert_eq!(machine.a0(), first + 1, "{start:#010x} + {offset}");
-        // And now one that changes the immediate of the first from its last byte: 1 becomes 0x101.
+        // This store changes the immediate in the last byte of the first instruction from 1 to 0x101.
         machine.hart.set_register(12, start + 2);
         machine.hart.set_register(11, 0x1010);
         machine.hart.set_pc(0x4038_2000);
@@ -255,7 +255,7 @@ fn dma_over_decoded_code_takes_effect_at_once() {
 }
 
 #[test]
-fn more_changes_than_are_listed_take_effect() {
+fn changes_take_effect_even_if_they_are_too_many_to_list() {
     let code = [ADDI_A0_1; 256];
     let mut machine = Machine::new(&code);
     machine.run(256);
@@ -269,7 +269,7 @@ fn more_changes_than_are_listed_take_effect() {
 }
 
 #[test]
-fn remapped_flash_is_executed_as_it_is_now() {
+fn code_in_flash_that_is_newly_mapped_is_executed() {
     let mut machine = Machine::new(&[]);
     for (page, code) in [(0, ADDI_A0_1), (1, ADDI_A0_16)] {
         let start = page * 0x1_0000;
@@ -285,13 +285,13 @@ fn remapped_flash_is_executed_as_it_is_now() {
     machine.hart.set_register(12, DATA);
     machine.run(3);
     assert_eq!(machine.a0(), 2);
-    // The store remaps the very page that is executed.
+    // The store remaps the page that is executed.
     machine.hart.set_pc(FLASH);
     machine.hart.set_register(11, 1);
     machine.hart.set_register(12, REMAP);
     machine.run(3);
     assert_eq!(machine.a0(), 2 + 32);
-    // Nothing mapped, nothing to execute.
+    // With no page mapped, there is nothing to execute.
     machine.memory.map(0, None);
     machine.hart.set_pc(FLASH + 4);
     machine.run(1);
@@ -299,9 +299,9 @@ fn remapped_flash_is_executed_as_it_is_now() {
 }
 
 #[test]
-fn programmed_flash_is_executed_as_it_is_now() {
+fn code_in_flash_that_is_newly_programmed_is_executed() {
     let mut machine = Machine::new(&[]);
-    // An instruction across two MMU entries, whose flash pages are apart.
+    // An instruction across two MMU entries that map flash pages apart from each other.
     machine.memory.map(0, Some(2));
     machine.memory.map(1, Some(0));
     let put = |memory: &mut Memory, word: u32| {
@@ -334,11 +334,11 @@ fn code_goes_on_from_page_to_page() {
 }
 
 #[test]
-fn clones_go_their_own_ways_from_shared_code() {
+fn clones_share_decoded_code_until_one_changes_it() {
     let mut first = Machine::new(&[ADDI_A0_1, ADDI_A0_1, ADDI_A0_1, NOP]);
     first.run(3);
     let mut second = first.clone();
-    // One changes code that both have decoded, the other decodes what neither has.
+    // One changes code that both have decoded, and the other decodes code that neither has.
     second.put(CODE + 4, &[ADDI_A0_16]);
     for machine in [&mut first, &mut second] {
         machine.hart.set_pc(CODE);

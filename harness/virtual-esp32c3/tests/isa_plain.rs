@@ -1,5 +1,5 @@
-//! The fast interpreter does what the plain one does: programs run on both, stopped at the same random times, and registers
-//! and memory are the same each time.
+//! The fast interpreter (`chain`) does the same as the plain one. Programs run on both and stop at the same random
+//! times, and registers and memory must be the same each time.
 
 #[path = "../benches/programs/mod.rs"]
 mod programs;
@@ -11,10 +11,10 @@ mod isa_support;
 use isa_support::{CODE, DATA, Machine, RAISE, REGISTER, YIELDING};
 use programs::Function;
 use random::Random;
-use virtual_esp32c3::hart::Exit;
+use virtual_esp32c3::hart::{Exit, Interpreter};
 use virtual_esp32c3::memory::SRAM_CODE;
 
-/// Halves of code in a random program.
+/// Units of 16 bits in a random program.
 const CODE_HALVES: usize = 6000;
 
 #[test]
@@ -26,7 +26,8 @@ fn compiled_programs_run_the_same_from_stop_to_stop() {
     ] {
         let mut random = Random(size as u64);
         let input = vec![0x5A; size];
-        let [mut plain, mut fast] = [true, false].map(|plainly| programs::Machine::at(function, &input, plainly));
+        let [mut plain, mut fast] = [Interpreter::Plain, Interpreter::Fast]
+            .map(|interpreter| programs::Machine::at(function, &input, interpreter));
         loop {
             let until = fast.now() + 1 + deadline(&mut random) * 16;
             let exits = [plain.run(until), fast.run(until)];
@@ -49,19 +50,19 @@ fn random_programs_run_the_same_from_stop_to_stop() {
         let mut random = Random(seed);
         let mut fast = machine(&mut random);
         let mut plain = fast.clone();
-        plain.hart.run_plainly(true);
+        plain.hart.set_interpreter(Interpreter::Plain);
         while fast.hart.now() < 60_000 {
             let before = fast.hart.now();
             let until = before + 1 + deadline(&mut random);
             let exits = [&mut plain, &mut fast].map(|machine| {
                 let exit = machine.hart.run(&mut machine.memory, &mut machine.bus, until);
-                // What was raised is served once.
+                // Each interrupt is served once.
                 machine.bus.line = machine.bus.line.filter(|_| exit == Exit::Yield);
                 exit
             });
             assert_eq!(exits[0], exits[1], "seed {seed}, from {before} to {until}");
             assert_eq!(state(&plain), state(&fast), "seed {seed}, from {before} to {until}");
-            assert!(fast.hart.now() <= until, "seed {seed}: {until} is overshot");
+            assert!(fast.hart.now() <= until, "seed {seed}: it ran beyond {until}");
             longest = longest.max(fast.hart.now() - before);
             if fast.hart.pc() == isa_support::VECTOR || exits[0] != Exit::Deadline || random.below(40) == 0 {
                 traps += 1;
@@ -72,7 +73,7 @@ fn random_programs_run_the_same_from_stop_to_stop() {
                     set_registers(machine, &values);
                 }
             }
-            // A debugger, or a DMA engine, changes code under way.
+            // Changes code during the run, as a debugger or a DMA engine may.
             if random.below(20) == 0 {
                 let at = CODE + 2 * random.below(CODE_HALVES) as u32;
                 let halves = instruction(&mut random);
@@ -86,19 +87,20 @@ fn random_programs_run_the_same_from_stop_to_stop() {
     assert!(traps > 500 && longest > 100, "{traps} traps, {longest} in a row");
 }
 
-/// What is joined is joined from the second visit on, so every sequence that the fast interpreter joins is put into loops.
+/// Instructions are joined from the second time on that they are executed. So every sequence that the fast interpreter
+/// joins is put into loops.
 #[test]
-fn loops_of_all_that_is_joined_run_the_same_from_stop_to_stop() {
+fn loops_of_every_joined_sequence_run_the_same_from_stop_to_stop() {
     const TURNS: u32 = 12;
     let sequences = joined();
     assert!(sequences.len() > 100, "{sequences:?}");
     let mut random = Random(7);
     let mut machines = [machine(&mut random), machine(&mut random)];
     machines[1] = machines[0].clone();
-    machines[1].hart.run_plainly(true);
+    machines[1].hart.set_interpreter(Interpreter::Plain);
     let mut finished = 0;
     for (round, sequence) in (0..10).flat_map(|round| sequences.iter().map(move |sequence| (round, sequence))) {
-        // Now and then the loop lies across the border of two pages.
+        // Some loops lie across the border of two pages.
         let start = CODE
             + if round % 3 == 0 {
                 0xF00 - 2 * random.below(30) as u32
@@ -125,7 +127,7 @@ fn loops_of_all_that_is_joined_run_the_same_from_stop_to_stop() {
             assert_eq!(exits[0], exits[1], "{sequence:?}, round {round}, {code:02x?}");
             let [fast, plain] = machines.each_ref().map(state);
             assert_eq!(fast, plain, "{sequence:?}, round {round}, {code:02x?}");
-            assert!(machines[0].hart.now() <= until, "{sequence:?}: {until} is overshot");
+            assert!(machines[0].hart.now() <= until, "{sequence:?}: it ran beyond {until}");
         }
         finished += u32::from(machines[0].hart.pc() == end && machines[0].hart.register(COUNTER as u8) == 0);
     }
@@ -134,9 +136,9 @@ fn loops_of_all_that_is_joined_run_the_same_from_stop_to_stop() {
     assert!(finished > programs * 3 / 4, "{finished} of {programs} end");
 }
 
-/// Counts a loop's turns; nothing else writes it.
+/// The register that counts the rounds of a loop. Nothing else writes it.
 const COUNTER: u32 = 5;
-/// Holds an address for compressed loads and stores; nothing writes it.
+/// The register with an address for compressed loads and stores. Nothing writes it.
 const SHORT_BASE: u32 = 9;
 
 /// The sequences that the fast interpreter joins, by the names of its operations.
@@ -151,7 +153,7 @@ fn joined() -> Vec<Vec<&'static str>> {
         .collect()
 }
 
-/// A loop with this sequence twice in it, between others, and a jump to itself behind it.
+/// A loop with this sequence twice in it, among other instructions, and behind it a jump to itself.
 fn looping(sequence: &[&str], random: &mut Random) -> Vec<u8> {
     const OTHERS: [&str; 10] = ["Add", "Lw", "SwS", "AddS", "Xor", "Srli", "Mul", "Sltu", "Addi", "OrS"];
     let mut body = Vec::new();
@@ -162,7 +164,7 @@ fn looping(sequence: &[&str], random: &mut Random) -> Vec<u8> {
         for name in sequence {
             body.extend(operation(name, random));
         }
-        // What a branch at the end of the sequence skips.
+        // Skipped by a branch at the end of the sequence.
         body.extend(operation("Addi", random));
     }
     // addi x5, x5, -1; bne x5, x0, back
@@ -189,7 +191,7 @@ fn operation(name: &str, random: &mut Random) -> Vec<u8> {
     let branch = |funct3: u32| rs2 << 20 | rs1 << 15 | funct3 << 12 | 8 << 7 | 0x63;
     let ca = |bits: u32| 0x8C01 | bits << 5 | (rd - 8) << 7 | (rs2 - 8) << 2;
     let cb = |bits: u32| 0x8001 | bits << 10 | (rd - 8) << 7 | (any >> 16 & 31).max(1) << 2;
-    // Uncompressed where the name has no S at its end.
+    // Names without an S at their end are those of uncompressed instructions.
     let word = match name {
         "Add" => r(0, 0),
         "Sub" => r(0x20, 0),
@@ -224,13 +226,13 @@ fn operation(name: &str, random: &mut Random) -> Vec<u8> {
         "LwS" => 0x4002 | rd << 7 | (any >> 16 & 7) << 4,
         "SwS" if any & 1 == 0 => 0xC000 | (SHORT_BASE - 8) << 7 | (rs2 - 8) << 2 | (any >> 16 & 7) << 10,
         "SwS" => 0xC002 | rs2 << 2 | (any >> 16 & 15) << 9,
-        _ => panic!("{name} is joined, and this test cannot write it"),
+        _ => panic!("this test cannot encode {name}, which is joined"),
     };
     let length = if word & 3 == 3 { 4 } else { 2 };
     word.to_le_bytes()[..length].to_vec()
 }
 
-/// An address in RAM: mostly SRAM on the data bus; sometimes on the instruction bus, or RTC fast RAM.
+/// An address in RAM, mostly in SRAM on the data bus, and sometimes on the instruction bus or in RTC fast RAM.
 fn good_address(random: &mut Random) -> u32 {
     let offset = 4 * random.below(64) as u32;
     match random.below(40) {
@@ -241,7 +243,7 @@ fn good_address(random: &mut Random) -> u32 {
     }
 }
 
-/// How far to the next stop: most often a few instructions, sometimes more than are chained.
+/// Instructions up to the next stop, mostly a few, and sometimes more than are chained.
 fn deadline(random: &mut Random) -> u64 {
     let most = [3, 30, 300, 6000][random.below(4)];
     random.below(most) as u64
@@ -260,7 +262,7 @@ fn machine(random: &mut Random) -> Machine {
         .memory
         .flash_modify(0..flash.len(), |bytes| bytes.copy_from_slice(&flash));
     machine.memory.map(0, Some(1));
-    // The trap vector leads back to itself, where the test sees it.
+    // The trap handler loops for ever, so that the test can see it.
     machine.put(isa_support::VECTOR, &[0x0000_006F; 32]);
     machine.hart.set_pc(CODE);
     let values: Vec<u32> = (0..31).map(|_| value(random)).collect();
@@ -274,12 +276,12 @@ fn set_registers(machine: &mut Machine, values: &[u32]) {
     }
 }
 
-/// A number: mostly an address of something that answers, with room on either side; seldom anything.
+/// A number that is mostly an address which answers, with room on either side, and rarely a random one.
 fn value(random: &mut Random) -> u32 {
     let any = random.next() as u32;
     match random.below(16) {
         0 => any,
-        // Registers whose stores yield, raise an interrupt, or do nothing of note.
+        // Registers to which a store yields, raises an interrupt, or does neither.
         1 => [REGISTER, YIELDING, RAISE][random.below(3)],
         // Flash, RTC fast RAM, the code itself, and the end of RAM.
         2 => 0x3C00_0400 + any % 0x800,
@@ -292,10 +294,10 @@ fn value(random: &mut Random) -> u32 {
     }
 }
 
-/// An instruction, little-endian: mostly one of those that compiled code strings together.
+/// An instruction, little-endian, which is mostly one of those that often follow each other in compiled code.
 fn instruction(random: &mut Random) -> Vec<u8> {
     let any = random.next() as u32;
-    // Base registers tend to stay addresses: what is computed goes to x8 to x15, addresses are in x16 to x31.
+    // Results go to x8 to x15 and addresses are in x16 to x31, so that base registers mostly keep their addresses.
     let rd = 8 + random.below(8) as u32;
     let near = |shift: u32| (any >> shift & 7) << if shift == 13 { 7 } else { 2 };
     let base = 16 + (any >> 20 & 15);

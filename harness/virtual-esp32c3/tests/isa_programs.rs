@@ -1,11 +1,11 @@
-//! The hart runs compiled cryptography and gets the published results.
+//! The hart runs compiled cryptography and computes the published results.
 
 #[path = "../benches/programs/mod.rs"]
 mod programs;
 
 use programs::{Function, Machine};
 
-/// RFC 6979, A.2.5: the key pair on P-256.
+/// The key pair on P-256 of RFC 6979, A.2.5.
 #[test]
 fn p256_multiplies_the_generator() {
     let scalar = bytes("C9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721");
@@ -15,7 +15,7 @@ fn p256_multiplies_the_generator() {
     assert_eq!(point, [x, y].concat());
 }
 
-/// FIPS 180-4: the one-block and two-block examples.
+/// The examples of FIPS 180-4 with one block and two blocks.
 #[test]
 fn sha256_digests() {
     let mut machine = Machine::new();
@@ -32,7 +32,7 @@ fn sha256_digests() {
     );
 }
 
-/// The clock is the instruction count, whoever asks and however often.
+/// The clock counts instructions, so the same work takes the same number of cycles, however often it is interrupted.
 #[test]
 fn the_same_work_takes_the_same_time() {
     let mut machine = Machine::new();
@@ -40,7 +40,7 @@ fn the_same_work_takes_the_same_time() {
     let (_, again) = machine.call(Function::P256, &[0x5A; 32]);
     let (_, other) = Machine::new().call(Function::P256, &[0x5A; 32]);
     assert_eq!((first, first), (again, other));
-    assert!(first > 1_000_000, "{first} instructions cannot have done it");
+    assert!(first > 1_000_000, "{first} instructions are too few for the work");
 }
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -52,7 +52,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_copy_arrives_whole() {
+fn a_copy_in_ram_is_complete() {
     let input: Vec<u8> = (0..0x8000_u32).map(|byte| ((byte * 7) >> 3) as u8).collect();
     let (output, instructions) = Machine::new().call(Function::Copy, &input);
     assert!(output == input);

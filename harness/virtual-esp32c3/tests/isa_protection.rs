@@ -1,10 +1,10 @@
-//! Physical memory protection: small programs in user and machine mode touch what they may and what they may not, on both
-//! interpreters; where they trap, and with what in mepc, mcause and mtval, is looked at.
+//! Physical memory protection. Small programs in user and machine mode make accesses that are allowed and accesses that
+//! are denied, on both interpreters. The tests check where they trap, and the values of mepc, mcause and mtval.
 
 mod isa_support;
 
 use isa_support::{CODE, DATA, MEPC, Machine, REGISTER, VECTOR};
-use virtual_esp32c3::hart::Exit;
+use virtual_esp32c3::hart::{Exit, Interpreter};
 use virtual_esp32c3::memory::FLASH_DATA;
 
 const PMPCFG0: u16 = 0x3A0;
@@ -40,15 +40,15 @@ const LOAD_FAULT: u32 = 5;
 const STORE_FAULT: u32 = 7;
 const ECALL_FROM_USER: u32 = 8;
 
-/// What the program calls the entries: address register and configuration.
+/// Entries of memory protection: address register and configuration.
 type Entries<'a> = &'a [(u32, u32)];
 
-/// Both interpreters, about to execute `code` under these entries. Handlers turn on the spot.
+/// Both interpreters, which will execute `code` under these entries next. Trap handlers loop for ever.
 fn machines(code: &[u32], entries: Entries<'_>) -> [Machine; 2] {
-    [false, true].map(|plainly| {
+    [Interpreter::Fast, Interpreter::Plain].map(|interpreter| {
         let mut machine = Machine::new(code);
         machine.put(VECTOR, &[JUMP_TO_ITSELF]);
-        machine.hart.run_plainly(plainly);
+        machine.hart.set_interpreter(interpreter);
         set(&mut machine, entries);
         machine
     })
@@ -64,7 +64,7 @@ fn set(machine: &mut Machine, entries: Entries<'_>) {
     }
 }
 
-/// Gives user mode the right to execute all, by the last two entries: those before decide first.
+/// Gives user mode the right to execute everything, by the last two entries, so that those before decide first.
 fn open_code(machine: &mut Machine) {
     assert!(machine.hart.set_csr(PMPADDR14, (CODE & !0xFFFF) >> 2));
     assert!(machine.hart.set_csr(PMPADDR14 + 1, (CODE | 0xFFFF) >> 2));
@@ -76,7 +76,7 @@ fn napot(start: u32, size: u32) -> u32 {
     start >> 2 | (size / 8 - 1)
 }
 
-/// Does an access in user mode: what it left in mepc, mcause and mtval. An `ecall` follows it.
+/// Makes an access in user mode, followed by an `ecall`, and returns mepc, mcause and mtval.
 fn in_user_mode(access: u32, address: u32, entries: Entries<'_>) -> [u32; 3] {
     let [fast, plain] = machines(&[MRET, access, ECALL], entries).map(|mut machine| {
         open_code(&mut machine);
@@ -120,7 +120,7 @@ fn user_mode_may_do_what_an_entry_allows_and_nothing_else() {
 }
 
 #[test]
-fn every_mode_ends_where_it_says() {
+fn every_mode_covers_exactly_its_range() {
     let (start, end) = (DATA + 0x10, DATA + 0x18);
     for (text, entries) in [
         ("top of range", &[(start >> 2, 0), (end >> 2, TOR | R)][..]),
@@ -140,7 +140,7 @@ fn every_mode_ends_where_it_says() {
 }
 
 #[test]
-fn registers_flash_and_the_other_view_of_ram_are_protected_as_well() {
+fn registers_flash_and_ram_on_the_other_bus_are_protected_too() {
     let words = [
         napot(REGISTER, 0x1000),
         napot(FLASH_DATA, 0x1_0000),
@@ -158,7 +158,7 @@ fn registers_flash_and_the_other_view_of_ram_are_protected_as_well() {
     );
     let entries = words.map(|word| (word, NAPOT | R));
     assert_eq!(in_user_mode(SW, REGISTER, &entries), [CODE + 4, STORE_FAULT, REGISTER]);
-    // The entry for RAM says nothing of the same bytes on the instruction bus.
+    // The entry for RAM does not apply to the same bytes on the instruction bus.
     let mirror = DATA + 0x70_0000;
     let entries = words.map(|word| (word, NAPOT | R | W));
     assert_eq!(in_user_mode(SW, mirror, &entries), [CODE + 4, STORE_FAULT, mirror]);
@@ -213,7 +213,7 @@ fn instructions_are_fetched_only_where_execution_is_allowed() {
             }
             machine.hart.set_pc(address);
             machine.run(1);
-            assert_eq!(machine.hart.pc(), address + 4, "{text}: machine mode may");
+            assert_eq!(machine.hart.pc(), address + 4, "{text}: machine mode may execute it");
             machine.hart.set_pc(CODE);
             machine.hart.set_csr(MEPC, CODE + 4);
             machine.hart.set_register(A2, address);
@@ -224,7 +224,7 @@ fn instructions_are_fetched_only_where_execution_is_allowed() {
 }
 
 #[test]
-fn machine_mode_is_bound_by_locked_entries_only() {
+fn only_locked_entries_apply_to_machine_mode() {
     let page = napot(DATA, 0x1000);
     for (access, config, expected) in [
         (LW, NAPOT, None),
@@ -242,7 +242,7 @@ fn machine_mode_is_bound_by_locked_entries_only() {
             }
         }
     }
-    // Locked against execution, the handler included: the hart is stuck.
+    // Execution is denied by a locked entry, for the handler too, so that the hart is stuck.
     for mut machine in machines(&[NOP], &[(napot(CODE & !0xFFFF, 0x1_0000), NAPOT | LOCK | R)]) {
         assert_eq!(machine.run(10), Exit::DoubleTrap);
         assert_eq!(machine.trap(), [CODE, INSTRUCTION_FAULT, CODE]);
@@ -250,7 +250,7 @@ fn machine_mode_is_bound_by_locked_entries_only() {
 }
 
 #[test]
-fn an_instruction_that_may_not_be_fetched_does_not_get_to_load() {
+fn a_load_that_may_not_be_fetched_raises_the_fault_of_the_fetch() {
     for mut machine in machines(&[MRET, LW], &[]) {
         machine.hart.set_csr(MEPC, CODE + 4);
         machine.hart.set_register(A2, DATA);
@@ -259,9 +259,9 @@ fn an_instruction_that_may_not_be_fetched_does_not_get_to_load() {
     }
 }
 
-/// What is joined and decoded follows a change of the registers at once.
+/// Decoded and joined instructions obey a change of the registers at once.
 #[test]
-fn rights_that_change_under_way_take_effect_at_the_next_instruction() {
+fn changed_rights_take_effect_at_the_next_instruction() {
     // loop: lw a0, 0(a2); lw a0, 0(a2); csrw pmpcfg0, a1; lw a0, 0(a2); j loop
     let code = [LW, LW, 0x3A05_9073, LW, 0xFF1F_F06F];
     for mut machine in machines(&code, &[(napot(DATA, 8), NAPOT | LOCK | R)]) {
@@ -285,7 +285,7 @@ fn rights_that_change_under_way_take_effect_at_the_next_instruction() {
 }
 
 #[test]
-fn a_reset_takes_the_protection_away() {
+fn a_reset_removes_the_protection() {
     for mut machine in machines(&[SW, LW, JUMP_TO_ITSELF], &[(napot(DATA, 0x1000), NAPOT | LOCK)]) {
         machine.hart.set_register(A2, DATA);
         machine.run(2);

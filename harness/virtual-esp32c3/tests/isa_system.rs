@@ -1,10 +1,10 @@
-//! Traps, privilege, control and status registers, sleep, devices, and the clock.
+//! Tests of traps, privilege, control and status registers, sleep, devices, and the clock.
 
 mod isa_support;
 
 use isa_support::{CLOCK, CODE, DATA, MCAUSE, MEPC, MSTATUS, MTVEC, Machine, RAISE, REGISTER, VECTOR, YIELDING};
 use virtual_esp32c3::bus::Width;
-use virtual_esp32c3::hart::Exit;
+use virtual_esp32c3::hart::{AtEbreak, Exit};
 
 const ADDI_A0_1: u32 = 0x0015_0513;
 const ADDI_A0_2: u32 = 0x0025_0513;
@@ -51,7 +51,7 @@ fn csr_instructions_swap_set_and_clear() {
 }
 
 #[test]
-fn identity_registers_are_the_chips() {
+fn identity_registers_have_the_chips_values() {
     let hart = Machine::new(&[]).hart;
     let identity = [0xF11, 0xF12, 0xF13, 0xF14, 0x301].map(|csr| hart.csr(csr));
     assert_eq!(identity, [0x612, 0x8000_0001, 1, 0, 0x4010_1104].map(Some));
@@ -94,7 +94,7 @@ fn locked_memory_protection_entries_stay_until_reset() {
     let mut hart = Machine::new(&[]).hart;
     hart.set_csr(0x3B0, 1);
     hart.set_csr(0x3B1, 2);
-    // Entry 1: locked, top of range; it locks the address of entry 0 as well.
+    // Entry 1 is locked and of the kind "top of range", which also locks the address of entry 0.
     hart.set_csr(0x3A0, 0x0000_8F00);
     hart.set_csr(0x3A0, 0x0707_0707);
     hart.set_csr(0x3B0, 11);
@@ -120,10 +120,10 @@ fn the_cycle_counter_follows_the_clock_while_enabled() {
     machine.hart.set_csr(0x7E1, 0);
     machine.hart.advance(50);
     machine.run(1);
-    assert_eq!(machine.a0(), 1052, "stands still at what it had reached");
+    assert_eq!(machine.a0(), 1052, "it stands still at the count that it had reached");
 }
 
-/// The mask ROM starts the counter with CSRs 0x800 and 0x801 and its delay loops read 0x802; it also clears ustatus.
+/// The mask ROM starts the counter with CSRs 0x800 and 0x801, and its delay loops read 0x802. It also clears ustatus.
 #[test]
 fn the_mask_roms_registers_exist() {
     // csrw 0x800, a1; csrw 0x801, a1; csrr a0, 0x802; csrw ustatus, zero
@@ -139,7 +139,7 @@ fn the_mask_roms_registers_exist() {
 }
 
 #[test]
-fn gpio_registers_are_the_buss_and_open_to_user_mode() {
+fn gpio_registers_belong_to_the_bus_and_user_mode_may_access_them() {
     // csrrs a0, 0x803, zero; csrrw a0, 0x805, a1
     let mut machine = Machine::new(&[MRET, 0x8030_2573, 0x8055_9573]);
     machine.open_to_user_mode();
@@ -166,7 +166,7 @@ fn exceptions_go_to_the_table_and_return() {
 }
 
 #[test]
-fn user_mode_may_not_touch_the_machine() {
+fn user_mode_may_not_execute_machine_mode_instructions() {
     for (text, code, cause, value) in [
         ("ecall", ECALL, 8, 0),
         ("mret", MRET, 2, MRET),
@@ -218,7 +218,7 @@ fn code_cannot_be_fetched_from_the_data_bus_or_registers() {
 }
 
 #[test]
-fn a_handler_that_cannot_be_fetched_is_the_end() {
+fn a_handler_that_cannot_be_fetched_leaves_the_hart_stuck() {
     let mut machine = Machine::new(&[ECALL]);
     machine.hart.set_csr(MTVEC, 0x6000_0000);
     assert_eq!(machine.run(100), Exit::DoubleTrap);
@@ -240,7 +240,7 @@ fn ebreak_traps_or_stops_for_a_debugger() {
     machine.run(1);
     assert_eq!(machine.trap(), [CODE, 3, CODE]);
     let mut machine = Machine::new(&[ADDI_A0_1, EBREAK]);
-    machine.hart.stop_at_ebreak(true);
+    machine.hart.set_at_ebreak(AtEbreak::Stop);
     assert_eq!(machine.run(10), Exit::Breakpoint(CODE + 4));
     assert_eq!((machine.hart.pc(), machine.hart.now()), (CODE + 4, 1));
 }
@@ -264,20 +264,20 @@ fn an_interrupt_goes_to_its_own_entry() {
 }
 
 #[test]
-fn mret_lets_the_next_interrupt_in() {
+fn a_pending_interrupt_is_taken_after_mret() {
     let mut machine = Machine::new(&[ADDI_A0_1, ADDI_A0_2]);
     machine.put(VECTOR + 4 * 3, &[MRET]);
     machine.hart.set_csr(MSTATUS, MIE);
     machine.bus.line = Some(3);
     machine.run(3);
-    assert_eq!(machine.a0(), 0, "a line that stays up starves the program");
+    assert_eq!(machine.a0(), 0, "while the line stays high the program does not go on");
     machine.bus.line = None;
     machine.run(2);
     assert_eq!(machine.a0(), 1, "one more return, then the program goes on");
 }
 
 #[test]
-fn user_mode_cannot_keep_interrupts_out() {
+fn user_mode_cannot_disable_interrupts() {
     let mut machine = Machine::new(&[MRET, ADDI_A0_1]);
     machine.hart.set_csr(MEPC, CODE + 4);
     machine.bus.line = Some(9);
@@ -286,7 +286,7 @@ fn user_mode_cannot_keep_interrupts_out() {
 }
 
 #[test]
-fn a_store_that_raises_a_line_yields_and_the_interrupt_comes_next() {
+fn a_store_that_raises_a_line_yields_and_the_interrupt_is_taken_next() {
     let mut machine = Machine::new(&[SW, ADDI_A0_1]);
     machine.put(VECTOR + 4 * 5, &[JUMP_TO_ITSELF]);
     machine.hart.set_csr(MSTATUS, MIE);
@@ -308,7 +308,7 @@ fn wfi_sleeps_until_a_line_is_presented() {
     assert_eq!(machine.run(100), Exit::Wfi, "still asleep");
     assert!(machine.hart.is_asleep());
     assert_eq!(machine.hart.now(), 501);
-    // It wakes even with interrupts off, and then does not trap.
+    // It also wakes with interrupts off, but does not trap then.
     machine.bus.line = Some(1);
     machine.run(1);
     assert_eq!((machine.a0(), machine.hart.pc()), (1, CODE + 8));
@@ -353,7 +353,7 @@ fn devices_see_width_value_and_time() {
 }
 
 #[test]
-fn the_deadline_is_exact_and_slices_do_not_matter() {
+fn the_deadline_is_exact_and_a_run_may_be_cut_anywhere() {
     // addi a0, a0, 1; jal zero, -4
     let code = [ADDI_A0_1, 0xFFDF_F06F];
     let mut whole = Machine::new(&code);
@@ -372,7 +372,7 @@ fn the_deadline_is_exact_and_slices_do_not_matter() {
 }
 
 #[test]
-fn yield_after_any_store_that_asks_for_it() {
+fn the_hart_yields_after_each_store_that_asks_for_it() {
     let mut machine = Machine::new(&[SW, ADDI_A0_1]);
     machine.hart.set_register(12, YIELDING);
     assert_eq!(machine.run(10), Exit::Yield);
@@ -422,7 +422,7 @@ fn a_store_to_a_watched_address_traps_and_is_not_done() {
         if hit {
             assert_eq!(machine.trap(), [CODE, 3, address]);
             assert_eq!(machine.hart.csr(0x7A1), Some(0x2010_00C2), "type, hit and what was set");
-            // In the handler machine-mode triggers are off, so the same store goes through; mret switches them on again.
+            // In the handler machine-mode triggers are off, so the same store is done. mret switches them on again.
             assert_eq!(machine.hart.csr(0x7A5), Some(1 << 7));
             machine.run(2);
             assert_eq!(
@@ -436,7 +436,7 @@ fn a_store_to_a_watched_address_traps_and_is_not_done() {
             machine.put(GUARD - 4, &[0; 3]);
         }
     }
-    // Another trigger selected, and much of memory changed: this one still works; cleared, it does not.
+    // With another trigger selected and much of memory changed, this one still works. Once it is cleared, it does not.
     machine.hart.set_pc(CODE + 4);
     machine.run(1);
     for index in 0..100 {

@@ -1,8 +1,8 @@
-//! espflash resets the board by itself: DTR and RTS of the tty, through the two transistors of a development board.
+//! espflash resets the board by DTR and RTS of the tty, through the two transistors of a development board.
 //!
-//! A pty has no modem lines. A library that is preloaded into espflash's process gives it some (`modem_lines/shim.c`, compiled
-//! here); this process pulls EN and GPIO9 as they say. Where there is no C compiler the tests say so and end; with
-//! `PINRIG_REQUIRE_CLIENTS` set, they fail.
+//! A pty has no modem lines. A library that is preloaded into espflash's process adds them (`modem_lines/shim.c`,
+//! compiled here), and this process moves EN and GPIO9 as they say. Without a C compiler the tests print that and pass,
+//! or fail if `PINRIG_REQUIRE_CLIENTS` is set.
 #![cfg(target_os = "linux")]
 
 #[path = "modem_lines/mod.rs"]
@@ -18,10 +18,10 @@ use espflash::connection::{ResetAfterOperation, ResetBeforeOperation};
 use espflash::target::Chip;
 use lines::{SINGLE, SOCKET, TTY, compiled, pull, scratch};
 use support::{Console, Flashed, connect_with, firmware, image};
-use virtual_esp32c3::{BoardConfig, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, Strapping, VirtualBoard};
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// How often the process that flashes connects.
+/// How often the flashing process connects.
 const CONNECTIONS: usize = 4;
 
 #[test]
@@ -39,9 +39,9 @@ fn flashes_and_resets(single: bool) {
     let Some(shim) = compiled(&folder) else { return };
     let socket = folder.join("lines");
     let listener = UnixListener::bind(&socket).expect("a socket");
-    // Erased, and started from its flash: it restarts for ever, so that no flasher connects unless it resets the board.
+    // Its flash is erased, so that it restarts for ever. A flasher can connect only if it resets the board.
     let board = VirtualBoard::start(BoardConfig::default(), None).expect("a board");
-    board.power_cycle(true);
+    board.power_cycle(Strapping::Flash);
     let lines = board.lines();
     let circuit = std::thread::spawn(move || {
         let (stream, _) = listener.accept().expect("the shim connects");
@@ -65,16 +65,19 @@ fn flashes_and_resets(single: bool) {
     let mut console = Console::open(board.tty());
     let deadline = Instant::now() + LIMIT;
     while !console.has("@m ok hello firmware=pinrig-esp32c3") {
-        assert!(Instant::now() < deadline, "no firmware in {LIMIT:?}");
+        assert!(
+            Instant::now() < deadline,
+            "timed out after {LIMIT:?} waiting for the firmware"
+        );
         console.send("\n#m hello\n");
     }
-    // Into the loader, and into the firmware: each time at the first attempt.
+    // One reset into the loader and one into the firmware for each connection, each at the first attempt.
     let falls = circuit.join().expect("the circuit ends with the process");
     assert_eq!(falls, 2 * CONNECTIONS, "how often EN was pulled low");
     std::fs::remove_dir_all(&folder).expect("the folder goes");
 }
 
-/// What a person does with espflash, in a process that has the shim.
+/// Uses espflash as a person would, in a process into which the library is preloaded.
 #[test]
 #[ignore = "is run by the other tests, with the shim"]
 fn the_process_that_flashes() {

@@ -1,8 +1,9 @@
-//! Updates over the air: the second-stage bootloader that espflash ships chooses between slots by what `otadata` says, and
-//! falls back where it must.
+//! Updates over the air: the second-stage bootloader that espflash ships chooses between two slots by `otadata`, and
+//! starts the other one if the chosen one is damaged.
 //!
-//! That bootloader (ESP-IDF v6.1) was built without rollback: it starts an application that is new or that waits for its
-//! verification, and leaves their states as they are. With rollback it would make the one the other, and the other aborted.
+//! That bootloader (ESP-IDF v6.1) was built without rollback. It starts an application that is new or whose
+//! verification is pending, and leaves those states as they are. With rollback, it would change "new" to "pending", and
+//! "pending" to "aborted".
 
 mod support;
 
@@ -14,7 +15,7 @@ use support::ota::{
 const SLOT_0: u32 = 0x1_0000;
 const SLOT_1: u32 = 0x11_0000;
 
-/// Two slots and no factory application, with these two entries, started.
+/// Starts a chip with two slots, these two entries and no factory application.
 fn boot_with(entries: [Option<[u8; 32]>; 2], change: impl FnOnce(&mut [u8])) -> (Vec<u8>, Boot) {
     let mut flash = flash_with_slots(&firmware(), "ota.csv", &["ota_0", "ota_1"]);
     for (sector, entry) in entries.into_iter().enumerate() {
@@ -56,7 +57,7 @@ fn the_highest_sequence_number_with_a_valid_checksum_is_started() {
 }
 
 #[test]
-fn states_that_rule_an_image_out_are_honoured_and_without_rollback_none_is_changed() {
+fn images_in_an_invalid_state_are_not_started_and_no_state_is_changed() {
     for (state, slot) in [
         (NEW, SLOT_1),
         (PENDING_VERIFY, SLOT_1),
@@ -74,9 +75,10 @@ fn states_that_rule_an_image_out_are_honoured_and_without_rollback_none_is_chang
 }
 
 #[test]
-fn a_damaged_image_makes_way_for_the_other_slot() {
+fn the_other_slot_is_started_if_an_image_is_damaged() {
     let entries = [Some(entry(1, VALID)), Some(entry(2, VALID))];
-    // One bit of the code: the checksum, an exclusive or, tells. The same bit of two words: only the hash does.
+    // One flipped bit of the code shows in the checksum, an exclusive or. The same bit of two words shows in the hash
+    // only.
     let cases: [(&[usize], &str); 2] = [
         (&[0x1_8000], "Checksum failed."),
         (&[0x1_8000, 0x1_8004], "Image hash failed - image is corrupt"),
@@ -93,10 +95,10 @@ fn a_damaged_image_makes_way_for_the_other_slot() {
             assert!(console.contains(line), "no {line:?}:\n{console}");
         }
     }
-    // No header at all.
+    // There is no header at all.
     let (_, erased) = boot_with(entries, |flash| flash[SLOT_1 as usize..][..SECTOR].fill(0xFF));
     assert_eq!(erased.slot, Some(SLOT_0), "{}", erased.console);
-    // And with no image anywhere it starts nothing, and goes on trying.
+    // With no image in either slot it starts nothing, and tries again and again.
     let (_, none) = boot_with(entries, |flash| {
         flash[SLOT_0 as usize] = 0;
         flash[SLOT_1 as usize] = 0;
@@ -110,7 +112,7 @@ fn a_damaged_image_makes_way_for_the_other_slot() {
     );
 }
 
-/// The console until the application itself has begun to speak.
+/// The console up to the first output of the application itself.
 fn console_after(boot: &Boot) -> String {
     let mut console = boot.console.clone();
     let mut chip = boot.chip.clone();
@@ -122,13 +124,13 @@ fn console_after(boot: &Boot) -> String {
 }
 
 #[test]
-fn without_a_choice_the_first_slot_is_started_and_written_down_or_the_factory_image() {
+fn without_otadata_the_factory_image_is_started_or_the_first_slot_which_is_noted() {
     let (_, boot) = boot_with([None, None], |_| {});
     assert_eq!(boot.slot, Some(SLOT_0), "{}", boot.console);
     let console = console_after(&boot);
     assert!(console.contains("No factory image, trying OTA 0"), "{console}");
     assert!(console.contains("Set actual ota_seq=1 in otadata[0]"), "{console}");
-    // Written down: the next start needs no search.
+    // The choice is noted in otadata, so that the next start need not search.
     let mut next = boot.chip.clone();
     let mut more = String::new();
     support::ota::run_until(&mut next, &mut more, "@- ready ", 5);

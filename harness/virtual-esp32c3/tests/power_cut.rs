@@ -1,5 +1,6 @@
-//! The supply fails while flash is written. Whatever the moment, the real ROM and bootloader must come up with what a real
-//! board would: the old application or the new one, and after a cut in the bootloader itself, the ROM's complaint.
+//! The supply fails while flash is written. At any moment, the real ROM and bootloader must do what they do on a real
+//! board: start the old application or the new one, or, after a cut while the bootloader itself was written, report
+//! that there is none.
 
 mod support;
 
@@ -8,15 +9,17 @@ use std::sync::Arc;
 use support::firmware;
 use support::loader::Requests;
 use support::ota::{OTADATA, SECTOR, VALID, boot, chip, entry, flash_with_slots};
-use virtual_esp32c3::chip::{CYCLES_PER_MICROSECOND, Chip, FlashTiming};
+use virtual_esp32c3::FlashTiming;
+use virtual_esp32c3::chip::Chip;
+use virtual_esp32c3::clock::CYCLES_PER_MICROSECOND;
 use virtual_esp32c3::{HardwareEvent, LogEntry};
 
 const SLOT_0: u32 = 0x1_0000;
 const SLOT_1: u32 = 0x11_0000;
-/// Starts that are tried in one test.
+/// Power cuts that one test makes.
 const CUTS: usize = 200;
 
-/// A chip in download mode, with flash that takes its time.
+/// A chip in download mode, whose flash takes as long as a real one.
 fn loader(flash: &[u8]) -> Chip {
     let mut chip = chip(flash.into());
     chip.set_flash_timing(FlashTiming::TYPICAL);
@@ -35,7 +38,7 @@ fn interruptions(log: &[LogEntry]) -> usize {
     log.iter().filter(is).count()
 }
 
-/// What cuts during a write have left: a chip without power for each, evenly spread over the time that the write takes.
+/// Chips whose supply failed during a write, one for each cut. The cuts are spread evenly over the time of the write.
 fn cuts(flash: &[u8], address: u32, data: &[u8], count: usize) -> Vec<Chip> {
     const STEP: u64 = 10 * CYCLES_PER_MICROSECOND;
     let requests = Requests::write(address, data);
@@ -45,7 +48,7 @@ fn cuts(flash: &[u8], address: u32, data: &[u8], count: usize) -> Vec<Chip> {
     let mut cuts = Vec::new();
     let mut step = 0;
     requests.run(&mut loader(flash), STEP, |chip| {
-        // Not always at the same place in a loop.
+        // A little later each time, so that not all cuts meet the same instruction of a loop.
         if step % every == 0 {
             let mut cut = chip.clone();
             cut.run(cut.now() + step as u64 % 97);
@@ -62,7 +65,7 @@ fn a_cut_while_the_choice_of_slot_is_updated_leaves_the_old_or_the_new_one() {
     let mut flash = flash_with_slots(&firmware(), "ota.csv", &["ota_0", "ota_1"]);
     flash[OTADATA..][..32].copy_from_slice(&entry(3, VALID));
     flash[OTADATA + SECTOR..][..32].copy_from_slice(&entry(2, VALID));
-    // As ESP-IDF does it: the sector with the older entry is erased and gets the new one.
+    // As in ESP-IDF: the sector with the older entry is erased, and the new entry is written there.
     let mut new = vec![0xFF; 0x400];
     new[..32].copy_from_slice(&entry(4, VALID));
     let mut torn = 0;
@@ -80,21 +83,21 @@ fn a_cut_while_the_choice_of_slot_is_updated_leaves_the_old_or_the_new_one() {
                 &left[OTADATA + SECTOR..][..32]
             ),
         }
-        // What no command was about is as it was.
+        // Sectors that were not written are unchanged.
         let untouched = |range: std::ops::Range<usize>| left[range.clone()] == flash[range];
         assert!(untouched(0..OTADATA + SECTOR) && untouched(OTADATA + 2 * SECTOR..flash.len()));
     }
-    assert!(torn >= CUTS / 4, "{torn} cuts met the flash at work");
+    assert!(torn >= CUTS / 4, "{torn} cuts came while the flash was busy");
     assert!(seen[0] >= CUTS / 4 && seen[1] > 0, "old and new: {seen:?}");
 }
 
 #[test]
-fn a_torn_page_is_told_from_a_whole_one_by_its_checksum() {
+fn the_checksum_of_an_entry_shows_whether_its_page_is_complete() {
     let mut flash = flash_with_slots(&firmware(), "ota.csv", &["ota_0", "ota_1"]);
     flash[OTADATA..][..32].copy_from_slice(&entry(1, VALID));
     let mut new = vec![0xFF; 0x400];
     new[..32].copy_from_slice(&entry(2, VALID));
-    // The sector is erased already, so only the moments of the program matter: its first write of anything.
+    // The sector is erased already, so the only change is the program of the page.
     let requests = Requests::write((OTADATA + SECTOR) as u32, &new);
     let begins = |chip: &Chip| chip.flash()[OTADATA + SECTOR..][..32] != [0xFF; 32];
     let mut at_work = Vec::new();
@@ -130,7 +133,7 @@ fn a_cut_while_a_slot_is_rewritten_leaves_the_other_one() {
     let elf = firmware();
     let mut flash = flash_with_slots(&elf, "ota.csv", &["ota_0", "ota_1"]);
     flash[OTADATA..][..32].copy_from_slice(&entry(2, VALID));
-    // The slot that is chosen is overwritten in its first sectors, with other code: its hash no longer fits.
+    // The first sectors of the chosen slot are overwritten with other code, so that its hash no longer matches.
     let data: Vec<u8> = flash[SLOT_1 as usize..][..0x4000]
         .iter()
         .map(|byte| byte ^ 0x20)
@@ -146,7 +149,7 @@ fn a_cut_while_a_slot_is_rewritten_leaves_the_other_one() {
 }
 
 #[test]
-fn a_cut_in_the_bootloader_leaves_a_board_that_only_flashing_helps() {
+fn a_cut_while_the_bootloader_is_written_leaves_a_board_that_must_be_flashed() {
     let flash = flash_with_slots(&firmware(), "ota.csv", &["ota_0"]);
     let bootloader = flash[..0x1000].to_vec();
     let cuts = cuts(&flash, 0, &bootloader, 16);
@@ -154,7 +157,7 @@ fn a_cut_in_the_bootloader_leaves_a_board_that_only_flashing_helps() {
     for cut in cuts {
         let boot = boot(cut);
         if boot.slot.is_none() {
-            // The ROM finds no image, or an image that it cannot verify; there is no second copy on the chip.
+            // The ROM finds no image, or one that it cannot verify. The chip has no second copy.
             assert!(
                 ["invalid header", "Checksum failure", "Invalid image block"]
                     .iter()
@@ -175,13 +178,16 @@ fn a_cut_in_the_bootloader_leaves_a_board_that_only_flashing_helps() {
 }
 
 #[test]
-fn the_same_seed_tears_in_the_same_way() {
+fn cuts_with_the_same_seed_leave_the_same_bits() {
     let flash = flash_with_slots(&firmware(), "ota.csv", &["ota_0"]);
     let torn = || -> Vec<Arc<[u8]>> {
         let data = vec![0x5A; 0x400];
         cuts(&flash, SLOT_0, &data, 12).iter().map(Chip::flash).collect()
     };
     let (first, second) = (torn(), torn());
-    assert!(first == second, "not the same");
-    assert!(first.windows(2).any(|pair| pair[0] != pair[1]), "not only one state");
+    assert!(first == second, "two runs differ");
+    assert!(
+        first.windows(2).any(|pair| pair[0] != pair[1]),
+        "the cuts left different states"
+    );
 }

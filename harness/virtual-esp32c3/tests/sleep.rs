@@ -1,5 +1,5 @@
-//! Light and deep sleep, what ends them and what refuses them, the RTC's timer, the brown-out detector, and reset causes: as
-//! programs on the chip, the mask ROM, and the far ends of pins see them.
+//! Light and deep sleep, what ends them and what refuses them, the RTC's timer, the brown-out detector, and reset
+//! causes, as programs on the chip, the mask ROM and devices at the pins see them.
 
 mod soc_support;
 
@@ -40,12 +40,12 @@ const BY_TIMER: u32 = 1 << 3;
 const BY_UART0: u32 = 1 << 6;
 const SLOW_HZ: u32 = 136_000;
 
-/// The counter of the slow clock, as the next result.
+/// Keeps the counter of the slow clock as the next result.
 fn record_rtc(program: &mut Program) {
     program.store(TIME_UPDATE, 1 << 31).record(TIME_LOW);
 }
 
-/// The system timer, as the next result.
+/// Keeps the system timer as the next result.
 fn record_systimer(program: &mut Program) {
     program
         .store(SYSTIMER_OP, 1 << 30)
@@ -53,7 +53,7 @@ fn record_systimer(program: &mut Program) {
         .record(SYSTIMER_LOW);
 }
 
-/// Sets the alarm so many slow clocks after now.
+/// Sets the alarm to this many slow clocks from now.
 fn alarm_in(program: &mut Program, counts: u32) {
     program
         .store(INT_CLR, MAIN_TIMER)
@@ -67,7 +67,7 @@ fn alarm_in(program: &mut Program, counts: u32) {
         .store(SLP_TIMER1, 1 << 16);
 }
 
-/// Sleeps and waits for the outcome as drivers do.
+/// Sleeps, and waits for the end or the rejection of the sleep as drivers do.
 fn sleep(program: &mut Program, sources: u32) {
     program
         .store(INT_CLR, WOKEN | REJECTED)
@@ -133,7 +133,7 @@ fn light_sleep_ends_by_a_pin_or_by_the_console() {
     let mut machine = by_console.start();
     assert!(machine.run_until(|machine| machine.word(SRAM) == 1));
     machine.run_for(5, |_| false);
-    // One byte of ones has a single rising edge: too few.
+    // A byte of ones has only one rising edge, which does not wake the chip.
     machine.chip.receive(&[0xFF]);
     assert!(
         !machine.run_for(5, |machine| machine.results::<1>() != [0]),
@@ -142,11 +142,15 @@ fn light_sleep_ends_by_a_pin_or_by_the_console() {
     machine.chip.receive(b"UU");
     machine.finish();
     let [cause, status] = machine.results();
-    assert_eq!([cause, status & 0x3FF], [BY_UART0, 0], "what wakes the chip is lost");
+    assert_eq!(
+        [cause, status & 0x3FF],
+        [BY_UART0, 0],
+        "the bytes that wake the chip are lost"
+    );
 }
 
 #[test]
-fn sleep_is_rejected_by_what_would_end_it_at_once() {
+fn sleep_is_rejected_if_its_end_is_pending_already() {
     let mut program = Program::new();
     alarm_in(&mut program, 10);
     program
@@ -158,7 +162,7 @@ fn sleep_is_rejected_by_what_would_end_it_at_once() {
         .record(REJECT_CAUSE)
         .store(STATE0, 1 << 1)
         .record(REJECT_CAUSE)
-        // Without the permission to reject, it sleeps and wakes.
+        // If rejection is not enabled, the chip sleeps and wakes at once.
         .store(REJECT_CONF, BY_TIMER << 12);
     sleep(&mut program, BY_TIMER);
     program.record(INT_RAW).done();
@@ -186,7 +190,7 @@ fn the_rtc_timer_interrupts() {
     assert_eq!(cause, 0x8000_0004);
 }
 
-/// Deep sleep by the timer for 100 ms, on the first start only.
+/// A program that sleeps deeply for 100 ms by the timer, on its first start only.
 fn deep_sleeper(prepare: impl FnOnce(&mut Program)) -> Program {
     let mut program = Program::new();
     program
@@ -210,7 +214,7 @@ fn deep_sleeper(prepare: impl FnOnce(&mut Program)) -> Program {
 }
 
 #[test]
-fn deep_sleep_keeps_the_rtc_domain_and_loses_the_rest() {
+fn deep_sleep_keeps_the_rtc_domain_and_clears_everything_else() {
     let program = deep_sleeper(|program| {
         alarm_in(program, SLOW_HZ / 10);
         program.store(WAKEUP_STATE, BY_TIMER << 15).store(STATE0, SLEEP_EN);
@@ -233,7 +237,7 @@ fn deep_sleep_keeps_the_rtc_domain_and_loses_the_rest() {
 }
 
 #[test]
-fn deep_sleep_ends_by_a_pad_of_the_rtc_and_by_no_other() {
+fn only_a_pad_of_the_rtc_ends_deep_sleep() {
     let program = deep_sleeper(|program| {
         program
             // GPIO4 wakes when it is high: enable, type 5.
@@ -257,15 +261,15 @@ fn deep_sleep_ends_by_a_pad_of_the_rtc_and_by_no_other() {
     assert_eq!(cause, BY_GPIO);
 }
 
-/// The ROM looks for a wake stub in RTC fast RAM: its entry in STORE6, the memory's checksum in STORE7, which the ROM's own
-/// `set_rtc_memory_crc` writes. It runs a stub whose checksum is right, and no other.
+/// After deep sleep the ROM looks for a wake stub in RTC fast RAM. STORE6 has its entry, and STORE7 the checksum of the
+/// memory, which the ROM's `set_rtc_memory_crc` writes. The ROM runs the stub only if the checksum is right.
 #[test]
 fn the_rom_runs_a_wake_stub_whose_checksum_is_right() {
     const SET_RTC_MEMORY_CRC: u32 = 0x4000_0034;
     const STUB: u32 = 0x5000_0200;
     for damaged in [false, true] {
         let program = deep_sleeper(|program| {
-            // The stub: sw zero, at RTC_RAM + 4, of what is in a5, its own address; ret.
+            // The stub stores a5, which has its own address, at RTC_RAM + 4, and returns.
             let offset = RTC_RAM + 4 - 0x5000_0000;
             let lui = 0x5000_0000 | T0 << 7 | 0x37;
             let store = (offset >> 5) << 25 | 15 << 20 | T0 << 15 | 2 << 12 | (offset & 31) << 7 | 0x23;
@@ -310,11 +314,11 @@ fn a_brown_out_interrupts_and_resets_as_it_is_set() {
         machine.chip.brown_out();
         machine
     };
-    // Enabled, to interrupt after a slow clock: and no more.
+    // Enabled to interrupt after one slow clock, and not to reset.
     let mut interrupts = sleeper(1 << 30 | 1 << 4);
     assert!(!interrupts.run_for(100, |machine| machine.resets().len() > 1));
     assert_eq!(interrupts.results::<1>()[0] & 1 << 9, 1 << 9);
-    // To reset as well, after 136: a millisecond in which the handler still runs.
+    // Enabled to reset too, after 136 slow clocks. The handler still runs in that millisecond.
     let mut resets = sleeper(1 << 30 | 1 << 26 | 136 << 16 | 1 << 4);
     assert!(resets.run_until(|machine| machine.results::<1>() != [0]));
     let warned = resets.chip.now();
@@ -325,7 +329,7 @@ fn a_brown_out_interrupts_and_resets_as_it_is_set() {
         "{}",
         resets.console
     );
-    // Not enabled: nothing.
+    // Not enabled, so nothing happens.
     let mut deaf = sleeper(1 << 26);
     assert!(!deaf.run_for(100, |machine| machine.resets().len() > 1));
     assert_eq!(deaf.results::<1>(), [0]);

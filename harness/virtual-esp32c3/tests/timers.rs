@@ -1,10 +1,10 @@
-//! The timer groups' timers, the calibration counter and the system timer, register by register.
+//! The timers of the timer groups, the calibration counter and the system timer, used register by register.
 
 mod soc_support;
 
 use soc_support::{MCAUSE, Program};
 
-/// Timer group 0 and 1, and their sources.
+/// Timer groups 0 and 1, and the interrupt sources of their timers.
 const GROUPS: [(u32, u32); 2] = [(0x6001_F000, 32), (0x6002_0000, 34)];
 const CONFIG: u32 = 0x00;
 const LO: u32 = 0x04;
@@ -38,12 +38,12 @@ fn record_timer(program: &mut Program, group: u32) {
 #[test]
 fn a_timer_counts_its_clock_by_its_divider() {
     for (group, _) in GROUPS {
-        // Counts in a millisecond.
+        // Expected counts in a millisecond.
         for (config, expected) in [
             (UP | divider(2), 40_000),
             (UP | divider(80), 1000),
             (UP | XTAL | divider(40), 1000),
-            // 1 divides by two, and 0 by 65,536.
+            // A divider of 1 divides by 2, and one of 0 by 65,536.
             (UP | divider(1), 40_000),
             (UP, 1),
         ] {
@@ -55,7 +55,7 @@ fn a_timer_counts_its_clock_by_its_divider() {
             record_timer(&mut program, group);
             program.spin(160_000);
             record_timer(&mut program, group);
-            // Stopped, it keeps its count.
+            // A stopped timer keeps its count.
             program.store(group + CONFIG, config).spin(1000);
             record_timer(&mut program, group);
             program.done();
@@ -84,7 +84,7 @@ fn a_timer_counts_down_and_is_loaded() {
 }
 
 #[test]
-fn an_alarm_comes_once_and_reloads_where_it_is_told_to() {
+fn an_alarm_comes_once_and_reloads_if_it_is_set_to() {
     for (group, source) in GROUPS {
         for (autoreload, after) in [(AUTORELOAD, 5..60), (0, 1005..1060)] {
             let config = EN | UP | divider(80) | autoreload;
@@ -132,7 +132,7 @@ fn an_alarm_that_has_passed_is_due_at_once() {
 fn slow_clocks_are_measured_against_the_crystal() {
     let group = GROUPS[0].0;
     let mut program = Program::new();
-    // 100 rounds of the slow clock, of the fast one divided by 256, and of a crystal that is not fitted.
+    // 100 periods of the slow clock, of the fast clock divided by 256, and of a crystal that the board does not have.
     for clock in [0, 1, 2] {
         let config = 100 << 16 | clock << 13;
         program
@@ -202,7 +202,7 @@ fn the_system_timers_units_run_stop_and_are_loaded() {
             .store(SYSTIMER + UNIT_LOAD_HI + 4 + 8 * unit, 0xFFFF_FF00)
             .store(SYSTIMER + DO_UNIT_LOAD + 4 * unit, 1);
     }
-    // Unit 0 runs on at 16 MHz over the carry; unit 1 stands still, as after reset.
+    // Unit 0 goes on at 16 MHz beyond 32 bits. Unit 1 stands still, as after a reset.
     program.spin(160_000);
     record_unit(&mut program, 0);
     record_unit(&mut program, 1);
@@ -228,7 +228,7 @@ fn three_alarms_interrupt_by_target_or_period_on_either_unit() {
                 .store(SYSTIMER + UNIT_LOAD_HI + 8 * unit, 0)
                 .store(SYSTIMER + UNIT_LOAD_HI + 4 + 8 * unit, 0)
                 .store(SYSTIMER + DO_UNIT_LOAD + 4 * unit, 1)
-                // At 1600, once.
+                // Once, at 1600.
                 .store(SYSTIMER + TARGET_HI + 8 * alarm, 0)
                 .store(SYSTIMER + TARGET_HI + 4 + 8 * alarm, 1600)
                 .store(conf, unit << 31)
@@ -238,7 +238,7 @@ fn three_alarms_interrupt_by_target_or_period_on_either_unit() {
                 .interrupt(source, 6)
                 .wfi()
                 .spin(160_000)
-                // And every 320 from now on.
+                // Every 320 counts from now on.
                 .store(conf, unit << 31 | 1 << 30 | 320)
                 .store(comp_load, 1)
                 .wfi()
@@ -252,7 +252,7 @@ fn three_alarms_interrupt_by_target_or_period_on_either_unit() {
             let results: [u32; 10] = program.results();
             let at: Vec<u32> = results.chunks(2).map(|pair| pair[1]).collect();
             assert!((1600..1620).contains(&at[0]), "alarm {alarm} of unit {unit}: {at:?}");
-            assert!(at[1] > 1600 + 16_000, "a target comes once: {at:?}");
+            assert!(at[1] > 1600 + 16_000, "an alarm with a target comes once: {at:?}");
             assert!(
                 (at[2] - at[1]).abs_diff(320) <= 5 && (at[3] - at[2]).abs_diff(320) <= 5,
                 "{at:?}"
@@ -276,7 +276,7 @@ fn a_target_that_has_passed_is_due_at_once_and_a_later_one_is_not() {
             .record(SYSTIMER + ST_INT_RAW)
             .store(SYSTIMER + ST_INT_CLR, 7);
     }
-    // Ahead by less than half of the range, but far.
+    // It lies ahead by almost half of the range.
     program
         .store(SYSTIMER + TARGET_HI, 0x7_0000)
         .store(SYSTIMER + COMP_LOAD, 1)

@@ -1,4 +1,5 @@
-//! The board's tty as a cable: nobody has to read it, a slow reader loses nothing, and a board that only waits costs nothing.
+//! The board's tty: it need not be read, a slow reader loses nothing, and a board that only waits leaves the processor
+//! to others.
 
 mod support;
 
@@ -7,17 +8,17 @@ use std::time::{Duration, Instant};
 
 use serialport::TTYPort;
 use support::{Console, firmware, flash_contents};
-use virtual_esp32c3::{BoardConfig, HardwareEvent, ResetCause, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, HardwareEvent, ResetCause, Strapping, VirtualBoard};
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// More answers than tty and FIFO hold: some 400 bytes each.
+/// The answers to this many commands, of some 400 bytes each, are more than tty and FIFO hold.
 const COMMANDS: usize = 400;
 
 fn board(config: BoardConfig) -> VirtualBoard {
     VirtualBoard::start(config, None).expect("a board")
 }
 
-/// A board whose firmware is ready, and its tty, without anybody who reads.
+/// A board whose firmware is ready, and its tty, which nothing reads yet.
 fn ready() -> (VirtualBoard, TTYPort) {
     let board = board(BoardConfig {
         flash: flash_contents(&firmware()),
@@ -25,7 +26,7 @@ fn ready() -> (VirtualBoard, TTYPort) {
     });
     let mut port =
         TTYPort::open(&serialport::new(board.tty().to_string_lossy(), 115_200).timeout(LIMIT)).expect("the tty opens");
-    board.power_cycle(true);
+    board.power_cycle(Strapping::Flash);
     read_until(&mut port, "@- ready ", 512);
     (board, port)
 }
@@ -36,7 +37,10 @@ fn read_until(port: &mut TTYPort, marker: &str, piece: usize) -> String {
     let mut text = String::new();
     let mut bytes = vec![0; piece];
     while !text.contains(marker) {
-        assert!(Instant::now() < deadline, "no {marker} in {LIMIT:?}: {text}");
+        assert!(
+            Instant::now() < deadline,
+            "timed out after {LIMIT:?} waiting for {marker}: {text}"
+        );
         let length = port.read(&mut bytes).expect("the console goes on");
         text.push_str(&String::from_utf8_lossy(&bytes[..length]));
     }
@@ -52,7 +56,7 @@ fn ask_often(mut port: TTYPort, last: &str) {
 }
 
 #[test]
-fn a_board_that_nobody_listens_to_runs_on() {
+fn a_board_whose_tty_is_not_read_runs_on() {
     let (board, port) = ready();
     let log = board.watch_log();
     ask_often(port, "#z reboot\n");
@@ -64,9 +68,11 @@ fn a_board_that_nobody_listens_to_runs_on() {
             break;
         }
     }
-    // Whoever comes later can talk to it.
+    // A program that opens the tty later can talk to the board. It has to read what the tty still holds first: until
+    // the tty has room, the board goes on dropping its output.
     let mut console = Console::open(board.tty());
-    board.power_cycle(false);
+    console.wait_for("ok show", LIMIT);
+    board.power_cycle(Strapping::Download);
     console.wait_for("waiting for download", LIMIT);
 }
 
@@ -85,13 +91,17 @@ fn a_slow_reader_loses_nothing() {
 fn a_board_that_waits_for_a_flasher_rests() {
     let board = board(BoardConfig::default());
     let mut console = Console::open(board.tty());
-    board.power_cycle(false);
+    board.power_cycle(Strapping::Download);
     console.wait_for("waiting for download", LIMIT);
-    // The ROM never sleeps: what is idle here is a loop that asks again and again whether a byte has come.
+    // The ROM never sleeps. It waits in a loop that checks whether a byte has come, and the board counts that as idle.
     let deadline = Instant::now() + LIMIT;
     let rested = |at_least: Duration| {
         while board.stats().idle < at_least {
-            assert!(Instant::now() < deadline, "{:?}", board.stats());
+            let stats = board.stats();
+            assert!(
+                Instant::now() < deadline,
+                "timed out after {LIMIT:?} waiting for {at_least:?} of idle time: {stats:?}"
+            );
             std::thread::yield_now();
         }
         board.stats()

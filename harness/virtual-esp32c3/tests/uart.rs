@@ -1,4 +1,4 @@
-//! The UARTs as programs on the chip and the far ends of their lines see them.
+//! The UARTs, as programs on the chip and devices at their lines see them.
 
 mod soc_support;
 
@@ -9,7 +9,7 @@ use virtual_esp32c3::{UartFormat, UartParity, UartPort};
 const UART1: u32 = 0x6001_0000;
 
 #[test]
-fn what_a_uart_sends_arrives_at_whoever_listens_at_its_pad() {
+fn bytes_of_a_uart_arrive_at_a_receiver_on_its_pad() {
     let mut program = Program::new();
     program
         // UART1's TXD (signal 9) on GPIO4, and its RXD from there.
@@ -21,7 +21,7 @@ fn what_a_uart_sends_arrives_at_whoever_listens_at_its_pad() {
         .record(UART1 + 0x1C)
         .record(UART1)
         .record(UART1)
-        // And not without the input buffer.
+        // Nothing arrives without the input buffer.
         .store(0x6000_9004 + 4 * 4, 1 << 12)
         .store(UART1, 0x43)
         .record(UART1 + 0x1C)
@@ -37,10 +37,10 @@ const RXFIFO_OVF: u32 = 1 << 4;
 const CTS_CHG: u32 = 1 << 6;
 const BRK_DET: u32 = 1 << 7;
 const ERRORS: u32 = PARITY_ERR | FRM_ERR | RXFIFO_OVF | BRK_DET;
-/// UART_BIT_NUM for eight bits, one stop bit.
+/// UART_CONF0 for eight bits (UART_BIT_NUM) and one stop bit.
 const EIGHT_BITS: u32 = 3 << 2 | 1 << 4;
 
-/// A program that sets UART1 to 115200 baud of the crystal, says at its results that it is ready, and sleeps.
+/// A program that sets UART1 to 115200 baud from the crystal, reports by its first result that it is ready, and sleeps.
 fn listener(conf0: u32, conf1: u32) -> Program {
     let mut program = Program::new();
     program
@@ -52,10 +52,11 @@ fn listener(conf0: u32, conf1: u32) -> Program {
     program
 }
 
-/// What UART1 makes of what its far end does: raw interrupts, bytes in the FIFO, and the first four of them.
+/// Lets a device act at UART1, and returns the raw interrupts, the number of bytes in the FIFO, and the first four of
+/// them.
 fn received(conf0: u32, far_end: impl FnOnce(&mut Chip)) -> (u32, u32, [u32; 4]) {
     let mut program = listener(conf0, 0x60);
-    // Twenty milliseconds: more than two hundred characters.
+    // Twenty milliseconds, the time of more than two hundred characters.
     program
         .spin(3_200_000)
         .record(UART1_RAW)
@@ -72,7 +73,7 @@ fn received(conf0: u32, far_end: impl FnOnce(&mut Chip)) -> (u32, u32, [u32; 4])
         "the program has set its rate: {}",
         machine.chip.baud(UartPort::Uart1)
     );
-    // The store that sets the format follows in a few instructions.
+    // The program stores the format within a few instructions.
     machine.run_for(1, |_| false);
     far_end(&mut machine.chip);
     machine.finish();
@@ -89,7 +90,7 @@ fn format(baud: u32, parity: Option<UartParity>) -> UartFormat {
 }
 
 #[test]
-fn a_far_end_at_the_same_rate_is_understood_and_so_is_one_that_is_a_little_off() {
+fn bytes_at_the_same_rate_or_a_little_off_arrive() {
     for baud in [115_200, 112_000, 118_500] {
         let (errors, count, bytes) = received(0, |chip| {
             chip.transmit(UartPort::Uart1, &format(baud, None), &[0x55, 0xA3, 0x00, 0xFF]);
@@ -99,14 +100,14 @@ fn a_far_end_at_the_same_rate_is_understood_and_so_is_one_that_is_a_little_off()
 }
 
 #[test]
-fn a_far_end_at_another_rate_is_garbled() {
-    // Half the rate: the start bit is as long as two, so that every byte arrives as another, and zeros as breaks.
+fn bytes_at_another_rate_arrive_garbled() {
+    // At half the rate the start bit is as long as two bits, so that bytes arrive as others, and zeros as breaks.
     let (errors, _, bytes) = received(0, |chip| {
         chip.transmit(UartPort::Uart1, &format(57_600, None), &[0x00, 0x41, 0x42]);
     });
     assert_ne!(errors & (FRM_ERR | BRK_DET), 0);
     assert_ne!(bytes[..3], [0x00, 0x41, 0x42]);
-    // Much faster: several characters look like one.
+    // At a much higher rate several characters look like one.
     let (_, count, _) = received(0, |chip| {
         chip.transmit(UartPort::Uart1, &format(921_600, None), &[0x55; 16]);
     });
@@ -129,7 +130,7 @@ fn parity_is_checked_when_the_software_asks_for_it() {
         received(ODD, send(Some(UartParity::Even))),
         (PARITY_ERR, 2, [0x41, 0x43, 0, 0])
     );
-    // UART_ERR_WR_MASK: what is wrong is not kept.
+    // With UART_ERR_WR_MASK, wrong bytes are not kept.
     assert_eq!(
         received(ODD | 1 << 26, send(Some(UartParity::Even))),
         (PARITY_ERR, 0, [0; 4])
@@ -137,7 +138,7 @@ fn parity_is_checked_when_the_software_asks_for_it() {
 }
 
 #[test]
-fn a_break_is_a_zero_without_a_stop_bit_and_what_follows_is_heard() {
+fn a_break_arrives_as_a_zero_without_stop_bit_and_the_next_byte_is_received() {
     let bits = |bits: u64| bits * 160_000_000 / 115_200;
     let (errors, count, bytes) = received(0, |chip| {
         chip.transmit_break(UartPort::Uart1, bits(30));
@@ -148,7 +149,7 @@ fn a_break_is_a_zero_without_a_stop_bit_and_what_follows_is_heard() {
 }
 
 #[test]
-fn a_fifo_that_nobody_empties_overflows_and_keeps_what_came_first() {
+fn a_fifo_that_is_not_read_overflows_and_keeps_the_first_bytes() {
     let sent: Vec<u8> = (0..140).collect();
     let (errors, count, bytes) = received(0, |chip| {
         chip.transmit(UartPort::Uart1, &UartFormat::default(), &sent);
@@ -162,9 +163,9 @@ fn the_transmitter_waits_for_cts_and_the_receiver_raises_rts() {
     const RTS_PIN: u8 = 6;
     let mut program = listener(1 << 15, 1 << 20 | 0x60);
     program
-        // A threshold of eight bytes for RTS.
+        // RTS has a threshold of eight bytes.
         .store(UART1 + 0x60, 0x000A_0012 & !(0x1FF << 7) | 8 << 7)
-        // CTS (signal 10) from GPIO5, RTS to GPIO6.
+        // CTS (signal 10) comes from GPIO5, and RTS goes to GPIO6.
         .store(0x6000_9004 + 4 * u32::from(CTS_PIN), 1 << 12 | 1 << 9)
         .store(0x6000_4154 + 4 * 10, 1 << 6 | u32::from(CTS_PIN))
         .store(0x6000_9004 + 4 * u32::from(RTS_PIN), 1 << 12)

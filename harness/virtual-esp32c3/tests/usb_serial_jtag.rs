@@ -1,4 +1,4 @@
-//! The USB serial/JTAG as a program on the chip and the host at its cable see it.
+//! The USB serial/JTAG, as a program on the chip and the host at its cable see it.
 
 mod soc_support;
 
@@ -20,18 +20,18 @@ const SOF: u32 = 1 << 1;
 const SERIAL_OUT_RECV_PKT: u32 = 1 << 2;
 const SERIAL_IN_EMPTY: u32 = 1 << 3;
 const USB_BUS_RESET: u32 = 1 << 9;
-/// EP1_CONF: the software has written its packet; there is room; there is data.
+/// Bits of EP1_CONF: the software has completed its packet, there is room for one, and there is data.
 const WR_DONE: u32 = 1;
 const FREE: u32 = 1 << 1;
 const AVAILABLE: u32 = 1 << 2;
 
-/// Results from which a program says how far it is.
+/// Whether a program has got as far as this result.
 fn reached(machine: &Machine, result: usize) -> bool {
     machine.results::<32>()[result] != 0
 }
 
 #[test]
-fn frames_start_each_millisecond_as_long_as_a_host_is_there() {
+fn frames_start_each_millisecond_while_the_cable_is_plugged_in() {
     let mut program = Program::new();
     program
         .store(CLEAR, SOF)
@@ -40,13 +40,13 @@ fn frames_start_each_millisecond_as_long_as_a_host_is_there() {
         .store(CLEAR, SOF)
         .wait(RAW, SOF)
         .record(FRAME)
-        // The host is unplugged here.
+        // The cable is unplugged here.
         .spin(800_000)
         .store(CLEAR, SOF | USB_BUS_RESET)
         .spin(800_000)
         .record(RAW)
         .record(FRAME)
-        // And comes back.
+        // It is plugged in again here.
         .wait(RAW, USB_BUS_RESET)
         .store(CLEAR, SOF)
         .wait(RAW, SOF)
@@ -54,18 +54,18 @@ fn frames_start_each_millisecond_as_long_as_a_host_is_there() {
         .done();
     let mut machine = program.start_with(ConsolePort::UsbSerialJtag);
     assert!(machine.run_until(|machine| reached(machine, 1)));
-    machine.chip.set_usb_host(false);
+    machine.chip.unplug_usb();
     machine.run_for(15, |_| false);
-    machine.chip.set_usb_host(true);
+    machine.chip.plug_usb();
     machine.finish();
     let [first, second, raw, gone, back] = machine.results();
     assert_eq!(second, first + 1);
-    assert_eq!((raw & (SOF | USB_BUS_RESET), gone), (0, 0), "nobody starts frames");
+    assert_eq!((raw & (SOF | USB_BUS_RESET), gone), (0, 0), "no frames start");
     assert!(back > second, "{back} frames");
 }
 
 #[test]
-fn what_the_host_sends_comes_in_packets_that_interrupt() {
+fn data_from_the_host_comes_in_packets_that_interrupt() {
     let mut program = Program::new();
     program
         .store(CLEAR, u32::MAX)
@@ -98,7 +98,7 @@ fn what_the_host_sends_comes_in_packets_that_interrupt() {
 }
 
 #[test]
-fn a_packet_goes_when_it_is_full_or_done_and_stays_when_nobody_collects_it() {
+fn a_packet_goes_when_it_is_full_or_completed_and_stays_while_the_cable_is_unplugged() {
     let mut program = Program::new();
     for _ in 0..64 {
         program.store(USB, u32::from(b'a'));
@@ -107,17 +107,17 @@ fn a_packet_goes_when_it_is_full_or_done_and_stays_when_nobody_collects_it() {
         .store(USB, u32::from(b'b'))
         .store(EP1_CONF, WR_DONE)
         .record(EP1_CONF)
-        // Not said to be done: it does not leave.
+        // The packet is not completed, so it does not leave.
         .store(USB, u32::from(b'c'))
         .record(EP1_CONF)
-        // The host is unplugged here.
+        // The cable is unplugged here.
         .spin(800_000)
         .store(CLEAR, SERIAL_IN_EMPTY)
         .store(EP1_CONF, WR_DONE)
         .spin(800_000)
         .record(EP1_CONF)
         .record(RAW)
-        // What is written meanwhile is lost.
+        // Bytes that are written meanwhile are lost.
         .store(USB, u32::from(b'd'))
         .wait(RAW, SERIAL_IN_EMPTY)
         .record(EP1_CONF)
@@ -129,10 +129,10 @@ fn a_packet_goes_when_it_is_full_or_done_and_stays_when_nobody_collects_it() {
         "{:?}",
         machine.console
     );
-    machine.chip.set_usb_host(false);
+    machine.chip.unplug_usb();
     machine.run_for(15, |_| false);
     assert!(machine.console.ends_with('b'));
-    machine.chip.set_usb_host(true);
+    machine.chip.plug_usb();
     machine.finish();
     let [full, open, stuck, raw, again] = machine.results();
     assert_eq!(
@@ -144,7 +144,7 @@ fn a_packet_goes_when_it_is_full_or_done_and_stays_when_nobody_collects_it() {
 }
 
 #[test]
-fn software_that_takes_its_pull_up_away_is_enumerated_anew() {
+fn a_chip_whose_pull_up_goes_away_is_enumerated_again() {
     const PAD_PULL_OVERRIDE: u32 = 1 << 8;
     const DP_PULLUP: u32 = 1 << 9;
     const USB_PAD_ENABLE: u32 = 1 << 14;
@@ -164,7 +164,7 @@ fn software_that_takes_its_pull_up_away_is_enumerated_anew() {
     assert_eq!(back & USB_BUS_RESET, USB_BUS_RESET);
 }
 
-/// What the ROM says of a reset is what the chip's own port tells its host.
+/// The host sees the ROM's report of the reset over the chip's own port.
 #[test]
 fn the_hosts_lines_reset_the_chip_and_choose_its_mode() {
     let mut chip = Chip::new(ChipOptions {
@@ -189,7 +189,7 @@ fn the_hosts_lines_reset_the_chip_and_choose_its_mode() {
     chip.set_lines(true, true);
     let power_on = "rst:0x1 (POWERON),boot:0xc (SPI_FAST_FLASH_BOOT)";
     assert!(said(&mut chip).contains(power_on));
-    // As the kernel raises them when the port is opened.
+    // The kernel raises both lines when the port is opened.
     chip.set_usb_lines(true, true);
     assert!(!said(&mut chip).contains("rst:"));
     for (dtr, rts) in [(true, false), (true, true), (false, true)] {
@@ -204,7 +204,7 @@ fn the_hosts_lines_reset_the_chip_and_choose_its_mode() {
     let flash = said(&mut chip);
     let line = "rst:0x15 (USB_UART_CHIP_RESET),boot:0xc (SPI_FAST_FLASH_BOOT)";
     assert!(flash.contains(line), "{flash}");
-    // The wish is the chip's, and goes with its supply.
+    // The chip keeps the wish for download mode, and loses it with its supply.
     chip.set_usb_lines(true, false);
     chip.set_lines(false, true);
     chip.set_lines(true, true);

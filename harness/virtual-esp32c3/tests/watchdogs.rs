@@ -1,4 +1,5 @@
-//! The watchdogs of both timer groups, the RTC watchdog and the super watchdog: stages, feeding, protection, reset causes.
+//! The watchdogs of both timer groups, the RTC watchdog and the super watchdog: stages, feeding, protection, reset
+//! causes.
 
 mod soc_support;
 
@@ -6,7 +7,7 @@ use soc_support::{MILLISECOND, Program};
 use virtual_esp32c3::ResetCause;
 
 const KEY: u32 = 0x50D8_3AA1;
-/// Timer group 0 and 1, the sources of their watchdogs, and what they reset with.
+/// Timer groups 0 and 1, with the interrupt sources of their watchdogs and the causes of their resets.
 const GROUPS: [(u32, u32, ResetCause, ResetCause); 2] = [
     (
         0x6001_F000,
@@ -36,7 +37,7 @@ const CPU: u32 = 2;
 const SYSTEM: u32 = 3;
 const RTC: u32 = 4;
 
-/// A bare program with the super watchdog off: everything else is as the test says.
+/// A bare program that switches off the super watchdog. The tests set everything else.
 fn program() -> Program {
     Program::new()
 }
@@ -45,7 +46,7 @@ fn stages(actions: [u32; 4]) -> u32 {
     actions[0] << 29 | actions[1] << 27 | actions[2] << 25 | actions[3] << 23
 }
 
-/// Sets a group's watchdog: prescaler 80 (a microsecond), stages of so many milliseconds.
+/// Sets a group's watchdog: prescaler 80, which gives microseconds, and stages of `holds` milliseconds.
 fn main_watchdog(program: &mut Program, group: u32, actions: [u32; 4], holds: [u32; 4], extra: u32) {
     program.store(group + PROTECT, KEY).store(group + CONFIG1, 80 << 16);
     for (stage, hold) in (0..).zip(holds) {
@@ -80,7 +81,7 @@ fn a_main_watchdog_goes_through_its_stages() {
 }
 
 #[test]
-fn a_main_watchdog_resets_the_processor_only_where_it_may() {
+fn a_main_watchdog_resets_the_processor_only_if_that_is_enabled() {
     for (group, _, cpu, system) in GROUPS {
         for (extra, cause) in [(CPU_RESET_EN, cpu), (0, system)] {
             let mut program = program();
@@ -92,7 +93,7 @@ fn a_main_watchdog_resets_the_processor_only_where_it_may() {
 }
 
 #[test]
-fn feeding_keeps_a_main_watchdog_quiet_and_takes_the_key() {
+fn a_main_watchdog_that_is_fed_with_the_key_does_not_reset() {
     for (fed, quiet) in [(true, true), (false, false)] {
         let group = GROUPS[1].0;
         let mut program = program();
@@ -101,7 +102,7 @@ fn feeding_keeps_a_main_watchdog_quiet_and_takes_the_key() {
         if fed {
             program.store(group + PROTECT, KEY);
         }
-        // Without the key neither feeding nor switching off has an effect.
+        // Without the key, neither feeding it nor switching it off has an effect.
         program
             .store(group + FEED, 1)
             .store(group + PROTECT, 0)
@@ -114,7 +115,7 @@ fn feeding_keeps_a_main_watchdog_quiet_and_takes_the_key() {
 }
 
 #[test]
-fn new_settings_do_not_start_the_stage_anew() {
+fn new_settings_do_not_restart_the_stage() {
     let group = GROUPS[0].0;
     let mut program = program();
     main_watchdog(&mut program, group, [SYSTEM, 0, 0, 0], [50; 4], 0);
@@ -141,7 +142,7 @@ const RTC_INT_RAW: u32 = 0x6000_8044;
 const RTC_INT_CLR: u32 = 0x6000_804C;
 const RTC_CPU_RESET_EN: u32 = 1 << 11;
 
-/// Sets the RTC watchdog: stages of so many slow clocks; the first holds twice as long.
+/// Sets the RTC watchdog, with stages of `holds` slow clocks. The first stage takes twice as long.
 fn rtc_watchdog(program: &mut Program, actions: [u32; 4], holds: [u32; 4], extra: u32) {
     program.store(RTC_PROTECT, KEY);
     for (stage, hold) in (0..).zip(holds) {
@@ -156,7 +157,7 @@ fn rtc_watchdog(program: &mut Program, actions: [u32; 4], holds: [u32; 4], extra
 
 #[test]
 fn the_rtc_watchdog_goes_through_all_its_stages() {
-    // 136 slow clocks are a millisecond.
+    // A millisecond has 136 slow clocks.
     for (action, extra, cause) in [
         (CPU, RTC_CPU_RESET_EN, ResetCause::RtcWatchdogCpu),
         (SYSTEM, 0, ResetCause::RtcWatchdogSystem),
@@ -203,12 +204,12 @@ const SWD_PROTECT: u32 = 0x6000_80B0;
 const SWD_KEY: u32 = 0x8F1D_312A;
 
 #[test]
-fn the_super_watchdog_warns_bites_and_leaves_its_mark() {
+fn the_super_watchdog_interrupts_resets_and_leaves_its_flag() {
     let mut program = program();
     program
         .record(SWD_CONF)
         .store(SWD_PROTECT, SWD_KEY)
-        // Its mark is cleared, and it is switched on.
+        // Its flag is cleared, and it is switched on.
         .store(SWD_CONF, 1 << 28)
         .record(SWD_CONF)
         .store(RTC_INT_ENA, 1 << 15)

@@ -1,11 +1,12 @@
-//! The network's time: the host's, or that of the board on it.
+//! The network's clock: the host's, or one that the board drives.
 //!
-//! Enters: the host's clock, or steps of the board's. Leaves: the time since the start, and a wake-up when an alarm is due. Must not
-//! know: what the alarms are for.
+//! Enters: the host's clock, or steps of the board's clock. Leaves: the time since the start, and a wake-up when an
+//! alarm is due. Must not know: what the alarms are for.
 //!
-//! A virtual board computes at its own pace and skips its waiting. If the network kept the host's time meanwhile, a frame that is held
-//! back for three seconds would cost three seconds, and a slow host would make the gateway's TCP repeat what is not lost. So the board
-//! may drive the clock: no time passes but what it says.
+//! A virtual board runs at its own pace and skips its idle time. If the network kept the host's time meanwhile, a frame
+//! that is held back for three seconds would cost three seconds, and on a slow host the gateway's TCP would repeat
+//! segments that are not lost. The board may therefore drive the clock: then no time passes on the network but what it
+//! reports.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -16,10 +17,10 @@ use std::{
 /// Whose time passes on a network.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TimeSource {
-    /// The host's.
+    /// The host's time.
     #[default]
     Host,
-    /// That of whoever calls [`Lan::advance`](crate::Lan::advance).
+    /// The time that [`Lan::advance`](crate::Lan::advance) is called with, and no other.
     Driven,
 }
 
@@ -52,7 +53,7 @@ impl Clock {
             .map_or_else(|| self.started.elapsed(), |driven| driven.now)
     }
 
-    /// Lets time pass; nothing on the host's clock, which nobody drives.
+    /// Lets time pass on a driven clock; does nothing on the host's.
     pub(crate) fn advance(&self, by: Duration) {
         if let Some(mut driven) = self.driven() {
             driven.now = driven.now.saturating_add(by);
@@ -63,8 +64,8 @@ impl Clock {
         }
     }
 
-    /// Has `waker` woken at this time, and no longer at an earlier one: whether that is now. `None` when the host's clock is
-    /// in force, whose alarms are the runtime's.
+    /// Sets the only alarm: `waker` is woken at the time `at`. Returns whether that time has come already, in which
+    /// case no alarm is set. `None` for the host's clock, since the runtime has the alarms of that one.
     pub(crate) fn set_alarm(&self, at: Option<Duration>, waker: &Waker) -> Option<bool> {
         let mut driven = self.driven()?;
         let rings = at.is_some_and(|at| at <= driven.now);
@@ -72,12 +73,12 @@ impl Clock {
         Some(rings)
     }
 
-    /// The host's time at which this one is reached, on the host's clock.
+    /// The host's time at which the network's clock shows `at`, for a network with the host's clock.
     pub(crate) fn host_time(&self, at: Duration) -> Instant {
         self.started + at
     }
 
-    /// A panic elsewhere leaves nothing half-written here.
+    /// A thread that panicked with the lock left nothing half-written, so poison is ignored.
     fn driven(&self) -> Option<MutexGuard<'_, Driven>> {
         let driven = self.driven.as_ref()?;
         Some(driven.lock().unwrap_or_else(PoisonError::into_inner))

@@ -1,6 +1,6 @@
-//! What a network is to be: addresses, names, joins.
+//! The configuration of a network: addresses, names, joins.
 //!
-//! Enters: the caller's wishes. Leaves: a configuration that was checked once. Must not know: frames, sockets.
+//! Enters: the caller's settings. Leaves: a configuration that was checked once. Must not know: frames, sockets.
 
 use std::{
     collections::HashSet,
@@ -23,24 +23,24 @@ pub struct LanConfig {
     pub prefix_len: u8,
     /// The address that DHCP leases to the board.
     pub lease: Ipv4Addr,
-    /// How long the lease lasts, in whole seconds on the wire.
+    /// How long the lease lasts. DHCP carries whole seconds.
     pub lease_time: Duration,
     /// Names that resolve (ASCII, any case, no trailing dot) and their addresses.
     pub names: Vec<(String, Ipv4Addr)>,
-    /// An address at which every port that is not joined leads to the same port of 127.0.0.1, as emulators have one for the machine that
-    /// they run on.
+    /// An address that stands for this machine: every port of it that is not joined leads to the same port of
+    /// 127.0.0.1.
     pub host: Option<Ipv4Addr>,
-    /// Where TCP leads.
+    /// The TCP endpoints that lead to sockets of this machine.
     pub joins: Vec<Join>,
-    /// How long a connect to a socket of this machine may take before the board is refused.
+    /// How long connecting to a socket of this machine may take. After that the board's connection is refused.
     pub connect_timeout: Duration,
     /// How long the board may leave data, a SYN or a FIN unanswered before its connection is reset.
     pub board_timeout: Duration,
-    /// How many bytes of frames the capture keeps; the oldest go first.
+    /// How many bytes of frames the capture keeps. The oldest frames are dropped first.
     pub capture_limit: usize,
-    /// What is wrong with the network from the start.
+    /// The faults that are in force from the start.
     pub faults: Faults,
-    /// Whose time passes on it. Only the connect to a socket of this machine is always timed by the host.
+    /// Whose time passes on the network. `connect_timeout` is the host's time in any case.
     pub time: TimeSource,
 }
 
@@ -51,7 +51,7 @@ pub struct Join {
     pub address: Ipv4Addr,
     /// Port that the board connects to.
     pub port: u16,
-    /// Socket of this machine that the connection leads to: a loopback address.
+    /// Socket of this machine that the connection leads to. It must have a loopback address.
     pub target: SocketAddr,
 }
 
@@ -87,31 +87,31 @@ pub enum LanError {
         /// Port of the joins.
         port: u16,
     },
-    /// An address cannot be what it is meant to be.
+    /// An address cannot have its role.
     #[error("{address} cannot be {role}: {problem}")]
     Address {
         /// The address.
         address: Ipv4Addr,
-        /// What it is meant to be.
+        /// Its role, such as "the gateway".
         role: &'static str,
-        /// What is in the way.
+        /// Why it cannot have the role.
         problem: &'static str,
     },
     /// The prefix is too short or too long.
-    #[error("a network prefix of {0} bits leaves no room; use 8 to 30")]
+    #[error("a network prefix of {0} bits does not fit a gateway and a board; use 8 to 30")]
     Prefix(u8),
     /// A name that no DNS query can ask for (RFC 1035 section 2.3.4).
-    #[error("`{0}` is not a host name: ASCII labels of 1 to 63 characters, 253 in all, no dot at the end")]
+    #[error("`{0}` is not a host name; write ASCII labels of 1 to 63 characters, 253 in all, without a dot at the end")]
     Name(String),
-    /// A name stands twice in the configuration.
+    /// The configuration has a name twice.
     #[error("the name `{0}` has two addresses; keep one")]
     NamedTwice(String),
-    /// The faults make no sense.
+    /// The faults contradict themselves.
     #[error(transparent)]
     Faults(#[from] FaultError),
-    /// The operating system gave no thread or no event queue.
-    #[error("cannot start the network's thread: {0}")]
-    Start(#[from] io::Error),
+    /// The host has refused a thread or an event queue.
+    #[error("cannot start the network's thread: {0}; check the limits of threads and open files")]
+    Start(io::Error),
 }
 
 impl Default for LanConfig {
@@ -139,14 +139,15 @@ impl LanConfig {
         Ipv4Addr::from_bits(u32::MAX << (32 - u32::from(self.prefix_len)))
     }
 
-    /// Whether `address` belongs to a station of this network: not the network's own address, not its broadcast address.
+    /// Whether `address` can be a station's on this network: it is neither the network's own address nor its broadcast
+    /// address.
     pub(crate) fn is_station(&self, address: Ipv4Addr) -> bool {
         let mask = self.netmask();
         let host = address & !mask;
         address & mask == self.gateway & mask && host.to_bits() != 0 && host != !mask
     }
 
-    /// Whether `address` is played by the gateway: its own address, and those of names and joins.
+    /// Whether the gateway plays `address`: its own address, and those of names and joins.
     pub(crate) fn is_known(&self, address: Ipv4Addr) -> bool {
         address == self.gateway
             || self.names.iter().any(|&(_, named)| named == address)
@@ -177,12 +178,12 @@ impl LanConfig {
         }
         for (address, role) in [(self.gateway, "the gateway"), (self.lease, "the board's lease")] {
             if !is_unicast(address) || !self.is_station(address) {
-                let problem = "it is no station of the network";
+                let problem = "it is not a station's address on this network";
                 return Err(LanError::Address { address, role, problem });
             }
         }
         if self.lease == self.gateway {
-            let problem = "it is the gateway's";
+            let problem = "the gateway has it";
             return Err(LanError::Address {
                 address: self.lease,
                 role: "the board's lease",
@@ -215,11 +216,11 @@ impl LanConfig {
         Ok(())
     }
 
-    /// The gateway can play any unicast address but the board's, those that lie behind it (off the network) included.
+    /// The gateway can play any unicast address but the board's, even one that is not on this network.
     fn check_played(&self, address: Ipv4Addr, role: &'static str) -> Result<(), LanError> {
         let mask = self.netmask();
         let problem = if address == self.lease {
-            "it is the board's own"
+            "the board has it"
         } else if !is_unicast(address) {
             "it is not a unicast address"
         } else if address & mask == self.gateway & mask && !self.is_station(address) {
@@ -271,7 +272,7 @@ mod tests {
             };
             assert!(matches!(config.check(), Err(LanError::NotLoopback { .. })), "{target}");
         }
-        // An address behind the gateway may be played: a firmware may have one compiled in.
+        // The gateway may play an address off the network: a firmware may have one compiled in.
         let config = LanConfig {
             joins: vec![join([203, 0, 113, 7], 443, "127.0.0.1:1")],
             ..LanConfig::default()
@@ -309,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn names_must_be_askable_and_single() {
+    fn names_must_be_valid_and_unique() {
         let named = |names: &[&str]| LanConfig {
             names: names
                 .iter()
@@ -325,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn joins_must_have_ports_and_be_single() {
+    fn joins_must_have_ports_and_be_unique() {
         let joined = |joins: &[Join]| LanConfig {
             joins: joins.to_vec(),
             ..LanConfig::default()

@@ -1,8 +1,10 @@
-//! One connection: the board's TCP on one side, a socket of this machine on the other.
+//! One connection: the board's TCP on one side, a socket of this machine (the host) on the other.
 //!
-//! Enters: the progress of both sides. Leaves: bytes, FIN and RST carried over, each way. Must not know: frames, other connections.
+//! Enters: the progress of both sides. Leaves: bytes, FIN and RST, passed on in both directions. Must not know: frames,
+//! other connections.
 //!
-//! The only buffers are those of the two sockets. A side that does not read fills its buffer, which closes the other side's window.
+//! The only buffers are those of the two sockets. A side that does not read fills its buffer, which closes the other
+//! side's window.
 
 use std::{
     future::Future,
@@ -25,11 +27,11 @@ use smoltcp::{
 use tokio::{io::Interest, net::TcpStream};
 
 use crate::{
-    event::{Ending, What},
-    traffic::Traffic,
+    crossings::Crossings,
+    event::{ClosedReason, What},
 };
 
-/// A connection from the SYN that was let through until the gateway's socket has closed.
+/// A connection, from the moment at which its SYN is passed on until the gateway's socket has closed.
 pub(crate) struct Connection {
     pub(crate) id: u64,
     pub(crate) board: SocketAddrV4,
@@ -39,25 +41,26 @@ pub(crate) struct Connection {
     pub(crate) heard: Duration,
     /// The board has sent a RST.
     pub(crate) board_reset: bool,
-    /// Since when the board has owed an acknowledgement.
+    /// Since when the board has had something to acknowledge, without a break.
     owed_since: Option<Duration>,
-    /// When to stop waiting for what a reset waits for: data to be delivered before it, or itself to be sent.
+    /// When a reset stops waiting: first for the data before it to be delivered, then for itself to be sent.
     reset_by: Option<Duration>,
-    /// Bytes that the board had yet to acknowledge at the last look.
+    /// Bytes that the board had yet to acknowledge when `pump` was last called.
     unacknowledged: usize,
-    /// Gone once the connection has ended; the gateway's socket may stay for the TIME-WAIT state.
+    /// `None` once the connection has ended. The gateway's socket may stay longer, in TIME-WAIT.
     host: Option<Host>,
 }
 
-/// A stream that was connected, and may be reset by now.
+/// A stream that was connected.
 pub(crate) struct Connected {
     pub(crate) stream: TcpStream,
+    /// The server has reset it already.
     reset: bool,
 }
 
 impl Connected {
-    /// Connects to a socket of this machine. Unlike [`TcpStream::connect`], it does not take a server that accepts and resets at once
-    /// for one that refuses: what the server said in between is still to be carried over.
+    /// Connects to a socket of this machine. Unlike [`TcpStream::connect`], it tells a server that refuses from one
+    /// that accepts and resets at once. What the latter sent before its reset is passed on to the board.
     pub(crate) async fn to(target: SocketAddr) -> io::Result<Self> {
         let family = if target.is_ipv4() {
             AddressFamily::INET
@@ -72,7 +75,7 @@ impl Connected {
         }
         let stream = TcpStream::from_std(socket.into())?;
         stream.writable().await?;
-        // A RST that answers the SYN is ECONNREFUSED; ECONNRESET takes a connection (tcp(7)).
+        // ECONNREFUSED means that a RST answered the SYN; ECONNRESET that an open connection was reset (tcp(7)).
         match stream.take_error()? {
             Some(error) if error.kind() != io::ErrorKind::ConnectionReset => Err(error),
             error => Ok(Self {
@@ -86,30 +89,32 @@ impl Connected {
 /// The socket of this machine.
 struct Host {
     stream: Arc<TcpStream>,
-    /// Ready when the stream has an error: the only sign of a RST behind a FIN.
+    /// Completes when the stream has an error. It is the only sign of a RST that follows a FIN.
     failure: Pin<Box<dyn Future<Output = ()>>>,
-    /// It has reset the connection.
+    /// The host has reset the connection.
     reset: bool,
-    /// It has nothing more to say: all was read up to its FIN, or its RST.
+    /// Everything up to the host's FIN, or its RST, has been read.
     finished: bool,
-    /// The board's FIN was seen.
+    /// The board's FIN has been seen.
     board_finished: bool,
-    /// The board's FIN was carried over.
+    /// The board's FIN has been passed on to the host.
     shut_down: bool,
     /// Both sides have finished, so that closing the stream loses nothing.
     orderly: bool,
+    /// Bytes passed on to the host.
     from_board: u64,
+    /// Bytes read from the host.
     to_board: u64,
 }
 
-/// What a look at a connection came to.
+/// What [`Connection::pump`] has done.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
-    /// Nothing to do until either side stirs.
+    /// Nothing: it waits for either side.
     Idle,
-    /// Something moved, so that the stack has work.
+    /// It has moved something, so that the stack has work.
     Moved,
-    /// The connection ended: the event for the record.
+    /// It has ended the connection. This is the event to record.
     Ended(What),
 }
 
@@ -125,7 +130,7 @@ impl Connection {
         let stream = Arc::new(stream);
         let watched = Arc::clone(&stream);
         let failure = Box::pin(async move {
-            // An error of the watch itself is an error of the stream as well.
+            // If waiting itself fails, the stream has failed too.
             let _ = watched.ready(Interest::ERROR).await;
         });
         let host = Host {
@@ -153,7 +158,8 @@ impl Connection {
         }
     }
 
-    /// Carries over whatever is there, both ways, and notes the wakers of both directions in `cx`.
+    /// Passes on what there is, in both directions, and has `cx` woken when there is more. `patience` is how long the
+    /// board may leave something unacknowledged.
     pub(crate) fn pump(
         &mut self,
         socket: &mut Socket<'_>,
@@ -173,7 +179,7 @@ impl Connection {
             State::CloseWait | State::LastAck | State::Closing | State::TimeWait
         );
         if host.board_finished && socket.recv_queue() == 0 && !host.shut_down {
-            // Fails only when the stream has failed, which `failure` tells.
+            // This fails only if the stream has failed, which `failure` reports.
             let _ = rustix::net::shutdown(&*host.stream, Shutdown::Write);
             host.shut_down = true;
             moved = true;
@@ -196,30 +202,30 @@ impl Connection {
         let silent_at = self.owed_since.map(|since| since.max(self.heard) + patience);
 
         let closed = matches!(state, State::Closed | State::Listen);
-        // A reset takes a socket whose handshake was not complete back to listening.
-        let ending = if state == State::Listen || self.board_reset && closed {
-            Ending::BoardReset
+        // smoltcp: after a reset, a socket whose handshake was not complete listens again.
+        let reason = if state == State::Listen || self.board_reset && closed {
+            ClosedReason::BoardReset
         } else if self
             .reset_by
             .is_some_and(|by| now >= by || host.finished && unacknowledged == 0)
         {
-            Ending::HostReset
+            ClosedReason::HostReset
         } else if silent_at.is_some_and(|at| now >= at) {
-            Ending::BoardSilent
+            ClosedReason::BoardSilent
         } else if host.shut_down && host.finished && (closed || state == State::TimeWait) {
             host.orderly = true;
-            Ending::Finished
+            ClosedReason::Finished
         } else if moved {
             return Progress::Moved;
         } else {
             return Progress::Idle;
         };
-        Progress::Ended(self.end(ending, socket, now))
+        Progress::Ended(self.end(reason, socket, now))
     }
 
-    /// What has crossed; nothing once the connection has ended, since its event tells.
-    pub(crate) fn traffic(&self) -> Traffic {
-        self.host.as_ref().map_or_else(Traffic::default, |host| Traffic {
+    /// What has crossed; zero once the connection has ended, since the counts are in its event then.
+    pub(crate) fn crossings(&self) -> Crossings {
+        self.host.as_ref().map_or_else(Crossings::default, |host| Crossings {
             connections: 0,
             to_host: host.from_board,
             from_host: host.to_board,
@@ -228,41 +234,45 @@ impl Connection {
         })
     }
 
-    /// When the next thing happens by the clock alone.
+    /// When `pump` has to be called again for the time alone.
     pub(crate) fn wakes_at(&self, patience: Duration) -> Option<Duration> {
         let silent_at = self.owed_since.map(|since| since.max(self.heard) + patience);
         self.reset_by.into_iter().chain(silent_at).min()
     }
 
-    /// The connection has ended and its socket is closed, so that nothing is left to do.
+    /// Whether the connection has ended and its socket is closed, so that nothing is left to do.
     pub(crate) fn is_over(&self, socket: &Socket<'_>, now: Duration) -> bool {
-        // A closed socket remembers its peer until the RST is sent, which takes an ARP exchange when the board was long silent.
+        // A closed socket has a peer until its RST is sent. That takes an ARP exchange if the board has long been
+        // silent.
         let settled = matches!(socket.state(), State::Closed | State::Listen) && socket.remote_endpoint().is_none();
         self.has_ended() && (settled || self.reset_by.is_some_and(|by| now >= by))
     }
 
-    /// The connection has ended, though its socket may wait in TIME-WAIT.
+    /// Whether the connection has ended. Its socket may still be in TIME-WAIT.
     pub(crate) fn has_ended(&self) -> bool {
         self.host.is_none()
     }
 
-    /// Ends it towards the host, as if the network had forgotten it; the event, unless it has ended.
+    /// Ends the connection as if the network had forgotten it. Returns the event, or `None` if it had ended before.
     pub(crate) fn cut(&mut self, socket: &mut Socket<'_>, now: Duration) -> Option<What> {
         self.host.as_ref()?;
-        Some(self.end(Ending::Cut, socket, now))
+        Some(self.end(ClosedReason::Cut, socket, now))
     }
 
-    fn end(&mut self, ending: Ending, socket: &mut Socket<'_>, now: Duration) -> What {
+    fn end(&mut self, reason: ClosedReason, socket: &mut Socket<'_>, now: Duration) -> What {
         self.reset_by = None;
         self.owed_since = None;
-        if matches!(ending, Ending::HostReset | Ending::BoardSilent | Ending::Cut) {
+        if matches!(
+            reason,
+            ClosedReason::HostReset | ClosedReason::BoardSilent | ClosedReason::Cut
+        ) {
             socket.abort();
             self.reset_by = Some(now + RESET_PATIENCE);
         }
         let (from_board, to_board) = self.host.take().map_or((0, 0), |host| (host.from_board, host.to_board));
         What::Closed {
             connection: self.id,
-            ending,
+            reason,
             from_board,
             to_board,
         }
@@ -270,7 +280,7 @@ impl Connection {
 }
 
 impl Host {
-    /// Writes what the board sent; whether anything moved.
+    /// Writes to the host what the board has sent. Returns whether anything moved.
     fn carry_from_board(&mut self, socket: &mut Socket<'_>, cx: &mut Context<'_>) -> bool {
         let mut moved = false;
         while !self.reset && socket.can_recv() && self.stream.poll_write_ready(cx).is_ready() {
@@ -284,14 +294,14 @@ impl Host {
                 Err(_) => break,
             }
         }
-        // Nobody is left to take it; the board must still be able to go on to its RST.
+        // The host takes nothing any more. The rest is dropped, so that the board can get as far as the RST.
         while self.reset && socket.can_recv() && socket.recv(|data| (data.len(), ())).is_ok() {
             moved = true;
         }
         moved
     }
 
-    /// Reads what there is room for; whether anything moved.
+    /// Reads from the host as much as there is room for. Returns whether anything moved.
     fn carry_to_board(&mut self, socket: &mut Socket<'_>, cx: &mut Context<'_>) -> bool {
         let mut moved = false;
         if !self.reset && self.failure.as_mut().poll(cx).is_ready() {
@@ -315,20 +325,24 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         if !self.orderly {
-            // Closing with a linger time of zero sends a RST, so that nobody takes a cut connection for a finished one. It fails
-            // only on a stream that is no longer connected.
+            // Closing with a linger time of zero sends a RST, so that the server does not take a cut connection for a
+            // finished one. Setting it fails only on a stream that is no longer connected.
             let _ = set_socket_linger(&*self.stream, Some(Duration::ZERO));
         }
     }
 }
 
+/// What one read from the host or one write to it has done.
 enum Carried {
+    /// It has moved this many bytes. A read of none is the end of the stream.
     Bytes(usize),
+    /// The host is not ready.
     Later,
+    /// The stream has failed.
     Failed,
 }
 
-/// For the stack: how many bytes went through, and the outcome.
+/// The number of bytes that the stack's buffer is to move on by, and what was done.
 fn split(result: io::Result<usize>) -> (usize, Carried) {
     match result {
         Ok(count) => (count, Carried::Bytes(count)),
@@ -337,5 +351,5 @@ fn split(result: io::Result<usize>) -> (usize, Carried) {
     }
 }
 
-/// How long a reset waits: for the board to take what came before it, and then to be sent.
+/// How long a reset waits for the board to take the data before it, and then again to be sent.
 const RESET_PATIENCE: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! The DHCP server (RFC 2131): one network, one board, one lease.
+//! The DHCP server (RFC 2131). It has one lease, for the one board.
 //!
 //! Enters: the payload of a datagram to port 67. Leaves: the answer and where it goes. Must not know: frames.
 
@@ -14,7 +14,7 @@ pub(crate) struct Answer {
     pub(crate) mac: EthernetAddress,
     pub(crate) to: SocketAddrV4,
     pub(crate) payload: Vec<u8>,
-    /// What to record, when the exchange settles something.
+    /// The event to record; `None` for an answer that neither gives nor refuses the lease.
     pub(crate) event: Option<What>,
 }
 
@@ -27,7 +27,16 @@ pub(crate) enum Asked {
     Lease,
 }
 
-/// What a DHCP message asks for, if it is one of these.
+/// What is done with the board's requests for its lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Requests {
+    /// They get a DHCPACK.
+    Granted,
+    /// They get a DHCPNAK, on purpose.
+    Refused,
+}
+
+/// What a DHCP message asks for; `None` if it is neither of these.
 pub(crate) fn asks_for(message: &[u8]) -> Option<Asked> {
     let packet = DhcpPacket::new_checked(message).ok()?;
     match DhcpRepr::parse(&packet).ok()?.message_type {
@@ -37,9 +46,9 @@ pub(crate) fn asks_for(message: &[u8]) -> Option<Asked> {
     }
 }
 
-/// Answers a DHCP message, when it asks for something and is meant for this server. A request is granted if it is for the board's
-/// lease and not to be `refused`.
-pub(crate) fn answer(config: &LanConfig, message: &[u8], refused: bool) -> Option<Answer> {
+/// Answers a DHCP message; `None` if it needs no answer or is for another server. A request is granted if it is for the
+/// board's lease and `requests` does not refuse it.
+pub(crate) fn answer(config: &LanConfig, message: &[u8], requests: Requests) -> Option<Answer> {
     let packet = DhcpPacket::new_checked(message).ok()?;
     let asked = DhcpRepr::parse(&packet).ok()?;
     if asked.server_identifier.is_some_and(|server| server != config.gateway) {
@@ -52,13 +61,13 @@ pub(crate) fn answer(config: &LanConfig, message: &[u8], refused: bool) -> Optio
         DhcpMessageType::Request => {
             // Option 50 while selecting or after a reboot, ciaddr while renewing (RFC 2131 table 4).
             let wanted = asked.requested_ip.unwrap_or(asked.client_ip);
-            if wanted == config.lease && !refused {
+            if wanted == config.lease && requests == Requests::Granted {
                 (DhcpMessageType::Ack, Some(What::LeaseGiven { mac, address: wanted }))
             } else {
                 (DhcpMessageType::Nak, Some(What::LeaseRefused { mac, asked: wanted }))
             }
         }
-        _ => return None, // a release or a decline: the lease is the board's all the same
+        _ => return None, // a release or a decline; the board keeps its lease all the same
     };
     let refused = message_type == DhcpMessageType::Nak;
     let informed = asked.message_type == DhcpMessageType::Inform;
@@ -92,8 +101,9 @@ pub(crate) fn answer(config: &LanConfig, message: &[u8], refused: bool) -> Optio
     };
     let mut payload = vec![0; reply.buffer_len()];
     reply.emit(&mut DhcpPacket::new_unchecked(&mut payload[..])).ok()?;
-    // RFC 2131 section 4.1: a refusal is broadcast; a client with an address is answered there; the others at the address
-    // that they are about to have, unless they cannot receive that yet and set the flag.
+    // RFC 2131 section 4.1. A refusal is broadcast. A client that has an address is answered there. Any other client is
+    // answered at the address that it is about to have, or by broadcast if it says by the flag that it cannot receive
+    // there yet.
     let (mac, address) = if refused {
         (EthernetAddress::BROADCAST, Ipv4Addr::BROADCAST)
     } else if !asked.client_ip.is_unspecified() {
@@ -158,19 +168,19 @@ mod tests {
     }
 
     #[test]
-    fn another_address_is_refused_by_broadcast() {
+    fn a_request_for_another_address_is_refused_by_broadcast() {
         let config = LanConfig::default();
         let asked = Ipv4Addr::new(192, 168, 4, 2);
-        let answer = answer(&config, &message(|m| m.requested_ip = Some(asked)), false).unwrap();
+        let answer = answer(&config, &message(|m| m.requested_ip = Some(asked)), Requests::Granted).unwrap();
         assert_eq!(reply_type(&answer), DhcpMessageType::Nak);
         assert_eq!(answer.to, "255.255.255.255:68".parse().unwrap());
         assert_eq!(answer.event, Some(What::LeaseRefused { mac: MAC, asked }));
     }
 
     #[test]
-    fn a_renewal_is_granted_to_the_address_it_comes_from() {
+    fn a_renewal_is_answered_at_the_address_that_it_comes_from() {
         let config = LanConfig::default();
-        let answer = answer(&config, &message(|m| m.client_ip = config.lease), false).unwrap();
+        let answer = answer(&config, &message(|m| m.client_ip = config.lease), Requests::Granted).unwrap();
         assert_eq!(reply_type(&answer), DhcpMessageType::Ack);
         assert_eq!(answer.to, "10.13.37.2:68".parse().unwrap());
     }
@@ -184,23 +194,30 @@ mod tests {
                 m.broadcast = broadcast;
             })
         };
-        let unicast = answer(&config, &discover(false), false).unwrap();
+        let unicast = answer(&config, &discover(false), Requests::Granted).unwrap();
         assert_eq!((unicast.mac, *unicast.to.ip()), (EthernetAddress(MAC), config.lease));
-        let broadcast = answer(&config, &discover(true), false).unwrap();
+        let broadcast = answer(&config, &discover(true), Requests::Granted).unwrap();
         assert_eq!(
             (broadcast.mac, *broadcast.to.ip()),
             (EthernetAddress::BROADCAST, Ipv4Addr::BROADCAST)
         );
         assert_eq!(reply_type(&broadcast), DhcpMessageType::Offer);
-        assert_eq!(broadcast.event, None, "an offer settles nothing");
+        assert_eq!(broadcast.event, None, "an offer is not recorded");
     }
 
     #[test]
     fn messages_to_other_servers_and_releases_are_left_alone() {
         let config = LanConfig::default();
         let elsewhere = message(|m| m.server_identifier = Some(Ipv4Addr::new(10, 13, 37, 9)));
-        assert!(answer(&config, &elsewhere, false).is_none());
-        assert!(answer(&config, &message(|m| m.message_type = DhcpMessageType::Release), false).is_none());
-        assert!(answer(&config, b"not DHCP at all", false).is_none());
+        assert!(answer(&config, &elsewhere, Requests::Granted).is_none());
+        assert!(
+            answer(
+                &config,
+                &message(|m| m.message_type = DhcpMessageType::Release),
+                Requests::Granted
+            )
+            .is_none()
+        );
+        assert!(answer(&config, b"not DHCP at all", Requests::Granted).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! The DNS server (RFC 1035) for the configured names, and only those.
+//! The DNS server (RFC 1035). It knows the configured names and no others.
 //!
 //! Enters: the payload of a datagram to port 53. Leaves: the answer. Must not know: frames.
 
@@ -12,8 +12,8 @@ use crate::{
     faults::{Decoy, NameError},
 };
 
-/// Answers a query, with `error` where one is to be feigned. The event is missing when nothing was asked that makes sense; no answer when
-/// it was no query at all.
+/// Answers a query, with `error` in place of an address if there is one. There is no event if the question is
+/// malformed, and no answer if the message is not a query.
 pub(crate) fn answer(config: &LanConfig, message: &[u8], error: Option<NameError>) -> Option<(Vec<u8>, Option<What>)> {
     let query = DnsPacket::new_checked(message).ok()?;
     if query.flags().contains(DnsFlags::RESPONSE) {
@@ -47,14 +47,14 @@ pub(crate) fn answer(config: &LanConfig, message: &[u8], error: Option<NameError
     ))
 }
 
-/// A forged answer to a query; `None` where there is nothing to answer.
+/// A forged answer to a query; `None` if the message has no valid question.
 pub(crate) fn forge(message: &[u8], decoy: Decoy) -> Option<Vec<u8>> {
     let query = DnsPacket::new_checked(message).ok()?;
     let (question, _) = question(&query)?;
     let mut asked = vec![0; question.buffer_len()];
     question.emit(&mut asked);
     if decoy == Decoy::OtherName {
-        // The first label's first letter is another one: still a name, and of the same length.
+        // Another first letter in the first label makes another name of the same length.
         let letter = asked.get_mut(1)?;
         *letter = if *letter == b'x' { b'y' } else { b'x' };
     }
@@ -66,7 +66,8 @@ pub(crate) fn forge(message: &[u8], decoy: Decoy) -> Option<Vec<u8>> {
     Some(forged)
 }
 
-/// The only question of a query, and its name. Names are not compressed in a message's first question.
+/// The only question of a query, and its name. `None` if there is not exactly one question, or its name is compressed,
+/// which the first name of a message cannot be.
 fn question<'a>(query: &'a DnsPacket<&'a [u8]>) -> Option<(DnsQuestion<'a>, String)> {
     if query.question_count() != 1 {
         return None;
@@ -85,7 +86,7 @@ fn question<'a>(query: &'a DnsPacket<&'a [u8]>) -> Option<(DnsQuestion<'a>, Stri
     Some((question, name))
 }
 
-/// A label in the notation of RFC 1035 section 5.1, in which neither control characters nor dots can deceive.
+/// A label in the notation of RFC 1035 section 5.1, which escapes control characters and dots.
 fn printable(label: &[u8]) -> String {
     label.iter().fold(String::new(), |mut text, &byte| {
         match byte {
@@ -132,10 +133,10 @@ const REFUSED: u16 = 5;
 /// Where forged answers lead: an address of TEST-NET-3 (RFC 5737).
 const NOWHERE: [u8; 4] = [203, 0, 113, 66];
 
-/// A pointer to the first byte behind the header, RFC 1035 section 4.1.4.
+/// A pointer to the first byte behind the header, where the question's name is (RFC 1035 section 4.1.4).
 const NAME_OF_QUESTION: [u8; 2] = [0xc0, 12];
 const CLASS_INTERNET: u16 = 1;
-/// In seconds. Short, so that a board that outlives a network does not remember its names.
+/// In seconds. Short, so that a board which is moved to another network does not remember this one's names.
 const TIME_TO_LIVE: u32 = 30;
 
 #[cfg(test)]
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_known_name_without_the_type_is_empty_but_no_error() {
+    fn a_question_for_another_type_of_a_known_name_gets_no_record_and_no_error() {
         let (reply, event) = answer(&config(), &query(b"\x03api\x06github\x03com\x00", 28), None).unwrap();
         assert_eq!(reply[3] & 0xf, 0);
         assert_eq!(reply[6..8], [0, 0]);
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_answered_with_a_format_error_and_responses_not_at_all() {
+    fn malformed_queries_get_a_format_error_and_responses_get_no_answer() {
         for message in [
             query(b"\x03api", 1),                     // the name does not end
             query(b"\xc0\x0c", 1),                    // the name points to itself

@@ -1,6 +1,6 @@
-//! What happened on the network, in the terms of someone who looks for the cause of a failure.
+//! What happened on the network, told so that a reader finds the cause of a failure.
 //!
-//! Must not know: frames, sockets.
+//! Enters: nothing. Leaves: the events that other modules record, and their texts. Must not know: frames, sockets.
 
 use std::{
     fmt,
@@ -15,9 +15,9 @@ use crate::faults::{Direction, NameError};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LanEvent {
-    /// Time since the network started.
+    /// Time since the network's start.
     pub at: Duration,
-    /// What it was.
+    /// What happened.
     pub what: What,
 }
 
@@ -32,7 +32,7 @@ pub enum What {
         /// The address.
         address: Ipv4Addr,
     },
-    /// The board insisted on an address that it cannot have (DHCPNAK).
+    /// The board asked for an address that it cannot have, or was refused on purpose (DHCPNAK).
     LeaseRefused {
         /// Hardware address of the board.
         mac: [u8; 6],
@@ -41,16 +41,17 @@ pub enum What {
     },
     /// The board asked for a name (DNS).
     NameAsked {
-        /// The name as asked, without the dot at the end; bytes that are not graphic ASCII as `\DDD` (RFC 1035 section 5.1).
+        /// The name as the board wrote it, without the dot at the end. Bytes that are not graphic ASCII are written
+        /// `\DDD` (RFC 1035 section 5.1).
         name: String,
         /// Type of the question: 1 is A, 28 is AAAA.
         kind: u16,
-        /// What it was told.
+        /// The answer that it got.
         answer: NameAnswer,
     },
-    /// A connection of the board was let through to a socket of this machine.
+    /// A connection of the board reached a socket of this machine.
     Opened {
-        /// Number of the connection, from 1.
+        /// Number of the connection, counted from 1.
         connection: u64,
         /// Endpoint of the board.
         board: SocketAddrV4,
@@ -58,10 +59,10 @@ pub enum What {
         to: SocketAddrV4,
         /// The socket of this machine.
         target: SocketAddr,
-        /// This end of the connection to `target`: what the server sees as its peer.
+        /// The gateway's end of the connection to `target`, which the server sees as its peer.
         from: SocketAddr,
     },
-    /// A connection of the board was answered with a reset although its endpoint is joined.
+    /// A connection of the board was answered with a reset, although its endpoint is joined to a socket.
     Refused {
         /// Endpoint of the board.
         board: SocketAddrV4,
@@ -76,43 +77,43 @@ pub enum What {
     Closed {
         /// Number of the connection, as in [`What::Opened`].
         connection: u64,
-        /// How it ended.
-        ending: Ending,
+        /// Why it ended.
+        reason: ClosedReason,
         /// Bytes that the board sent and the socket of this machine took.
         from_board: u64,
-        /// Bytes that the socket of this machine sent; not all need to have reached the board when it was reset.
+        /// Bytes that the socket of this machine sent. After a reset, not all of them need have reached the board.
         to_board: u64,
     },
-    /// The board tried to reach something that is not there.
+    /// The board tried to reach an address or port at which there is nothing.
     Unreachable {
-        /// What it tried.
+        /// The protocol that it tried.
         protocol: Unreachable,
-        /// Endpoint that it tried (port 0 where the protocol has none).
+        /// Endpoint that it tried; the port is 0 where the protocol has none.
         to: SocketAddrV4,
     },
-    /// A frame fared worse than on a good network.
+    /// A fault has changed what became of a frame.
     Disturbed {
         /// Which way it went.
         direction: Direction,
-        /// Its number among those that went this way, from 1, since the faults were put in force.
+        /// Its number among the frames that went this way since the faults were put in force, counted from 1.
         frame: u64,
-        /// What befell it.
+        /// What became of it.
         effect: Effect,
     },
-    /// The board asked for something and was not answered, on purpose.
+    /// A request of the board stayed unanswered, on purpose.
     Unanswered(Unanswered),
-    /// The board sent frames faster than the network takes them, and one was lost.
+    /// A frame was lost because the board sent faster than the network takes frames.
     FrameLost,
-    /// So much has happened that nothing further is recorded.
+    /// The record is full: no event after this one is kept.
     RecordFull,
 }
 
-/// What a question for a name was answered with.
+/// The answer to a question for a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameAnswer {
     /// The address of the name.
     Address(Ipv4Addr),
-    /// The name is known, but has nothing of the type that was asked for.
+    /// The name is known, but has no record of the type that was asked for.
     NoData,
     /// There is no such name (NXDOMAIN).
     Unknown,
@@ -120,31 +121,32 @@ pub enum NameAnswer {
     Error(NameError),
 }
 
-/// What befell a frame on a bad network.
+/// What a fault did to a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
     /// It was lost.
     Lost,
-    /// The cable was out.
+    /// It was lost because the cable was unplugged.
     LinkDown,
     /// A bit was flipped on the wire, and the receiver's MAC dropped it.
     Corrupted,
-    /// This bit of the frame was flipped, and the frame check sequence is right: only a checksum of IP, TCP or UDP can tell.
+    /// A bit of the frame was flipped, and the frame check sequence still matches: only a checksum of IP, TCP or UDP
+    /// can reveal it.
     ChecksumBroken {
-        /// Counted from the first bit of the destination's address.
+        /// The bit's number, counted from the first bit of the destination's address.
         bit: usize,
     },
     /// It arrived this much later.
     Delayed(Duration),
-    /// It was not delayed, unlike those around it.
+    /// It was not delayed, unlike the frames around it, and so overtook them.
     Reordered,
     /// It arrived twice.
     Duplicated,
-    /// It arrived in pieces with at most so many bytes of TCP's payload.
+    /// It arrived in pieces, each with at most this many bytes of TCP payload.
     Cut(NonZeroU16),
 }
 
-/// What stayed unanswered on purpose.
+/// A request that stayed unanswered on purpose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unanswered {
     /// An ARP request for this address.
@@ -160,39 +162,39 @@ pub enum Unanswered {
 /// Why a connection was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RefusedReason {
-    /// The socket of this machine refused, in the words of the operating system.
+    /// The socket of this machine refused. The text is the operating system's.
     Host(String),
     /// The socket of this machine did not answer in time.
     Timeout(Duration),
-    /// The board has too many connections open: the number is the limit.
+    /// The board has as many connections open as the network allows, which is this number.
     TooMany(usize),
-    /// On purpose.
+    /// A fault that is in force.
     Fault,
 }
 
-/// How a connection ended.
+/// Why a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum ClosedReason {
     /// Both sides finished (FIN).
     Finished,
     /// The board reset it (RST).
     BoardReset,
     /// The socket of this machine reset it (RST).
     HostReset,
-    /// The board stopped to answer, and the connection was reset on both sides.
+    /// The board stopped answering, and the connection was reset on both sides.
     BoardSilent,
     /// The network cut it, on both sides.
     Cut,
 }
 
-/// What an attempt to reach nothing was made with.
+/// The protocol of an attempt to reach an endpoint at which there is nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unreachable {
     /// A TCP SYN, answered with a reset.
     Tcp,
     /// A UDP datagram, answered with "port unreachable" unless it was a broadcast or multicast.
     Udp,
-    /// Another protocol of IPv4 (its number), not answered.
+    /// Another protocol of IPv4, by its number. The network does not answer it.
     Other(u8),
 }
 
@@ -205,15 +207,15 @@ impl fmt::Display for LanEvent {
 impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::LeaseGiven { mac, address } => write!(f, "lease {address} to {}", Mac(mac)),
-            Self::LeaseRefused { mac, asked } => write!(f, "lease {asked} refused to {}", Mac(mac)),
+            Self::LeaseGiven { mac, address } => write!(f, "lease of {address} given to {}", Mac(mac)),
+            Self::LeaseRefused { mac, asked } => write!(f, "lease of {asked} refused to {}", Mac(mac)),
             Self::NameAsked { name, kind, answer } => {
-                write!(f, "name {name} (type {kind}): ")?;
+                write!(f, "name {name} asked for (type {kind}): ")?;
                 match answer {
                     NameAnswer::Address(address) => write!(f, "{address}"),
-                    NameAnswer::NoData => f.write_str("no such record"),
-                    NameAnswer::Unknown => f.write_str("unknown"),
-                    NameAnswer::Error(NameError::NxDomain) => f.write_str("unknown, on purpose"),
+                    NameAnswer::NoData => f.write_str("no record of this type"),
+                    NameAnswer::Unknown => f.write_str("unknown name"),
+                    NameAnswer::Error(NameError::NxDomain) => f.write_str("unknown name, on purpose"),
                     NameAnswer::Error(NameError::ServFail) => f.write_str("server failure, on purpose"),
                     NameAnswer::Error(NameError::Refused) => f.write_str("refused, on purpose"),
                 }
@@ -239,27 +241,29 @@ impl fmt::Display for What {
                 write!(f, "connection refused: {board} to {to}, joined to {target}: ")?;
                 match reason {
                     RefusedReason::Host(reason) => f.write_str(reason),
-                    RefusedReason::Timeout(limit) => write!(f, "no answer in {limit:?}"),
-                    RefusedReason::TooMany(limit) => write!(f, "{limit} connections are open"),
+                    RefusedReason::Timeout(limit) => write!(f, "no answer within {limit:?}"),
+                    RefusedReason::TooMany(limit) => {
+                        write!(f, "the board has {limit} connections open, the most it may have")
+                    }
                     RefusedReason::Fault => f.write_str("on purpose"),
                 }
             }
             Self::Closed {
                 connection,
-                ending,
+                reason,
                 from_board,
                 to_board,
             } => {
-                let ending = match ending {
-                    Ending::Finished => "finished",
-                    Ending::BoardReset => "reset by the board",
-                    Ending::HostReset => "reset by this machine",
-                    Ending::BoardSilent => "given up, the board is silent",
-                    Ending::Cut => "cut",
+                let reason = match reason {
+                    ClosedReason::Finished => "finished",
+                    ClosedReason::BoardReset => "reset by the board",
+                    ClosedReason::HostReset => "reset by this machine",
+                    ClosedReason::BoardSilent => "reset since the board is silent",
+                    ClosedReason::Cut => "cut by the network",
                 };
                 write!(
                     f,
-                    "connection {connection} {ending}: {from_board} bytes from the board, {to_board} to it"
+                    "connection {connection} {reason}: {from_board} bytes from the board, {to_board} bytes to it"
                 )
             }
             Self::Unreachable {
@@ -288,17 +292,20 @@ impl fmt::Display for What {
                 write!(f, "frame {frame} {direction} the board ")?;
                 match effect {
                     Effect::Lost => f.write_str("lost"),
-                    Effect::LinkDown => f.write_str("lost: the cable is out"),
-                    Effect::Corrupted => f.write_str("corrupted and dropped"),
-                    Effect::ChecksumBroken { bit } => write!(f, "corrupted: bit {bit}, which only a checksum can tell"),
+                    Effect::LinkDown => f.write_str("lost: the cable is unplugged"),
+                    Effect::Corrupted => f.write_str("corrupted, and dropped by the receiver"),
+                    Effect::ChecksumBroken { bit } => write!(
+                        f,
+                        "corrupted at bit {bit}; only a checksum of IP, TCP or UDP can reveal it"
+                    ),
                     Effect::Delayed(by) => write!(f, "delayed by {by:?}"),
-                    Effect::Reordered => f.write_str("not delayed, ahead of others"),
+                    Effect::Reordered => f.write_str("not delayed, so that it overtakes others"),
                     Effect::Duplicated => f.write_str("duplicated"),
-                    Effect::Cut(size) => write!(f, "cut into pieces of {size} bytes"),
+                    Effect::Cut(size) => write!(f, "cut into pieces of at most {size} bytes of TCP payload"),
                 }
             }
             Self::Unanswered(what) => {
-                f.write_str("on purpose unanswered: ")?;
+                f.write_str("not answered, on purpose: ")?;
                 match what {
                     Unanswered::Arp(address) => write!(f, "ARP request for {address}"),
                     Unanswered::Discover => f.write_str("DHCPDISCOVER"),
@@ -306,8 +313,8 @@ impl fmt::Display for What {
                     Unanswered::Syn(to) => write!(f, "SYN to {to}"),
                 }
             }
-            Self::FrameLost => f.write_str("a frame was lost: the board sends too fast"),
-            Self::RecordFull => f.write_str("the record is full"),
+            Self::FrameLost => f.write_str("a frame of the board lost: it sends faster than the network takes frames"),
+            Self::RecordFull => f.write_str("the record is full: later events are not kept"),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! What becomes of each frame and each question while [`Faults`] are in force.
+//! Decides what becomes of each frame and each request while [`Faults`] are in force.
 //!
-//! Enters: frames and questions, in order, with the time. Leaves: their fates. Must not know: who sends them, or how a fate is
-//! brought about.
+//! Enters: frames and requests, in order, with the time. Leaves: their fates. Must not know: who sends them, or how a
+//! fate is brought about.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::{
     faults::{Direction, Faults, Impairment, Moment, Outage, Scope},
 };
 
-/// Faults in force, and how far they have come.
+/// The faults in force, and how much has passed since they were put in force.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Fates {
     faults: Faults,
     since: Duration,
     from_board: Passed,
     to_board: Passed,
-    /// When each outage began.
+    /// When each outage began, if it has; as many as `faults` has outages.
     began: Vec<Option<Duration>>,
     arp_requests: u32,
     discovers: u32,
@@ -26,20 +26,22 @@ pub(crate) struct Fates {
     syns: u32,
 }
 
-/// What has gone one way.
+/// What has gone one way since the faults were put in force.
 #[derive(Debug, Clone, Copy, Default)]
 struct Passed {
     frames: u64,
+    /// Frames that the direction's impairment is about.
     in_scope: u64,
+    /// Bytes of TCP payload.
     bytes: u64,
 }
 
 /// What becomes of one frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fate {
-    /// Its number among those of its direction, from 1.
+    /// Its number among the frames of its direction, counted from 1.
     pub(crate) number: u64,
-    /// How it differs from a good network's, in the order in which it is brought about.
+    /// What happens to it, in the order in which it happens. Empty for a frame that arrives as on a good network.
     pub(crate) effects: Vec<Effect>,
 }
 
@@ -52,7 +54,7 @@ pub(crate) enum SynFate {
 }
 
 impl Fates {
-    /// Puts `faults`, which were checked, in force.
+    /// Puts `faults`, which have been checked, in force.
     pub(crate) fn new(faults: Faults, now: Duration) -> Self {
         Self {
             began: vec![None; faults.outages.len()],
@@ -68,7 +70,7 @@ impl Fates {
 
     /// Decides on a frame that enters the wire.
     pub(crate) fn of_frame(&mut self, direction: Direction, frame: &[u8], now: Duration) -> Fate {
-        // Before the frame is counted: the one that brings an outage about passes.
+        // Asked before the frame is counted, since the frame with which an outage's count is reached still passes.
         let out = self.is_out(now);
         let payload = tcp_payload(frame);
         let (impairment, passed) = match direction {
@@ -84,7 +86,7 @@ impl Fates {
         }
         let behind = passed.in_scope.saturating_sub(impairment.after);
         let spared = !in_scope || behind == 0 || impairment.frames.is_some_and(|frames| behind > frames);
-        // The moment that an outage begins with is that of the frame, not that of the first frame that it takes.
+        // An outage begins with this frame if its count is reached now, not with the next frame.
         self.is_out(now);
         let effects = if out {
             vec![Effect::LinkDown]
@@ -97,7 +99,7 @@ impl Fates {
         Fate { number, effects }
     }
 
-    /// Whether the cable is out; notes which outages have begun.
+    /// Whether the cable is unplugged. Notes which outages have begun.
     fn is_out(&mut self, now: Duration) -> bool {
         let elapsed = now.saturating_sub(self.since);
         let (from_board, to_board) = (self.from_board, self.to_board);
@@ -154,7 +156,7 @@ impl Fates {
     }
 }
 
-/// The count so far; it stops where it would begin anew.
+/// Counts one more, and returns the count before. The count stops below the largest number, which stands for "all".
 fn next(count: &mut u32) -> u32 {
     let number = *count;
     *count = count.saturating_add(1).min(u32::MAX - 1);
@@ -162,14 +164,14 @@ fn next(count: &mut u32) -> u32 {
 }
 
 fn effects(impairment: &Impairment, mut random: Random, frame: &[u8]) -> Vec<Effect> {
-    // All drawn in any case, so that one setting does not change what another does.
+    // All numbers are drawn in any case, so that a change of one setting does not change what the others do.
     let lost = random.happens(impairment.loss);
     let corrupted = random.happens(impairment.corrupt);
     let duplicated = random.happens(impairment.duplicate);
     let damaged = random.happens(impairment.corrupt_checksum);
     let reordered = random.happens(impairment.reorder);
     let jitter = random.unit();
-    let place = random.next();
+    let damage = random.next();
     if lost {
         return vec![Effect::Lost];
     }
@@ -179,7 +181,7 @@ fn effects(impairment: &Impairment, mut random: Random, frame: &[u8]) -> Vec<Eff
     let mut effects = Vec::new();
     if let (true, Some(bits)) = (damaged, checked_bits(frame)) {
         let count = (bits.end - bits.start) as u64;
-        let bit = bits.start + usize::try_from(place % count).expect("a frame has fewer bits than memory");
+        let bit = bits.start + usize::try_from(damage % count).expect("a frame has fewer bits than memory");
         effects.push(Effect::ChecksumBroken { bit });
     }
     if reordered {
@@ -200,7 +202,7 @@ fn effects(impairment: &Impairment, mut random: Random, frame: &[u8]) -> Vec<Eff
     effects
 }
 
-/// Length of the TCP payload; `None` when the frame carries no TCP.
+/// Length in bytes of the TCP payload; `None` if the frame carries no TCP.
 fn tcp_payload(frame: &[u8]) -> Option<usize> {
     let packet = ipv4(frame)?;
     if packet.get(9) != Some(&TCP) {
@@ -211,10 +213,11 @@ fn tcp_payload(frame: &[u8]) -> Option<usize> {
     Some(segment.len().saturating_sub(header))
 }
 
-/// The bits that TCP's or UDP's checksum covers, and IPv4's header.
+/// The bits of a frame that a checksum covers: the IPv4 header's, and TCP's or UDP's. `None` if the frame carries no
+/// IPv4.
 fn checked_bits(frame: &[u8]) -> Option<std::ops::Range<usize>> {
     let packet = ipv4(frame)?;
-    // A checksum of UDP that turns to zero would mean that there is none: the port numbers stay in front of it.
+    // Of UDP only the ports: a UDP checksum that is changed to zero would mean that there is none.
     let covered = match packet.get(9) {
         Some(&TCP) => packet.len(),
         _ => packet.len().min(header_length(packet) + 4),
@@ -242,7 +245,7 @@ const TCP: u8 = 6;
 struct Random(u64);
 
 impl Random {
-    /// Each frame has a sequence of its own, so that nothing hangs on what befell the others.
+    /// The sequence of one frame. Each frame has its own, so that its fate does not depend on the frames before it.
     fn of_frame(seed: u64, direction: Direction, number: u64) -> Self {
         let direction = match direction {
             Direction::FromBoard => 0,
@@ -258,7 +261,7 @@ impl Random {
         mixed ^ mixed >> 31
     }
 
-    /// From 0 up to, but not, 1.
+    /// A number from 0 up to, but not including, 1.
     fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
@@ -289,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probability_is_one() {
+    fn frames_are_lost_as_often_as_the_probability_says() {
         let of = |loss| Impairment {
             loss,
             ..Impairment::default()
@@ -303,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn one_fault_does_not_change_what_another_befalls() {
+    fn one_fault_does_not_change_which_frames_another_takes() {
         let alone = Impairment {
             loss: 0.3,
             ..Impairment::default()
@@ -319,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_for_some_frames_befalls_those() {
+    fn a_fault_for_some_frames_spares_the_others() {
         let some = Impairment {
             loss: 1.0,
             after: 3,

@@ -1,9 +1,11 @@
-//! The gateway: every station that the board can see, in one.
+//! The gateway, which plays every station that the board can see.
 //!
-//! Enters: frames of the board, progress of sockets, time. Leaves: frames for the board, events. Must not know: threads, TLS.
+//! Enters: frames of the board, progress of sockets, time. Leaves: frames for the board, events. Must not know:
+//! threads, TLS.
 //!
-//! DHCP and DNS are answered frame by frame. ARP, ICMP and TCP are smoltcp's. A SYN is held back until the socket of this machine
-//! that it leads to is connected; only then is there a listener for it, so that the board learns the truth about its server.
+//! The gateway answers DHCP and DNS itself, frame by frame; smoltcp does ARP, ICMP and TCP. A SYN is held back until
+//! the socket of this machine that it leads to is connected, and only then gets a listener. The board's connection
+//! therefore succeeds or fails as the one to the socket does.
 
 use std::{
     future::Future,
@@ -28,17 +30,17 @@ use tokio::{
 use crate::{
     config::LanConfig,
     connection::{Connected, Connection, Progress},
+    crossings::{Crossings, Standing},
     dhcp, dns,
     event::{RefusedReason, Unanswered, Unreachable, What},
     fate::SynFate,
     faults::Direction,
     packet::{Packet, Segment, udp_frame},
     record::Record,
-    traffic::{Standing, Traffic},
     wire::Wire,
 };
 
-/// Runs until it is told to stop.
+/// A gateway, which runs until it is told to stop.
 pub(crate) struct Gateway {
     config: LanConfig,
     record: Arc<Record>,
@@ -48,24 +50,25 @@ pub(crate) struct Gateway {
     sockets: SocketSet<'static>,
     connections: Vec<Connection>,
     opening: Vec<Opening>,
-    /// SYNs that reach the server late, and when.
+    /// SYNs that a fault delays, and when they go on.
     late: Vec<(Duration, Vec<u8>)>,
+    /// Connections opened so far.
     opened: u64,
     alarm: Pin<Box<Sleep>>,
     alarm_at: Option<Duration>,
     /// Frames of the board taken so far.
     frames_taken: u64,
-    /// What crossed in connections that have ended.
-    past: Traffic,
+    /// What has crossed in connections that have ended.
+    past: Crossings,
 }
 
-/// What reaches a gateway from outside, beside its sockets.
+/// What reaches a gateway from the handle.
 pub(crate) struct Inputs {
     /// The board's frames.
     pub(crate) frames: mpsc::Receiver<Vec<u8>>,
-    /// For each, all connections are cut.
+    /// Each message cuts all connections.
     pub(crate) cuts: mpsc::UnboundedReceiver<()>,
-    /// Stops the gateway, by a value or by its sender's end.
+    /// Stops the gateway when its sender is dropped.
     pub(crate) stopped: oneshot::Receiver<()>,
 }
 
@@ -75,12 +78,12 @@ struct Opening {
     board: SocketAddrV4,
     to: SocketAddrV4,
     target: SocketAddr,
-    /// The stream, a refusal, or the lapse of the deadline.
+    /// Gives the stream, a refusal, or the end of the time for it.
     connect: Pin<Box<dyn Future<Output = Result<io::Result<Connected>, tokio::time::error::Elapsed>>>>,
 }
 
 impl Gateway {
-    /// A gateway for `config`, which was checked.
+    /// Runs a gateway for `config`, which has been checked.
     pub(crate) async fn run(
         config: LanConfig,
         inputs: Inputs,
@@ -93,7 +96,7 @@ impl Gateway {
             let own = IpCidr::new(config.gateway.into(), config.prefix_len);
             addresses.push(own).expect("an interface has room for one address");
         });
-        // Answer for every address: what is there and what is not is decided before the stack sees a packet.
+        // The stack answers for every address. `receive` decides what is reachable before the stack sees a packet.
         interface.set_any_ip(true);
         let mut gateway = Self {
             config,
@@ -109,12 +112,12 @@ impl Gateway {
             alarm: Box::pin(tokio::time::sleep(Duration::ZERO)),
             alarm_at: None,
             frames_taken: 0,
-            past: Traffic::default(),
+            past: Crossings::default(),
         };
         std::future::poll_fn(|cx| gateway.turn(cx)).await;
     }
 
-    /// Does whatever can be done now, and has `cx` woken when there is more.
+    /// Does all that can be done now, and has `cx` woken when there is more to do.
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.record.settle(None);
         loop {
@@ -134,21 +137,21 @@ impl Gateway {
         }
     }
 
-    /// Where the gateway stands when it has nothing to do; nothing while it waits for a socket to connect.
+    /// Where the gateway stands when it has nothing to do; `None` while it waits for a socket to connect.
     fn standing(&self) -> Option<Standing> {
-        let mut traffic = self.past;
+        let mut crossings = self.past;
         for connection in &self.connections {
-            traffic.add(connection.traffic());
+            crossings.add(connection.crossings());
         }
-        traffic.connections = self.opened;
+        crossings.connections = self.opened;
         self.opening.is_empty().then_some(Standing {
-            traffic,
+            crossings,
             frames: self.frames_taken,
             alarm: self.alarm_at,
         })
     }
 
-    /// Cuts the connections that there are, if that was asked for; whether it was.
+    /// Cuts all connections if the handle has asked for it. Returns whether it has.
     fn take_cuts(&mut self, cx: &mut Context<'_>) -> bool {
         let Poll::Ready(Some(())) = self.inputs.cuts.poll_recv(cx) else {
             return false;
@@ -162,7 +165,7 @@ impl Gateway {
         true
     }
 
-    /// Takes some of the frames that wait; whether there were any.
+    /// Takes some of the frames that wait. Returns whether there were any.
     fn take_frames(&mut self, cx: &mut Context<'_>) -> bool {
         let mut any = self.wire.deliver_due();
         for _ in 0..FRAMES_PER_TURN {
@@ -179,7 +182,7 @@ impl Gateway {
         true
     }
 
-    /// Lets SYNs go on that were late; whether there were any.
+    /// Lets the delayed SYNs go on whose time has come. Returns whether there were any.
     fn take_late(&mut self) -> bool {
         let now = self.record.clock().now();
         let due: Vec<_> = self.late.extract_if(.., |(due, _)| *due <= now).collect();
@@ -191,14 +194,14 @@ impl Gateway {
         !due.is_empty()
     }
 
-    /// Decides what a frame of the board comes to. Events are recorded before their answers leave, so that whoever has seen an answer
-    /// finds its event.
+    /// Decides what is done with a frame of the board. An event is recorded before its answer leaves, so that a test
+    /// which has seen the answer finds the event.
     fn receive(&mut self, frame: Vec<u8>) {
         let Some(packet) = Packet::parse(&frame, MAC) else {
             return;
         };
         match packet {
-            // The board may ask whether its own address is taken (RFC 5227): it is not.
+            // No answer for the board's own address: the board may ask whether another station has it (RFC 5227).
             Packet::Arp { target } => {
                 if self.config.is_station(target) && target != self.config.lease {
                     if self.record.fates().ignores_arp() {
@@ -208,7 +211,7 @@ impl Gateway {
                 }
             }
             Packet::Udp { to, payload, .. } if to.port() == dhcp::SERVER_PORT => self.lease(payload),
-            // Without a proper source there is nobody to answer to.
+            // Without a valid source there is no station to answer.
             Packet::Udp { from, .. } | Packet::Tcp { from, .. } if !self.is_board(*from.ip()) => {}
             Packet::Other { from, .. } if !self.is_board(from) => {}
             Packet::Udp { mac, from, to, payload } if to == SocketAddrV4::new(self.config.gateway, dns::PORT) => {
@@ -233,9 +236,9 @@ impl Gateway {
         }
     }
 
-    /// Answers a DHCP message, so far as the faults in force let it.
+    /// Answers a DHCP message, unless a fault prevents it.
     fn lease(&mut self, message: &[u8]) {
-        let (refused, delay) = {
+        let (requests, delay) = {
             let mut fates = self.record.fates();
             let delay = fates.faults().dhcp.delay;
             match dhcp::asks_for(message) {
@@ -243,18 +246,18 @@ impl Gateway {
                     drop(fates);
                     return self.record.event(What::Unanswered(Unanswered::Discover));
                 }
-                Some(dhcp::Asked::Lease) => (fates.refuses_request(), delay),
-                _ => (false, delay),
+                Some(dhcp::Asked::Lease) if fates.refuses_request() => (dhcp::Requests::Refused, delay),
+                _ => (dhcp::Requests::Granted, delay),
             }
         };
-        if let Some(answer) = dhcp::answer(&self.config, message, refused) {
+        if let Some(answer) = dhcp::answer(&self.config, message, requests) {
             let server = SocketAddrV4::new(self.config.gateway, dhcp::SERVER_PORT);
             answer.event.into_iter().for_each(|event| self.record.event(event));
             self.send(server, (answer.mac, answer.to), &answer.payload, delay);
         }
     }
 
-    /// Answers a DNS query, so far as the faults in force let it.
+    /// Answers a DNS query, unless a fault prevents it.
     fn resolve(&mut self, server: SocketAddrV4, board: (EthernetAddress, SocketAddrV4), query: &[u8]) {
         let (ignored, faults) = {
             let mut fates = self.record.fates();
@@ -272,7 +275,7 @@ impl Gateway {
         }
     }
 
-    /// Decides what the faults in force let become of a segment.
+    /// Decides what is done with a TCP segment, as the faults in force say.
     fn receive_segment(&mut self, board: SocketAddrV4, to: SocketAddrV4, kind: Segment, frame: Vec<u8>) {
         let target = self.config.target(*to.ip(), to.port());
         let (Segment::Open, Some(target)) = (kind, target) else {
@@ -292,13 +295,13 @@ impl Gateway {
                 self.wire.admit(frame);
             }
             SynFate::Late(Duration::ZERO) => self.pass_on(board, to, kind, frame),
-            // A SYN that the board repeats meanwhile is the same one.
+            // The board repeats a SYN while it is delayed. One of them goes on.
             SynFate::Late(_) if self.is_late(board, to) => {}
             SynFate::Late(by) => self.late.push((self.record.clock().now() + by, frame)),
         }
     }
 
-    /// Whether a SYN of this connection is under way.
+    /// Whether a SYN of this connection is delayed already.
     fn is_late(&self, board: SocketAddrV4, to: SocketAddrV4) -> bool {
         let same = |syn: &[u8]| matches!(Packet::parse(syn, MAC), Some(Packet::Tcp { from, to: there, .. }) if (from, there) == (board, to));
         self.late.iter().any(|(_, syn)| same(syn))
@@ -314,10 +317,10 @@ impl Gateway {
             .iter_mut()
             .find(|known| (known.board, known.to) == (board, to));
         match (kind, opening, connection) {
-            // A SYN that is repeated, or taken back, before its time.
+            // The socket is not connected yet: the board repeats its SYN, or gives it up.
             (Segment::Open, Some(_), _) => {}
             (Segment::Reset, Some(index), _) => drop(self.opening.swap_remove(index)),
-            // A connection that waits out its TIME-WAIT makes room for a successor (RFC 9293 section 3.6.1).
+            // A connection in TIME-WAIT makes room for a new one between the same endpoints (RFC 9293 section 3.6.1).
             (Segment::Open, None, Some(connection)) if connection.has_ended() => {
                 let id = connection.id;
                 self.remove(|connection| connection.id == id);
@@ -333,7 +336,8 @@ impl Gateway {
         }
     }
 
-    /// Starts to connect to where `to` leads. A SYN that leads nowhere goes to the stack, which has no listener and resets.
+    /// Starts to connect to the socket that `to` leads to. If it leads nowhere the SYN goes to the stack, which has no
+    /// listener for it and answers with a reset.
     fn open(&mut self, board: SocketAddrV4, to: SocketAddrV4, syn: Vec<u8>) {
         let Some(target) = self.config.target(*to.ip(), to.port()) else {
             self.record.event(What::Unreachable {
@@ -366,7 +370,7 @@ impl Gateway {
         });
     }
 
-    /// Lets the SYNs through whose sockets have connected or refused; whether there were any.
+    /// Passes on the SYNs whose sockets have connected or refused. Returns whether there were any.
     fn take_opened(&mut self, cx: &mut Context<'_>) -> bool {
         let before = self.opening.len();
         let mut index = 0;
@@ -405,7 +409,7 @@ impl Gateway {
         target: SocketAddr,
         connected: Connected,
     ) {
-        // Small writes of either side pass on at once: when to gather them is for the two ends to decide.
+        // Small writes of either side are passed on at once. Whether to gather them is the two ends' decision.
         let _ = connected.stream.set_nodelay(true);
         let from = connected.stream.local_addr().unwrap_or(target);
         let buffer = || tcp::SocketBuffer::new(vec![0; BUFFER]);
@@ -415,7 +419,7 @@ impl Gateway {
         socket
             .listen((*to.ip(), to.port()))
             .expect("a new socket can listen on any port but 0");
-        // Whatever came before this SYN must not find its listener.
+        // Segments that came before this SYN must not find its listener, so the stack takes them first.
         self.run_stack();
         let handle = self.sockets.add(socket);
         self.opened += 1;
@@ -437,7 +441,7 @@ impl Gateway {
         self.run_stack();
     }
 
-    /// Carries bytes over in all connections; whether anything moved.
+    /// Moves bytes in all connections. Returns whether anything moved.
     fn pump(&mut self, cx: &mut Context<'_>) -> bool {
         let now = self.record.clock().now();
         let mut moved = false;
@@ -466,13 +470,13 @@ impl Gateway {
         moved
     }
 
-    /// Counts and records the end of a connection.
+    /// Adds a connection that has ended to the counts, and records the event.
     fn ended(&mut self, event: What) {
         if let What::Closed {
             from_board, to_board, ..
         } = event
         {
-            self.past.add(Traffic {
+            self.past.add(Crossings {
                 connections: 0,
                 to_host: from_board,
                 from_host: to_board,
@@ -489,20 +493,20 @@ impl Gateway {
         }
     }
 
-    /// Lets the stack take the frames admitted and send what is due; whether it did anything.
+    /// Lets the stack take the admitted frames and send what is due. Returns whether it did anything.
     fn run_stack(&mut self) -> bool {
         let now = self.stack_now();
         self.interface.poll(now, &mut self.wire, &mut self.sockets) == PollResult::SocketStateChanged
     }
 
-    /// Sets the alarm for the next thing that happens by the clock alone; whether that is now.
+    /// Sets the alarm for the next thing that happens by the clock alone. Returns whether that is now.
     fn alarm_rings(&mut self, cx: &mut Context<'_>) -> bool {
         let clock = self.record.clock();
         let now = clock.now();
         let stack = self
             .interface
             .poll_delay(self.stack_now(), &self.sockets)
-            // A stack that asks for less must not turn waiting into spinning.
+            // At least the alarm's resolution, or a stack that asks for less would keep the gateway busy.
             .map(|delay| now + Duration::from(delay).max(RESOLUTION));
         let late = self.late.iter().map(|&(due, _)| due);
         let patience = self.config.board_timeout;
@@ -537,20 +541,21 @@ impl Gateway {
     }
 }
 
-/// The gateway's hardware address: locally administered, and its own address on the network (0a 0d 25 is 10.13.37) for a mnemonic.
+/// The gateway's hardware address: locally administered, and easy to remember, since 0a 0d 25 is 10.13.37 in
+/// hexadecimal.
 const MAC: EthernetAddress = EthernetAddress([0x02, 0x00, 0x0a, 0x0d, 0x25, 0x01]);
 
-/// The resolution of the runtime's alarm.
+/// The resolution of tokio's timer.
 const RESOLUTION: Duration = Duration::from_millis(1);
 
 /// Protocol number of ICMP.
 const ICMP: u8 = 1;
 
-/// A board has a handful; beyond this it leaks them.
+/// Connections that the board may have open. A board has a handful; one that has this many leaks them.
 const MAX_CONNECTIONS: usize = 64;
 
-/// Bytes of a connection that wait, each way: the largest window that needs no scaling.
+/// Bytes of a connection that may wait, each way: the largest window that needs no scaling.
 const BUFFER: usize = 65_535;
 
-/// So that a flood of frames cannot keep the sockets from their turn.
+/// Frames that are taken before the sockets get their turn, however many wait.
 const FRAMES_PER_TURN: usize = 64;

@@ -1,4 +1,7 @@
-//! The handle: a network runs on a thread of its own from [`Lan::start`] until the handle is dropped.
+//! The handle of a network, which runs on a thread of its own from [`Lan::start`] until the handle is dropped.
+//!
+//! Enters: a configuration, frames of the board, faults. Leaves: frames for the board, events, a capture. Must not
+//! know: what frames say.
 
 use std::{fmt, sync::Arc, thread, time::Duration};
 
@@ -7,12 +10,12 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     clock::Clock,
     config::{LanConfig, LanError},
+    crossings::Standstill,
     event::{LanEvent, What},
     fate::Fates,
     faults::{FaultError, Faults},
     gateway::{Gateway, Inputs},
     record::Record,
-    traffic::Settled,
 };
 
 /// A running network with one board on it. Dropping it stops the network and resets its connections.
@@ -25,7 +28,7 @@ pub struct Lan {
     thread: Option<thread::JoinHandle<()>>,
 }
 
-/// The end of the wire at which the board's frames go in.
+/// Takes the board's frames: the board's end of the wire.
 #[derive(Clone)]
 pub struct FramePort {
     frames: mpsc::Sender<Vec<u8>>,
@@ -33,17 +36,18 @@ pub struct FramePort {
 }
 
 impl Lan {
-    /// Starts a network. `to_board` is called on the network's thread with each frame for the board (14-byte Ethernet header,
-    /// padded to 60 bytes, no frame check sequence); it must return soon and must not drop the `Lan`.
+    /// Starts a network. `to_board` is called on the network's thread with each frame for the board (14-byte Ethernet
+    /// header, padded to 60 bytes, no frame check sequence). It must return soon and must not drop the `Lan`.
     ///
     /// # Errors
-    /// When the configuration contradicts itself or leads off this machine, or when no thread can be had.
+    /// If the configuration contradicts itself or leads off this machine, or if the host refuses a thread.
     pub fn start(config: LanConfig, to_board: Box<dyn FnMut(Vec<u8>) + Send>) -> Result<Self, LanError> {
         config.check()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
-            .build()?;
+            .build()
+            .map_err(LanError::Start)?;
         let clock = Clock::new(config.time);
         let record = Arc::new(Record::new(config.capture_limit, config.faults.clone(), clock));
         let (frames, from_board) = mpsc::channel(QUEUED_FRAMES);
@@ -58,13 +62,17 @@ impl Lan {
             cuts,
             stopped,
         };
-        let thread = thread::Builder::new().name("virtual-lan".into()).spawn({
+        let run = {
             let record = Arc::clone(&record);
             move || {
                 let gateway = Gateway::run(config, inputs, to_board, record);
                 runtime.block_on(gateway);
             }
-        })?;
+        };
+        let thread = thread::Builder::new()
+            .name("virtual-lan".into())
+            .spawn(run)
+            .map_err(LanError::Start)?;
         Ok(Self {
             port,
             record,
@@ -74,26 +82,28 @@ impl Lan {
         })
     }
 
-    /// The end of the wire for the board's frames.
+    /// The board's end of the wire.
     pub fn port(&self) -> FramePort {
         self.port.clone()
     }
 
-    /// Where the network stands, unless it is at work or has yet to take a frame of the board.
-    pub fn settled(&self) -> Option<Settled> {
+    /// What has crossed and how long the network rests; `None` while it is at work or has yet to take a frame of the
+    /// board.
+    pub fn settled(&self) -> Option<Standstill> {
         self.record.settled()
     }
 
-    /// Lets time pass on a network with [`TimeSource::Driven`](crate::TimeSource::Driven); on another, nothing. What is due then is
-    /// done on the network's thread; until it is, the network is not [settled](Self::settled).
+    /// Lets time pass on a network with [`TimeSource::Driven`](crate::TimeSource::Driven); does nothing on any other.
+    /// The network's thread does what is due then. Until it has, [`settled`](Self::settled) returns `None`.
     pub fn advance(&self, by: Duration) {
         self.record.clock().advance(by);
     }
 
-    /// Puts other faults in force, in place of all before. Frames that are held back still arrive when they were to.
+    /// Puts these faults in force, in place of those before. Frames that are held back already still arrive at their
+    /// time.
     ///
     /// # Errors
-    /// When the faults make no sense; those before stay in force.
+    /// If the faults contradict themselves. The faults before stay in force then.
     pub fn set_faults(&self, faults: Faults) -> Result<(), FaultError> {
         faults.check()?;
         let now = self.record.clock().now();
@@ -101,32 +111,32 @@ impl Lan {
         Ok(())
     }
 
-    /// Resets every connection towards the sockets of this machine, as a router does that is switched off and on. The board learns of
-    /// it when it sends something.
+    /// Resets every connection towards the sockets of this machine, like a router that is switched off and on. The
+    /// board learns of it when it sends something.
     pub fn cut_connections(&self) {
-        // Without a thread there are no connections either.
+        // Sending fails only when the network's thread has ended, and its connections with it.
         let _stopped = self.cut.send(());
     }
 
-    /// All that has happened, oldest first.
+    /// All events so far, oldest first.
     pub fn events(&self) -> Vec<LanEvent> {
         self.record.events()
     }
 
-    /// The first event, past or future, that is `wanted`; nothing when `limit` passes without one.
+    /// Waits for an event for which `wanted` returns true, past events included. `None` if `limit` passes without one.
     pub fn wait_for(&self, limit: Duration, wanted: impl FnMut(&LanEvent) -> bool) -> Option<LanEvent> {
         self.record.wait_for(limit, wanted)
     }
 
-    /// The newest frames of both directions as a pcap file (link type Ethernet, times since the start of the network).
+    /// The newest frames of both directions as a pcap file (link type Ethernet, times since the network's start).
     pub fn pcap(&self) -> Vec<u8> {
         self.record.pcap()
     }
 }
 
 impl FramePort {
-    /// Puts a frame that leaves the board on the wire. Never blocks: as on a real wire, a frame is lost (and
-    /// [`What::FrameLost`] recorded) when thousands wait. Goes nowhere once the network is gone.
+    /// Puts a frame that leaves the board on the wire. Never blocks: if thousands of frames wait, the frame is lost and
+    /// [`What::FrameLost`] is recorded. Once the network has ended, frames go nowhere.
     pub fn send(&self, frame: &[u8]) {
         match self.frames.try_send(frame.to_vec()) {
             Ok(()) => self.record.frame_sent(),
@@ -140,7 +150,7 @@ impl Drop for Lan {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread has been reported by the thread itself.
+            // The thread has reported its panic itself.
             let _ = thread.join();
         }
     }
@@ -158,5 +168,6 @@ impl fmt::Debug for FramePort {
     }
 }
 
-/// Room for the windows of all connections at once: 64 times 64 KiB in full frames, and some.
+/// Frames of the board that may wait for the gateway. Enough for the windows of all connections at once: 64 times 64
+/// KiB, in frames of full size.
 const QUEUED_FRAMES: usize = 4096;

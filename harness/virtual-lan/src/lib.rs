@@ -1,12 +1,15 @@
-//! A user-mode network for one board: Ethernet frames in, sockets of this machine out, with no privileges.
+//! A network for one board, in user mode and without privileges. It takes the board's Ethernet frames and connects them
+//! to sockets of this machine.
 //!
 //! Enters: frames that leave the board (14-byte header, no preamble, no frame check sequence) and a [`LanConfig`].
-//! Leaves: frames for the board, connections to the loopback sockets that the configuration names, [`LanEvent`]s, a capture.
-//! Must not know: TLS, boards, scenarios.
+//! Leaves: frames for the board, connections to the loopback sockets that the configuration names, [`LanEvent`]s, a
+//! capture. Must not know: TLS, boards, scenarios. In particular it does not know `virtual-esp32c3`: the caller connects
+//! the two.
 //!
-//! The network is one gateway that plays every other station on the wire. It leases the board its address (DHCP), answers
-//! for every address (ARP), resolves the configured names (DNS) and joins the configured (address, port) pairs to sockets
-//! on this machine. Everything else is unreachable: the board is told so, and the attempt is recorded. [`Faults`] make it a bad network.
+//! The network is one gateway that plays every other station on the wire. It leases the board its address (DHCP),
+//! answers for every address (ARP), resolves the configured names (DNS) and joins the configured pairs of address and
+//! port to sockets of this machine. Everything else is unreachable: the board is told so, and the attempt is recorded.
+//! [`Faults`] make it a bad network.
 
 mod config;
 mod faults;
@@ -20,15 +23,15 @@ mod connection;
 mod wire;
 mod fate;
 mod record;
-mod traffic;
+mod crossings;
 mod event;
 
 pub use clock::TimeSource;
 pub use config::{Join, LanConfig, LanError};
-pub use event::{Effect, Ending, LanEvent, NameAnswer, RefusedReason, Unanswered, Unreachable, What};
+pub use crossings::{Crossings, Standstill};
+pub use event::{ClosedReason, Effect, LanEvent, NameAnswer, RefusedReason, Unanswered, Unreachable, What};
 pub use faults::{
     Decoy, DhcpFaults, Direction, DnsFaults, FaultError, Faults, Impairment, Moment, NameError, Outage, Scope,
     SynFaults,
 };
 pub use lan::{FramePort, Lan};
-pub use traffic::{Settled, Traffic};

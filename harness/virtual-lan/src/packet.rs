@@ -1,6 +1,7 @@
-//! Frames taken apart as far as the gateway has to see, and datagrams put together.
+//! Takes frames apart as far as the gateway needs, and puts UDP datagrams into frames.
 //!
-//! Enters: frames of the board. Leaves: what they ask for; frames for the board. Must not know: what is answered.
+//! Enters: frames of the board. Leaves: what they ask for, and frames for the board. Must not know: what the answers
+//! say.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -12,12 +13,17 @@ use smoltcp::{
     },
 };
 
-use crate::wire::{LONGEST, SHORTEST};
+/// Longest frame in bytes: an MTU of 1500 behind the Ethernet header.
+pub(crate) const LONGEST: usize = 1514;
 
-/// A frame of the board whose lengths and checksums hold.
+/// Shortest frame in bytes that a network card puts on the wire, without its check sequence (IEEE 802.3 clause
+/// 4.2.3.3). Receivers drop shorter ones as runts.
+pub(crate) const SHORTEST: usize = 60;
+
+/// A frame of the board whose lengths and checksums are right.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Packet<'a> {
-    /// Somebody is asked for, or announced.
+    /// The board asks for a station's hardware address, or announces one.
     Arp { target: Ipv4Addr },
     Udp {
         mac: EthernetAddress,
@@ -30,22 +36,24 @@ pub(crate) enum Packet<'a> {
         to: SocketAddrV4,
         kind: Segment,
     },
-    /// ICMP, or a protocol that nobody here speaks.
+    /// ICMP, or a protocol that this network does not have.
     Other { from: Ipv4Addr, to: Ipv4Addr, protocol: u8 },
 }
 
 /// What a TCP segment does to its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Segment {
-    /// SYN without ACK: asks for a new connection.
+    /// A SYN without ACK asks for a new connection.
     Open,
+    /// A RST.
     Reset,
+    /// Any other segment.
     Other,
 }
 
 impl<'a> Packet<'a> {
-    /// Takes a frame apart. `None` for frames to other stations, other protocols, fragments, and whatever is malformed: a real
-    /// network card or stack would drop them too.
+    /// Takes a frame apart. `None` for frames to other stations, other protocols, fragments and malformed frames, which
+    /// a real network card or stack would drop too.
     pub(crate) fn parse(frame: &'a [u8], gateway: EthernetAddress) -> Option<Self> {
         if frame.len() > LONGEST {
             return None;
@@ -86,7 +94,7 @@ fn parse_ipv4(mac: EthernetAddress, payload: &[u8]) -> Option<Packet<'_>> {
     if ipv4.more_frags() || ipv4.frag_offset() != 0 {
         return None;
     }
-    // The payload's lifetime is the frame's, not the view's.
+    // Cut from the frame's own bytes, so that the payload lives as long as the frame and not only as long as `ipv4`.
     let payload = payload.get(usize::from(ipv4.header_len())..usize::from(ipv4.total_len()))?;
     Some(match next_header {
         IpProtocol::Udp => {
@@ -120,7 +128,7 @@ fn parse_ipv4(mac: EthernetAddress, payload: &[u8]) -> Option<Packet<'_>> {
     })
 }
 
-/// A UDP datagram in a frame, checksums filled in. The payload must fit one frame.
+/// A frame with a UDP datagram, checksums included. The payload must fit one frame.
 pub(crate) fn udp_frame(
     (from_mac, from): (EthernetAddress, SocketAddrV4),
     (to_mac, to): (EthernetAddress, SocketAddrV4),
@@ -155,13 +163,13 @@ pub(crate) fn udp_frame(
         &checksums,
     );
     ethernet.emit(&mut EthernetFrame::new_unchecked(ethernet_header));
-    // The stack's view of a header wants to see the whole packet only when it reads, so the header alone can be written.
+    // `emit` writes the header only, so it needs no more than the header's bytes.
     ipv4.emit(&mut Ipv4Packet::new_unchecked(ipv4_header), &checksums);
     frame
 }
 
-/// A frame's TCP segment in pieces of at most `size` bytes (more than none) of payload, each in a frame of its own; the frame as it is
-/// where it carries no TCP whose checksums hold.
+/// Cuts a frame's TCP segment into pieces of at most `size` bytes of payload, each in a frame of its own. `size` must
+/// not be zero. Returns the frame as it is if it carries no TCP or its checksums are wrong.
 pub(crate) fn cut_segment(frame: &[u8], size: usize) -> Vec<Vec<u8>> {
     pieces(frame, size).unwrap_or_else(|| vec![frame.to_vec()])
 }
@@ -221,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_datagram_survives_being_put_together_and_taken_apart() {
+    fn a_datagram_is_taken_apart_into_what_it_was_put_together_from() {
         let mut frame = datagram();
         frame.resize(60, 0xee); // padding, as a network card adds it
         let expected = Packet::Udp {
@@ -268,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_segment_is_the_same_stream() {
+    fn the_pieces_of_a_segment_carry_the_same_stream() {
         let whole = segment(b"abcdefg");
         let pieces = cut_segment(&whole, 3);
         let seen: Vec<_> = pieces
@@ -290,10 +298,14 @@ mod tests {
             .map(|(seq, bytes, last)| (seq, bytes.to_vec(), last, last))
             .collect();
         assert_eq!(seen, expected);
-        assert_eq!(cut_segment(&datagram(), 3), [datagram()], "UDP has no pieces");
+        assert_eq!(cut_segment(&datagram(), 3), [datagram()], "UDP is not cut");
         let mut broken = whole;
         broken[60] ^= 1;
-        assert_eq!(cut_segment(&broken, 3), [broken.clone()], "what is broken stays so");
+        assert_eq!(
+            cut_segment(&broken, 3),
+            [broken.clone()],
+            "a frame with a wrong checksum stays as it is"
+        );
     }
 
     #[test]
@@ -306,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_for_others_and_cut_frames_are_dropped() {
+    fn frames_for_other_stations_and_frames_of_wrong_length_are_dropped() {
         assert_eq!(Packet::parse(&datagram(), BOARD), None);
         for length in 0..datagram().len() {
             assert_eq!(Packet::parse(&datagram()[..length], GATEWAY), None, "{length} bytes");

@@ -1,6 +1,7 @@
-//! What is kept of a network's life: events and frames, both bounded.
+//! What a network keeps about its life: events and frames, both bounded.
 //!
-//! Enters: events and frames, in order. Leaves: copies, and the capture as a pcap file. Must not know: what they mean.
+//! Enters: events and frames, in order. Leaves: copies of them, and the capture as a pcap file. Must not know: what
+//! they mean.
 
 use std::{
     collections::VecDeque,
@@ -13,23 +14,24 @@ use std::{
 
 use crate::{
     clock::Clock,
+    crossings::{Standing, Standstill},
     event::{LanEvent, What},
     fate::Fates,
     faults::Faults,
-    traffic::{Settled, Standing},
 };
 
-/// Shared between the network's thread, which writes, and its owner, who reads.
+/// Shared between the network's thread, which writes, and the handle, which reads.
 #[derive(Debug)]
 pub(crate) struct Record {
     clock: Clock,
-    /// What is wrong with the network, and how far that has come.
+    /// The faults in force, and what they have done so far.
     fates: Mutex<Fates>,
     kept: Mutex<Kept>,
+    /// Notified when an event is added.
     grown: Condvar,
     /// Frames that the board has put on the wire.
     frames_sent: AtomicU64,
-    /// The gateway waits, and this is where it stands.
+    /// Where the gateway stands while it waits; `None` while it works.
     standing: Mutex<Option<Standing>>,
 }
 
@@ -60,12 +62,12 @@ impl Record {
         self.frames_sent.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// The gateway works (`None`), or waits.
+    /// The gateway reports that it waits, or that it works (`None`).
     pub(crate) fn settle(&self, standing: Option<Standing>) {
         *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = standing;
     }
 
-    pub(crate) fn settled(&self) -> Option<Settled> {
+    pub(crate) fn settled(&self) -> Option<Standstill> {
         let standing = *self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         standing?.judge(self.frames_sent.load(Ordering::SeqCst), self.clock.now())
     }
@@ -74,7 +76,7 @@ impl Record {
         &self.clock
     }
 
-    /// The faults in force. To be held no longer than one decision takes.
+    /// The faults in force. The caller holds them for one decision only, since the other thread may wait for them.
     pub(crate) fn fates(&self) -> MutexGuard<'_, Fates> {
         self.fates.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -128,7 +130,7 @@ impl Record {
         }
     }
 
-    /// The frames as a pcap file (the classic format, little-endian, microseconds). Time starts with the network.
+    /// The frames as a pcap file (the classic format, little-endian, microseconds since the network's start).
     pub(crate) fn pcap(&self) -> Vec<u8> {
         let kept = self.kept();
         let mut file = Vec::with_capacity(24 + kept.frame_bytes + 16 * kept.frames.len());
@@ -149,13 +151,13 @@ impl Record {
         file
     }
 
-    /// A writer that panicked leaves nothing half-written here, so a poisoned lock is as good as any.
+    /// A thread that panicked with the lock left nothing half-written, so poison is ignored.
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Far beyond any run; there so that a board that asks for names in a loop cannot fill the memory.
+/// More events than any run has. The limit keeps a board that asks for names in a loop from filling the memory.
 const MAX_EVENTS: usize = 10_000;
 
 #[cfg(test)]
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_bounded_and_say_so() {
+    fn a_full_record_says_so_and_grows_no_further() {
         let record = record(0);
         for _ in 0..MAX_EVENTS + 10 {
             record.event(What::FrameLost);
@@ -194,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn waiting_finds_what_was_and_gives_up_in_time() {
+    fn waiting_finds_past_events_and_ends_at_its_limit() {
         let record = record(0);
         record.event(What::FrameLost);
         assert!(

@@ -1,7 +1,7 @@
-//! The wire between the board and the gateway.
+//! The wire between the board and the gateway. It brings about what the faults in force do to frames.
 //!
-//! Enters: frames of either side. Leaves: frames for the other side, now or later, and for the capture. Must not know: what the frames
-//! say.
+//! Enters: frames of either side. Leaves: frames for the other side, now or later, and for the capture. Must not know:
+//! what the frames say.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -17,19 +17,20 @@ use smoltcp::{
 use crate::{
     event::{Effect, What},
     faults::Direction,
-    packet::cut_segment,
+    packet::{LONGEST, SHORTEST, cut_segment},
     record::Record,
 };
 
-/// Both ends of the wire. To the gateway's TCP/IP stack it is the network card.
+/// Both ends of the wire. The gateway's TCP/IP stack uses it as its network card.
 pub(crate) struct Wire {
     to_board: Box<dyn FnMut(Vec<u8>) + Send>,
-    /// Frames from the board that have crossed.
+    /// Frames from the board that have crossed, in the order of their arrival.
     arrived: VecDeque<Vec<u8>>,
-    /// Frames on their way, by the time at which they arrive, and by the order in which they set out.
+    /// Frames that are held back, by the time at which they arrive and then by the order in which they were sent.
     held: BTreeMap<(Duration, u64), (Direction, Vec<u8>)>,
+    /// How many frames have been held back so far.
     held_so_far: u64,
-    /// Frames from the board that the stack is yet to take.
+    /// Frames from the board that the stack has yet to take.
     to_stack: VecDeque<Vec<u8>>,
     record: Arc<Record>,
 }
@@ -46,8 +47,8 @@ impl Wire {
         }
     }
 
-    /// Every frame of either direction enters here, once, so that the capture has what was sent; the faults in force decide what
-    /// arrives. It sets out `late` by so much.
+    /// Puts a frame on the wire. Every frame of either direction comes through here once, so that the capture has what
+    /// was sent. The faults in force decide what arrives, and at least `late` passes before it does.
     pub(crate) fn cross(&mut self, direction: Direction, mut frame: Vec<u8>, late: Duration) {
         if direction == Direction::ToBoard && frame.len() < SHORTEST {
             frame.resize(SHORTEST, 0);
@@ -107,7 +108,7 @@ impl Wire {
         }
     }
 
-    /// Lets frames arrive that were held back until now; whether there were any.
+    /// Lets the held frames arrive whose time has come. Returns whether there were any.
     pub(crate) fn deliver_due(&mut self) -> bool {
         let now = self.record.clock().now();
         let mut any = false;
@@ -121,17 +122,17 @@ impl Wire {
         any
     }
 
-    /// When the next frame that is held back arrives.
+    /// When the next of the held frames arrives.
     pub(crate) fn next_due(&self) -> Option<Duration> {
         self.held.keys().next().map(|&(due, _)| due)
     }
 
-    /// The next frame from the board that has crossed.
+    /// Takes the next frame from the board that has crossed.
     pub(crate) fn take_arrived(&mut self) -> Option<Vec<u8>> {
         self.arrived.pop_front()
     }
 
-    /// Hands a frame that has crossed to the stack.
+    /// Hands the stack a frame that has crossed.
     pub(crate) fn admit(&mut self, frame: Vec<u8>) {
         self.to_stack.push_back(frame);
     }
@@ -167,7 +168,7 @@ impl RxToken for Received {
     }
 }
 
-/// Leave to put one frame on the wire.
+/// Permission for the stack to put one frame on the wire.
 pub(crate) struct Transmit<'a>(&'a mut Wire);
 
 impl TxToken for Transmit<'_> {
@@ -179,12 +180,5 @@ impl TxToken for Transmit<'_> {
     }
 }
 
-/// Time between the pieces of a segment: a board has room for a few frames only, and a time to take them in.
+/// Time between the pieces of a segment. A board has room for a few frames only, and needs time to take them.
 const BETWEEN_PIECES: Duration = Duration::from_micros(200);
-
-/// Longest frame: an MTU of 1500 bytes behind the Ethernet header.
-pub(crate) const LONGEST: usize = 1514;
-
-/// Shortest frame that a network card puts on the wire, without its check sequence (IEEE 802.3 clause 4.2.3.3); receivers
-/// drop shorter ones as runts.
-pub(crate) const SHORTEST: usize = 60;

@@ -1,5 +1,6 @@
-//! A driver for probe-rs: the board's JTAG pins without a probe between. A debug port enters; a probe leaves, which probe-rs
-//! opens by itself or finds in its list. It knows JTAG bits, and nothing of what they mean.
+//! A driver for probe-rs that clocks the board's JTAG pins directly, without a probe between them. A debug port enters;
+//! a probe leaves, which the caller hands to probe-rs or which probe-rs finds in its list. It knows JTAG bits, but not
+//! what they mean.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
@@ -15,31 +16,31 @@ use probe_rs::probe::{
 };
 use virtual_esp32c3::{DebugPort, DebugPortError, JtagClock};
 
-/// The vendor and product that the boards go by: pid.codes keeps them for uses that never leave a laboratory.
+/// The USB vendor and product under which probe-rs lists the boards. pid.codes reserves this pair for private tests.
 pub const VENDOR_AND_PRODUCT: (u16, u16) = (0x1209, 0x0001);
 
-/// A probe at this board, to attach with.
+/// A probe at this board, for probe-rs to attach with.
 #[must_use]
 pub fn probe(port: DebugPort) -> Probe {
     Probe::new(BoardProbe::new(port))
 }
 
-/// A board in probe-rs' list of probes, as long as this lives.
+/// Keeps a board in probe-rs' list of probes until it is dropped.
 #[derive(Debug)]
 pub struct Offer {
     name: String,
 }
 
-/// The name is another board's.
+/// Another board is listed under the name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a virtual board is offered as {0:?} already; give each a name of its own")]
+#[error("another virtual board is listed as `{0}` already; give each board a name of its own")]
 pub struct NameTaken(String);
 
 impl Offer {
-    /// Offers a board under this name, which is its serial number in the list.
+    /// Lists a board under this name, which appears as its serial number.
     ///
     /// # Errors
-    /// If another board of this process has the name.
+    /// If another board of this process is listed under the name.
     pub fn new(name: &str, port: DebugPort) -> Result<Self, NameTaken> {
         static REGISTERED: Once = Once::new();
         REGISTERED.call_once(|| {
@@ -56,7 +57,7 @@ impl Offer {
         Ok(Self { name: name.to_owned() })
     }
 
-    /// What probe-rs finds the board by.
+    /// The selector with which probe-rs opens the board.
     #[must_use]
     pub fn selector(&self) -> DebugProbeSelector {
         let (vendor_id, product_id) = VENDOR_AND_PRODUCT;
@@ -75,13 +76,13 @@ impl Drop for Offer {
     }
 }
 
-/// The boards on offer. probe-rs asks for probes with no way to hand it more than a function.
+/// The boards that are listed. They are static because probe-rs asks for probes through functions that get no context.
 fn offered() -> MutexGuard<'static, Vec<(String, DebugPort)>> {
     static OFFERED: Mutex<Vec<(String, DebugPort)>> = Mutex::new(Vec::new());
     OFFERED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The factory behind the list.
+/// Lists and opens the boards for probe-rs.
 #[derive(Debug)]
 struct BoardProbes;
 
@@ -115,13 +116,14 @@ impl ProbeFactory for BoardProbes {
     }
 }
 
-/// A probe whose pins are the chip's. Clocks wait here until somebody wants to know what they brought.
+/// A probe whose pins are the chip's. Clocks wait here until probe-rs asks for captured bits, and then go to the board
+/// together.
 #[derive(Debug)]
 struct BoardProbe {
     port: DebugPort,
     state: JtagDriverState,
     clocks: Vec<JtagClock>,
-    /// Which of the clocks' TDO is asked for.
+    /// For each of the clocks, whether probe-rs wants its TDO.
     captured: Vec<bool>,
 }
 
@@ -179,7 +181,7 @@ impl DebugProbe for BoardProbe {
         "virtual ESP32-C3"
     }
 
-    /// As fast as it goes: there is no cable.
+    /// Zero, since there is no cable and so no limit.
     fn speed_khz(&self) -> u32 {
         0
     }

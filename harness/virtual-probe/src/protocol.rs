@@ -1,47 +1,69 @@
-//! The Black Magic Probe's remote protocol, version 4, as far as a probe with nothing but JTAG speaks it. Bytes enter;
-//! requests, and for each of them one reply, leave. It knows no socket and no board.
+//! The Black Magic Probe's remote protocol, version 4, as a probe speaks it that has JTAG only. Bytes enter; requests
+//! leave, each of which gets one reply. It knows no socket and no board.
 //!
-//! A request is `!`, a command, `#`; a reply is `&`, K (done), E (failed), P (wrong parameter) or N (not supported), a number
-//! or text, `#`. Source: the Black Magic Debug project's firmware, src/remote.h, and what probe-rs 0.32 sends.
+//! A request is `!`, a command and `#`. A reply is `&`, a letter, a number or text, and `#`. The letter is K (done), E
+//! (failed), P (wrong parameter) or N (not supported). Source: the Black Magic Debug project's firmware, src/remote.h,
+//! and what probe-rs 0.32 sends.
 
 use std::fmt;
 
-/// A longer request cannot be one.
+/// Bytes of the longest request. Anything longer is not a request.
 const LONGEST: usize = 1024;
-/// Clock periods that one request may ask for; more would keep others waiting.
+/// Clock periods that one request may ask for. More would keep the board from its other users.
 const MOST_CYCLES: u32 = 1 << 16;
 const VERSION: u64 = 4;
 
-/// What is to be done.
+/// What a client asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Request {
-    /// Answer this, and do nothing.
+    /// Send this reply and do nothing else.
     Answer(Reply),
     /// Pull EN low (true) or let it rise.
     Reset(bool),
-    /// Tell whether EN is pulled low.
+    /// Reply whether EN is pulled low.
     IsReset,
     /// Keep this clock frequency, in Hz.
     SetFrequency(u32),
-    /// Tell the frequency.
+    /// Reply with the clock frequency.
     Frequency,
     /// Bring the TAP into Run-Test/Idle by way of Test-Logic-Reset.
     TapReset,
-    /// Clock levels at TMS and TDI, and tell TDO, the first in bit 0, if `answers`.
-    Clocks { levels: Vec<(bool, bool)>, answers: bool },
+    /// Clock these levels into the TAP.
+    Clocks { levels: Vec<Levels>, tdo: Tdo },
 }
 
-/// What is answered.
+/// The levels at the TAP's inputs for one clock period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Levels {
+    pub(crate) tms: bool,
+    pub(crate) tdi: bool,
+}
+
+/// Whether the reply to clocks has the levels of TDO.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tdo {
+    /// The reply has them, the first in bit 0. Of 64 clock periods at most.
+    Sent,
+    /// The reply has zero in their place.
+    Dropped,
+}
+
+/// The reply to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reply {
+    /// Done, with a number.
     Done(u64),
+    /// Done, with a text.
     Text(String),
-    /// Bytes, each as two digits.
+    /// Done, with bytes of two hexadecimal digits each.
     Bytes([u8; 4]),
-    /// Wrong length, says the firmware's list of errors.
+    /// The request has the wrong length (error 2 of the firmware).
     WrongLength,
+    /// The request has a parameter out of range.
     WrongParameter,
+    /// The request is not known (error 1 of the firmware).
     Unknown,
+    /// The request is known, and this probe does not support it.
     NotSupported,
 }
 
@@ -65,7 +87,7 @@ pub(crate) struct Requests {
     collected: Collected,
 }
 
-/// What has come of a request.
+/// What has arrived of a request.
 #[derive(Debug, Default)]
 enum Collected {
     /// Nothing: between two requests.
@@ -73,16 +95,16 @@ enum Collected {
     Nothing,
     /// The bytes after `!`.
     Request(Vec<u8>),
-    /// Something that is no request, or too long for one. It is answered when it ends.
+    /// Bytes that are not a request, or too many for one. They are answered when they end.
     Junk,
 }
 
 impl Requests {
-    /// Takes a byte; a request if this was its last one.
+    /// Takes a byte. Returns a request if this was its last byte.
     pub(crate) fn take(&mut self, byte: u8) -> Option<Request> {
         let junk = || Some(Request::Answer(Reply::Unknown));
         let (next, request) = match (std::mem::take(&mut self.collected), byte) {
-            // Clients send "+#" and blanks to bring the two sides into step. It wants no answer.
+            // Clients send "+#" and blanks to synchronise with the probe. They expect no answer.
             (Collected::Nothing, b'+' | b'#' | b' ' | b'\r' | b'\n') => (Collected::Nothing, None),
             (Collected::Nothing | Collected::Request(_), b'!') => (Collected::Request(Vec::new()), None),
             (Collected::Nothing, _) => (Collected::Junk, None),
@@ -111,64 +133,83 @@ fn parse(request: &[u8]) -> Request {
         b"Gz" => Request::IsReset,
         b"GF" => number(rest, 8).map_or_else(Request::Answer, Request::SetFrequency),
         b"Gf" => Request::Frequency,
-        // The clock's pin is driven all the time.
+        // Switches the clock's pin, which is always driven here.
         b"GE" => switch(rest).map_or_else(Request::Answer, |_| done),
-        // No power comes from here, and no bus but JTAG is there.
+        // The target's supply, which this probe does not have.
         b"GP" | b"Gp" => Request::Answer(Reply::NotSupported),
         b"HC" => Request::Answer(Reply::Done(VERSION)),
-        // The accelerators are for ARM cores.
+        // The accelerators, which are for ARM cores.
         b"HA" => done,
         b"HJ" => device(rest).map_or_else(Request::Answer, |()| done),
         b"JS" | b"JR" => Request::TapReset,
-        b"JN" => next(rest).map_or_else(Request::Answer, |levels| clocks(vec![levels], true)),
-        b"JT" => select(rest).map_or_else(Request::Answer, |levels| clocks(levels, false)),
-        b"JC" => cycles(rest).map_or_else(Request::Answer, |levels| clocks(levels, false)),
-        b"JD" => data(rest, true).map_or_else(Request::Answer, |levels| clocks(levels, true)),
-        b"Jd" => data(rest, false).map_or_else(Request::Answer, |levels| clocks(levels, true)),
+        b"JN" => next(rest).map_or_else(Request::Answer, |levels| clocks(vec![levels], Tdo::Sent)),
+        b"JT" => select(rest).map_or_else(Request::Answer, |levels| clocks(levels, Tdo::Dropped)),
+        b"JC" => cycles(rest).map_or_else(Request::Answer, |levels| clocks(levels, Tdo::Dropped)),
+        b"JD" => data(rest, LastTms::High).map_or_else(Request::Answer, |levels| clocks(levels, Tdo::Sent)),
+        b"Jd" => data(rest, LastTms::Low).map_or_else(Request::Answer, |levels| clocks(levels, Tdo::Sent)),
         [b'S' | b'A' | b's' | b'R', _] => Request::Answer(Reply::NotSupported),
         _ => Request::Answer(Reply::Unknown),
     }
 }
 
-fn clocks(levels: Vec<(bool, bool)>, answers: bool) -> Request {
-    Request::Clocks { levels, answers }
+fn clocks(levels: Vec<Levels>, tdo: Tdo) -> Request {
+    Request::Clocks { levels, tdo }
 }
 
 /// `JN`: TMS and TDI.
-fn next(rest: &[u8]) -> Result<(bool, bool), Reply> {
+fn next(rest: &[u8]) -> Result<Levels, Reply> {
     match rest {
-        [tms, tdi] => Ok((switch(&[*tms])?, switch(&[*tdi])?)),
+        [tms, tdi] => Ok(Levels {
+            tms: switch(&[*tms])?,
+            tdi: switch(&[*tdi])?,
+        }),
         _ => Err(Reply::WrongLength),
     }
 }
 
-/// `JT`: so many levels at TMS.
-fn select(rest: &[u8]) -> Result<Vec<(bool, bool)>, Reply> {
-    let (count, levels) = counted(rest)?;
-    Ok((0..count).map(|n| (levels >> n & 1 != 0, false)).collect())
+/// `JT`: a count, and that many levels at TMS.
+fn select(rest: &[u8]) -> Result<Vec<Levels>, Reply> {
+    let (count, bits) = counted(rest)?;
+    let levels = |n| Levels {
+        tms: bits >> n & 1 != 0,
+        tdi: false,
+    };
+    Ok((0..count).map(levels).collect())
 }
 
-/// `JD` and `Jd`: so many levels at TDI, and whether TMS is high with the last.
-fn data(rest: &[u8], ends: bool) -> Result<Vec<(bool, bool)>, Reply> {
-    let (count, levels) = counted(rest)?;
-    Ok((0..count)
-        .map(|n| (ends && n + 1 == count, levels >> n & 1 != 0))
-        .collect())
+/// The level of TMS with the last bit of data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LastTms {
+    /// The TAP goes on shifting.
+    Low,
+    /// The TAP leaves the shift state.
+    High,
+}
+
+/// `JD` and `Jd`: a count, and that many levels at TDI.
+fn data(rest: &[u8], last: LastTms) -> Result<Vec<Levels>, Reply> {
+    let (count, bits) = counted(rest)?;
+    let levels = |n| Levels {
+        tms: last == LastTms::High && n + 1 == count,
+        tdi: bits >> n & 1 != 0,
+    };
+    Ok((0..count).map(levels).collect())
 }
 
 /// `JC`: TMS, TDI, and for how many periods.
-fn cycles(rest: &[u8]) -> Result<Vec<(bool, bool)>, Reply> {
+fn cycles(rest: &[u8]) -> Result<Vec<Levels>, Reply> {
     let [tms, tdi, count @ ..] = rest else {
         return Err(Reply::WrongLength);
     };
-    let levels = (switch(&[*tms])?, switch(&[*tdi])?);
+    let levels = next(&[*tms, *tdi])?;
     match number(count, 8)? {
         count @ 0..=MOST_CYCLES => Ok(vec![levels; count as usize]),
         _ => Err(Reply::WrongParameter),
     }
 }
 
-/// `HJ`: a device of the chain: six numbers of two digits and one of eight. There is one, and it needs no bits around it.
+/// `HJ`: describes a device of the JTAG chain by six numbers of two digits and one of eight. The chain has one device
+/// only, so the numbers need not be kept.
 fn device(rest: &[u8]) -> Result<(), Reply> {
     if rest.len() != 20 {
         return Err(Reply::WrongLength);
@@ -179,7 +220,7 @@ fn device(rest: &[u8]) -> Result<(), Reply> {
     }
 }
 
-/// A count of two digits, and as many bits.
+/// A count of two digits, from 1 to 64, and a number with that many bits.
 fn counted(rest: &[u8]) -> Result<(u32, u64), Reply> {
     let Some((count, bits)) = rest.split_at_checked(2) else {
         return Err(Reply::WrongLength);
@@ -209,7 +250,7 @@ fn number(rest: &[u8], digits: usize) -> Result<u32, Reply> {
     u32::try_from(hex(rest)?).map_err(|_| Reply::WrongParameter)
 }
 
-/// Up to sixteen digits.
+/// A hexadecimal number of up to sixteen digits.
 fn hex(digits: &[u8]) -> Result<u64, Reply> {
     digits.iter().try_fold(0, |value, digit| {
         let digit = char::from(*digit).to_digit(16).ok_or(Reply::WrongParameter)?;
@@ -226,21 +267,28 @@ mod tests {
         bytes.iter().filter_map(|byte| requests.take(*byte)).collect()
     }
 
+    fn levels(tms: bool, tdi: bool) -> Levels {
+        Levels { tms, tdi }
+    }
+
     fn error(reply: Reply) -> Vec<Request> {
         vec![Request::Answer(reply)]
     }
 
     #[test]
-    fn requests_are_found_between_what_clients_send_to_come_into_step() {
+    fn requests_are_found_between_the_bytes_that_synchronise() {
         assert_eq!(answers(b"+#!HC#"), error(Reply::Done(4)));
         assert_eq!(answers(b" !GV#"), error(Reply::Text("3.3V".to_owned())));
-        assert_eq!(answers(b"!JN10#"), [clocks(vec![(true, false)], true)]);
+        assert_eq!(answers(b"!JN10#"), [clocks(vec![levels(true, false)], Tdo::Sent)]);
         assert_eq!(
             answers(b"!JD03d#"),
-            [clocks(vec![(false, true), (false, false), (true, true)], true)]
+            [clocks(
+                vec![levels(false, true), levels(false, false), levels(true, true)],
+                Tdo::Sent
+            )]
         );
         assert_eq!(answers(b"!GF00010000#"), [Request::SetFrequency(0x1_0000)]);
-        // A request that is begun anew.
+        // A request that is broken off by another.
         assert_eq!(answers(b"!Jd20!HC#"), error(Reply::Done(4)));
     }
 
@@ -272,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_without_an_end_is_not_kept_and_answered_once() {
+    fn an_endless_request_takes_no_memory_and_is_answered_once() {
         let mut requests = Requests::default();
         requests.take(b'!');
         assert!((0..100_000).all(|_| requests.take(b'0').is_none()));

@@ -1,8 +1,8 @@
 //! A Black Magic Probe over TCP: unmodified debuggers get the board's JTAG pins and its EN line. A board and an address
-//! enter; what clients ask for is done at the board. It knows the protocol's bytes only by way of `protocol`.
+//! enter; the board does what clients ask for. The bytes of the protocol are the business of `protocol`.
 //!
-//! One client has the probe at a time; others wait until it has gone. A halted hart stays halted when its client goes, as at
-//! a real probe.
+//! One client has the probe at a time, and others wait until it has gone. A halted hart stays halted when its client
+//! goes, as with a real probe.
 
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
@@ -14,17 +14,17 @@ use std::thread::JoinHandle;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use virtual_esp32c3::{DebugPort, JtagClock, JtagTap, VirtualBoard};
 
-use crate::protocol::{Reply, Request, Requests};
+use crate::protocol::{Levels, Reply, Request, Requests, Tdo};
 
-/// The server cannot be started.
+/// Why the server cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum BmpServerError {
-    /// The address is not to be had.
-    #[error("cannot listen for debuggers at {0}: {1}; port 0 takes a free one")]
-    Listen(SocketAddr, #[source] std::io::Error),
-    /// The host gives no thread.
-    #[error("cannot start the debug server's thread: {0}")]
-    Thread(#[source] std::io::Error),
+    /// The address is taken, or is not this machine's.
+    #[error("cannot listen for debuggers at {0}: {1}; use port 0 for a free port")]
+    Listen(SocketAddr, std::io::Error),
+    /// The host has refused a thread, or the event that stops it.
+    #[error("cannot start the debug server's thread: {0}; check the limits of threads and open files")]
+    Thread(std::io::Error),
 }
 
 /// Serves a board's debug port to debuggers that speak to a Black Magic Probe, until it is dropped.
@@ -35,10 +35,11 @@ pub struct BmpServer {
 }
 
 impl BmpServer {
-    /// Listens at `address` for debuggers of `board`. Nothing protects the port: whoever reaches it has the board.
+    /// Listens at `address` for debuggers of `board`. The port is not protected: every program that reaches it controls
+    /// the board.
     ///
     /// # Errors
-    /// If the address is taken or not this machine's, or the host has no file or thread to give.
+    /// If the address is taken or is not this machine's, or the host refuses a file or a thread.
     pub fn start(board: &VirtualBoard, address: SocketAddr) -> Result<Self, BmpServerError> {
         let listen = |error| BmpServerError::Listen(address, error);
         let listener = TcpListener::bind(address).map_err(listen)?;
@@ -65,7 +66,7 @@ impl BmpServer {
         })
     }
 
-    /// Where debuggers connect, as in `probe-rs ... --protocol jtag --probe 1d50:6018:127.0.0.1:4000`.
+    /// The address at which debuggers connect, as in `probe-rs ... --protocol jtag --probe 1d50:6018:127.0.0.1:4000`.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -93,16 +94,17 @@ impl fmt::Debug for BmpServer {
 /// The server's thread.
 struct ServedProbe {
     port: DebugPort,
-    /// Requests bring a few bits at a time. Most of them go no further than this, and need not wait for the board.
+    /// A copy of the chip's TAP. Requests bring a few bits at a time; only those that complete an access have to wait
+    /// for the board.
     tap: JtagTap,
     stop: Arc<OwnedFd>,
     /// Whether a client pulls EN low.
     reset: bool,
-    /// What a client has set; the clock is as fast as it goes.
+    /// The clock frequency in Hz that a client has set. It is kept to be reported, and has no effect.
     frequency: u32,
 }
 
-/// The server is to stop.
+/// The server was told to stop.
 struct Stopped;
 
 impl ServedProbe {
@@ -111,13 +113,13 @@ impl ServedProbe {
             let Ok((stream, _)) = listener.accept() else {
                 continue;
             };
-            // A client whose socket cannot be set up is lost already.
+            // If the socket cannot be set up, its client has gone already.
             if stream.set_nonblocking(true).is_err() || stream.set_nodelay(true).is_err() {
                 continue;
             }
             let stopped = self.attend(stream).is_err();
             if std::mem::take(&mut self.reset) {
-                // Nobody is left to let it rise.
+                // The client that pulled EN low has gone, so the server lets it rise.
                 self.port.set_reset(false);
             }
             if stopped {
@@ -126,10 +128,10 @@ impl ServedProbe {
         }
     }
 
-    /// Waits for a client; an error if the server is to stop.
+    /// Waits until `file` is ready, or returns an error as soon as the server is told to stop.
     fn wait(&self, file: &impl std::os::fd::AsFd, flags: PollFlags) -> Result<(), Stopped> {
         let mut files = [PollFd::new(&*self.stop, PollFlags::IN), PollFd::new(file, flags)];
-        // An interrupted wait finds nothing to do and comes back.
+        // After an interrupted wait the caller finds nothing to do and waits again.
         let _ready = poll(&mut files, None);
         let [stop, _] = files;
         if stop.revents().is_empty() {
@@ -175,7 +177,7 @@ impl ServedProbe {
         match request {
             Request::Answer(reply) => reply,
             Request::Reset(asserted) => {
-                // Clients let go of the line when they begin; a board that runs is not to start anew then.
+                // Clients release the line when they connect. That must not restart a board that runs.
                 if asserted != self.reset {
                     self.port.set_reset(asserted);
                     self.reset = asserted;
@@ -190,28 +192,28 @@ impl ServedProbe {
             Request::Frequency => Reply::Bytes(self.frequency.to_le_bytes()),
             Request::TapReset => {
                 let levels = [true, true, true, true, true, false];
-                self.clock(&levels.map(|tms| (tms, false)), false)
+                self.clock(&levels.map(|tms| Levels { tms, tdi: false }), Tdo::Dropped)
             }
-            Request::Clocks { levels, answers } => self.clock(&levels, answers),
+            Request::Clocks { levels, tdo } => self.clock(&levels, tdo),
         }
     }
 
-    fn clock(&mut self, levels: &[(bool, bool)], answers: bool) -> Reply {
+    fn clock(&mut self, levels: &[Levels], tdo: Tdo) -> Reply {
         let mut bits = 0;
-        for (n, &(tms, tdi)) in levels.iter().enumerate() {
+        for (n, &Levels { tms, tdi }) in levels.iter().enumerate() {
             let port = &self.port;
-            // Of a board that does not answer, the TAP says that the access has failed.
+            // If the board does not answer, the TAP reports that the access has failed.
             let access = |access| Some(port.access(&[access]).ok()?.first().copied().unwrap_or_default());
-            let tdo = self.tap.clock(JtagClock { tms, tdi }, access);
-            if answers {
-                bits |= u64::from(tdo) << n;
+            let level = self.tap.clock(JtagClock { tms, tdi }, access);
+            if tdo == Tdo::Sent {
+                bits |= u64::from(level) << n;
             }
         }
         Reply::Done(bits)
     }
 }
 
-/// Whether the socket is well, and only not ready.
+/// Whether the socket has not failed but is only not ready.
 fn is_later(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }

@@ -1,4 +1,4 @@
-//! The Black Magic Probe at the wire: what a client sends, byte for byte, and what comes back.
+//! The Black Magic Probe as its clients see it: the bytes that a client sends, and the bytes of the replies.
 
 mod support;
 
@@ -34,9 +34,9 @@ impl Client {
         let mut reply = String::new();
         while !reply.ends_with('#') {
             let mut byte = [0];
-            self.0
-                .read_exact(&mut byte)
-                .unwrap_or_else(|error| panic!("no reply within {PATIENCE:?}: {error}; so far {reply:?}"));
+            self.0.read_exact(&mut byte).unwrap_or_else(|error| {
+                panic!("timed out after {PATIENCE:?} waiting for a reply: {error}; so far {reply:?}")
+            });
             reply.push(char::from(byte[0]));
         }
         reply
@@ -62,7 +62,7 @@ impl Client {
 }
 
 #[test]
-fn a_client_shakes_hands_and_reads_the_idcode() {
+fn a_client_asks_for_name_and_version_and_reads_the_idcode() {
     let board = booted(erased());
     let server = server(&board);
     let mut client = Client::connect(&server);
@@ -75,7 +75,7 @@ fn a_client_shakes_hands_and_reads_the_idcode() {
     client.go(&[1, 0, 0]);
     assert_eq!(client.number("!JD200#"), 0x5C25);
     client.go(&[1, 0]);
-    // The same in two pieces, the first of which leaves the TAP shifting.
+    // The same in two requests, of which the first leaves the TAP in its shift state.
     client.go(&[1, 0, 0]);
     assert_eq!(client.number("!Jd080#"), 0x25);
     assert_eq!(client.number("!JD180#"), 0x5C);
@@ -83,7 +83,7 @@ fn a_client_shakes_hands_and_reads_the_idcode() {
 }
 
 #[test]
-fn whatever_comes_is_answered_and_the_next_client_is_served() {
+fn malformed_requests_are_answered_and_the_next_client_is_served() {
     let board = booted(erased());
     let server = server(&board);
     let mut client = Client::connect(&server);
@@ -95,13 +95,13 @@ fn whatever_comes_is_answered_and_the_next_client_is_served() {
     assert_eq!(client.reply(), "&P0#");
     assert_eq!(client.ask("!JN1#"), "&E2#");
     assert_eq!(client.ask("!SS#"), "&N0#");
-    // A client that goes in the middle of a request, with replies unread.
+    // A client that disconnects in the middle of a request, with replies unread.
     client.send(&b"!HC#".repeat(1000));
     client.send(b"!JD");
     drop(client);
     let mut next = Client::connect(&server);
     assert_eq!(next.ask("!HC#"), "&K4#");
-    // Noise from a fixed seed, with every byte in it: for each `#` no more than one reply, and each is whole.
+    // Random bytes from a fixed seed, every value among them. Each reply must be complete.
     let mut seed = 1u32;
     let mut noise: Vec<u8> = (0..20_000)
         .map(|_| {
@@ -114,7 +114,7 @@ fn whatever_comes_is_answered_and_the_next_client_is_served() {
             }
         })
         .collect();
-    // It may leave the chip in reset, and the client in the middle of something.
+    // The bytes may have pulled EN low and end in the middle of a request, so both are ended.
     noise.extend(b"#!GZ0#!GA#");
     next.send(&noise);
     loop {
@@ -128,7 +128,7 @@ fn whatever_comes_is_answered_and_the_next_client_is_served() {
 }
 
 #[test]
-fn the_reset_line_is_the_boards_and_no_client_leaves_it_pulled() {
+fn a_client_pulls_the_boards_reset_line_which_rises_when_the_client_has_gone() {
     let board = booted(erased());
     let server = server(&board);
     let log = board.watch_log();
@@ -141,7 +141,7 @@ fn the_reset_line_is_the_boards_and_no_client_leaves_it_pulled() {
     assert_eq!(client.ask("!GZ0#"), "&K0#");
     assert_eq!(client.ask("!GZ1#"), "&K0#");
     assert_eq!(client.ask("!Gz#"), "&K1#");
-    // The debug module is in reset with the chip: the access fails, and says so in the two lowest bits.
+    // The debug module is in reset with the chip, so the access fails. The two lowest bits report it.
     client.ask("!JR#");
     client.go(&[1, 1, 0, 0]);
     client.number("!JD0511#");
@@ -155,7 +155,7 @@ fn the_reset_line_is_the_boards_and_no_client_leaves_it_pulled() {
 }
 
 #[test]
-fn a_server_ends_with_a_client_at_it() {
+fn a_server_that_is_dropped_disconnects_its_client() {
     let board = booted(erased());
     let server = server(&board);
     let mut client = Client::connect(&server);

@@ -1,5 +1,6 @@
-//! The real probe-rs at the virtual board: through the driver of this crate, and through its own driver for a Black Magic
-//! Probe over TCP. Attach, halt, memory, registers, breakpoints, steps, reset, flash, and a stack with names and lines.
+//! The real probe-rs at the virtual board, through the driver of this crate and through its own driver for a Black
+//! Magic Probe over TCP. It attaches, halts, steps, resets and flashes, sets breakpoints, reads memory and registers,
+//! and unwinds a stack.
 
 mod support;
 
@@ -39,7 +40,7 @@ fn selector(server: &BmpServer) -> DebugProbeSelector {
         .expect("a selector as on the command line")
 }
 
-/// What a debugger does first of all.
+/// What a debugger does first: halts the hart, and reads and writes memory and registers.
 fn look_around(core: &mut Core<'_>) {
     core.halt(PATIENCE).expect("it halts");
     assert_eq!(
@@ -54,7 +55,7 @@ fn look_around(core: &mut Core<'_>) {
     assert_eq!(back, words);
     core.write_word_8(0x3FCB_0001, 0xAA).expect("a byte is written");
     assert_eq!(core.read_word_16(0x3FCB_0000).expect("a half is read"), 0xAA00);
-    // A wrong address is an error, and no more than that.
+    // A wrong address is an error, after which the next access works.
     core.read_word_32(0x7000_0000).expect_err("nothing is there");
     core.write_word_32(0x4000_0000, 1).expect_err("the ROM is not written");
     assert_eq!(core.read_word_32(0x3FCB_0004).expect("RAM is read"), 0x0101_0101);
@@ -65,7 +66,7 @@ fn look_around(core: &mut Core<'_>) {
 }
 
 #[test]
-fn it_halts_reads_writes_and_resets() {
+fn probe_rs_halts_reads_writes_and_resets() {
     let board = booted(erased());
     let mut session = in_process(&board);
     let mut core = session.core(0).expect("a core");
@@ -79,7 +80,7 @@ fn it_halts_reads_writes_and_resets() {
 }
 
 #[test]
-fn it_is_found_in_the_list_of_probes() {
+fn a_board_on_offer_is_in_the_list_of_probes() {
     let board = booted(erased());
     let offer = Offer::new("bench-7", board.debug_port()).expect("the name is free");
     let taken = Offer::new("bench-7", board.debug_port()).expect_err("the name is taken");
@@ -126,7 +127,7 @@ fn halted_in_program(session: &mut Session) -> DebugInfo {
     information
 }
 
-/// The line of the program's source that holds this.
+/// The number of the line with this text in the program's source.
 fn line_of(text: &str) -> u64 {
     let at = PROGRAM_SOURCE.lines().position(|line| line.contains(text));
     at.expect("the source has it") as u64 + 1
@@ -150,7 +151,7 @@ fn a_breakpoint_at_a_line_halts_and_the_stack_has_functions_files_and_lines() {
     let frames = information
         .unwind(&mut core, registers, handler.as_ref(), set, 16)
         .expect("the stack unwinds");
-    // Below them is the assembly that called, without lines.
+    // Behind them is the assembly that called them, which has no lines.
     let functions = frames.iter().filter(|frame| !frame.is_inlined);
     let stack: Vec<String> = functions.take(3).map(describe).collect();
     let expected = [
@@ -160,13 +161,13 @@ fn a_breakpoint_at_a_line_halts_and_the_stack_has_functions_files_and_lines() {
     ]
     .map(|(function, text)| format!("{function} stack/src/main.rs:{}", line_of(text)));
     assert_eq!(stack, expected);
-    // 40, one more for each call.
+    // It starts at 40, and each call has added one.
     let count: u32 = core.read_core_reg(A0).expect("a register is read");
     assert_eq!(count, 42);
     core.step().expect("it steps off the breakpoint");
     let count: u32 = core.read_core_reg(A0).expect("a register is read");
     assert_eq!(count, 43);
-    // A breakpoint of two bytes in RAM, not at a word: c.ebreak.
+    // A software breakpoint (c.ebreak) of two bytes in RAM, at an address that is not a word's.
     let at = symbol(PROGRAM, "outermost") + 2;
     assert_ne!(at % 4, 0);
     core.clear_all_hw_breakpoints().expect("they are cleared");
@@ -183,7 +184,7 @@ fn a_breakpoint_at_a_line_halts_and_the_stack_has_functions_files_and_lines() {
 }
 
 #[test]
-fn a_breakpoint_in_flash_outlives_the_boot_and_the_firmware_goes_on() {
+fn a_breakpoint_in_flash_is_hit_after_the_boot_and_the_firmware_goes_on() {
     let board = booted(flash_contents());
     let mut console = Console::open(board.tty());
     let mut session = in_process(&board);
@@ -209,11 +210,15 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
 }
 
 #[test]
-fn it_flashes_the_firmware_with_its_own_algorithm() {
+fn probe_rs_flashes_the_firmware_with_its_own_algorithm() {
     let board = booted(erased());
     let mut session = in_process(&board);
     flash(&mut session);
-    assert_eq!(board.flash()[0], 0xE9, "an image is at the start of the flash");
+    assert_eq!(
+        board.flash().expect("the flash")[0],
+        0xE9,
+        "an image is at the start of the flash"
+    );
     let mut console = Console::open(board.tty());
     let mut core = session.core(0).expect("a core");
     core.reset().expect("it resets");

@@ -4,17 +4,18 @@
 use std::sync::Arc;
 
 use virtual_esp32c3::bus::{AfterStore, Bus, Fault, Width};
-use virtual_esp32c3::hart::{Exit, Hart};
+use virtual_esp32c3::hart::{AtEbreak, Exit, Hart, Interpreter};
 use virtual_esp32c3::memory::{FLASH_CODE, Memory, SRAM_DATA};
 
 /// The program's functions, by the number in a0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Function {
-    /// A multiple of P-256's generator: a scalar of 32 bytes enters, x and y leave.
+    /// Multiplies P-256's generator: a scalar of 32 bytes enters, x and y leave.
     P256 = 0,
     /// SHA-256.
     Sha256 = 1,
-    /// A copy in RAM, four words at a time, as compilers unroll memcpy: a multiple of 16 bytes, up to 32 KB.
+    /// A copy in RAM of four words at a time, like an unrolled memcpy. The length is a multiple of 16 bytes, up to 32
+    /// KB.
     Copy = 2,
 }
 
@@ -27,9 +28,9 @@ pub(crate) struct Machine {
 
 const INPUT: u32 = SRAM_DATA;
 const OUTPUT: u32 = SRAM_DATA + 0x8000;
-/// Where the copy is in flash, behind the program.
+/// Offset in flash of the copy loop, behind the program.
 const COPY: usize = 0xF000;
-/// a1 source, a2 length, a3 destination; the length is also what it returns.
+/// The copy loop, with the source in a1, the length in a2 and the destination in a3. It returns the length.
 const COPY_CODE: [u32; 14] = [
     0x0006_0513, // mv a0, a2
     0x0005_A283, // lw t0, 0(a1)
@@ -57,19 +58,19 @@ impl Machine {
         memory.flash_modify(COPY..COPY + copy.len(), |flash| flash.copy_from_slice(&copy));
         memory.map(0, Some(0));
         let mut hart = Hart::new(FLASH_CODE);
-        hart.stop_at_ebreak(true);
+        hart.set_at_ebreak(AtEbreak::Stop);
         Self { hart, memory }
     }
 
-    /// A machine about to execute a function; it runs plainly or fast.
-    pub(crate) fn at(function: Function, input: &[u8], plainly: bool) -> Self {
+    /// A machine that will execute a function next, with this interpreter.
+    pub(crate) fn at(function: Function, input: &[u8], interpreter: Interpreter) -> Self {
         let mut machine = Self::new();
-        machine.hart.run_plainly(plainly);
+        machine.hart.set_interpreter(interpreter);
         machine.prepare(function, input);
         machine
     }
 
-    /// Calls a function of the program; what it returns, and how many instructions it took.
+    /// Calls a function of the program, and returns its output and the number of instructions.
     pub(crate) fn call(&mut self, function: Function, input: &[u8]) -> (Vec<u8>, u64) {
         self.prepare(function, input);
         let start = self.hart.now();
@@ -111,7 +112,7 @@ impl Machine {
         state.into_iter().chain(registers).collect()
     }
 
-    /// What the function has returned.
+    /// The function's output.
     pub(crate) fn output(&self) -> Vec<u8> {
         let mut output = vec![0; self.hart.register(10) as usize];
         assert!(self.memory.read_bytes(OUTPUT, &mut output), "the output is in RAM");
@@ -119,7 +120,7 @@ impl Machine {
     }
 }
 
-/// A bus with nothing on it.
+/// A bus without peripherals.
 #[derive(Debug)]
 pub(crate) struct NoPeripherals;
 

@@ -1,15 +1,14 @@
-//! The debug module: one hart, abstract commands on its registers, a program buffer, system bus access. Accesses to its
-//! registers enter; values, and the resets that a debugger asks for, leave. It knows no transport.
+//! The debug module: abstract commands on the registers of one hart, a program buffer, and system bus access. Accesses
+//! to its registers enter; values leave, and the resets that a debugger asks for. It knows no transport.
 //!
-//! Source: RISC-V External Debug Support 0.13.2, chapter 3. The sizes are the ESP32-C3's: 2 data words, a program buffer of
-//! 16 words without an implicit ebreak, one hart.
+//! Source: RISC-V External Debug Support 0.13.2, chapter 3. The sizes are the ESP32-C3's: one hart, 2 data words, and a
+//! program buffer of 16 words without an implicit ebreak.
 
-use super::DmiAccess;
+use super::dmi::DmiAccess;
 use super::system_bus::SystemBus;
+use super::target::Target;
 use crate::bus::Bus;
 use crate::hart::{HaltCause, Hart, ProgramError};
-use crate::memory::Memory;
-use crate::peripherals::Peripherals;
 
 const DATA0: u8 = 0x04;
 const DATA1: u8 = 0x05;
@@ -39,17 +38,10 @@ const DMACTIVE: u32 = 1;
 const HARTINFO_VALUE: u32 = 2 << 20;
 const DATA_WORDS: usize = 2;
 const PROGRAM_WORDS: usize = 16;
-/// The bits of abstractauto that exist: one a word of data and of the program buffer.
+/// The bits of abstractauto that exist: one for each word of data and of the program buffer.
 const ABSTRACTAUTO_WRITABLE: u32 = 0xFFFF << 16 | 0b11;
-/// Longer than any program of 16 words needs that is not a loop without an end.
+/// Instructions after which a program is ended. No program of 16 words needs as many, unless it is an endless loop.
 const PROGRAM_LIMIT: u64 = 1 << 20;
-
-/// What the module works on, borrowed from the chip for one access.
-pub(crate) struct Target<'a> {
-    pub(crate) hart: &'a mut Hart,
-    pub(crate) memory: &'a mut Memory,
-    pub(crate) bus: &'a mut Peripherals,
-}
 
 /// A reset that the debugger asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +80,7 @@ pub(crate) struct DebugModule {
 }
 
 impl DebugModule {
-    /// Serves one access: the value read, zero for a write, and a reset if this begins one.
+    /// Serves one access. Returns the value read, or zero for a write, and a reset if the access begins one.
     pub(crate) fn access(&mut self, access: DmiAccess, target: &mut Target<'_>) -> (u32, Option<DebugReset>) {
         match access {
             DmiAccess::Read(address) => (self.read(address, target), None),
@@ -96,9 +88,9 @@ impl DebugModule {
         }
     }
 
-    /// What a reset of the hart does here: it comes out of it halted if it was halted before, or if that has been asked for.
+    /// Halts the hart after a reset if it was halted before, or if the debugger has asked for that.
     ///
-    /// The chip's reset does not reach the module, and probe-rs relies on this: it halts the hart, withdraws the request,
+    /// The chip's reset does not reset the module. probe-rs relies on this: it halts the hart, withdraws the request,
     /// resets the chip by RTC_CNTL, and expects a halted hart.
     pub(crate) fn after_reset(&mut self, was_halted: bool, hart: &mut Hart) {
         self.have_reset = true;
@@ -147,7 +139,7 @@ impl DebugModule {
             SBADDRESS0 => self.system_bus.address(),
             SBDATA0 => self.system_bus.read_data(target),
             HALTSUM0 => u32::from(target.hart.is_halted()),
-            // Other registers do not exist, among them nextdm: this is the only module.
+            // The other registers do not exist. nextdm is among them, since this is the only module.
             _ => 0,
         }
     }
@@ -157,7 +149,7 @@ impl DebugModule {
             return self.control(value, target.hart);
         }
         if !self.active {
-            // Until it is activated, nothing else of the module can be written.
+            // An inactive module ignores writes to all other registers.
             return None;
         }
         match address {
@@ -171,7 +163,7 @@ impl DebugModule {
                 self.program[word] = value;
                 self.execute_automatically(1 << (16 + word), target);
             }
-            // cmderr is cleared by ones; the field is only ever cleared as a whole.
+            // Writing ones clears cmderr. Any of its bits clears the whole field.
             ABSTRACTCS if value >> 8 & 7 != 0 => self.error = None,
             COMMAND if self.error.is_none() => {
                 self.command = value;
@@ -189,7 +181,7 @@ impl DebugModule {
     fn control(&mut self, value: u32, hart: &mut Hart) -> Option<DebugReset> {
         let is_set = |bit: u32| value & bit != 0;
         if !is_set(DMACTIVE) {
-            // The module starts anew; the hart stays as it is.
+            // This resets the module; the hart stays as it is.
             *self = Self {
                 have_reset: self.have_reset,
                 ..Self::default()
@@ -204,7 +196,7 @@ impl DebugModule {
             self.halt_after_reset = false;
         }
         self.halt_requested = is_set(HALTREQ);
-        // A reset in the same write comes after the acknowledgement of the last one.
+        // If the same write begins a reset, this still acknowledges the one before.
         if is_set(ACKHAVERESET) {
             self.have_reset = false;
         }
@@ -250,12 +242,12 @@ impl DebugModule {
         }
     }
 
-    /// Executes the command register. It is done at once: nobody ever sees the module busy.
+    /// Executes the command in the command register. It is done at once, so a debugger never sees the module busy.
     fn execute(&mut self, target: &mut Target<'_>) {
         self.error = self.access_register(target).err();
     }
 
-    /// The command "access register", the only one that there is.
+    /// The command "access register", which is the only one.
     fn access_register(&mut self, target: &mut Target<'_>) -> Result<(), CommandError> {
         const POSTEXEC: u32 = 1 << 18;
         const TRANSFER: u32 = 1 << 17;
@@ -294,13 +286,14 @@ impl DebugModule {
     }
 }
 
-/// A register by its number in an abstract command.
+/// A register of the hart.
 enum Register {
     General(u8),
     Csr(u16),
 }
 
-/// CSRs come first, general registers follow from 0x1000 on.
+/// The register with this number in an abstract command. CSRs come first, and the general registers follow from 0x1000
+/// on.
 fn register(number: u32) -> Result<Register, CommandError> {
     match number {
         0..=0xFFF => Ok(Register::Csr(number as u16)),
@@ -309,7 +302,7 @@ fn register(number: u32) -> Result<Register, CommandError> {
     }
 }
 
-/// The GPIO registers among the CSRs, which the chip has outside its hart.
+/// Whether a CSR is one of the GPIO registers, which the chip has outside its hart.
 fn is_gpio(csr: u16) -> bool {
     (0x803..=0x805).contains(&csr)
 }

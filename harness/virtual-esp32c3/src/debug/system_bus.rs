@@ -1,11 +1,11 @@
-//! System bus access of the debug module: memory and registers of the chip without the hart, halted or not. sbcs, sbaddress0
-//! and sbdata0 enter and leave. It knows no hart.
+//! System bus access of the debug module: reads and writes memory and registers of the chip without the hart, whether
+//! that is halted or not. Values of sbcs, sbaddress0 and sbdata0 enter and leave. It executes nothing on the hart.
 //!
-//! Source: RISC-V External Debug Support 0.13.2, 3.10 and 3.12.18 ff. 8, 16 and 32 bits wide; an access is over at once, so
-//! the bus is never busy. Memory need not be accessed aligned, as the hart need not: probe-rs 0.32 reads words around a
-//! two-byte `ebreak` at whatever address that has.
+//! Source: RISC-V External Debug Support 0.13.2, 3.10 and 3.12.18 ff. Accesses have 8, 16 or 32 bits and are over at
+//! once, so the bus is never busy. Accesses to memory may be misaligned, as the hart's may: probe-rs 0.32 reads words
+//! around a two-byte `ebreak` at addresses that are not a word's.
 
-use super::module::Target;
+use super::target::Target;
 use crate::bus::{Bus, Width};
 
 const VERSION: u32 = 1 << 29;
@@ -37,7 +37,7 @@ pub(super) struct SystemBus {
 }
 
 impl Default for SystemBus {
-    /// 32 bits wide, nothing automatic.
+    /// 32 bits wide, with nothing read or incremented automatically.
     fn default() -> Self {
         Self {
             control: 2 << 17,
@@ -56,9 +56,9 @@ impl SystemBus {
 
     pub(super) fn set_control(&mut self, value: u32) {
         self.control = value & WRITABLE;
-        // Cleared by ones; debuggers write all three. With the acknowledgement of sbbusyerror it goes as well, which the
-        // specification does not say: probe-rs 0.32 writes that one alone before each access, and would never come to memory
-        // again after it had looked at one wrong address, as unwinding a stack does.
+        // Writing ones clears sberror; debuggers write all three bits. Here, clearing sbbusyerror also clears it, which
+        // the specification does not say. probe-rs 0.32 only clears sbbusyerror before an access. Without this, one
+        // access to a wrong address, as happens when a stack is unwound, would make all later ones fail.
         if value & (ERROR | BUSY_ERROR) != 0 {
             self.error = None;
         }
@@ -75,7 +75,7 @@ impl SystemBus {
         }
     }
 
-    /// What the last read has brought; it may begin the next one.
+    /// The value that the last read has fetched. Reading it may start the next read.
     pub(super) fn read_data(&mut self, target: &mut Target<'_>) -> u32 {
         let value = self.data;
         if self.control & READ_ON_DATA != 0 {
@@ -147,7 +147,7 @@ fn store(width: Result<Width, BusError>, address: u32, value: u32, target: &mut 
         return Ok(());
     }
     if target.memory.load(address, width).is_some() {
-        // ROM, or flash as the cache shows it.
+        // This is ROM, or flash as the cache shows it, which cannot be written.
         return Err(BusError::Address);
     }
     let width = aligned(width, address)?;

@@ -1,10 +1,10 @@
-//! The chip's JTAG TAP: TMS and TDI at each rise of TCK enter; TDO leaves, and accesses to the debug module go out through
-//! a function. It knows the width of that module's interface and nothing behind it.
+//! The chip's JTAG TAP. TMS and TDI at each rise of TCK enter; TDO leaves, and accesses to the debug module go out
+//! through a function. It knows the width of the debug module's interface, and nothing behind it.
 //!
-//! Source: IEEE 1149.1 for the state machine; RISC-V External Debug Support 0.13.2, 6.1, for the debug transport module: IR
-//! of 5 bits, IDCODE, DTMCS, DMI with 7 bits of address. The chip's IDCODE is 0x00005c25.
+//! Source: IEEE 1149.1 for the state machine; RISC-V External Debug Support 0.13.2, 6.1, for the debug transport module
+//! with an IR of 5 bits, IDCODE, DTMCS, and a DMI with 7 bits of address. The chip's IDCODE is 0x00005c25.
 
-use super::{DmiAccess, JtagClock};
+use super::dmi::DmiAccess;
 
 const IR_BITS: u32 = 5;
 const IDCODE: u32 = 0x01;
@@ -18,6 +18,15 @@ const DMI_BITS: u32 = ADDRESS_BITS + 34;
 const DTMCS_VALUE: u64 = (ADDRESS_BITS as u64) << 4 | 1;
 const DMIHARDRESET: u64 = 1 << 17;
 const DMIRESET: u64 = 1 << 16;
+
+/// One period of TCK: the levels at the TAP's inputs when TCK rises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JtagClock {
+    /// Test mode select: where the TAP's state machine goes.
+    pub tms: bool,
+    /// Test data in.
+    pub tdi: bool,
+}
 
 /// The sixteen states of IEEE 1149.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,7 +70,7 @@ impl State {
     }
 }
 
-/// The outcome of the last access over DMI, as its op field tells it.
+/// The result of the last access over DMI, numbered as in the op field of DMI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Outcome {
     #[default]
@@ -69,8 +78,8 @@ enum Outcome {
     Failed = 2,
 }
 
-/// A TAP: a state machine with its instruction and data registers. The chip has one at its pins; a probe that is handed one
-/// bit at a time may keep one of its own, and go to the chip for accesses alone.
+/// A TAP: a state machine with its instruction and data registers. The chip has one at its pins. A probe that gets a
+/// few bits at a time may keep a second one, and ask the chip only for accesses to the debug module.
 #[derive(Debug, Clone)]
 pub struct JtagTap {
     state: State,
@@ -78,7 +87,7 @@ pub struct JtagTap {
     shifter: u64,
     /// Address and data of the last access.
     last: (u8, u32),
-    /// It stays until it is cleared by DTMCS, and meanwhile no access is made.
+    /// A failure stays until DTMCS clears it. Until then no access is made.
     outcome: Outcome,
 }
 
@@ -96,8 +105,8 @@ impl Default for JtagTap {
 }
 
 impl JtagTap {
-    /// One rise of TCK: the level of TDO before it. `dmi` makes an access to the debug module: the value read, or anything for
-    /// a write, or `None` if it does not answer.
+    /// Lets TCK rise once, and returns the level of TDO before that. `dmi` makes an access to the debug module. It
+    /// returns the value read (any value for a write), or `None` if the module does not answer.
     pub fn clock(&mut self, clock: JtagClock, dmi: impl FnOnce(DmiAccess) -> Option<u32>) -> bool {
         let tdo = match self.state {
             State::CaptureDr => {
@@ -105,7 +114,7 @@ impl JtagTap {
                 false
             }
             State::CaptureIr => {
-                // The standard wants 01 at the end.
+                // The standard requires the two lowest bits to be 01.
                 self.shifter = 1;
                 false
             }
@@ -138,7 +147,7 @@ impl JtagTap {
         match self.instruction {
             IDCODE | DTMCS => 32,
             DMI => DMI_BITS,
-            // All others select BYPASS.
+            // All other instructions select BYPASS.
             _ => 1,
         }
     }

@@ -1,28 +1,33 @@
-//! The fast interpreter. A function for each kind of operation executes it and ends in a call of the next one's, which the
-//! compiler turns into a jump; operations that often follow each other have a function together. What enters and leaves is
-//! the same as of `plain`, to the instruction.
+//! The fast inner loop. Each operation has a function that executes it and ends by calling the function of the next
+//! operation, which the compiler turns into a jump. Operations that often follow each other share a function (a form).
+//! Its results are the same as those of `plain`, after every instruction.
 //!
-//! That calls become jumps is an optimisation, not a promise of the compiler: no more than [`LINKS`] instructions are
-//! chained, so that even without it the stack stays small.
+//! The compiler does not promise to turn the calls into jumps. At most [`LINKS`] instructions are chained, so that the
+//! stack stays small even if it does not.
+//!
+//! The table of functions is made by macros, since each of its entries is a generic function with other constants
+//! (`one`, `two`, `three`). One list gives the table, the sequences to look for, and their numbers, so that they cannot
+//! disagree. No function could make it: a constant of a generic cannot be a variable.
 
-use super::Registers;
-use super::code::Page;
+use super::cursor::{Cursor, Leave};
 use super::decode::{Code, Op};
-use super::execute::{Cursor, Leave};
+use super::page::Page;
+use super::registers::Registers;
 use super::step::step;
 use crate::memory::Memory;
 
-/// Instructions that are executed before the chain returns.
+/// The most instructions that are executed before the chain returns.
 const LINKS: u64 = 2048;
-/// Set beside the slot if the instruction there needs more than registers and memory.
+/// Set in the result beside the slot if the instruction there needs more than registers and unmarked memory.
 const WHOLE: u64 = 1 << 32;
 
-/// Executes an operation at a slot, with so many instructions left, and what follows it.
+/// Executes the operation at a slot and those that follow it, at most as many as are left.
 type Link = fn(&mut Registers, &Page, &mut Memory, u32, u64, Op) -> End;
-/// The slot at which it ended, and the instructions that are left.
+/// The slot at which the chain ended, and how many instructions are left.
 type End = (u64, u64);
 
-/// Executes from one page until control leaves it, some time is over, or there comes what it cannot execute.
+/// Executes instructions of one page until control leaves the page, the deadline is reached, [`LINKS`] instructions are
+/// executed, or an instruction needs more than registers and unmarked memory.
 #[inline(never)]
 pub(super) fn run(cursor: Cursor, page: &Page, x: &mut Registers, memory: &mut Memory) -> (Cursor, Leave) {
     let links = cursor.left.min(LINKS);
@@ -35,7 +40,7 @@ pub(super) fn run(cursor: Cursor, page: &Page, x: &mut Registers, memory: &mut M
     (cursor, leave)
 }
 
-/// The operation itself, without those that are executed with it.
+/// The code of an operation by itself, whatever form it has with those that follow.
 pub(super) fn code_of(op: Op) -> Code {
     FIRST[op.form as usize]
 }
@@ -110,7 +115,7 @@ fn three<const A: u8, const B: u8, const C: u8>(
     }
 }
 
-/// Executes an operation that reaches for memory which is not near, or leaves it to others. `left` is not zero.
+/// Executes an operation on memory that is not near, or leaves it to the run loop. `left` is not zero.
 #[cold]
 #[inline(never)]
 fn far(x: &mut Registers, page: &Page, memory: &mut Memory, slot: u32, left: u64, op: Op) -> End {
@@ -120,7 +125,7 @@ fn far(x: &mut Registers, page: &Page, memory: &mut Memory, slot: u32, left: u64
     }
 }
 
-/// Leaves an operation to others.
+/// Leaves an operation to the run loop.
 fn none(_: &mut Registers, _: &Page, _: &mut Memory, slot: u32, left: u64, _: Op) -> End {
     let whole = if left > 0 { WHOLE } else { 0 };
     (u64::from(slot) | whole, left)
@@ -140,7 +145,8 @@ macro_rules! link {
 
 macro_rules! forms {
     (one: $($code:ident)*; together: $([$($sequence:ident)*])*) => {
-        /// What is executed together, longest first where one begins like another.
+        /// The sequences of operations that share a function. Where one begins like another, the longer one comes
+        /// first.
         const TOGETHER: &[&[Code]] = &[$(&[$(Code::$sequence),*]),*];
 
         static LINK: [Link; 256] = {
@@ -172,7 +178,7 @@ static FIRST: [Code; 256] = {
     first
 };
 
-/// Whether an operation of this code begins something that is executed together: most do not.
+/// Whether an operation of this code begins such a sequence. Most do not.
 const BEGINS: [bool; Code::ALL.len()] = {
     let mut begins = [false; Code::ALL.len()];
     let mut index = 0;
@@ -183,7 +189,7 @@ const BEGINS: [bool; Code::ALL.len()] = {
     begins
 };
 
-/// The form in which the first of these operations is executed, if all of them lie behind each other.
+/// The form of the first of these operations, which follow each other.
 pub(super) fn form(codes: &[Code; MOST]) -> u8 {
     if !BEGINS[codes[0] as usize] {
         return codes[0] as u8;
@@ -195,7 +201,7 @@ pub(super) fn form(codes: &[Code; MOST]) -> u8 {
     }
 }
 
-/// Most operations that are executed together.
+/// The most operations that share a function.
 pub(super) const MOST: usize = 3;
 
 forms! {

@@ -1,22 +1,15 @@
-//! The decoded code that the hart keeps: pages of [`Op`]s, one slot for every even address. Addresses enter, pages leave;
-//! what changed in memory empties slots again.
+//! The decoded code that the hart keeps: pages of [`Op`]s, with one slot for every even address. Addresses enter, pages
+//! leave. Changes of memory empty slots again.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::chain::{self, code_of};
 use super::decode::{Code, Op};
+use super::page::{PAGE, Page, SLOTS};
 use crate::memory::{FLASH_CODE, FLASH_WINDOW, MMU_PAGE, ROM, ROM_SIZE, RTC, RTC_SIZE, SRAM_CODE, SRAM_SIZE, Stale};
 
-/// Bytes of code in one page.
-pub(super) const PAGE: u32 = 4096;
-/// Slots in one page.
-pub(super) const SLOTS: usize = PAGE as usize / 2;
-
-/// The decoded instructions of one page, [`Op::EMPTY`] where none is decoded.
-pub(super) type Page = [Op; SLOTS];
-
-/// What the instruction bus reaches: first address, size, and where its pages begin in the table.
+/// The memories on the instruction bus: first address, size in bytes, and the number of the first page.
 const REGIONS: [(u32, u32, usize); 4] = [
     (FLASH_CODE, FLASH_WINDOW, FLASH_PAGES),
     (SRAM_CODE, SRAM_SIZE, SRAM_PAGES),
@@ -41,7 +34,7 @@ impl DecodedCode {
         }
     }
 
-    /// The page that holds `pc`; `None` where nothing can be executed.
+    /// The page that holds `pc`; `None` if there is no memory for code at that address.
     #[inline]
     pub(super) fn page(&mut self, pc: u32) -> Option<&Page> {
         let page = self.pages.get_mut(index(pc)?)?;
@@ -56,7 +49,7 @@ impl DecodedCode {
         }
     }
 
-    /// Empties the slots of a range, so that its instructions are looked at again before they run.
+    /// Empties the slots of a range, so that its instructions are checked and decoded again before they are executed.
     #[cold]
     pub(super) fn forget(&mut self, range: &Range<u32>) {
         for (base, size, first) in REGIONS {
@@ -73,14 +66,14 @@ impl DecodedCode {
         }
     }
 
-    /// Forgets what no longer agrees with memory.
+    /// Forgets the instructions that lie where memory has changed.
     #[cold]
     pub(super) fn invalidate(&mut self, stale: &Stale) {
         if stale.all_ram {
             self.pages[SRAM_PAGES..FLASH_PAGES].fill(None);
         }
         for range in &stale.ranges {
-            // An instruction of four bytes that begins up to three bytes earlier reaches into the range.
+            // An instruction of four bytes that begins up to three bytes before the range reaches into it.
             let mut address = range.start.wrapping_sub(3) & !1;
             while address < range.end {
                 if let Some(page) = index(address).and_then(|index| self.pages.get_mut(index)?.as_mut()) {
@@ -90,14 +83,14 @@ impl DecodedCode {
             }
         }
         const PAGES_OF_ENTRY: usize = MMU_PAGE / PAGE as usize;
-        // Most calls have no entry at all: walk the set bits, not the table.
+        // Most calls have no entry at all, so only the set bits are visited.
         let mut entries = stale.entries;
         while entries != 0 {
             let entry = entries.trailing_zeros() as usize;
             entries &= entries - 1;
             let first = FLASH_PAGES + entry * PAGES_OF_ENTRY;
             self.pages[first..first + PAGES_OF_ENTRY].fill(None);
-            // The page before may end in the first half of an instruction that ends here.
+            // The page before may end with the first half of an instruction that ends in this one.
             if entry > 0
                 && let Some(before) = &mut self.pages[first - 1]
             {
@@ -120,14 +113,14 @@ fn slot(pc: u32) -> usize {
     (pc % PAGE / 2) as usize
 }
 
-/// Empties a slot; what is empty already stays shared.
+/// Empties a slot. A page whose slot is empty already stays shared with clones.
 fn forget(page: &mut Arc<Page>, slot: usize) {
     if page[slot] != Op::EMPTY {
         put(page, slot, Op::EMPTY);
     }
 }
 
-/// Changes a slot, and with it how those before it are executed.
+/// Changes a slot, and the forms of those before it that may include it.
 fn put(page: &mut Arc<Page>, slot: usize, op: Op) {
     let page = Arc::make_mut(page);
     page[slot] = op;

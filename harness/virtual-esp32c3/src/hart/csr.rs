@@ -1,20 +1,14 @@
-//! Control and status registers, privilege and traps. Register numbers and values enter and leave; the GPIO registers are
-//! the bus's and are not here.
+//! Control and status registers, privilege and traps. Register numbers and values enter and leave. The GPIO registers
+//! among the CSRs belong to the bus and are not here.
 //!
-//! Source: ESP32-C3 Technical Reference Manual, chapter 1 "ESP-RISC-V CPU", and The RISC-V Instruction Set Manual, volume II.
-//! There is no mie, no mip and no mcycle on this chip: which interrupts are enabled is the interrupt matrix's business.
+//! Source: ESP32-C3 Technical Reference Manual, chapter 1 "ESP-RISC-V CPU", and The RISC-V Instruction Set Manual,
+//! volume II. The chip has no mie, no mip and no mcycle. Its interrupt matrix decides which interrupts are enabled.
 
-use super::Cause;
+use super::cause::Cause;
 use super::debug_mode::DebugMode;
 use super::pmp::{PMPADDR0, PMPADDR15, PMPCFG0, PMPCFG3, Pmp};
+use super::privilege::Privilege;
 use super::triggers::{Action, Triggers};
-
-/// Privilege of the code that runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Privilege {
-    User = 0,
-    Machine = 3,
-}
 
 const MSTATUS: u16 = 0x300;
 const MTVEC: u16 = 0x305;
@@ -26,7 +20,7 @@ const MCAUSE: u16 = 0x342;
 /// The user-mode view of mstatus; the mask ROM writes it, though the chip has no user-mode interrupts.
 const USTATUS: u16 = 0x000;
 const USTATUS_MASK: u32 = 0x11;
-/// The performance counter, and the same registers as user mode and the mask ROM see them.
+/// The registers of the performance counter, and their numbers for user mode and the mask ROM.
 const MPCER: u16 = 0x7E0;
 const MPCMR: u16 = 0x7E1;
 const MPCCR: u16 = 0x7E2;
@@ -40,7 +34,7 @@ const MPP: u32 = 3 << 11;
 const TW: u32 = 1 << 21;
 const MSTATUS_WRITABLE: u32 = 1 | MIE | 1 << 4 | MPIE | MPP | TW;
 
-/// The events of mpcer that are counted: cycles and instructions, which are the same here.
+/// The events of mpcer that are counted: cycles and instructions. Both have the same count here.
 const COUNTED_EVENTS: u32 = 0b11;
 const COUNT_ENABLE: u32 = 1;
 const COUNT_SATURATE: u32 = 2;
@@ -60,7 +54,7 @@ pub(super) struct Csrs {
     pub(super) pmp: Pmp,
     mpcer: u32,
     mpcmr: u32,
-    /// The count while it stands still; while it runs, the clock's value when it was zero.
+    /// While the counter stands still, its count. While it runs, the value of the clock at which the count was zero.
     count: u64,
 }
 
@@ -83,7 +77,7 @@ impl Csrs {
         }
     }
 
-    /// Reads a register at time `now`; `None` if there is none of that number.
+    /// Reads a register at the time `now`. `None` if there is none of that number.
     pub(super) fn read(&self, number: u16, now: u64) -> Option<u32> {
         Some(match number {
             0xF11 => 0x612,
@@ -107,12 +101,13 @@ impl Csrs {
         })
     }
 
-    /// Writes a register at time `now`. False if there is none of that number. What a register cannot hold is dropped.
+    /// Writes a register at the time `now`, dropping bits that it cannot hold. Returns false if there is none of that
+    /// number.
     pub(super) fn write(&mut self, number: u16, value: u32, now: u64) -> bool {
         match number {
             MSTATUS => {
                 self.mstatus = value & MSTATUS_WRITABLE;
-                // Supervisor and reserved modes do not exist: MPP reads back as user mode.
+                // Supervisor mode and the reserved mode do not exist. MPP reads back as user mode then.
                 if self.mstatus & MPP != MPP {
                     self.mstatus &= !MPP;
                 }
@@ -121,7 +116,7 @@ impl Csrs {
                 self.mstatus = self.mstatus & !USTATUS_MASK | value & USTATUS_MASK;
             }
             MISA => {}
-            // Vectored is the only mode, and the table is aligned to 256 bytes.
+            // Vectored is the only mode, and the table of vectors is aligned to 256 bytes.
             MTVEC => self.mtvec = value & !0xFF | 1,
             MSCRATCH => self.mscratch = value,
             MEPC => self.mepc = value & !1,
@@ -142,16 +137,16 @@ impl Csrs {
         true
     }
 
-    /// Whether code of the present privilege may access the register, and write it if `write`.
+    /// Whether code of the present privilege may read the register, and also write it if `write`.
     pub(super) fn permits(&self, number: u16, write: bool) -> bool {
         let read_only = number >> 10 == 3;
         let needs = number >> 8 & 3;
-        // Debug mode owns dcsr, dpc and the scratch registers.
+        // dcsr, dpc and the scratch registers can be accessed in debug mode only.
         let debug_only = (0x7B0..=0x7BF).contains(&number) && !self.debug.active;
         !(debug_only || write && read_only) && self.privilege as u16 >= needs
     }
 
-    /// Whether an interrupt that is presented now is taken.
+    /// Whether the hart takes an interrupt now, if the bus presents one.
     pub(super) fn interrupts_enabled(&self) -> bool {
         (self.mstatus & MIE != 0 || self.privilege == Privilege::User) && !self.debug.masks_interrupts()
     }
@@ -161,18 +156,18 @@ impl Csrs {
         self.debug.takes_ebreak(self.privilege)
     }
 
-    /// What a store hits among the triggers. In debug mode none of them fires; likewise below.
+    /// The action of the triggers that a store hits. In debug mode no trigger fires.
     pub(super) fn store_hit(&mut self, address: u32, size: u32) -> Option<Action> {
         let hit = self.triggers.store_hit(address, size, self.privilege);
         hit.filter(|_| !self.debug.active)
     }
 
-    /// What a load hits among the triggers.
+    /// The action of the triggers that a load hits.
     pub(super) fn load_hit(&mut self, address: u32, size: u32) -> Option<Action> {
         self.triggers.load_hit(address, size, self.privilege)
     }
 
-    /// What the instruction at `pc` hits among the triggers.
+    /// The action of the triggers that the instruction at `pc` hits. In debug mode no trigger fires.
     pub(super) fn code_hit(&mut self, pc: u32) -> Option<Action> {
         let hit = self.triggers.code_hit(pc, self.privilege);
         hit.filter(|_| !self.debug.active)
@@ -183,10 +178,10 @@ impl Csrs {
         self.privilege == Privilege::Machine || self.mstatus & TW == 0
     }
 
-    /// Enters a trap from `pc`; the address at which the hart goes on.
+    /// Enters a trap from `pc`. Returns the address at which the hart goes on.
     pub(super) fn enter_trap(&mut self, cause: Cause, value: u32, pc: u32) -> u32 {
         if self.debug.active {
-            // An exception ends the debugger's program and changes no register.
+            // An exception ends the debugger's program, but changes no register.
             self.debug.fault = true;
             return pc;
         }
@@ -209,7 +204,7 @@ impl Csrs {
         }
     }
 
-    /// Returns from a trap (`mret`); the address at which the hart goes on.
+    /// Leaves a trap (`mret`). Returns the address at which the hart goes on.
     pub(super) fn leave_trap(&mut self) -> u32 {
         self.triggers.leave_trap();
         let enabled = self.mstatus & MPIE != 0;
@@ -226,7 +221,7 @@ impl Csrs {
         self.mepc
     }
 
-    /// Where exceptions go.
+    /// The address of the exception handler.
     pub(super) fn trap_base(&self) -> u32 {
         self.mtvec & !0xFF
     }
@@ -248,7 +243,7 @@ impl Csrs {
         }
     }
 
-    /// Changes what is counted, without changing the count.
+    /// Changes what is counted, and keeps the count.
     fn recount(&mut self, now: u64, change: impl FnOnce(&mut Self)) {
         let count = u64::from(self.count_at(now));
         change(self);

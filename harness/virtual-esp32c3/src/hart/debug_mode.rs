@@ -1,10 +1,11 @@
-//! Debug mode as the hart sees it: dcsr, dpc and the scratch registers. Reasons to halt and register values enter; what
-//! stops the hart leaves. It knows no debug module and no transport.
+//! Debug mode in the hart: dcsr, dpc and the scratch registers. Reasons to halt and register values enter; whether the
+//! hart is to stop leaves. It knows no debug module and no transport.
 //!
-//! Source: RISC-V External Debug Support 0.13.2, chapter 4; ESP32-C3 Technical Reference Manual, chapter 1, "Debug". What a
-//! real chip answers (dcsr 0x000000c3 after a halt request: no version, no stopcount, no stoptime) decides where they differ.
+//! Source: RISC-V External Debug Support 0.13.2, chapter 4; ESP32-C3 Technical Reference Manual, chapter 1, "Debug".
+//! Where they differ, this follows a real chip: dcsr is 0x000000c3 after a halt request, with no version, no stopcount
+//! and no stoptime.
 
-use super::csr::Privilege;
+use super::privilege::Privilege;
 
 const DCSR: u16 = 0x7B0;
 const DPC: u16 = 0x7B1;
@@ -22,9 +23,9 @@ const WRITABLE: u32 = EBREAKM | EBREAKU | STEPIE | STEP | PRV;
 /// Why a hart entered debug mode, numbered as dcsr.cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HaltCause {
-    /// An `ebreak` that dcsr sends here. It has not been executed.
+    /// An `ebreak`, for which dcsr asks for debug mode. It has not been executed.
     Ebreak = 1,
-    /// A trigger with action 1. What it matched has not been executed.
+    /// A trigger with the action "debug mode". The instruction that it matched has not been executed.
     Trigger = 2,
     /// The debugger asked for it.
     Request = 3,
@@ -37,9 +38,9 @@ pub(crate) enum HaltCause {
 /// The debug registers of the hart.
 #[derive(Debug, Clone)]
 pub(super) struct DebugMode {
-    /// The hart is in debug mode: it executes only what the debugger hands it.
+    /// The hart is in debug mode, in which it executes only what the debugger hands it.
     pub(super) active: bool,
-    /// An exception since this was last cleared. In debug mode it changes nothing else.
+    /// There was an exception in debug mode since this was last cleared. It changes nothing else.
     pub(super) fault: bool,
     dcsr: u32,
     dpc: u32,
@@ -67,11 +68,11 @@ impl DebugMode {
         })
     }
 
-    /// False if there is no such register.
+    /// Writes a register. Returns false if there is none of that number.
     pub(super) fn write(&mut self, number: u16, value: u32) -> bool {
         match number {
             DCSR => {
-                // Supervisor mode does not exist: prv then keeps what it was.
+                // Supervisor mode does not exist. prv keeps its value then.
                 let privilege = if matches!(value & PRV, 0 | 3) { value } else { self.dcsr } & PRV;
                 self.dcsr = self.dcsr & !WRITABLE | value & WRITABLE & !PRV | privilege;
             }
@@ -83,14 +84,14 @@ impl DebugMode {
         true
     }
 
-    /// Enters debug mode; the hart would have gone on at `pc`.
+    /// Enters debug mode. `pc` is the address of the next instruction.
     pub(super) fn enter(&mut self, cause: HaltCause, pc: u32, privilege: Privilege) {
         self.active = true;
         self.dpc = pc;
         self.dcsr = self.dcsr & !(CAUSE | PRV) | (cause as u32) << 6 | privilege as u32;
     }
 
-    /// Leaves debug mode; where and with which privilege the hart goes on.
+    /// Leaves debug mode. Returns the address and the privilege with which the hart goes on.
     pub(super) fn leave(&mut self) -> (u32, Privilege) {
         self.active = false;
         let privilege = if self.dcsr & PRV == PRV {
@@ -101,7 +102,7 @@ impl DebugMode {
         (self.dpc, privilege)
     }
 
-    /// Whether an `ebreak` at this privilege enters debug mode, or ends the debugger's program when that is what runs.
+    /// Whether an `ebreak` at this privilege enters debug mode. In debug mode it ends the debugger's program.
     pub(super) fn takes_ebreak(&self, privilege: Privilege) -> bool {
         let bit = match privilege {
             Privilege::Machine => EBREAKM,
@@ -110,7 +111,7 @@ impl DebugMode {
         self.active || self.dcsr & bit != 0
     }
 
-    /// Whether the hart is to halt after one instruction.
+    /// Whether the hart has to halt after one instruction.
     pub(super) fn steps(&self) -> bool {
         !self.active && self.dcsr & STEP != 0
     }

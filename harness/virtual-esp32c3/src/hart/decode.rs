@@ -1,30 +1,32 @@
-//! From machine code to [`Op`]s. An instruction word and its address enter, a decoded operation leaves. It knows no
-//! register contents and no memory.
+//! Decodes machine code into [`Op`]s. An instruction word and its address enter; a decoded operation leaves. It knows
+//! no register's contents and no memory.
 //!
-//! Encodings: The RISC-V Instruction Set Manual, volume I, chapters "RV32I", "M" and "C" (RV32C), volume II for the
+//! Encodings: The RISC-V Instruction Set Manual, volume I, chapters "RV32I", "M" and "C" (RV32C), and volume II for the
 //! privileged instructions.
 
-/// Index of the register that takes what is written to x0. Reading x0 reads index 0, which nothing writes.
-pub(super) const SINK: u8 = 32;
+use super::registers::SINK;
 
 /// One decoded instruction: eight bytes, so that a page of them stays in the first-level cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C, align(8))]
 pub(super) struct Op {
-    /// How it is executed: by itself, which is its [`Code`]'s number, or together with those that follow.
+    /// How it is executed. The number of its [`Code`] stands for "by itself"; higher numbers are the forms that include
+    /// the operations behind it.
     pub(super) form: u8,
-    /// Destination; x0 has become [`SINK`].
+    /// Destination register, with [`SINK`] in place of x0.
     pub(super) rd: u8,
     pub(super) rs1: u8,
     pub(super) rs2: u8,
-    /// Immediate, sign-extended; of branches and `jal` the slot of the target relative to the page's first.
+    /// Immediate, sign-extended. For branches and `jal` it is the target's slot, counted from the first slot of the
+    /// page.
     pub(super) imm: u32,
 }
 
+// A macro, so that one list gives both the enum and `ALL`: `chain` turns a code's number back into the code, also in
+// constants.
 macro_rules! codes {
     ($($(#[$doc:meta])* $code:ident,)*) => {
-        /// Operations. The suffix `S` marks those of 16 bits, which advance by one slot instead of two; they exist where
-        /// the C extension has them.
+        /// Operations. The suffix `S` marks those of 16 bits (the C extension), which take one slot instead of two.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         #[repr(u8)]
         pub(super) enum Code {
@@ -32,7 +34,7 @@ macro_rules! codes {
         }
 
         impl Code {
-            /// All of them, each at the index that is its number.
+            /// All codes, each at the index that is its number.
             pub(super) const ALL: [Self; [$(Self::$code),*].len()] = [$(Self::$code),*];
         }
     };
@@ -41,9 +43,9 @@ macro_rules! codes {
 codes! {
     /// Not decoded yet.
     Empty,
-    /// `imm` is the instruction word.
+    /// An illegal instruction. `imm` is the instruction word.
     Illegal,
-    /// Loads a constant: `lui`, `auipc`, `li`.
+    /// Sets a register to a constant: `lui`, `auipc`, `li`.
     Li,
     LiS,
     Addi,
@@ -105,9 +107,10 @@ codes! {
     JalS,
     Jalr,
     JalrS,
-    /// `fence`, `fence.i`: memory is coherent, and decoded code follows it, so nothing is left to do.
+    /// `fence` and `fence.i`, which do nothing: memory is coherent here, and decoded code follows its changes at once.
     Fence,
-    /// `rs2` is funct3, `rs1` the register or the five-bit immediate, `imm` the CSR's number.
+    /// A CSR instruction. `rs2` is funct3, `rs1` is the register or the five-bit immediate, and `imm` is the number of
+    /// the CSR.
     Csr,
     Ecall,
     Ebreak,
@@ -117,7 +120,7 @@ codes! {
 }
 
 impl Code {
-    /// Slots that an instruction takes: halves of 16 bits.
+    /// How many slots the instruction takes. A slot has 16 bits.
     pub(super) fn slots(self) -> usize {
         match self {
             Self::LiS
@@ -168,7 +171,7 @@ impl Op {
     }
 }
 
-/// Whether the instruction that begins with this half has 32 bits.
+/// Whether the instruction whose first 16 bits are `half` has 32 bits.
 pub(super) fn is_long(half: u16) -> bool {
     half & 3 == 3
 }
@@ -401,8 +404,8 @@ fn quadrant2(word: u32, funct3: u32) -> Op {
     }
 }
 
-/// The slot of `pc + offset`, counted in halves from `page`. A target outside the page gives a slot outside it, from which
-/// the address can be told all the same, modulo 2^32.
+/// The slot of `pc + offset`, counted from `page` in units of two bytes. A target outside the page has a slot outside
+/// it, from which its address follows in the same way, modulo 2^32.
 fn slot(pc: u32, offset: u32, page: u32) -> u32 {
     pc.wrapping_add(offset).wrapping_sub(page) >> 1
 }

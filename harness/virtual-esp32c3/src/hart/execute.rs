@@ -1,47 +1,33 @@
-//! The run loop: decoded operations enter, registers and memory change. One match arm an operation.
+//! The run loop around the inner loop (`chain` or `plain`). A hart, its memory, a bus and a deadline enter; the reason
+//! why it stopped leaves. It takes interrupts and exceptions, decodes instructions, and executes those that need more
+//! than registers and unmarked memory: CSRs, traps, accesses to peripherals, and stores to memory that is marked.
 
+use super::cause::Cause;
 use super::chain::{self, code_of};
-use super::code::PAGE;
-use super::csr::Privilege;
+use super::cursor::{Cursor, Leave};
 use super::decode::{self, Code, Op};
+use super::page::PAGE;
 use super::plain;
 use super::pmp::Access;
-use super::step::{BASE, step};
+use super::privilege::Privilege;
+use super::registers::{BASE, SINK, STACK_POINTER};
+use super::step::step;
 use super::triggers::Action;
-use super::{Cause, Exit, Hart};
+use super::{AtEbreak, Exit, Hart, Interpreter};
 use crate::bus::{AfterStore, Bus, Width};
 use crate::memory::Memory;
 
-const STACK_POINTER: u8 = 2;
-
-/// Where the inner loop is.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Cursor {
-    /// The next instruction's slot in the page; beyond its end, an instruction elsewhere.
-    pub(super) slot: u32,
-    /// Instructions until the deadline.
-    pub(super) left: u64,
-}
-
-/// Why the inner loop left a page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leave {
-    /// The next instruction lies elsewhere, or some time is over.
-    Page,
-    /// The instruction at the slot needs more than registers and unmarked memory. It has not been executed.
-    Whole,
-}
-
-/// Whether the caller knows what the next instruction loads.
+/// Whether the caller has checked what the next instruction loads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Loads {
-    /// It has looked at the one instruction that is to run.
+    /// It has checked the one instruction that is executed.
     Seen,
-    /// It has not: the run ends where loads have to be looked at.
+    /// It has not, so the run ends as soon as loads have to be checked.
     Unseen,
 }
 
-/// Runs until the reason that is told, or, if loads are not seen, until they have to be looked at (`None`).
+/// Runs until something stops the hart. `None` means that each load has to be checked from now on, which this loop does
+/// not do.
 pub(super) fn run<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, until: u64, loads: Loads) -> Option<Exit> {
     loop {
         if memory.has_stale() {
@@ -68,8 +54,8 @@ pub(super) fn run<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, unt
     }
 }
 
-/// Runs until something happens that calls for a look at interrupts, triggers or changed code (`None`), or at the world
-/// outside.
+/// Runs until something stops the hart. `None` means that interrupts, triggers or decoded code may have changed, so
+/// that [`run`] has to check them.
 fn run_uninterrupted<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, until: u64) -> Option<Exit> {
     loop {
         if hart.now >= until {
@@ -84,7 +70,10 @@ fn run_uninterrupted<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, 
             slot: (hart.pc - base) / 2,
             left: until - hart.now,
         };
-        let run_page = if hart.plainly { plain::run } else { chain::run };
+        let run_page = match hart.interpreter {
+            Interpreter::Fast => chain::run,
+            Interpreter::Plain => plain::run,
+        };
         let (cursor, leave) = run_page(cursor, page, &mut hart.registers, memory);
         hart.pc = base.wrapping_add(cursor.slot << 1);
         hart.now = until - cursor.left;
@@ -98,7 +87,7 @@ fn run_uninterrupted<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, 
                 Some(Action::Trap) => return take_breakpoint(hart),
                 None => {}
             }
-            if let Some(address) = hart.denied_fetch(memory) {
+            if let Some(address) = hart.protection.denied_fetch(hart.pc, memory) {
                 return trap(hart, Cause::InstructionAccessFault, address);
             }
             match decode_at(memory, hart.pc, base) {
@@ -122,7 +111,7 @@ fn run_uninterrupted<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, 
     }
 }
 
-/// Executes the instruction at this slot, which writes the stack pointer, and tells the stack guard.
+/// Executes the instruction at this slot, which writes the stack pointer, and reports the new value to the stack guard.
 fn move_stack_pointer<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, op: Op, slot: u32) -> After {
     let (pc, before) = (hart.pc, hart.registers[usize::from(STACK_POINTER)]);
     let after = match step::<false>(code_of(op), op, slot, &mut hart.registers, memory) {
@@ -158,7 +147,7 @@ fn decode_at(memory: &mut Memory, pc: u32, page: u32) -> Result<Op, u32> {
     Ok(op)
 }
 
-/// Takes an exception at the hart's pc. The attempt takes a cycle, so that a loop of exceptions still ends at the deadline.
+/// Takes an exception at the hart's pc. It takes a cycle, so that an endless loop of exceptions reaches the deadline.
 #[cold]
 fn trap(hart: &mut Hart, cause: Cause, value: u32) -> Option<Exit> {
     let machine = hart.csrs.privilege == Privilege::Machine;
@@ -176,22 +165,23 @@ pub(super) fn take_breakpoint(hart: &mut Hart) -> Option<Exit> {
     trap(hart, Cause::Breakpoint, hart.pc)
 }
 
-/// Takes the exception of a load at the hart's pc that is denied.
+/// Takes the exception of the load at the hart's pc, which memory protection denies.
 #[cold]
 pub(super) fn take_load_fault(hart: &mut Hart, address: u32) -> Option<Exit> {
     trap(hart, Cause::LoadAccessFault, address)
 }
 
-/// What follows a privileged instruction.
+/// What follows an instruction that was executed here.
 enum After {
     /// The next instruction.
     Next,
-    /// A look at interrupts, since they may be enabled now, and at triggers.
+    /// A check of interrupts, triggers and decoded code, which the instruction may have changed.
     Look,
+    /// The end of the run.
     Exit(Exit),
 }
 
-/// Executes an instruction that needs more than registers and unmarked memory. The hart's pc is at it.
+/// Executes the instruction at the hart's pc, which needs more than registers and unmarked memory.
 fn execute_whole<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, op: Op) -> After {
     let machine = hart.csrs.privilege == Privilege::Machine;
     let raise = |hart: &mut Hart, cause, value| match trap(hart, cause, value) {
@@ -227,7 +217,7 @@ fn execute_whole<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, op: 
         }
         Code::Ecall if machine => raise(hart, Cause::EcallFromMachine, 0),
         Code::Ecall => raise(hart, Cause::EcallFromUser, 0),
-        Code::Ebreak | Code::EbreakS if hart.stop_at_ebreak || hart.csrs.ebreak_halts() => {
+        Code::Ebreak | Code::EbreakS if hart.at_ebreak == AtEbreak::Stop || hart.csrs.ebreak_halts() => {
             After::Exit(Exit::Breakpoint(hart.pc))
         }
         Code::Ebreak | Code::EbreakS => raise(hart, Cause::Breakpoint, hart.pc),
@@ -235,7 +225,7 @@ fn execute_whole<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, op: 
     }
 }
 
-/// Loads from a register of the chip; `None` is an access fault.
+/// Loads from a register of a peripheral. `None` is an access fault.
 fn device_load<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, op: Op, address: u32) -> Option<After> {
     let width = width(code_of(op));
     let denied = hart.protection.denies(Access::Read, address, width.bytes());
@@ -254,7 +244,7 @@ fn device_load<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, op: Op
     Some(if memory.has_stale() { After::Look } else { After::Next })
 }
 
-/// Stores to a register of the chip or to marked memory.
+/// Stores to a register of a peripheral or to marked memory.
 fn slow_store<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, op: Op, address: u32) -> Result<After, Cause> {
     let width = width(code_of(op));
     let value = hart.registers[usize::from(op.rs2)];
@@ -301,7 +291,7 @@ fn width(code: Code) -> Width {
     }
 }
 
-/// Goes on after a load or store.
+/// Moves pc and the clock on after a load or store.
 fn retire(hart: &mut Hart, code: Code) {
     let length = if matches!(code, Code::LwS | Code::SwS) { 2 } else { 4 };
     hart.pc = hart.pc.wrapping_add(length);
@@ -316,7 +306,7 @@ fn csr<B: Bus>(hart: &mut Hart, bus: &mut B, op: Op) -> Option<After> {
     } else {
         u32::from(op.rs1)
     };
-    // `csrrs` and `csrrc` with x0 or 0 only read.
+    // `csrrs` and `csrrc` with x0 or an immediate of 0 read the register without writing it.
     let swap = op.rs2 & 3 == 1;
     let writes = swap || op.rs1 != 0;
     if !hart.csrs.permits(number, writes) {
@@ -346,8 +336,8 @@ fn csr<B: Bus>(hart: &mut Hart, bus: &mut B, op: Op) -> Option<After> {
     Some(if writes { After::Look } else { After::Next })
 }
 
-/// The instruction word of a CSR operation, for mtval.
+/// The instruction word of a CSR operation, which mtval shows when it is illegal.
 fn csr_word(op: Op) -> u32 {
-    let rd = if op.rd == decode::SINK { 0 } else { op.rd };
+    let rd = if op.rd == SINK { 0 } else { op.rd };
     op.imm << 20 | u32::from(op.rs1) << 15 | u32::from(op.rs2) << 12 | u32::from(rd) << 7 | 0x73
 }

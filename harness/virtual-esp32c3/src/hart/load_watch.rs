@@ -1,21 +1,22 @@
-//! Execution while loads are watched by a trigger, or some are denied by memory protection: one instruction at a time, each
-//! looked at before it runs. A hart and a deadline enter; the reason why it stopped leaves. It knows how loads are encoded
-//! and no other instruction.
+//! The slow run loop, for the time while a trigger watches loads or memory protection denies some. It checks each
+//! instruction before it is executed. A hart, its memory, a bus and a deadline enter; the reason why it stopped leaves.
+//! It knows how loads are encoded, and no other instruction.
 //!
-//! Loads of compiled code go straight to memory, with no mark to stop at as stores have. Watching them is rare enough to pay
-//! with speed, and only while it lasts.
+//! The inner loop executes loads without checking marks, unlike stores. Loads are rarely watched, so that they may be
+//! slow meanwhile.
 
 use super::execute::Loads;
 use super::pmp::Access;
+use super::registers::STACK_POINTER;
 use super::triggers::Action;
 use super::{Exit, Hart, execute};
 use crate::bus::Bus;
 use crate::memory::Memory;
 
-/// Runs as [`execute::run`] does, until no load is watched any more (`None`).
+/// Runs as [`execute::run`] does. `None` means that loads need not be checked any more.
 pub(super) fn run<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, until: u64) -> Option<Exit> {
     while hart.watches_loads() && hart.now < until {
-        // Interrupts first, so that the instruction looked at is the one that runs.
+        // Interrupts are taken first, so that the instruction that is checked is the one that is executed.
         let exit = execute::run(hart, memory, bus, hart.now, Loads::Seen);
         if exit != Some(Exit::Deadline) {
             return exit;
@@ -34,7 +35,7 @@ pub(super) fn run<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, unt
         }
         if let Some((address, size)) = load
             && hart.protection.denies(Access::Read, address, size)
-            && hart.denied_fetch(memory).is_none()
+            && hart.protection.denied_fetch(hart.pc, memory).is_none()
         {
             if let Some(exit) = execute::take_load_fault(hart, address) {
                 return Some(exit);
@@ -49,9 +50,8 @@ pub(super) fn run<B: Bus>(hart: &mut Hart, memory: &mut Memory, bus: &mut B, unt
     (hart.now >= until).then_some(Exit::Deadline)
 }
 
-/// What the instruction at the hart's pc loads: address and size in bytes, if it is a load.
+/// The address and the size in bytes of what the instruction at the hart's pc loads; `None` if it is not a load.
 fn load_at(hart: &Hart, memory: &Memory) -> Option<(u32, u32)> {
-    const STACK_POINTER: u8 = 2;
     let low = u32::from(memory.fetch(hart.pc)?);
     let field = |at: u32, bits: u32| low >> at & ((1 << bits) - 1);
     // RISC-V Instruction Set Manual, volume I, chapters "RV32I" and "C".

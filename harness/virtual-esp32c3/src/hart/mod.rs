@@ -1,40 +1,67 @@
 //! The processor: one RV32IMC hart with machine and user mode, as in the ESP32-C3. Memory, a bus and a time limit enter
-//! [`Hart::run`]; the reason why it stopped leaves. It knows no peripheral and no host: same memory, same answers from the
-//! bus, same instruction count.
+//! [`Hart::run`]; the reason why it stopped leaves. It knows no peripheral and no host. With the same memory and the
+//! same answers from the bus it executes the same instructions.
 //!
-//! Instructions are decoded once into pages of operations (`decode`, `code`) and executed from there (`execute`). Stores
-//! into decoded code, MMU changes and flash writes take effect at once, with or without `fence.i`.
+//! Instructions are decoded once (`decode`) and kept in pages of operations (`code`). An inner loop executes the
+//! operations that need registers and plain memory only (`chain`, or `plain` to compare with). `execute` is the outer
+//! loop: it handles everything else. Stores into decoded code, MMU changes and flash writes take effect at once, with
+//! or without `fence.i`.
 //!
-//! Physical memory protection (`pmp`) is armed when it changes (`protection`), and costs the run loop nothing.
-//!
-//! A debugger stops the hart (`debug_mode`) and sets triggers (`triggers`). Neither costs the run loop anything: slots of
-//! instructions under a breakpoint stay undecoded, watched bytes bear marks, and while loads are watched the hart takes a
-//! slow path (`load_watch`).
+//! Memory protection (`pmp`, `protection`) and a debugger's triggers (`triggers`) cost the inner loop nothing. They are
+//! armed when they change (`arm`): slots of instructions under a breakpoint stay undecoded, watched bytes are marked,
+//! and while loads are watched the hart runs in a slow way (`load_watch`). A debugger stops the hart (`debug_mode`) and
+//! hands it programs (`program`).
 
+mod privilege;
+mod cause;
+mod exit;
+mod registers;
+mod decode;
+mod page;
+mod cursor;
+mod step;
+mod plain;
 mod chain;
 mod code;
-mod csr;
-mod debug_mode;
-mod decode;
-mod execute;
-mod load_watch;
-mod plain;
 mod pmp;
 mod protection;
-mod step;
 mod triggers;
+mod debug_mode;
+mod csr;
+mod arm;
+mod execute;
+mod load_watch;
+mod run;
+mod program;
 
-use crate::bus::Bus;
-use crate::memory::{Memory, SRAM_CODE};
 use code::DecodedCode;
-use csr::{Csrs, Privilege};
+use csr::Csrs;
 pub(crate) use debug_mode::HaltCause;
-use decode::SINK;
-use execute::Loads;
+pub use exit::Exit;
+pub(crate) use exit::ProgramError;
+use privilege::Privilege;
 use protection::Protection;
+use registers::{Registers, SINK};
 
-/// Registers are indexed by a byte, so that no access needs a bounds check; those beyond [`SINK`] do not exist.
-type Registers = [u32; 256];
+/// How [`Hart::run`] executes instructions that need registers and plain memory only. The results are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Interpreter {
+    /// As fast as it can, several instructions at a time (`chain`).
+    #[default]
+    Fast,
+    /// One instruction after the other (`plain`), for tests to compare with.
+    Plain,
+}
+
+/// What an `ebreak` does outside debug mode, unless a debugger has asked for it (dcsr).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AtEbreak {
+    /// It raises a breakpoint exception, as on the chip.
+    #[default]
+    Trap,
+    /// It ends [`Hart::run`] with [`Exit::Breakpoint`].
+    Stop,
+}
 
 /// A hart and what it has decoded.
 #[derive(Debug, Clone)]
@@ -44,62 +71,15 @@ pub struct Hart {
     csrs: Csrs,
     now: u64,
     asleep: bool,
-    stop_at_ebreak: bool,
-    plainly: bool,
-    /// Instructions that write the stack pointer are not kept decoded, so that each is looked at. Once it is on it stays so until reset,
-    /// since an operating system switches its guard off and on at every turn.
+    at_ebreak: AtEbreak,
+    interpreter: Interpreter,
+    /// Instructions that write the stack pointer are not kept decoded, so that each is checked. Once this is on it
+    /// stays on until reset, since an operating system switches its stack guard off and on again at each change of
+    /// tasks.
     guards_stack: bool,
     reset_vector: u32,
     code: DecodedCode,
     protection: Protection,
-}
-
-/// Why [`Hart::run`] returned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
-    /// The clock stands at `until`.
-    Deadline,
-    /// A store to a register asked for it.
-    Yield,
-    /// Asleep in `wfi`, and the bus presents no interrupt. [`Hart::advance`] skips the time until one comes.
-    Wfi,
-    /// At an `ebreak` at this address, which has not been executed. Only after [`Hart::stop_at_ebreak`], or where a debugger
-    /// has set dcsr so.
-    Breakpoint(u32),
-    /// A debugger's trigger matches the instruction at pc, or what it accesses. It has not been executed.
-    Trigger,
-    /// An exception whose handler cannot be fetched: the hart is stuck until it is reset. mepc and mcause tell more.
-    DoubleTrap,
-}
-
-/// Causes of traps, by their names in the chip's manual.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cause {
-    InstructionAccessFault,
-    IllegalInstruction,
-    Breakpoint,
-    LoadAccessFault,
-    StoreAccessFault,
-    EcallFromUser,
-    EcallFromMachine,
-    /// The interrupt matrix's line.
-    Interrupt(u8),
-}
-
-impl Cause {
-    /// The value of mcause.
-    fn code(self) -> u32 {
-        match self {
-            Self::InstructionAccessFault => 1,
-            Self::IllegalInstruction => 2,
-            Self::Breakpoint => 3,
-            Self::LoadAccessFault => 5,
-            Self::StoreAccessFault => 7,
-            Self::EcallFromUser => 8,
-            Self::EcallFromMachine => 11,
-            Self::Interrupt(line) => 1 << 31 | u32::from(line & 31),
-        }
-    }
 }
 
 impl Hart {
@@ -112,8 +92,8 @@ impl Hart {
             csrs: Csrs::new(),
             now: 0,
             asleep: false,
-            stop_at_ebreak: false,
-            plainly: false,
+            at_ebreak: AtEbreak::default(),
+            interpreter: Interpreter::default(),
             guards_stack: false,
             reset_vector,
             code: DecodedCode::new(),
@@ -121,29 +101,13 @@ impl Hart {
         }
     }
 
-    /// Executes until the clock stands at `until` or something else stops the hart. An interrupt that the bus presents is
-    /// taken on entry, and after instructions that enable interrupts; whoever changes interrupt lines between two runs need
-    /// do no more. An entry into a handler takes no time; an instruction that traps takes one cycle.
-    pub fn run(&mut self, memory: &mut Memory, bus: &mut impl Bus, until: u64) -> Exit {
-        loop {
-            let exit = if self.watches_loads() {
-                load_watch::run(self, memory, bus, until)
-            } else {
-                execute::run(self, memory, bus, until, Loads::Unseen)
-            };
-            if let Some(exit) = exit {
-                return exit;
-            }
-        }
-    }
-
-    /// The board's clock: cycles since power-on, one to an instruction. A reset does not turn it back.
+    /// The hart's clock: cycles since power-on, one for each instruction. A reset does not set it back.
     #[must_use]
     pub fn now(&self) -> u64 {
         self.now
     }
 
-    /// Lets time pass without instructions: the idle time that is skipped while the hart sleeps.
+    /// Lets this many cycles pass without instructions, while the hart sleeps.
     pub fn advance(&mut self, cycles: u64) {
         self.now = self.now.saturating_add(cycles);
     }
@@ -164,30 +128,29 @@ impl Hart {
         self.asleep
     }
 
-    /// Whether `ebreak` stops [`Hart::run`] with [`Exit::Breakpoint`], as with a debugger attached, or traps to the program.
-    pub fn stop_at_ebreak(&mut self, stop: bool) {
-        self.stop_at_ebreak = stop;
+    /// Sets what an `ebreak` does. A reset does not change it.
+    pub fn set_at_ebreak(&mut self, at_ebreak: AtEbreak) {
+        self.at_ebreak = at_ebreak;
     }
 
-    /// Whether [`Hart::run`] executes one instruction after the other in the plainest way, or as fast as it can. What
-    /// happens is the same; the plain way is there to be compared with.
-    pub fn run_plainly(&mut self, plainly: bool) {
-        self.plainly = plainly;
+    /// Sets how instructions are executed. A reset does not change it.
+    pub fn set_interpreter(&mut self, interpreter: Interpreter) {
+        self.interpreter = interpreter;
     }
 
-    /// Address of the next instruction.
+    /// The address of the next instruction.
     #[must_use]
     pub fn pc(&self) -> u32 {
         self.pc
     }
 
-    /// Goes on at `pc` (bit 0 is dropped), awake.
+    /// Wakes the hart and lets it go on at `pc`, without its bit 0.
     pub fn set_pc(&mut self, pc: u32) {
         self.pc = pc & !1;
         self.asleep = false;
     }
 
-    /// Register x`number`, 0..=31; others read as zero.
+    /// The value of register x`number`, 0..=31. Other numbers read as zero.
     #[must_use]
     pub fn register(&self, number: u8) -> u32 {
         if number < SINK {
@@ -197,26 +160,26 @@ impl Hart {
         }
     }
 
-    /// Sets register x`number`, 1..=31; others are ignored.
+    /// Sets register x`number`, 1..=31. Other numbers are ignored.
     pub fn set_register(&mut self, number: u8, value: u32) {
         if (1..SINK).contains(&number) {
             self.registers[usize::from(number)] = value;
         }
     }
 
-    /// Reads a control and status register, whatever the privilege; `None` if the hart has none of that number (the GPIO
-    /// registers are the bus's).
+    /// Reads a control and status register (CSR), whatever the privilege. `None` if the hart has none of that number;
+    /// the GPIO registers among the CSRs belong to the bus.
     #[must_use]
     pub fn csr(&self, number: u16) -> Option<u32> {
         self.csrs.read(number, self.now)
     }
 
-    /// Writes a control and status register, whatever the privilege; false if the hart has none of that number.
+    /// Writes a control and status register, whatever the privilege. Returns false if the hart has none of that number.
     pub fn set_csr(&mut self, number: u16, value: u32) -> bool {
         self.csrs.write(number, value, self.now)
     }
 
-    /// Whether the hart is in debug mode: it executes nothing but what the debugger hands it.
+    /// Whether the hart is in debug mode, in which it executes only what the debugger hands it.
     pub(crate) fn is_halted(&self) -> bool {
         self.csrs.debug.active
     }
@@ -226,7 +189,7 @@ impl Hart {
         self.csrs.debug.steps()
     }
 
-    /// Enters debug mode, if the hart is not there already. A sleeping hart is awake when it goes on.
+    /// Enters debug mode, unless the hart is in it already. A sleeping hart is awake when it leaves debug mode.
     pub(crate) fn halt(&mut self, cause: HaltCause) {
         if !self.csrs.debug.active {
             self.csrs.debug.enter(cause, self.pc, self.csrs.privilege);
@@ -235,96 +198,10 @@ impl Hart {
         }
     }
 
-    /// Leaves debug mode: the hart goes on at dpc.
+    /// Leaves debug mode. The hart goes on at dpc.
     pub(crate) fn resume(&mut self) {
         if self.csrs.debug.active {
             (self.pc, self.csrs.privilege) = self.csrs.debug.leave();
         }
     }
-
-    /// Executes a debugger's program in debug mode, up to its `ebreak` or its end, in no more than `limit` instructions.
-    ///
-    /// It runs where the chip keeps what its instruction cache has fetched (SRAM0), which is nobody's data; what lies there
-    /// is put back afterwards.
-    pub(crate) fn run_program(
-        &mut self,
-        program: &[u32],
-        memory: &mut Memory,
-        bus: &mut impl Bus,
-        limit: u64,
-    ) -> Result<(), ProgramError> {
-        const EBREAK: u32 = 0x0010_0073;
-        let code: Vec<u8> = program
-            .iter()
-            .chain(&[EBREAK])
-            .flat_map(|word| word.to_le_bytes())
-            .collect();
-        let mut kept = vec![0; code.len()];
-        if !(memory.read_bytes(SRAM_CODE, &mut kept) && memory.write_bytes(SRAM_CODE, &code)) {
-            return Err(ProgramError::Exception);
-        }
-        let result = self.run_at(SRAM_CODE, memory, bus, limit);
-        memory.write_bytes(SRAM_CODE, &kept);
-        result
-    }
-
-    fn run_at(&mut self, start: u32, memory: &mut Memory, bus: &mut impl Bus, limit: u64) -> Result<(), ProgramError> {
-        let pc = std::mem::replace(&mut self.pc, start);
-        self.csrs.debug.fault = false;
-        let end = self.now.saturating_add(limit);
-        let result = loop {
-            // One at a time, since an exception has to end it and not to go on anywhere.
-            let exit = execute::run(self, memory, bus, self.now + 1, Loads::Seen);
-            self.asleep = false;
-            if self.csrs.debug.fault || exit == Some(Exit::DoubleTrap) {
-                break Err(ProgramError::Exception);
-            }
-            if matches!(exit, Some(Exit::Breakpoint(_))) {
-                break Ok(());
-            }
-            if self.now >= end {
-                break Err(ProgramError::Endless);
-            }
-        };
-        self.pc = pc;
-        self.csrs.privilege = Privilege::Machine;
-        result
-    }
-
-    /// From now on looks at each instruction that writes the stack pointer.
-    fn guard_stack(&mut self) {
-        self.guards_stack = true;
-        self.code = DecodedCode::new();
-    }
-
-    /// Whether loads have to be looked at one by one.
-    fn watches_loads(&self) -> bool {
-        !self.csrs.debug.active
-            && (self.protection.guards_loads() || self.csrs.triggers.watches_loads(self.csrs.privilege))
-    }
-
-    /// Arms memory protection and the triggers as they are now: marks what they watch, and empties the slots of the
-    /// instructions that they match. True if loads have to be looked at.
-    fn arm(&mut self, memory: &mut Memory) -> bool {
-        self.arm_protection(memory);
-        if self.csrs.debug.active {
-            memory.watch(Vec::new());
-            return false;
-        }
-        let privilege = self.csrs.privilege;
-        memory.watch(self.csrs.triggers.watched_stores(privilege));
-        for range in self.csrs.triggers.watched_code(privilege) {
-            self.code.forget(&range);
-        }
-        self.watches_loads()
-    }
-}
-
-/// Why a debugger's program did not come to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ProgramError {
-    /// An exception.
-    Exception,
-    /// It runs on and on.
-    Endless,
 }

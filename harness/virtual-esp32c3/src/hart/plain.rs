@@ -1,13 +1,14 @@
-//! The plain interpreter: one instruction after the other, and nothing clever. It is what `chain` is measured against.
+//! The plain inner loop: it executes one instruction after the other. Tests compare `chain` with it.
 
-use super::Registers;
 use super::chain::code_of;
-use super::code::Page;
-use super::execute::{Cursor, Leave};
+use super::cursor::{Cursor, Leave};
+use super::page::Page;
+use super::registers::Registers;
 use super::step::step;
 use crate::memory::Memory;
 
-/// Executes from one page until control leaves it, the time is over, or there comes what it cannot execute.
+/// Executes instructions of one page until control leaves the page, the deadline is reached, or an instruction needs
+/// more than registers and unmarked memory.
 #[inline(never)]
 pub(super) fn run(mut cursor: Cursor, page: &Page, x: &mut Registers, memory: &mut Memory) -> (Cursor, Leave) {
     while cursor.left > 0 {

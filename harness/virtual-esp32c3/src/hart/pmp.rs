@@ -1,16 +1,15 @@
-//! Physical memory protection: sixteen entries, each of which gives rights to a range of addresses. Register values enter;
-//! what is denied to a privilege leaves, as ranges that the hart arms once and not at every access. It knows no memory and
-//! no instruction.
+//! Physical memory protection: sixteen entries, each of which gives rights to a range of addresses. Register values
+//! enter. The ranges leave that are denied to a privilege, so that the hart can arm them once instead of checking every
+//! access. It knows no memory and no instruction.
 //!
-//! Machine mode is bound by locked entries only, and has all rights elsewhere; user mode has none but those that an entry
-//! gives. Of the entries that match an address the first decides. An access across the border of two ranges is denied if any
-//! part of it is, and not, as on the chip, also where both allow it.
-//! (ESP32-C3 Technical Reference Manual, chapter 1, "Physical Memory Protection"; The RISC-V Instruction Set Manual, volume
-//! II, 3.7.)
+//! Only locked entries apply to machine mode, which has all rights elsewhere. User mode has only those rights that an
+//! entry gives. If several entries match an address, the first one decides. An access across the border of two ranges
+//! is denied if either denies it. The chip also denies it if both allow it, which is not modelled. (ESP32-C3 Technical
+//! Reference Manual, chapter 1, "Physical Memory Protection"; The RISC-V Instruction Set Manual, volume II, 3.7.)
 
 use std::ops::Range;
 
-use super::csr::Privilege;
+use super::privilege::Privilege;
 
 pub(super) const PMPCFG0: u16 = 0x3A0;
 pub(super) const PMPCFG3: u16 = 0x3A3;
@@ -25,7 +24,7 @@ const MODE_FOUR_BYTES: u8 = 2 << 3;
 const MODE_POWER_OF_TWO: u8 = 3 << 3;
 const WRITABLE: u8 = LOCKED | MODE | 7;
 
-/// What an access does, by its bit in an entry's rights.
+/// The kind of an access, numbered by its bit in an entry's rights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
     Read = 1 << 0,
@@ -38,11 +37,12 @@ pub(super) enum Access {
 pub(super) struct Pmp {
     config: [u8; ENTRIES],
     address: [u32; ENTRIES],
-    /// Counts the changes.
+    /// How often the registers were written.
     version: u32,
 }
 
-/// What is denied to a privilege: ranges in order, of addresses in 33 bits, so that the last address has an end.
+/// The ranges of addresses that are denied to a privilege, in order. They have 64 bits, since the end of the last one
+/// is 2^32.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Denied {
     pub(super) reads: Vec<Range<u64>>,
@@ -72,12 +72,12 @@ impl Pmp {
         }
     }
 
-    /// Differs whenever something has changed.
+    /// A number that differs whenever a register was written.
     pub(super) fn version(&self) -> u32 {
         self.version
     }
 
-    /// Reads a register; `None` if it is none of these.
+    /// Reads a register. `None` if memory protection has none of that number.
     pub(super) fn read(&self, number: u16) -> Option<u32> {
         match number {
             PMPCFG0..=PMPCFG3 => {
@@ -89,7 +89,8 @@ impl Pmp {
         }
     }
 
-    /// Writes a register; false if it is none of these. What is locked keeps its value until reset.
+    /// Writes a register. Returns false if memory protection has none of that number. Locked entries keep their values
+    /// until reset.
     pub(super) fn write(&mut self, number: u16, value: u32) -> bool {
         match number {
             PMPCFG0..=PMPCFG3 => {
@@ -115,7 +116,7 @@ impl Pmp {
         true
     }
 
-    /// What is denied to code of this privilege.
+    /// The ranges that are denied to code of this privilege.
     pub(super) fn denied(&self, privilege: Privilege) -> Denied {
         const END: u64 = 1 << 32;
         let ranges: Vec<_> = (0..ENTRIES).map(|entry| self.range(entry)).collect();
@@ -147,7 +148,7 @@ impl Pmp {
         denied
     }
 
-    /// The rights that the first entry that matches gives.
+    /// The rights that an entry gives, or that apply if none matches.
     fn rights(&self, entry: Option<usize>, privilege: Privilege) -> u8 {
         const ALL: u8 = 7;
         let machine = privilege == Privilege::Machine;
@@ -159,7 +160,7 @@ impl Pmp {
         }
     }
 
-    /// The addresses that an entry matches; registers hold them without their last two bits.
+    /// The addresses that an entry matches. The registers hold addresses without their two lowest bits.
     fn range(&self, entry: usize) -> Option<Range<u64>> {
         let address = |entry: usize| u64::from(self.address[entry]) << 2;
         let range = match self.config[entry] & MODE {
@@ -169,7 +170,7 @@ impl Pmp {
             }
             MODE_FOUR_BYTES => address(entry)..address(entry) + 4,
             MODE_POWER_OF_TWO => {
-                // The trailing ones tell the size, from eight bytes on.
+                // The number of trailing ones gives the size, from eight bytes on.
                 let size = 8u64 << self.address[entry].trailing_ones();
                 let start = address(entry) & !(size - 1);
                 start..start + size
@@ -180,7 +181,7 @@ impl Pmp {
     }
 }
 
-/// Adds a range at the end of a list, to the last one if they touch.
+/// Adds a range at the end of a list, and joins it to the last one if they touch.
 fn extend(list: &mut Vec<Range<u64>>, range: Range<u64>) {
     match list.last_mut() {
         Some(last) if last.end == range.start => last.end = range.end,
@@ -191,7 +192,7 @@ fn extend(list: &mut Vec<Range<u64>>, range: Range<u64>) {
 #[cfg(test)]
 mod tests {
     use super::{Access, PMPADDR0, PMPCFG0, Pmp};
-    use crate::hart::csr::Privilege;
+    use crate::hart::privilege::Privilege;
 
     const R: u32 = 1;
     const W: u32 = 2;
@@ -250,11 +251,11 @@ mod tests {
         let denied = pmp(&[(0x4000 >> 2, NA4 | W), (0x4000 >> 2 | 0x1FF, NAPOT | R | X)]).denied(Privilege::User);
         assert!(denied.denies(Access::Read, 0x4000, 4) && !denied.denies(Access::Write, 0x4000, 4));
         assert!(!denied.denies(Access::Read, 0x4004, 4) && denied.denies(Access::Write, 0x4004, 4));
-        assert!(denied.denies(Access::Read, 0x4002, 4), "a part of it is denied");
+        assert!(denied.denies(Access::Read, 0x4002, 4), "a part of the access is denied");
     }
 
     #[test]
-    fn machine_mode_is_bound_by_locked_entries_alone() {
+    fn only_locked_entries_apply_to_machine_mode() {
         let open = pmp(&[(0x4000 >> 2 | 0x1FF, NAPOT)]).denied(Privilege::Machine);
         assert_eq!(open, super::Denied::default());
         let locked = pmp(&[(0x4000 >> 2 | 0x1FF, NAPOT | LOCK | R)]).denied(Privilege::Machine);

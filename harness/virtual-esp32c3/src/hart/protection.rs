@@ -1,30 +1,32 @@
-//! Arms memory protection: what [`Pmp`](super::pmp::Pmp) denies to the present privilege becomes marks on memory, emptied
-//! slots of decoded code, and the slow path for loads, so that the run loop pays nothing for it. A hart and its memory enter;
-//! whether an access is denied leaves.
+//! Which accesses memory protection denies to the code that runs now. The protection's registers ([`Pmp`]) and a
+//! privilege enter; ranges of addresses leave, which `arm` turns into marks on memory, emptied slots of decoded code
+//! and the slow way for loads. The run loop itself therefore pays nothing for memory protection.
 
 use std::ops::Range;
 
-use super::csr::Privilege;
-use super::pmp::{Access, Denied};
-use super::{Hart, decode};
+use super::decode;
+use super::pmp::{Access, Denied, Pmp};
+use super::privilege::Privilege;
 use crate::memory::{self, Memory};
 
-/// What is armed.
+/// What is denied to the code that runs now.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Protection {
-    /// For which privilege, if not for a debugger's program, and which version of the registers.
+    /// What `denied` was derived from: the privilege, which is `None` for a debugger's program, and the version of the
+    /// registers.
     key: Option<(Option<Privilege>, u32)>,
     denied: Denied,
-    /// Some memory may not be read, which the run loop would read without a look.
+    /// Some memory may not be read. The run loop reads memory without a check, so it must not execute loads then.
     guards_loads: bool,
 }
 
 impl Protection {
-    /// The registers are as after reset.
+    /// Forgets what the ranges were derived from, since a reset has changed the registers.
     pub(super) fn reset(&mut self) {
         self.key = None;
     }
 
+    /// Whether each load has to be checked before it is executed.
     pub(super) fn guards_loads(&self) -> bool {
         self.guards_loads
     }
@@ -34,49 +36,37 @@ impl Protection {
     pub(super) fn denies(&self, access: Access, address: u32, size: u32) -> bool {
         self.denied.denies(access, address, size)
     }
-}
 
-impl Hart {
-    /// Takes over what the protection's registers say for the present privilege.
-    pub(super) fn arm_protection(&mut self, memory: &mut Memory) {
-        // A debugger's program lies where the program may have denied execution, and sees everything.
-        let privilege = Some(self.csrs.privilege).filter(|_| !self.csrs.debug.active);
-        let key = Some((privilege, self.csrs.pmp.version()));
-        if self.protection.key == key {
-            return;
+    /// The address at which protection keeps the instruction at `pc` from being fetched, if it does.
+    pub(super) fn denied_fetch(&self, pc: u32, memory: &Memory) -> Option<u32> {
+        let denies = |address: u32| self.denies(Access::Execute, address, 2);
+        if denies(pc) {
+            return Some(pc);
         }
-        self.protection.key = key;
-        let denied = privilege.map_or_else(Denied::default, |privilege| self.csrs.pmp.denied(privilege));
-        if denied == self.protection.denied {
-            return;
+        let next = pc.wrapping_add(2);
+        (memory.fetch(pc).is_some_and(decode::is_long) && denies(next)).then_some(next)
+    }
+
+    /// Takes over what the registers deny to `privilege`; `None` stands for a debugger's program, to which nothing is
+    /// denied, since it lies where the program may have denied execution. Returns the ranges if they have changed.
+    pub(super) fn update(&mut self, privilege: Option<Privilege>, pmp: &Pmp) -> Option<&Denied> {
+        let key = Some((privilege, pmp.version()));
+        if self.key == key {
+            return None;
         }
-        for range in &denied.execution {
-            // An instruction of four bytes that begins before the range reaches into it.
-            self.code.forget(&within(range.start.saturating_sub(2)..range.end));
+        self.key = key;
+        let denied = privilege.map_or_else(Denied::default, |privilege| pmp.denied(privilege));
+        if denied == self.denied {
+            return None;
         }
-        memory.protect(denied.writes.iter().cloned().map(within).collect());
-        self.protection.guards_loads = denied.reads.iter().any(|range| {
+        self.guards_loads = denied.reads.iter().any(|range| {
             memory::READABLE
                 .iter()
                 .any(|&(start, size)| overlap(range, start, size))
         });
-        self.protection.denied = denied;
+        self.denied = denied;
+        Some(&self.denied)
     }
-
-    /// The address at which protection keeps the instruction at pc from being fetched, if it does.
-    pub(super) fn denied_fetch(&self, memory: &Memory) -> Option<u32> {
-        let denies = |address: u32| self.protection.denies(Access::Execute, address, 2);
-        if denies(self.pc) {
-            return Some(self.pc);
-        }
-        let next = self.pc.wrapping_add(2);
-        (memory.fetch(self.pc).is_some_and(decode::is_long) && denies(next)).then_some(next)
-    }
-}
-
-fn within(range: Range<u64>) -> Range<u32> {
-    let cut = |border: u64| u32::try_from(border).unwrap_or(u32::MAX);
-    cut(range.start)..cut(range.end)
 }
 
 fn overlap(range: &Range<u64>, start: u32, size: u32) -> bool {

@@ -1,16 +1,13 @@
-//! What one instruction does that needs registers and memory only. An operation enters; registers and memory change, and
-//! the next slot leaves. It knows no CSR, no bus and no time.
+//! Executes one instruction that needs registers and plain memory only. An operation enters; registers and memory
+//! change, and the next slot leaves. It knows no CSR, no bus and no time.
 
-use super::Registers;
 use super::decode::{Code, Op};
+use super::registers::{BASE, Registers};
 use crate::memory::{Memory, Stored};
 
-/// Index in [`Registers`] of the address of the page that is executed.
-pub(super) const BASE: usize = 33;
-
-/// Executes an operation of this code, which lies at this slot; the slot of the next one, or `None` if it takes more than
-/// registers and plain memory: nothing has been done then. If `NEAR`, only the memory that is reached most is tried, so
-/// that what is compiled calls no function.
+/// Executes the operation at this slot, which has this code, and returns the slot of the next one. `None` means that it
+/// needs more than registers and plain memory, and that nothing has been done. If `NEAR`, only the memory that is used
+/// most is tried, so that the compiled code calls no function.
 #[inline(always)]
 pub(super) fn step<const NEAR: bool>(
     code: Code,
@@ -29,7 +26,7 @@ pub(super) fn step<const NEAR: bool>(
             x[op.rs2 as usize]
         };
     }
-    // Each operation names its length in slots, so that the next slot does not wait for a load.
+    // Each operation gives its length in slots as a constant, so that finding the next slot does not wait for a load.
     macro_rules! set {
         ($length:literal, $value:expr) => {{
             x[op.rd as usize] = $value;

@@ -1,12 +1,12 @@
-//! Debug triggers: the watchpoints that firmware puts at the end of its stacks, and a debugger's breakpoints and
-//! watchpoints. Register values enter; address ranges to watch, and what is done about a hit, leave. It knows no memory.
+//! Debug triggers: a debugger's breakpoints and watchpoints, and the watchpoints that firmware puts at the ends of its
+//! stacks. Register values enter; the ranges of addresses to watch and the actions of hits leave. It knows no memory.
 //!
 //! Source: ESP32-C3 Technical Reference Manual, chapter 1, "Trigger Module"; RISC-V External Debug Support 0.13.2, 5.2.
-//! Eight triggers of type "match" exist. All of them fire before the instruction that they match.
+//! There are eight triggers, all of type "match". They fire before the instruction that they match.
 
 use std::ops::Range;
 
-use super::csr::Privilege;
+use super::privilege::Privilege;
 
 pub(super) const TSELECT: u16 = 0x7A0;
 pub(super) const TDATA1: u16 = 0x7A1;
@@ -29,7 +29,7 @@ const WRITABLE: u32 = HIT | MATCH_RANGE | MACHINE | USER | EXECUTE | STORE | LOA
 const MTE: u32 = 1 << 3;
 const MPTE: u32 = 1 << 7;
 
-/// What a hit does; where several triggers are hit, the greatest.
+/// What a hit does. If several triggers are hit, the greatest action is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Action {
     /// A breakpoint exception.
@@ -45,7 +45,7 @@ pub(super) struct Triggers {
     tdata1: [u32; COUNT],
     tdata2: [u32; COUNT],
     tcontrol: u32,
-    /// The kinds of access that any of them matches: most programs use none.
+    /// The kinds of access that at least one trigger matches, as bits of tdata1. Most programs use none.
     kinds: u32,
 }
 
@@ -70,7 +70,8 @@ impl Triggers {
         })
     }
 
-    /// False if there is no such register. Only the debugger writes what it has kept for itself (dmode).
+    /// Writes a register. Returns false if there is none of that number. Triggers that the debugger has reserved
+    /// (dmode) are written only if `debugger`, which is to say in debug mode.
     pub(super) fn write(&mut self, number: u16, value: u32, debugger: bool) -> bool {
         let locked = !debugger && self.tdata1[self.select] & DMODE != 0;
         match number {
@@ -78,13 +79,13 @@ impl Triggers {
             TDATA1 | TDATA2 if locked => {}
             TDATA1 => {
                 let mut kept = value & WRITABLE;
-                // A larger match value is cut to the largest that exists.
+                // A match mode that does not exist becomes the one with the largest number.
                 if value >> 7 & 0xF > 1 {
                     kept |= MATCH_RANGE;
                 }
                 if debugger && value & DMODE != 0 {
                     kept |= DMODE;
-                    // Any other action would be a trap as well; a program cannot ask for debug mode.
+                    // Every other action is a trap. Only a debugger can ask for debug mode.
                     if value & ACTION == ACTION_DEBUG {
                         kept |= ACTION_DEBUG;
                     }
@@ -100,23 +101,23 @@ impl Triggers {
         true
     }
 
-    /// A trap into machine mode switches machine-mode triggers off, so that the handler does not hit them again.
+    /// Disables machine-mode triggers on entry into a trap, so that the handler does not hit them again.
     pub(super) fn enter_trap(&mut self) {
         self.tcontrol = if self.tcontrol & MTE != 0 { MPTE } else { 0 };
     }
 
-    /// `mret` restores them.
+    /// Enables them again on `mret`, if they were enabled before the trap.
     pub(super) fn leave_trap(&mut self) {
         let enabled = if self.tcontrol & MPTE != 0 { MTE } else { 0 };
         self.tcontrol = self.tcontrol & MPTE | enabled;
     }
 
-    /// The addresses whose stores hit a trigger now.
+    /// The addresses at which a store hits a trigger now.
     pub(super) fn watched_stores(&self, privilege: Privilege) -> Vec<Range<u32>> {
         self.armed(STORE, privilege).collect()
     }
 
-    /// The addresses whose instructions hit a trigger now.
+    /// The addresses at which an instruction hits a trigger now.
     pub(super) fn watched_code(&self, privilege: Privilege) -> impl Iterator<Item = Range<u32>> {
         self.armed(EXECUTE, privilege)
     }
@@ -126,17 +127,17 @@ impl Triggers {
         self.armed(LOAD, privilege).next().is_some()
     }
 
-    /// What a store of `size` bytes to `address` hits.
+    /// The action of the triggers that a store of `size` bytes to `address` hits.
     pub(super) fn store_hit(&mut self, address: u32, size: u32, privilege: Privilege) -> Option<Action> {
         self.hit(STORE, address, size, privilege)
     }
 
-    /// What a load of `size` bytes from `address` hits.
+    /// The action of the triggers that a load of `size` bytes from `address` hits.
     pub(super) fn load_hit(&mut self, address: u32, size: u32, privilege: Privilege) -> Option<Action> {
         self.hit(LOAD, address, size, privilege)
     }
 
-    /// What the instruction at `pc` hits: its first byte decides.
+    /// The action of the triggers that the instruction at `pc` hits. Only its first byte counts.
     pub(super) fn code_hit(&mut self, pc: u32, privilege: Privilege) -> Option<Action> {
         self.hit(EXECUTE, pc, 1, privilege)
     }
@@ -149,8 +150,8 @@ impl Triggers {
         armed.map(|(&tdata1, &tdata2)| range(tdata1, tdata2))
     }
 
-    /// A trigger that traps could never be left by its own handler: tcontrol holds it back in machine mode. One that enters
-    /// debug mode needs no such care.
+    /// Whether a trigger fires at this privilege. In machine mode tcontrol holds back triggers that trap, since their
+    /// handler could hit them again and again. Those that enter debug mode fire in any case.
     fn is_armed(&self, tdata1: u32, privilege: Privilege) -> bool {
         let (mode, held) = match privilege {
             Privilege::Machine => (MACHINE, self.tcontrol & MTE == 0 && tdata1 & ACTION_DEBUG == 0),
@@ -159,7 +160,7 @@ impl Triggers {
         tdata1 & mode != 0 && !held
     }
 
-    /// Notes which triggers an access hits.
+    /// Notes which triggers an access hits, and returns their action.
     fn hit(&mut self, access: u32, address: u32, size: u32, privilege: Privilege) -> Option<Action> {
         if self.kinds & access == 0 {
             return None;
@@ -182,7 +183,8 @@ impl Triggers {
     }
 }
 
-/// A naturally aligned power of two: the trailing ones of the address tell its size.
+/// The addresses that a trigger matches: one, or a naturally aligned power of two of them, whose size is given by the
+/// number of trailing ones.
 fn range(tdata1: u32, tdata2: u32) -> Range<u32> {
     let size = match tdata1 & MATCH_RANGE {
         0 => 1,

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::Context;
 use super::sfdp;
-use crate::chip::CYCLES_PER_SECOND;
+use crate::clock::CYCLES_PER_SECOND;
+use crate::flash_timing::FlashTiming;
 use crate::log::HardwareEvent;
 
 /// Manufacturer Winbond, memory type 0x40 (SPI); the third byte of the JEDEC identification is the capacity.
@@ -34,52 +35,6 @@ const SUS: u8 = 1 << 7;
 const WRITABLE: [u8; 3] = [0xFC, SRL | QE | LB | CMP, 0x64];
 /// After manufacture: no protection, quad lines off, the weakest driver.
 const STATUS: [u8; 3] = [0, 0, 0x60];
-
-/// How long the flash chip takes to program and to erase. Each is typical time of the chip's clock, in which software polls
-/// the chip's busy bit; the host spends the same time on that.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FlashTiming {
-    /// A page of up to 256 bytes (tPP).
-    pub page_program: Duration,
-    /// A sector of 4 KB (tSE).
-    pub sector_erase: Duration,
-    /// A block of 32 KB (tBE1).
-    pub half_block_erase: Duration,
-    /// A block of 64 KB (tBE2).
-    pub block_erase: Duration,
-    /// The whole chip (tCE), for each megabyte.
-    pub chip_erase: Duration,
-    /// The status registers (tW).
-    pub write_status: Duration,
-}
-
-impl FlashTiming {
-    /// What the data sheet of the W25Q32JV calls typical, at AC electrical characteristics.
-    pub const TYPICAL: Self = Self {
-        page_program: Duration::from_micros(400),
-        sector_erase: Duration::from_millis(45),
-        half_block_erase: Duration::from_millis(120),
-        block_erase: Duration::from_millis(150),
-        chip_erase: Duration::from_millis(2500),
-        write_status: Duration::from_millis(10),
-    };
-
-    /// Short enough not to be noticed when an image is flashed, long enough for software to see the chip busy.
-    pub const FAST: Self = Self {
-        page_program: Duration::from_micros(2),
-        sector_erase: Duration::from_micros(10),
-        half_block_erase: Duration::from_micros(20),
-        block_erase: Duration::from_micros(20),
-        chip_erase: Duration::from_micros(20),
-        write_status: Duration::from_micros(2),
-    };
-}
-
-impl Default for FlashTiming {
-    fn default() -> Self {
-        Self::FAST
-    }
-}
 
 /// One transaction on the bus. Dummy cycles are the controller's affair: the chip answers when it is listened to.
 #[derive(Debug, Default)]

@@ -42,7 +42,6 @@ use apb::ApbControl;
 use assist_debug::AssistDebug;
 use cache::{Cache, MmuTable};
 use efuse::Efuse;
-pub use flash_chip::FlashTiming;
 use gpio::Gpio;
 use interrupt_matrix::InterruptMatrix;
 use openeth::OpenEth;

@@ -7,7 +7,7 @@ use super::registers::Registers;
 use super::sleep::{Kind, Pending, Sleep, WakeInputs};
 use super::watchdog::{Action, Watchdog};
 use super::{Context, Peripheral};
-use crate::chip::{CYCLES_PER_SECOND, RTC_SLOW_HZ};
+use crate::clock::{CYCLES_PER_SECOND, RTC_SLOW_HZ};
 use crate::log::ResetCause;
 
 const OPTIONS0: u32 = 0x00;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::flash_chip::FlashTiming;
+use crate::flash_timing::FlashTiming;
 
 /// Where the parameter table begins, and how many words it has.
 const TABLE: u8 = 0x30;

@@ -2,9 +2,10 @@
 //! chip at once; it knows no cache: that reads the same memory by itself.
 //! (ESP32-C3 Technical Reference Manual, chapter "SPI Controller"; SPI_MEM registers of the `esp32c3` description.)
 
-use super::flash_chip::{FlashChip, FlashTiming, Transaction};
+use super::flash_chip::{FlashChip, Transaction};
 use super::registers::Registers;
 use super::{Context, Peripheral};
+use crate::flash_timing::FlashTiming;
 
 const CMD_READ: u32 = 1 << 31;
 const CMD_WREN: u32 = 1 << 30;

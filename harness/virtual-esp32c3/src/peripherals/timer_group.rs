@@ -5,7 +5,7 @@
 use super::registers::Registers;
 use super::watchdog::{Action, Watchdog};
 use super::{Context, Peripheral};
-use crate::chip::{CYCLES_PER_MICROSECOND, RTC_SLOW_HZ};
+use crate::clock::{CYCLES_PER_MICROSECOND, RTC_SLOW_HZ};
 use crate::log::ResetCause;
 
 /// Cycles of the hart to one of the 80 MHz APB clock and to one of the 40 MHz crystal.

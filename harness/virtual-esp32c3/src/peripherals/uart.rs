@@ -145,7 +145,7 @@ impl Uart {
 
     /// Bits a second, as the software has set them.
     pub(crate) fn baud(&self) -> u32 {
-        let second = crate::chip::CYCLES_PER_SECOND * 256;
+        let second = crate::clock::CYCLES_PER_SECOND * 256;
         u32::try_from(second / self.bit_time()).unwrap_or(u32::MAX)
     }
 

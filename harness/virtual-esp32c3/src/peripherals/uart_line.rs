@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 /// Times here are 256ths of the hart's cycle.
 const FRACTION: u64 = 256;
-const CYCLES_PER_SECOND: u64 = crate::chip::CYCLES_PER_SECOND * FRACTION;
+const CYCLES_PER_SECOND: u64 = crate::clock::CYCLES_PER_SECOND * FRACTION;
 
 /// The bit that follows a character's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use super::registers::Registers;
 use super::{Context, Peripheral};
-use crate::chip::CYCLES_PER_MICROSECOND;
+use crate::clock::CYCLES_PER_MICROSECOND;
 
 const PACKET: usize = 64;
 /// Bytes that the host takes before it leaves packets where they are.

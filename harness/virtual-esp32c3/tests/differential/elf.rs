@@ -1,9 +1,9 @@
-//! Code and data enter, a static RV32 executable for Linux leaves. It knows no instruction.
+//! Makes a static RV32 executable for Linux. Code and data enter, the file's bytes leave. It knows no instruction.
 //!
 //! Layout: System V ABI, "ELF Header" and "Program Header"; machine and flags: RISC-V ELF psABI, chapter 8.
 
-/// One file of the ELF header, two loadable segments, and their bytes. Execution begins at the first byte of `code`. Both
-/// addresses are multiples of [`PAGE`].
+/// A file with the ELF header, two loadable segments and their bytes. Execution begins at the first byte of `code`.
+/// Both addresses must be multiples of [`PAGE`].
 pub(crate) fn executable((code_address, code): (u32, &[u8]), (data_address, data): (u32, &[u8])) -> Vec<u8> {
     const RVC: u32 = 1;
     const READ_EXECUTE: u32 = 5;

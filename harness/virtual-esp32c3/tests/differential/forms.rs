@@ -1,16 +1,16 @@
 //! The forms of RV32IMC's instructions: which bits are fixed, and which are free. Random bits enter, instruction words
-//! leave. Not among them: `ecall` and `ebreak`, CSR instructions, and what is illegal.
+//! leave. `ecall`, `ebreak`, CSR instructions and illegal instructions are left out.
 
 use super::Random;
 
-/// An instruction that bits can be filled into at random.
+/// The form of an instruction, whose free bits can be filled at random.
 #[derive(Clone, Copy)]
 pub(super) struct Form {
     /// Values of the bits that are fixed.
     pub(super) fixed: u32,
     /// Bits that are free.
     free: u32,
-    /// Bits of which one has to be set; none if zero.
+    /// Bits of which at least one has to be set; zero if there are none.
     some: u32,
 }
 
@@ -59,8 +59,8 @@ pub(super) const REGISTER_REGISTER: &[Form] = &[
     Form::new(0x0200_7033, R, 0), // remu
 ];
 
-/// What reads and writes registers only. Compressed shifts by nothing, which are hints, are left out: QEMU 7.2 takes them
-/// for shifts by 64, as RV128 does, and those for illegal.
+/// Instructions that read and write registers only. Compressed shifts by zero, which are hints, are left out: QEMU 7.2
+/// takes them for shifts by 64, as in RV128, and takes those for illegal.
 pub(super) const PLAIN: &[Form] = &[
     Form::new(0x0000_0037, 0x7F, 0),   // lui
     Form::new(0x0000_0017, 0x7F, 0),   // auipc
@@ -92,7 +92,7 @@ pub(super) const PLAIN: &[Form] = &[
     Form::new(0x9002, 0xF003, 0x007C), // c.add
 ];
 
-/// Loads and stores, and which register has to hold an address.
+/// Loads and stores, and the register that has to hold an address.
 pub(super) const MEMORY: &[(Form, Base)] = &[
     (Form::new(0x0000_0003, I, RS1), Base::Rs1),    // lb
     (Form::new(0x0000_1003, I, RS1), Base::Rs1),    // lh
@@ -108,10 +108,10 @@ pub(super) const MEMORY: &[(Form, Base)] = &[
     (Form::new(0xC002, C, 0), Base::Sp),            // c.swsp
 ];
 
-/// The field rs1: x0 is no address.
+/// The field rs1, which must not be x0, since that holds no address.
 const RS1: u32 = 31 << 15;
 
-/// Where the register with the address is named.
+/// The field that names the register with the address.
 #[derive(Clone, Copy)]
 pub(super) enum Base {
     Rs1,
@@ -129,7 +129,7 @@ impl Base {
     }
 }
 
-/// Jumps and branches. Those to an address in a register come with the instructions that load it.
+/// Jumps and branches. Jumps to an address in a register come with the instructions that load it.
 #[derive(Clone, Copy)]
 pub(super) enum Control {
     /// By its funct3.
@@ -162,7 +162,7 @@ impl Control {
         Self::CompressedRegister(0x9002), // c.jalr
     ];
 
-    /// How many bytes it can skip, less what surrounds them.
+    /// How many bytes it can skip, without the instructions around them.
     pub(super) fn reach(self, random: &mut Random) -> usize {
         const AROUND: usize = 0x50;
         match self {
@@ -174,11 +174,11 @@ impl Control {
         }
     }
 
-    /// The instruction, and before it those that it needs. `offset` counts from the first; of `fields`, random, it takes
-    /// the registers. Of an address in a register, bit 0 is random too: jumps ignore it.
+    /// The instruction, with those that it needs before it. `offset` counts from the first of them. The registers are
+    /// taken from `fields`, which is random. Bit 0 of an address in a register is random too, since jumps ignore it.
     pub(super) fn encode(self, fields: u32, offset: i32) -> Vec<u32> {
         let imm = offset as u32;
-        // Bit `from` of the offset and those above it, `count` in all, at bit `to` of the instruction.
+        // Puts `count` bits of the offset, from bit `from` on, at bit `to` of the instruction.
         let put = |from: u32, count: u32, to: u32| (imm >> from & ((1 << count) - 1)) << to;
         let pointer = 1 + (fields >> 15 & 31) % 31;
         let odd = fields >> 31;

@@ -1,6 +1,7 @@
-//! Programs that show what every instruction of RV32IMC does. A seed enters; code and data leave. They are made of blocks:
-//! a block loads all registers from a table, executes some instructions, stores all registers, and writes these and the
-//! scratch memory to standard output, by the system calls of Linux. It knows neither of the machines that run it.
+//! Programs that show what every instruction of RV32IMC does. A seed enters; code and data leave. A program consists of
+//! blocks. Each block loads all registers from a table, executes some instructions, stores all registers, and writes
+//! these and the scratch memory to standard output by the system calls of Linux. It knows neither of the two machines
+//! that run the programs.
 //!
 //! Encodings: The RISC-V Instruction Set Manual, volume I, "RV32/64G Instruction Set Listings" and "RVC Instruction Set
 //! Listings".
@@ -12,20 +13,20 @@ mod random;
 use forms::{Control, MEMORY, PLAIN, REGISTER_REGISTER};
 use random::Random;
 
-/// Where the code lies: SRAM1 on the instruction bus.
+/// Address of the code: SRAM1 on the instruction bus.
 pub(crate) const CODE: u32 = 0x4038_0000;
-/// Where the data lies: SRAM1 on the data bus, behind the code.
+/// Address of the data: SRAM1 on the data bus, behind the code.
 pub(crate) const DATA: u32 = 0x3FCC_0000;
-/// What one block writes: the scratch memory that loads and stores reach, then the registers.
+/// Sizes of what one block writes: the scratch memory that loads and stores reach, then the registers.
 pub(crate) const RECORD: u32 = SCRATCH - 0x800;
 pub(crate) const RECORD_SIZE: usize = 0x1880;
-/// Where in a record x0 is.
+/// Offset of x0 in a record.
 pub(crate) const RECORD_REGISTERS: usize = (REGISTERS - RECORD) as usize;
 
-/// What offsets of loads and stores count from.
+/// Address to which the offsets of loads and stores are added.
 const SCRATCH: u32 = DATA + 0x1000;
 const REGISTERS: u32 = DATA + 0x2000;
-/// What registers hold at the beginning of each block.
+/// Address of the table with the registers' values at the start of each block.
 const TABLES: u32 = DATA + 0x3000;
 const TABLE_SIZE: u32 = 0x80;
 const CODE_SIZE: u32 = 0x4_0000;
@@ -46,7 +47,7 @@ const CORNERS: [u32; 10] = [
     0xFFFF_FFFF,
 ];
 
-/// A program, and what it takes to tell what a block of it does.
+/// A program, and what is needed to report what one of its blocks does.
 pub(crate) struct Program {
     pub(crate) code: Vec<u8>,
     pub(crate) data: Vec<u8>,
@@ -122,11 +123,11 @@ impl Program {
         self
     }
 
-    /// `address` is the register that has to give way to an address after `body`.
+    /// `address` is the register that is used for an address after `body`, and so loses its value.
     fn block(&mut self, registers: Vec<u32>, address: u32, body: impl FnOnce(&mut Self)) {
         const WRITE: u32 = 64;
         let table = TABLES + self.blocks.len() as u32 * TABLE_SIZE;
-        // The table's address is in x31, which is the last one to be loaded.
+        // x31 has the address of the table, and so is loaded last.
         self.load_immediate(31, table);
         for number in 1..=31 {
             self.push(0x0000_2003 | (number * 4) << 20 | 31 << 15 | number << 7);
@@ -161,15 +162,15 @@ impl Program {
         let base = base.register(word);
         self.emit(SCRATCH | base << 7 | 0x37);
         if !is_long(word) {
-            // Its offset is a multiple of four, and never negative.
+            // The offset is a multiple of four and never negative.
             let offset = self.random.below(0xF00) as u32;
             self.emit(offset.wrapping_sub(0x800) << 20 | base << 15 | base << 7 | 0x13);
         }
         self.emit(word);
     }
 
-    /// A jump or branch, forward or backward. Taken or not, execution ends behind all of what this emits; between lies
-    /// what is never executed, so that distances are short and long.
+    /// A jump or branch, forward or backward. Whether or not it is taken, execution goes on behind everything that this
+    /// emits. Random bytes that are never executed lie in between, so that there are short and long distances.
     fn control(&mut self, control: Control) {
         let fields = self.random.next() as u32;
         let reach = control
@@ -257,7 +258,7 @@ impl Random {
         corner.copied().unwrap_or_else(|| self.next() as u32)
     }
 
-    /// Up to `most`, each order of magnitude as likely as the next.
+    /// A number up to `most`, with each order of magnitude equally likely.
     fn size(&mut self, most: usize) -> usize {
         let bits = self.below(most.ilog2() as usize + 2);
         self.below(1 << bits).min(most)

@@ -1,4 +1,4 @@
-//! A bare hart for the instruction tests: code in SRAM, a bus with a handful of registers.
+//! A bare hart for the tests of instructions, with code in SRAM and a bus with a few registers.
 #![allow(dead_code, reason = "each test target uses its part")]
 
 use std::sync::Arc;
@@ -7,21 +7,21 @@ use virtual_esp32c3::bus::{AfterStore, Bus, Fault, Width};
 use virtual_esp32c3::hart::{Exit, Hart};
 use virtual_esp32c3::memory::Memory;
 
-/// Where the code under test lies.
+/// Address of the code under test.
 pub(crate) const CODE: u32 = 0x4038_0100;
 /// RAM for data, through the data bus.
 pub(crate) const DATA: u32 = 0x3FC8_1000;
-/// A register that keeps what is written; word, half and byte.
+/// A register that keeps what is written to it, as word, half or byte.
 pub(crate) const REGISTER: u32 = 0x6000_0000;
-/// A register whose store yields.
+/// A register to which a store makes the hart yield.
 pub(crate) const YIELDING: u32 = 0x6000_0004;
-/// A register whose store raises the interrupt line that is written, and yields.
+/// A register to which a store raises the interrupt line of that number, and makes the hart yield.
 pub(crate) const RAISE: u32 = 0x6000_0008;
-/// A register whose store makes the device write the value to [`CODE`] + 16 in RAM.
+/// A register to which a store makes the device write the value to [`CODE`] + 16 in RAM.
 pub(crate) const DMA: u32 = 0x6000_000C;
 /// A register that reads as the time.
 pub(crate) const CLOCK: u32 = 0x6000_0010;
-/// A register whose store maps MMU entry 0 to the flash page that is written.
+/// A register to which a store maps MMU entry 0 to the flash page of that number.
 pub(crate) const REMAP: u32 = 0x6000_0014;
 
 /// The bus of the tests.
@@ -30,7 +30,7 @@ pub(crate) struct TestBus {
     pub(crate) value: u32,
     pub(crate) line: Option<u8>,
     pub(crate) gpio: u32,
-    /// Every store: address, width, value.
+    /// All stores so far: address, width and value.
     pub(crate) stores: Vec<(u32, Width, u32)>,
 }
 
@@ -88,7 +88,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// About to execute `code` at [`CODE`]. The trap vector is at [`VECTOR`].
+    /// A machine that will execute `code` at [`CODE`] next. Its trap vector is at [`VECTOR`].
     pub(crate) fn new(code: &[u32]) -> Self {
         let mut machine = Self {
             hart: Hart::new(CODE),
@@ -128,7 +128,7 @@ impl Machine {
     }
 }
 
-/// Where the tests' trap vector table lies.
+/// Address of the tests' table of trap vectors.
 pub(crate) const VECTOR: u32 = 0x4038_8000;
 pub(crate) const MSTATUS: u16 = 0x300;
 pub(crate) const MTVEC: u16 = 0x305;

@@ -1,5 +1,5 @@
-//! Modem lines for a pty: a library that is preloaded into a program (`shim.c`, compiled here), and the board's end of it. Where there is
-//! no C compiler the tests say so and end; with `PINRIG_REQUIRE_CLIENTS` set, they fail.
+//! Modem lines for a pty: a library that is preloaded into a program (`shim.c`, compiled here), and the board's end of
+//! it. Without a C compiler the tests print that and pass, or fail if `PINRIG_REQUIRE_CLIENTS` is set.
 #![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 use std::io::{ErrorKind, Read, Write};
@@ -10,28 +10,29 @@ use std::time::{Duration, Instant};
 
 use virtual_esp32c3::{AutoReset, BoardLines};
 
-/// 10 kOhm and 1 uF at the EN of a development board.
+/// How long EN of a development board takes to rise, with 10 kOhm and 1 uF.
 const RISE: Duration = Duration::from_millis(10);
-/// The variables by which the library knows the tty and the other end's socket.
+/// The environment variables that tell the library the tty and the socket of the board's end.
 pub(crate) const TTY: &str = "MODEM_LINES_TTY";
 pub(crate) const SOCKET: &str = "MODEM_LINES_SOCKET";
-/// Set: one line at a time.
+/// If this environment variable is set, the library moves one line at a time only.
 #[allow(dead_code, reason = "not every test needs it")]
 pub(crate) const SINGLE: &str = "MODEM_LINES_SINGLE";
 
-/// Pulls EN and GPIO9 as the modem lines say, until the other end has gone and EN has risen. How often it pulled EN low.
+/// Moves EN and GPIO9 as the modem lines say, until the program has gone and EN has risen. Returns how often it pulled
+/// EN low.
 pub(crate) fn pull(stream: UnixStream, lines: &BoardLines) -> usize {
     pull_with(RISE, stream, lines)
 }
 
-/// The same with another time in which EN rises.
+/// Like [`pull`], with another time in which EN rises.
 pub(crate) fn pull_with(rise: Duration, mut stream: UnixStream, lines: &BoardLines) -> usize {
     let mut circuit = AutoReset::new(rise);
     let (mut falls, mut was_pulled) = (0, false);
     let mut gone = false;
     while !gone || circuit.due().is_some() {
         let left = circuit.due().map(|due| due.saturating_duration_since(Instant::now()));
-        // Zero would be no limit.
+        // A timeout of zero would mean none.
         let left = left.map(|left| left.max(Duration::from_micros(100)));
         stream.set_read_timeout(left).expect("a socket takes a limit");
         let mut byte = [0];
@@ -43,7 +44,7 @@ pub(crate) fn pull_with(rise: Duration, mut stream: UnixStream, lines: &BoardLin
                 was_pulled = pulled;
                 let levels = circuit.set(dtr, rts, Instant::now());
                 lines.set(levels.enable, levels.boot);
-                // A circuit without a capacitor does not wait for the next change.
+                // Without a capacitor EN rises at once, and not only at the next change.
                 if let Some(levels) = circuit.update(Instant::now()) {
                     lines.set(levels.enable, levels.boot);
                 }
@@ -66,26 +67,26 @@ pub(crate) fn pull_with(rise: Duration, mut stream: UnixStream, lines: &BoardLin
     falls
 }
 
-/// Moves the lines of the chip's own USB serial port, until the other end has gone. How often it reset the chip.
+/// Moves the lines of the chip's own USB serial port, until the program has gone. Returns how often it reset the chip.
 #[allow(dead_code, reason = "not every test needs it")]
 pub(crate) fn pull_usb(mut stream: UnixStream, lines: &BoardLines) -> usize {
     let (mut resets, mut was) = (0, None);
     let mut byte = [0];
     while stream.read_exact(&mut byte).is_ok() {
         let now = (byte[0] & 1 != 0, byte[0] & 2 != 0);
-        // The kernel tells the device of changes alone.
+        // The kernel sends the device changes only.
         if was.replace(now) != Some(now) {
             resets += usize::from(now == (false, true));
             lines.set_usb(now.0, now.1);
         }
         let _gone = stream.write_all(&byte);
     }
-    // The port is closed, and the kernel lets go of both.
+    // The port is closed, and the kernel releases both lines.
     lines.set_usb(false, false);
     resets
 }
 
-/// An empty folder. The path of a socket has to be short.
+/// An empty folder with a short path, since the path of a socket has to be short.
 pub(crate) fn scratch(name: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("modem-lines-{}-{name}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");

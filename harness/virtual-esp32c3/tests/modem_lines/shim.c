@@ -1,9 +1,10 @@
-/* Gives a pty modem lines: preloaded into a program, it takes the program's requests about DTR and RTS of one tty, tells
-   the far end of a socket what they have become, and waits until it has pulled them. All else goes to the kernel.
+/* Gives a pty modem lines. Preloaded into a program, it handles the program's requests about DTR and RTS of one tty: it
+   sends their new levels over a socket, and waits until the other end has moved the lines. All other requests go to the
+   kernel.
 
-   Enters: MODEM_LINES_TTY, the tty's path; MODEM_LINES_SOCKET, the Unix socket's; MODEM_LINES_SINGLE, if set, one line at
-   a time: TIOCMSET is refused, as some drivers do. Leaves: a byte for each change, bit 0 DTR and bit 1 RTS; each is
-   answered with a byte. (ioctl_tty(2), "Modem control".) */
+   Enters: MODEM_LINES_TTY, the path of the tty; MODEM_LINES_SOCKET, the path of the Unix socket; MODEM_LINES_SINGLE,
+   which if set makes TIOCMSET fail, as with some drivers, so that lines move one at a time. Leaves: a byte for each
+   change, with DTR in bit 0 and RTS in bit 1. The other end answers each with a byte. (ioctl_tty(2), "Modem control".) */
 
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,6 +1,6 @@
-//! Runs lists of calls on the virtual chip: functions of its mask ROM by name, loads and stores of registers. A list enters,
-//! and each call's result and the memory leave. The list is interpreted by a program of 28 instructions that the ROM starts
-//! from flash ("direct boot"), so that nothing but the chip's own software and bus takes part.
+//! Runs lists of calls on the virtual chip: functions of its mask ROM by name, and loads and stores of registers. A
+//! list enters; the result of each call and the memory leave. A program of 28 instructions interprets the list. The ROM
+//! starts it from flash ("direct boot"), so that only the chip's own software and bus take part.
 #![allow(dead_code, unreachable_pub, reason = "each test target uses a part of it")]
 
 use std::collections::HashMap;
@@ -11,25 +11,26 @@ use espflash::target::{Chip as Target, XtalFrequency};
 use object::{Object, ObjectSymbol};
 use virtual_esp32c3::chip::{Chip, ChipOptions, ConsolePort};
 
-/// RAM that is free for a script, below what the ROM uses: 64 KB.
+/// RAM that a script may use: 64 KB, below the memory that the ROM uses.
 pub const RAM: u32 = 0x3FC8_0000;
-/// Where the results go, and before them the mark that the list has ended.
+/// Addresses of the results, and of the mark in front of them that the list has ended.
 const RESULTS: u32 = 0x3FCA_0000;
 const ENDED: u32 = 0x3FC9_F000;
-/// Where the list and the data lie in flash, which the data bus shows at 0x3C00_0000.
+/// Offsets of the list and of the data in flash, which the data bus shows at 0x3C00_0000.
 const LIST: u32 = 0x1_0000;
 const DATA: u32 = 0x8_0000;
 const FLASH: u32 = 0x3C00_0000;
 const FLASH_SIZE: usize = 4 << 20;
-/// Where the ROM jumps to, after the mark of direct boot.
+/// Offset in flash to which the ROM jumps, behind the mark of direct boot.
 const PROGRAM: u32 = 0x4200_0008;
 const LOAD: u32 = PROGRAM + 0x50;
 const STORE: u32 = PROGRAM + 0x58;
 const WAIT: u32 = PROGRAM + 0x60;
-/// Two seconds of the chip.
+/// Cycles that a list may take: two seconds of the chip's time.
 const DEADLINE: u64 = 320_000_000;
 
-/// `for entry in list { *result++ = entry.function(entry.arguments...) }`, and three functions.
+/// The interpreter, `for entry in list { *result++ = entry.function(entry.arguments...) }`, and three functions that
+/// lists can call.
 const CODE: [u32; 28] = [
     0x3C01_0437, // lui s0, LIST
     0x3FCA_04B7, // lui s1, RESULTS
@@ -68,7 +69,7 @@ pub struct Script {
     data: Vec<u8>,
 }
 
-/// A call in a list, to ask for its result.
+/// A call in a list, with which its result is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Call(usize);
 
@@ -115,7 +116,7 @@ impl Script {
         self.add(WAIT, &[address, mask, value]);
     }
 
-    /// Bytes in flash: their address on the data bus.
+    /// Puts bytes into flash, and returns their address on the data bus.
     pub fn data(&mut self, bytes: &[u8]) -> u32 {
         self.data.resize(self.data.len().next_multiple_of(4), 0);
         let address = FLASH + DATA + self.data.len() as u32;
@@ -123,7 +124,7 @@ impl Script {
         address
     }
 
-    /// Copies bytes to RAM, with the ROM's `memcpy`: their address.
+    /// Copies bytes to RAM with the ROM's `memcpy`, and returns their address there.
     pub fn place(&mut self, ram: u32, bytes: &[u8]) -> u32 {
         let from = self.data(bytes);
         self.call("memcpy", &[ram, from, bytes.len() as u32]);
@@ -216,7 +217,7 @@ impl Done {
         u32::from_le_bytes(self.bytes(address, 4).try_into().expect("four bytes"))
     }
 
-    /// What the log says about registers that are not modelled.
+    /// The log's entries about registers that are not modelled.
     pub fn unmodelled(&mut self) -> Vec<String> {
         let log = self.chip.take_log();
         let events = log.iter().map(|entry| entry.event.to_string());
@@ -224,7 +225,7 @@ impl Done {
     }
 }
 
-/// Bytes from hexadecimal digits; spaces do not count.
+/// Bytes from hexadecimal digits, ignoring spaces.
 pub fn hex(digits: &str) -> Vec<u8> {
     let digits: Vec<u32> = digits.chars().filter_map(|digit| digit.to_digit(16)).collect();
     digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect()

@@ -1,6 +1,6 @@
-//! What the tests of the chip's hardware share: small RISC-V programs, assembled here, which the chip's own ROM loads from
-//! flash as it loads a bootloader, and a chip that runs them. Register addresses and values enter, what the program read
-//! leaves. It knows no peripheral.
+//! Shared by the tests of the chip's hardware: small RISC-V programs that are assembled here, and a chip that runs
+//! them. The chip's own ROM loads them from flash as it loads a bootloader. Addresses and values of registers enter;
+//! the values that the program has read leave. It knows no peripheral.
 #![allow(dead_code, unreachable_pub, reason = "each test target uses a part of it")]
 
 use std::collections::HashMap;
@@ -10,12 +10,12 @@ use virtual_esp32c3::ResetCause;
 use virtual_esp32c3::bus::Width;
 use virtual_esp32c3::chip::{Chip, ChipOptions, ConsolePort, Pause};
 
-/// Where programs lie: the trap vector table, and their first instruction.
+/// Addresses in a program: its table of trap vectors, and its first instruction.
 const VECTORS: u32 = 0x4038_0000;
 const CODE: u32 = VECTORS + 0x100;
-/// Where a program puts what it reads, a word each.
+/// Address at which a program keeps its results, one word each.
 pub const RESULTS: u32 = 0x3FC9_0000;
-/// Where it says that it is done.
+/// Address at which a program reports that it is done.
 const DONE: u32 = 0x3FC8_FFF0;
 const DONE_MARK: u32 = 0x600D_C0DE;
 
@@ -25,11 +25,11 @@ pub const SP: u32 = 2;
 pub const T0: u32 = 5;
 pub const T1: u32 = 6;
 pub const T2: u32 = 7;
-/// Points to where the next result goes.
+/// The register that points to the place of the next result.
 const S0: u32 = 8;
 pub const A0: u32 = 10;
 pub const A1: u32 = 11;
-/// Temporaries of trap handlers, which programs leave alone.
+/// Registers for trap handlers, which programs do not use.
 const T3: u32 = 28;
 const T4: u32 = 29;
 
@@ -43,7 +43,7 @@ pub const MTVAL: u32 = 0x343;
 #[derive(Debug, Default)]
 pub struct Program {
     words: Vec<u32>,
-    /// Branches and jumps to labels that were not known yet.
+    /// Branches and jumps, whose labels are resolved at the end.
     open: Vec<(usize, String)>,
     labels: HashMap<String, usize>,
     temporaries: (u32, u32),
@@ -51,7 +51,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// A program that has switched the watchdogs of flash boot off and cleared its results.
+    /// A program that first switches off the watchdogs of flash boot and clears its results.
     pub fn new() -> Self {
         let mut program = Self::bare();
         program
@@ -64,7 +64,7 @@ impl Program {
         program
     }
 
-    /// A program that leaves everything as the ROM left it.
+    /// A program that leaves all hardware as the ROM has left it.
     pub fn bare() -> Self {
         let mut program = Self {
             temporaries: (T0, T1),
@@ -153,7 +153,7 @@ impl Program {
             .word(branch(0, value_in, ZERO, -8))
     }
 
-    /// Spins for at least so many cycles.
+    /// Spins for at least this many cycles.
     pub fn spin(&mut self, cycles: u32) -> &mut Self {
         let (counter, _) = self.temporaries;
         self.li(counter, cycles.div_ceil(2))
@@ -166,7 +166,7 @@ impl Program {
         self
     }
 
-    /// `beq`, with a label or one still to come.
+    /// `beq` to a label, which may be defined later.
     pub fn beq(&mut self, left: u32, right: u32, to: &str) -> &mut Self {
         self.open.push((self.words.len(), to.to_owned()));
         self.word(branch(0, left, right, 0))
@@ -186,12 +186,12 @@ impl Program {
         self.word(0x1050_0073)
     }
 
-    /// Says that the program is done, and sleeps.
+    /// Reports that the program is done, and sleeps.
     pub fn done(&mut self) -> &mut Self {
         self.store(DONE, DONE_MARK).wfi().word(0xFFDF_F06F)
     }
 
-    /// Routes an interrupt source to a line of priority 5, enables that, and interrupts as a whole.
+    /// Routes an interrupt source to a line of priority 5, and enables that line and interrupts in general.
     pub fn interrupt(&mut self, source: u32, line: u32) -> &mut Self {
         self.store(0x600C_2000 + 4 * source, line)
             .store(0x600C_2114 + 4 * line, 5)
@@ -199,14 +199,14 @@ impl Program {
             .csr(MSTATUS, 8)
     }
 
-    /// What follows is the handler of all traps; it ends with [`Program::end_handler`].
+    /// Begins the handler of all traps, which ends with [`Program::end_handler`].
     pub fn handler(&mut self) -> &mut Self {
         self.handler = true;
         self.temporaries = (T3, T4);
         self.label("handler")
     }
 
-    /// Returns from the handler: to the instruction that trapped, or behind it.
+    /// Returns from the handler to the instruction that trapped, or behind it if `skip`.
     pub fn end_handler(&mut self, skip: bool) -> &mut Self {
         if skip {
             self.csr_read(T3, MEPC).addi(T3, T3, 4).csr_write(MEPC, T3);
@@ -227,7 +227,7 @@ impl Program {
                 branch(0, 0, 0, distance) & !0x63
             };
         }
-        // Every vector leads to the handler, or hangs there.
+        // Every vector leads to the handler, or loops if there is none.
         let handler = self.labels.get("handler").map(|at| CODE + 4 * *at as u32);
         let mut code: Vec<u32> = (0..64)
             .map(|entry| match handler {
@@ -251,12 +251,12 @@ impl Program {
         image
     }
 
-    /// A chip that has been switched on with this program in its flash, before its first instruction.
+    /// A chip with this program in its flash, switched on and about to execute its first instruction.
     pub fn start(&self) -> Machine {
         self.start_with(ConsolePort::Uart0)
     }
 
-    /// The same with the far end at another port.
+    /// Like [`Program::start`], with the console at another port.
     pub fn start_with(&self, console: ConsolePort) -> Machine {
         let mut chip = Chip::new(ChipOptions {
             flash: self.flash().into(),
@@ -274,7 +274,7 @@ impl Program {
         }
     }
 
-    /// Runs the program to its end; its first `N` results.
+    /// Runs the program to its end, and returns its first `N` results.
     pub fn results<const N: usize>(&self) -> [u32; N] {
         let mut machine = self.start();
         machine.finish();
@@ -306,19 +306,19 @@ pub const MILLISECOND: u64 = 160_000;
 #[derive(Debug, Clone)]
 pub struct Machine {
     pub chip: Chip,
-    /// What it has printed.
+    /// What the chip has printed.
     pub console: String,
-    /// What its hardware has reported.
+    /// The hardware events so far.
     pub log: Vec<HardwareEvent>,
 }
 
 impl Machine {
-    /// Runs until this is so, for ten seconds of the chip's time at most; false if it never is.
+    /// Runs until `so` returns true, for ten seconds of the chip's time at most. Returns whether it did.
     pub fn run_until(&mut self, mut so: impl FnMut(&mut Self) -> bool) -> bool {
         self.run_for(10_000, |machine| so(machine))
     }
 
-    /// Runs until this is so, or so many milliseconds of the chip's time have passed.
+    /// Runs until `so` returns true, for this many milliseconds of the chip's time at most. Returns whether it did.
     pub fn run_for(&mut self, milliseconds: u64, mut so: impl FnMut(&mut Self) -> bool) -> bool {
         let end = self.chip.now() + milliseconds * MILLISECOND;
         while self.chip.now() < end {
@@ -338,7 +338,7 @@ impl Machine {
         false
     }
 
-    /// Runs until the program says that it is done.
+    /// Runs until the program reports that it is done.
     pub fn finish(&mut self) {
         let done = self.run_until(|machine| machine.word(DONE) == DONE_MARK);
         assert!(
@@ -350,7 +350,7 @@ impl Machine {
         );
     }
 
-    /// Runs until the next reset (of those after the first), and says why it came.
+    /// Runs until the next reset after the one at power-on, and returns its cause.
     pub fn next_reset(&mut self) -> ResetCause {
         let seen = self.resets().len().max(1);
         let came = self.run_until(|machine| machine.resets().len() > seen);
@@ -358,7 +358,7 @@ impl Machine {
         self.resets()[seen]
     }
 
-    /// All resets so far, the one at power-on first.
+    /// The causes of all resets so far, beginning with power-on.
     pub fn resets(&self) -> Vec<ResetCause> {
         self.log
             .iter()
@@ -374,7 +374,7 @@ impl Machine {
         self.chip.memory().load(address, Width::Word).expect("RAM answers")
     }
 
-    /// What the program has read.
+    /// The program's first `N` results.
     pub fn results<const N: usize>(&self) -> [u32; N] {
         std::array::from_fn(|index| self.word(RESULTS + 4 * index as u32))
     }

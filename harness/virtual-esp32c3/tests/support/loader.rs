@@ -1,23 +1,25 @@
-//! The mask ROM's serial loader, spoken to at the chip itself and in its own time: no tty, no host's clock. Only what it takes
-//! to write flash as espflash and esptool do without their stubs. (esptool documentation, "Serial Protocol".)
+//! Talks to the mask ROM's serial loader directly at the chip and in the chip's time, without a tty or the host's
+//! clock. It has only the requests that write flash, as espflash and esptool send them without their stubs. (esptool
+//! documentation, "Serial Protocol".)
 
-use virtual_esp32c3::chip::{CYCLES_PER_SECOND, Chip, Pause};
+use virtual_esp32c3::chip::{Chip, Pause};
+use virtual_esp32c3::clock::CYCLES_PER_SECOND;
 
 const SYNC: u8 = 0x08;
 const SPI_ATTACH: u8 = 0x0D;
 const FLASH_BEGIN: u8 = 0x02;
 const FLASH_DATA: u8 = 0x03;
 const BLOCK: usize = 0x400;
-/// The ROM answers within milliseconds, or after an erase.
+/// Cycles that an answer may take. The ROM answers within milliseconds, or after an erase.
 const PATIENCE: u64 = 10 * CYCLES_PER_SECOND;
 
-/// What is sent to the loader, and awaited, in order.
+/// Requests to the loader. Each is sent when the one before is answered.
 pub struct Requests {
     requests: Vec<(u8, Vec<u8>)>,
 }
 
 impl Requests {
-    /// Whatever it takes to write `data` at `address`, both multiples of a block.
+    /// The requests that write `data` at `address`. Address and length must be multiples of a block.
     pub fn write(address: u32, data: &[u8]) -> Self {
         let mut sync = vec![0x07, 0x07, 0x12, 0x20];
         sync.extend([0x55; 32]);
@@ -39,7 +41,8 @@ impl Requests {
         Self { requests }
     }
 
-    /// Sends all of them to a chip in download mode. `each` sees the chip after every `step` cycles, and before the first.
+    /// Sends all of them to a chip in download mode. `each` is called with the chip before the first cycle and after
+    /// every `step` cycles.
     pub fn run(&self, chip: &mut Chip, step: u64, mut each: impl FnMut(&Chip)) {
         each(chip);
         for (command, payload) in &self.requests {
@@ -51,7 +54,8 @@ impl Requests {
                 assert!(chip.now() < end, "no answer to {command:#04x}: {answer:x?}");
                 if chip.now() >= again {
                     chip.receive(&frame);
-                    // The first synchronisation is spent on the baud rate. Nothing else is sent twice.
+                    // The loader uses the first synchronisation to measure the baud rate, so that it is sent again. No
+                    // other request is.
                     again = match *command {
                         SYNC => chip.now() + CYCLES_PER_SECOND / 10,
                         _ => u64::MAX,
@@ -69,7 +73,8 @@ impl Requests {
     }
 }
 
-/// Direction 0, command, length, checksum, payload: between 0xC0, with 0xC0 and 0xDB escaped.
+/// A request in its SLIP frame: direction 0, command, length, checksum and payload, between 0xC0, with 0xC0 and 0xDB
+/// escaped.
 fn frame(command: u8, payload: &[u8]) -> Vec<u8> {
     let checksum = match command {
         FLASH_DATA => payload.iter().skip(16).fold(0xEF, |sum, byte| sum ^ byte),
@@ -91,10 +96,10 @@ fn frame(command: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Whether the answer to the command is there; it must be a success.
+/// Whether the answer to the command has come. It must report success.
 fn answered(bytes: &[u8], command: u8) -> bool {
     let mut frames = bytes.split(|byte| *byte == 0xC0);
-    // What follows the last delimiter is not complete.
+    // The bytes behind the last delimiter are not complete yet.
     frames.next_back();
     let Some(answer) = frames.find(|frame| frame.starts_with(&[1, command])) else {
         return false;
@@ -102,6 +107,6 @@ fn answered(bytes: &[u8], command: u8) -> bool {
     // The four last bytes are the status: 0 is success.
     let status = &answer[answer.len() - 4..];
     assert_eq!(status[..2], [0, 0], "{command:#04x} failed: {answer:x?}");
-    // An answer to a synchronisation comes eight times.
+    // The answer to a synchronisation comes eight times.
     command != SYNC || bytes.iter().filter(|byte| **byte == 0xC0).count() >= 16
 }

@@ -1,4 +1,5 @@
-//! What the board's tests share: an image for the flash, espflash at the tty, and a console that waits with a deadline.
+//! Shared by the tests of the board: an image for the flash, espflash at the tty, and a console that waits with a
+//! deadline.
 #![allow(dead_code, unreachable_pub, reason = "each test target uses a part of it")]
 
 pub mod loader;
@@ -56,7 +57,7 @@ pub fn flash_with(image: ImageFormat<'_>) -> Arc<[u8]> {
     flash.into()
 }
 
-/// Segments that espflash wrote and those that it skipped.
+/// How many segments espflash wrote, verified and skipped.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Flashed {
     pub written: usize,
@@ -101,7 +102,7 @@ pub fn connect_with(tty: &Path, stub: bool, resets: (ResetBeforeOperation, Reset
     Flasher::connect(connection, stub, true, true, Some(Chip::Esp32c3), Some(921_600)).expect("espflash connects")
 }
 
-/// The tty, read by a thread from before the board is switched on.
+/// The board's tty, which a thread reads. Opened before the board is switched on, it gets all of the board's output.
 pub struct Console {
     port: TTYPort,
     chunks: Receiver<Vec<u8>>,
@@ -126,7 +127,7 @@ impl Console {
                         }
                     }
                     Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
-                        // Notices that the test is over.
+                        // Sending fails once the console is dropped, and so ends the thread.
                         if sender.send(Vec::new()).is_err() {
                             return;
                         }
@@ -148,7 +149,7 @@ impl Console {
         self.port.flush().expect("the tty takes bytes");
     }
 
-    /// Whether there is `marker` among what has come and what comes within a moment.
+    /// Whether the output so far has `marker`, with 200 ms for it to come.
     pub fn has(&mut self, marker: &str) -> bool {
         while let Ok(bytes) = self.chunks.recv_timeout(Duration::from_millis(200)) {
             self.text.push_str(&String::from_utf8_lossy(&bytes));
@@ -159,17 +160,17 @@ impl Console {
         self.text.contains(marker)
     }
 
-    /// Gives the tty to another one.
+    /// Closes the tty, so that a flasher can have it.
     pub fn close(self) {
         let Self {
             port, chunks, reader, ..
         } = self;
         drop((port, chunks));
-        // It notices within its timeout that nobody listens, and lets go of the tty.
+        // The thread notices within its timeout that the channel is closed, and closes the tty.
         reader.join().expect("the reader ends");
     }
 
-    /// Everything up to the first `marker`, which is taken off the console with it.
+    /// Waits for `marker`. Takes the output up to its first occurrence from the console, and returns it.
     pub fn wait_for(&mut self, marker: &str, limit: Duration) -> String {
         let deadline = Instant::now() + limit;
         loop {
@@ -181,7 +182,7 @@ impl Console {
             match self.chunks.recv_timeout(left) {
                 Ok(bytes) => self.text.push_str(&String::from_utf8_lossy(&bytes)),
                 Err(error @ (RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected)) => panic!(
-                    "no {marker:?} on the console within {limit:?} ({error}); it shows:\n{}",
+                    "timed out after {limit:?} waiting for {marker:?} on the console ({error}); it shows:\n{}",
                     self.text
                 ),
             }

@@ -1,5 +1,5 @@
-//! Flash contents with two slots for applications, what selects one of them, and a chip that boots it without a board: in its
-//! own time only, so that every run is the same.
+//! Flash contents with two slots for applications, entries that select one of them, and a chip that boots it without a
+//! board. It runs in the chip's time only, so that every run is the same.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,9 +9,10 @@ use espflash::image_format::ImageFormat;
 use espflash::image_format::idf::IdfBootloaderFormat;
 use espflash::target::{Chip as Target, XtalFrequency};
 use virtual_esp32c3::ConsolePort;
-use virtual_esp32c3::chip::{CYCLES_PER_SECOND, Chip, ChipOptions, Pause};
+use virtual_esp32c3::chip::{Chip, ChipOptions, Pause};
+use virtual_esp32c3::clock::CYCLES_PER_SECOND;
 
-/// Where the partition tables of these tests have what selects a slot: two sectors, an entry at the start of each.
+/// Address of `otadata` in the partition tables of these tests: two sectors, each with an entry at its start.
 pub const OTADATA: usize = 0xD000;
 pub const SECTOR: usize = 0x1000;
 
@@ -78,8 +79,8 @@ pub fn chip(flash: Arc<[u8]>) -> Chip {
     .expect("a chip")
 }
 
-/// Runs the chip until its console, which is added to `console`, shows `marker` and the rest of that line; false if that has
-/// not happened within `seconds` of its time.
+/// Runs the chip until its console shows `marker` and the rest of that line. Adds the output to `console`. Returns
+/// false if the marker does not come within `seconds` of the chip's time.
 pub fn run_until(chip: &mut Chip, console: &mut String, marker: &str, seconds: u64) -> bool {
     let end = chip.now() + seconds * CYCLES_PER_SECOND;
     while chip.now() < end {
@@ -97,16 +98,16 @@ pub fn run_until(chip: &mut Chip, console: &mut String, marker: &str, seconds: u
     false
 }
 
-/// What became of a start from flash.
+/// The result of a start from flash.
 pub struct Boot {
-    /// Where in flash the application lies that was started.
+    /// Address in flash of the application that was started, if any was.
     pub slot: Option<u32>,
     pub console: String,
     /// The chip, with the application just started.
     pub chip: Chip,
 }
 
-/// Switches a chip on and lets it find its application.
+/// Switches a chip on and lets the bootloader start an application.
 pub fn boot(mut chip: Chip) -> Boot {
     const LOADED: &str = "Loaded app from partition at offset 0x";
     let mut console = String::new();

@@ -1,4 +1,4 @@
-//! A board for the tests: smoltcp with a client's sockets on the far end of a `Lan`.
+//! A board for the tests: smoltcp with a client's sockets at the board's end of a `Lan`.
 
 use std::{
     fs,
@@ -15,9 +15,9 @@ use smoltcp::{
     time::Instant as StackInstant,
     wire::{DnsQueryType, EthernetAddress, IpAddress, IpCidr, Ipv4Cidr},
 };
-use virtual_lan::{FramePort, Lan, LanConfig, Settled, TimeSource};
+use virtual_lan::{FramePort, Lan, LanConfig, Standstill, TimeSource};
 
-/// Longer than anything here takes, shorter than anybody's patience.
+/// How long anything may take. More than anything here needs, even on a slow machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
 pub(crate) const MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x42];
@@ -25,21 +25,21 @@ pub(crate) const MAC: [u8; 6] = [0x02, 0, 0, 0, 0, 0x42];
 pub(crate) struct Board {
     pub(crate) port: FramePort,
     frames: mpsc::Receiver<Vec<u8>>,
-    /// The network's thread, below /proc.
+    /// The network's thread, as a path below /proc.
     pub(crate) lan_thread: Arc<OnceLock<PathBuf>>,
     interface: Interface,
     pub(crate) sockets: SocketSet<'static>,
     started: Instant,
     next_port: u16,
-    /// The network, when time passes only where both it and the board wait.
+    /// The network, if the board drives its clock. Time then passes only while both wait.
     driven: Option<Lan>,
-    /// Time that has passed on it.
+    /// Time that has passed on that clock.
     pub(crate) passed: Duration,
     pub(crate) longest_frame: usize,
 }
 
 impl Board {
-    /// A board that has its address, on a network whose time it drives: as on a virtual board, waiting costs nothing.
+    /// A board that has its address, on a network whose clock it drives, so that waiting costs no time of the host.
     pub(crate) fn driven(config: LanConfig) -> Self {
         let mut board = Self::driven_without_address(config);
         let lease = board.lease();
@@ -47,7 +47,7 @@ impl Board {
         board
     }
 
-    /// As [`Board::driven`], with no address yet.
+    /// Like [`Board::driven`], but the board has no address yet.
     pub(crate) fn driven_without_address(config: LanConfig) -> Self {
         let (lan, mut board) = Self::without_address(LanConfig {
             time: TimeSource::Driven,
@@ -57,19 +57,22 @@ impl Board {
         board
     }
 
-    /// The network of a board that drives its time.
+    /// The network of a board that drives its clock.
     pub(crate) fn lan(&self) -> &Lan {
         self.driven.as_ref().expect("the board drives the network")
     }
 
-    /// Where the network stands, once it does.
-    pub(crate) fn settled(&self) -> Settled {
+    /// Waits until the network rests.
+    pub(crate) fn settled(&self) -> Standstill {
         let deadline = Instant::now() + LIMIT;
         loop {
             if let Some(settled) = self.lan().settled() {
                 return settled;
             }
-            assert!(Instant::now() < deadline, "the network does not settle");
+            assert!(
+                Instant::now() < deadline,
+                "timed out after {LIMIT:?} waiting for the network to rest"
+            );
             std::thread::yield_now();
         }
     }
@@ -80,12 +83,12 @@ impl Board {
             .map_or_else(|| self.started.elapsed(), |_| self.passed)
     }
 
-    /// The next frame, or time up to the stack's next deed.
+    /// Waits for the next frame, or lets time pass up to `delay` or the network's next action, whichever comes first.
     fn frame_or_time(&mut self, delay: Duration) -> Option<Vec<u8>> {
         let Some(lan) = &self.driven else {
             return self.frames.recv_timeout(delay).ok();
         };
-        // The tests' servers are given this long to say something.
+        // A server of the test may be about to send: it gets this much of the host's time.
         if let Ok(frame) = self.frames.recv_timeout(Duration::from_millis(3)) {
             return Some(frame);
         }
@@ -134,7 +137,7 @@ impl Board {
         )
     }
 
-    /// A network, and a board with the address that it leases.
+    /// A network, and a board with its leased address.
     pub(crate) fn new(config: LanConfig) -> (Lan, Self) {
         let (lan, mut board) = Self::without_address(config);
         let lease = board.lease();
@@ -142,7 +145,7 @@ impl Board {
         (lan, board)
     }
 
-    /// Runs the stack until `wanted` has an answer.
+    /// Runs the stack until `wanted` returns an answer, and fails after [`LIMIT`], naming `what` was waited for.
     #[track_caller]
     pub(crate) fn until<T>(&mut self, what: &str, mut wanted: impl FnMut(&mut Self) -> Option<T>) -> T {
         let deadline = Instant::now() + LIMIT;
@@ -157,7 +160,7 @@ impl Board {
                 &mut self.sockets,
             );
             if let Some(answer) = wanted(self) {
-                // What was sent in answer must leave.
+                // What `wanted` has made the stack send must leave.
                 self.interface.poll(
                     now,
                     &mut Card {
@@ -169,7 +172,7 @@ impl Board {
                 return answer;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            assert!(!left.is_zero(), "{what}: not within {LIMIT:?}");
+            assert!(!left.is_zero(), "timed out after {LIMIT:?} waiting for {what}");
             let delay = self
                 .interface
                 .poll_delay(now, &self.sockets)
@@ -185,12 +188,12 @@ impl Board {
         }
     }
 
-    /// The next frame for the board, past its stack.
+    /// Waits for the next frame for the board, which its stack then does not see.
     pub(crate) fn next_frame(&self) -> Vec<u8> {
         self.frames.recv_timeout(LIMIT).unwrap()
     }
 
-    /// Whether no frame is there for the board.
+    /// Whether no frame waits for the board.
     pub(crate) fn no_frame(&self) -> bool {
         self.frames.try_recv().is_err()
     }
@@ -219,7 +222,7 @@ impl Board {
         }
     }
 
-    /// Asks the gateway for a name; `None` when it says that there is no such name.
+    /// Asks the gateway for a name; `None` if it answers with an error.
     pub(crate) fn resolve(&mut self, name: &str) -> Option<Vec<IpAddress>> {
         let mut socket = dns::Socket::new(&[Ipv4Addr::new(10, 13, 37, 1).into()], Vec::new());
         let query = socket
@@ -237,11 +240,11 @@ impl Board {
         addresses
     }
 
-    /// Sends a SYN; the handshake is up to [`Board::until`].
+    /// Sends a SYN. The handshake goes on in [`Board::until`].
     pub(crate) fn dial(&mut self, address: [u8; 4], port: u16) -> SocketHandle {
         let buffer = || tcp::SocketBuffer::new(vec![0; 32 * 1024]);
         let mut socket = tcp::Socket::new(buffer(), buffer());
-        // The stack runs only while a test waits: no acknowledgement may be put off until it does not.
+        // The stack runs only while a test waits, so it must not delay an acknowledgement beyond that.
         socket.set_ack_delay(None);
         self.next_port += 1;
         socket
@@ -265,7 +268,7 @@ impl Board {
         handle
     }
 
-    /// Connects a socket once more that is closed; the state that it comes to.
+    /// Connects a closed socket again, and returns the state in which that ends.
     pub(crate) fn connect_again(&mut self, handle: SocketHandle, address: [u8; 4], port: u16) -> tcp::State {
         self.next_port += 1;
         self.sockets
@@ -286,7 +289,7 @@ impl Board {
         self.sockets.get_mut(handle)
     }
 
-    /// Sends everything, so far as the buffer takes it.
+    /// Hands all of `data` to the stack, waiting for room in its buffer.
     pub(crate) fn send(&mut self, handle: SocketHandle, data: &[u8]) {
         let mut sent = 0;
         self.until("data to be sent", |board| {
@@ -295,7 +298,7 @@ impl Board {
         });
     }
 
-    /// Reads up to the other side's end, and says which end it was.
+    /// Reads up to the end of the connection, and returns how it ended.
     pub(crate) fn read_to_end(&mut self, handle: SocketHandle) -> (Vec<u8>, tcp::RecvError) {
         let mut data = Vec::new();
         let end = self.until("the end of the connection", |board| {
@@ -305,7 +308,8 @@ impl Board {
                     .recv(|bytes| (bytes.len(), data.extend_from_slice(bytes)))
                 {
                     Ok(()) if board.tcp(handle).can_recv() => {}
-                    // A FIN behind the last byte shows only at the next look, and no further frame brings it.
+                    // A FIN behind the last byte shows only at the next read, for which no further frame would wake the
+                    // board.
                     Ok(()) if !board.tcp(handle).may_recv() => {}
                     Ok(()) => return None,
                     Err(end) => return Some(end),
@@ -315,7 +319,7 @@ impl Board {
         (data, end)
     }
 
-    /// Closes the board's side of a connection whose other side is closed, and waits until both know.
+    /// Closes the board's side of a connection whose other side is closed, and waits for the last acknowledgement.
     pub(crate) fn finish(&mut self, handle: SocketHandle) {
         self.tcp(handle).close();
         self.until("the last acknowledgement", |board| {
@@ -342,7 +346,7 @@ pub(crate) struct Lease {
     pub(crate) dns: Vec<Ipv4Addr>,
 }
 
-/// The board's network card, for as long as the stack looks at it.
+/// The board's network card, lent to the stack for one call.
 struct Card<'a> {
     port: &'a FramePort,
     frame: Option<Vec<u8>>,

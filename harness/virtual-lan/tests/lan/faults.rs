@@ -1,4 +1,4 @@
-//! A bad network, fault by fault: what a board notices of it, and that it costs time on the board's clock only.
+//! What a board notices of each fault of a network, and that delays cost time on the board's clock only.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -12,7 +12,7 @@ use smoltcp::{
     wire::IpAddress,
 };
 use virtual_lan::{
-    Decoy, DhcpFaults, Direction, DnsFaults, Effect, Ending, Faults, Impairment, LanConfig, LanEvent, Moment,
+    ClosedReason, Decoy, DhcpFaults, Direction, DnsFaults, Effect, Faults, Impairment, LanConfig, LanEvent, Moment,
     NameAnswer, NameError, Outage, RefusedReason, Scope, SynFaults, Unanswered, What,
 };
 
@@ -23,7 +23,7 @@ use crate::{
 
 const NAME: &str = "api.github.com";
 
-/// Far less than anything here would take on the host's clock.
+/// Time of the host that a test may take. The waits in the tests are longer, and pass on the board's clock.
 const MOMENT: Duration = Duration::from_secs(3);
 
 /// A network with these faults, on which port 443 of the server leads to a port that never answers.
@@ -80,7 +80,7 @@ fn the_server() -> Option<Vec<IpAddress>> {
 }
 
 #[test]
-fn a_late_answer_comes_at_its_time_and_costs_none_of_the_hosts() {
+fn a_late_answer_comes_at_its_time_on_the_boards_clock() {
     let late = Duration::from_secs(3);
     let started = Instant::now();
     let mut board = Board::driven(bad(dns(DnsFaults {
@@ -100,7 +100,7 @@ fn the_network_says_when_what_it_holds_back_is_due() {
         delay: late,
         ..DnsFaults::default()
     })));
-    // A query of its own making, so that no stack drives the time.
+    // A query that is sent as a frame, since the board's stack would drive the clock.
     board.datagram(
         ([10, 13, 37, 1], 53),
         b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03api\x06github\x03com\x00\x00\x01\x00\x01",
@@ -119,7 +119,7 @@ fn the_network_says_when_what_it_holds_back_is_due() {
 }
 
 #[test]
-fn a_name_server_errs_as_it_is_told() {
+fn a_name_server_answers_with_the_chosen_error() {
     for error in [NameError::NxDomain, NameError::ServFail, NameError::Refused] {
         let mut board = Board::driven(bad(dns(DnsFaults {
             answer: Some(error),
@@ -136,7 +136,7 @@ fn a_name_server_errs_as_it_is_told() {
 }
 
 #[test]
-fn a_silent_name_server_answers_only_the_query_that_it_is_told_to() {
+fn a_name_server_answers_the_query_after_those_that_it_ignores() {
     let unanswered = |what: &What| matches!(what, What::Unanswered(Unanswered::Query));
     let mut board = Board::driven(bad(dns(DnsFaults {
         ignore_first: 2,
@@ -158,7 +158,7 @@ fn a_silent_name_server_answers_only_the_query_that_it_is_told_to() {
 }
 
 #[test]
-fn a_forged_answer_comes_first_and_a_sound_resolver_waits_for_the_true_one() {
+fn a_forged_answer_comes_first_and_a_correct_resolver_waits_for_the_true_one() {
     for decoy in [Decoy::WrongId, Decoy::OtherName] {
         let faults = |ignore_first| DnsFaults {
             decoy: Some(decoy),
@@ -176,7 +176,7 @@ fn a_forged_answer_comes_first_and_a_sound_resolver_waits_for_the_true_one() {
 }
 
 #[test]
-fn a_dhcp_server_is_silent_late_or_refuses() {
+fn a_dhcp_server_ignores_delays_or_refuses_as_chosen() {
     let with = |dhcp| {
         let faults = Faults {
             dhcp,
@@ -263,7 +263,7 @@ fn a_syn_is_ignored_or_late() {
         server.join().unwrap();
         board.read_to_end(handle);
         board.finish(handle);
-        // What is still under way from before arrives now.
+        // Frames that are still delayed arrive meanwhile.
         let end = board.passed + Duration::from_secs(15);
         board.until("fifteen seconds to pass", |board| (board.passed > end).then_some(()));
         (board.lan().events(), took)
@@ -288,7 +288,7 @@ fn a_syn_is_ignored_or_late() {
 }
 
 #[test]
-fn a_black_hole_swallows_every_syn_and_a_refusal_is_a_reset() {
+fn every_syn_is_dropped_or_refused_as_chosen() {
     let (target, _held) = refusing();
     let hole = SynFaults {
         ignore_first: u32::MAX,
@@ -337,7 +337,7 @@ fn a_black_hole_swallows_every_syn_and_a_refusal_is_a_reset() {
     );
 }
 
-/// Sends and gets back this much on a network with these faults.
+/// Sends `size` bytes to a server that returns them, on a network with these faults.
 fn echo(faults: Faults, size: usize) -> Vec<LanEvent> {
     let (target, server) = serve(|mut stream| {
         let mut writer = stream.try_clone().unwrap();
@@ -419,7 +419,7 @@ fn frames_that_overtake_each_other_are_put_in_order() {
 }
 
 #[test]
-fn segments_that_are_cut_arrive_whole() {
+fn data_in_cut_segments_arrives_complete() {
     for size in [1, 7, 500] {
         let length = usize::from(size) * 100;
         let (target, server) = serve(move |mut stream| {
@@ -437,7 +437,8 @@ fn segments_that_are_cut_arrive_whole() {
             ..joined(target)
         });
         let handle = board.connect(SERVER, 443);
-        // One way after the other: smoltcp drops data with an acknowledgement that another frame has overtaken.
+        // One direction after the other, since smoltcp drops data with an acknowledgement that another frame has
+        // overtaken.
         board.send(handle, &pattern(length));
         let (data, _) = board.read_to_end(handle);
         assert!(data == pattern(length), "{size}");
@@ -476,7 +477,7 @@ fn no_frame_carries_more_than_a_piece() {
 }
 
 #[test]
-fn corruption_below_the_frame_check_is_a_loss_and_above_it_is_found_by_checksums() {
+fn corrupted_frames_are_lost_and_broken_checksums_are_found() {
     let below = Impairment {
         corrupt: 0.08,
         ..Impairment::default()
@@ -493,7 +494,7 @@ fn corruption_below_the_frame_check_is_a_loss_and_above_it_is_found_by_checksums
 }
 
 #[test]
-fn a_wrong_bit_is_really_there_and_really_noticed() {
+fn the_flipped_bit_is_in_the_frame_and_the_receiver_drops_it() {
     let mut board = Board::driven(bad(Faults::default()));
     let wrong = Impairment {
         corrupt_checksum: 1.0,
@@ -510,7 +511,11 @@ fn a_wrong_bit_is_really_there_and_really_noticed() {
         },
     ] {
         board.lan().set_faults(faults).unwrap();
-        assert_eq!(board.resolve(NAME), None, "query or answer is damaged, every time");
+        assert_eq!(
+            board.resolve(NAME),
+            None,
+            "the query or its answer is damaged every time"
+        );
     }
     board.lan().set_faults(Faults::default()).unwrap();
     assert_eq!(board.resolve(NAME), the_server());
@@ -540,7 +545,7 @@ fn only_what_is_in_scope_is_impaired_and_only_after_the_frames_that_are_spared()
         (lost > 1).then_some(())
     });
     assert_eq!(board.tcp(handle).state(), tcp::State::Established);
-    assert_eq!(board.settled().traffic.from_host, 0);
+    assert_eq!(board.settled().crossings.from_host, 0);
     board.until("the data, when frames get through again", |board| {
         board.tcp(handle).can_recv().then_some(())
     });
@@ -549,7 +554,7 @@ fn only_what_is_in_scope_is_impaired_and_only_after_the_frames_that_are_spared()
 }
 
 #[test]
-fn a_cable_that_is_out_for_a_while_only_delays() {
+fn a_cable_that_is_unplugged_for_a_while_only_delays() {
     let down = Duration::from_secs(5);
     for (from, size) in [
         (Moment::Bytes(Direction::ToBoard, 20_000), ECHO),
@@ -585,41 +590,28 @@ fn the_frame_that_begins_an_outage_passes_and_the_next_does_not() {
         }],
         ..Faults::default()
     };
-    // Both the board's first frame and its answer: the answer sets out when the cable is out already.
+    // The board's first frame passes. Its answer is lost, since it is sent when the cable is unplugged already.
     let board = Board::driven_without_address(bad(faults));
     let frame = [&[0xff; 6][..], &crate::board::MAC, &[0x08, 0x06], &arp_request()].concat();
     board.port.send(&frame);
     board.port.send(&frame);
-    board
-        .lan()
-        .wait_for(MOMENT, |event| {
-            matches!(
-                event.what,
-                What::Disturbed {
-                    direction: Direction::FromBoard,
-                    frame: 2,
-                    effect: Effect::LinkDown
-                }
-            )
-        })
-        .expect("the second frame is lost");
-    let events = board.lan().events();
-    let lost = |direction, frame| {
-        let lost = What::Disturbed {
-            direction,
-            frame,
-            effect: Effect::LinkDown,
-        };
-        count(&events, |what| *what == lost)
+    let lost = |direction, frame| What::Disturbed {
+        direction,
+        frame,
+        effect: Effect::LinkDown,
     };
-    assert_eq!(
-        (lost(Direction::FromBoard, 1), lost(Direction::ToBoard, 1)),
-        (0, 1),
-        "{events:?}"
-    );
+    for lost in [lost(Direction::FromBoard, 2), lost(Direction::ToBoard, 1)] {
+        board
+            .lan()
+            .wait_for(MOMENT, |event| event.what == lost)
+            .expect("the board's second frame and the answer to the first are lost");
+    }
+    let events = board.lan().events();
+    let first = lost(Direction::FromBoard, 1);
+    assert_eq!(count(&events, |what| *what == first), 0, "{events:?}");
 }
 
-/// For the gateway's address, by a board at 10.13.37.2.
+/// An ARP request of a board at 10.13.37.2 for the gateway's address.
 fn arp_request() -> Vec<u8> {
     let mut request = vec![0, 1, 8, 0, 6, 4, 0, 1];
     request.extend(crate::board::MAC);
@@ -628,7 +620,7 @@ fn arp_request() -> Vec<u8> {
 }
 
 #[test]
-fn the_same_seed_is_the_same_network() {
+fn the_same_seed_gives_the_same_fates() {
     let fates = |seed| {
         let impairment = Impairment {
             loss: 0.2,
@@ -645,7 +637,7 @@ fn the_same_seed_is_the_same_network() {
         for _ in 0..100 {
             board.port.send(&frame);
         }
-        // All have crossed when the hundredth has.
+        // Frames cross in order, so all have crossed when the hundredth has.
         let crossed = |what: &What| {
             matches!(
                 what,
@@ -682,7 +674,7 @@ fn the_same_seed_is_the_same_network() {
 }
 
 #[test]
-fn faults_can_be_lifted_and_what_they_have_cut_off_is_cut() {
+fn faults_can_be_removed_and_open_connections_can_be_cut() {
     let (target, server) = serve(|mut stream| stream.read(&mut [0]).map_err(|error| error.kind()));
     let mut board = Board::driven(joined(target));
     let handle = board.connect(SERVER, 443);
@@ -695,7 +687,7 @@ fn faults_can_be_lifted_and_what_they_have_cut_off_is_cut() {
     board.until("ten seconds to pass", |board| {
         (board.passed > Duration::from_secs(10)).then_some(())
     });
-    assert_eq!(board.settled().traffic.to_host, 0);
+    assert_eq!(board.settled().crossings.to_host, 0);
     board.lan().cut_connections();
     assert_eq!(server.join().unwrap(), Err(ErrorKind::ConnectionReset));
     board
@@ -704,7 +696,7 @@ fn faults_can_be_lifted_and_what_they_have_cut_off_is_cut() {
             matches!(
                 event.what,
                 What::Closed {
-                    ending: Ending::Cut,
+                    reason: ClosedReason::Cut,
                     ..
                 }
             )

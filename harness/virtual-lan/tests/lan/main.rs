@@ -1,4 +1,4 @@
-//! The network as a board sees it: a second TCP/IP stack on the other end of the wire, servers on this machine.
+//! The network as a board sees it. A second TCP/IP stack plays the board, and servers on this machine answer it.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 

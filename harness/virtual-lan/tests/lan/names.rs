@@ -1,4 +1,4 @@
-//! Addresses and names: the lease, DNS, and what is not there.
+//! Addresses and names: the lease, DNS, and endpoints that do not exist.
 
 use std::{io::Read, net::Ipv4Addr};
 
@@ -28,7 +28,7 @@ fn the_board_gets_a_lease() {
 }
 
 #[test]
-fn stations_of_the_network_answer_arp_but_nobody_claims_the_boards_address() {
+fn stations_of_the_network_answer_arp_but_none_claims_the_boards_address() {
     let (lan, board) = Board::without_address(LanConfig::default());
     let ask = |target: [u8; 4]| {
         let mut frame = vec![0xff; 6];
@@ -40,7 +40,7 @@ fn stations_of_the_network_answer_arp_but_nobody_claims_the_boards_address() {
         frame.extend(target);
         board.port.send(&frame);
     };
-    // In order, so that the answer for the last shows that the others had their chance.
+    // They are answered in order: once the last is answered, the others would have been.
     for target in [[10, 13, 37, 2], [192, 0, 2, 1], [10, 13, 37, 255], SERVER] {
         ask(target);
     }
@@ -49,7 +49,7 @@ fn stations_of_the_network_answer_arp_but_nobody_claims_the_boards_address() {
     assert_eq!(
         (&answer[20..22], &answer[28..32]),
         (&[0, 2][..], &SERVER[..]),
-        "an answer for somebody else"
+        "an answer for another station"
     );
     assert_eq!(lan.events(), []);
 }
@@ -102,7 +102,7 @@ fn a_refusing_server_refuses_the_board() {
 }
 
 #[test]
-fn what_is_not_joined_is_unreachable_and_recorded() {
+fn endpoints_that_are_not_joined_are_unreachable_and_recorded() {
     let (target, server) = serve(|mut stream| stream.read(&mut [0]).unwrap());
     let (lan, mut board) = Board::new(joined(target));
     // Another port, another station, the gateway, and a real address far beyond it.
@@ -130,14 +130,14 @@ fn what_is_not_joined_is_unreachable_and_recorded() {
         to,
     };
     assert!(lan.wait_for(LIMIT, |event| event.what == wanted).is_some(), "{wanted}");
-    // And what is joined is still there.
+    // The joined endpoint still works.
     let handle = board.connect(SERVER, 443);
     board.send(handle, b"x");
     assert_eq!(server.join().unwrap(), 1);
 }
 
 #[test]
-fn a_server_that_does_not_answer_is_refused_in_time() {
+fn the_board_is_refused_when_the_server_does_not_answer_in_time() {
     use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
     use std::{
         net::{SocketAddr, TcpStream},
@@ -151,7 +151,7 @@ fn a_server_that_does_not_answer_is_refused_in_time() {
     let mut queued = Vec::new();
     while let Ok(stream) = TcpStream::connect_timeout(&target, Duration::from_millis(200)) {
         queued.push(stream);
-        assert!(queued.len() < 16, "the queue is without end");
+        assert!(queued.len() < 16, "the queue of waiting connections never fills");
     }
     let connect_timeout = Duration::from_millis(100);
     let (lan, mut board) = Board::new(LanConfig {

@@ -1,4 +1,4 @@
-//! Networks side by side, hostile frames, boards that vanish, and the end of a network.
+//! Several networks at once, hostile frames, boards that vanish, and the end of a network.
 
 use std::{
     fs,
@@ -9,7 +9,7 @@ use std::{
 };
 
 use smoltcp::socket::tcp::RecvError;
-use virtual_lan::{Ending, Lan, LanConfig, What};
+use virtual_lan::{ClosedReason, Lan, LanConfig, What};
 
 use crate::{
     board::{Board, LIMIT},
@@ -71,7 +71,7 @@ fn connections_of_one_board_are_kept_apart() {
 fn random_frames_do_no_harm() {
     let (target, server) = serve(|mut stream| stream.write_all(b"still here").unwrap());
     let (lan, mut board) = Board::new(joined(target));
-    // Frames that the gateway takes seriously, cut and flipped at random, among plain noise.
+    // Frames that the gateway would accept, cut and with flipped bits, mixed with random bytes.
     let seeds = seed_frames(&lan);
     assert!(seeds.len() >= 4, "the exchange for the lease was not captured");
     let noise = pattern(1 << 20);
@@ -100,7 +100,7 @@ fn random_frames_do_no_harm() {
     server.join().unwrap();
 }
 
-/// The frames of both directions so far, all as if the board had sent them to the gateway.
+/// The frames of both directions so far, with addresses as if the board had sent all of them to the gateway.
 fn seed_frames(lan: &Lan) -> Vec<Vec<u8>> {
     let capture = lan.pcap();
     let mut rest = &capture[24..];
@@ -115,7 +115,7 @@ fn seed_frames(lan: &Lan) -> Vec<Vec<u8>> {
     frames
 }
 
-/// Makes the IPv4 header's checksum hold and the UDP one absent, so that damage gets past the first look.
+/// Repairs the IPv4 header's checksum and removes the UDP one, so that the damage behind them is looked at.
 fn repair_checksum(frame: &mut [u8]) {
     if frame.len() < 42 || frame[12..14] != [8, 0] || frame[14] != 0x45 {
         return;
@@ -133,7 +133,7 @@ fn repair_checksum(frame: &mut [u8]) {
 }
 
 #[test]
-fn a_board_that_vanishes_is_given_up_and_the_server_told() {
+fn the_connection_of_a_board_that_vanishes_is_reset_at_the_server() {
     let (target, server) = serve(|mut stream| {
         stream.write_all(&pattern(200_000)).unwrap();
         stream.read(&mut [0]).map_err(|error| error.kind())
@@ -144,7 +144,7 @@ fn a_board_that_vanishes_is_given_up_and_the_server_told() {
         ..joined(target)
     });
     board.connect(SERVER, 443);
-    // From here on the board's stack does not run.
+    // The board's stack does not run from here on.
     assert_eq!(server.join().unwrap(), Err(ErrorKind::ConnectionReset));
     let closed = lan
         .wait_for(LIMIT, |event| matches!(event.what, What::Closed { .. }))
@@ -153,7 +153,7 @@ fn a_board_that_vanishes_is_given_up_and_the_server_told() {
         matches!(
             closed.what,
             What::Closed {
-                ending: Ending::BoardSilent,
+                reason: ClosedReason::BoardSilent,
                 ..
             }
         ),
@@ -162,7 +162,7 @@ fn a_board_that_vanishes_is_given_up_and_the_server_told() {
 }
 
 #[test]
-fn an_idle_connection_is_not_given_up() {
+fn an_idle_connection_stays_open() {
     let (go, gone) = mpsc::channel();
     let (target, server) = serve(move |mut stream| {
         gone.recv_timeout(LIMIT).unwrap();
@@ -189,7 +189,7 @@ fn dropping_the_network_resets_its_connections() {
     let port = lan.port();
     drop(lan);
     assert_eq!(server.join().unwrap(), Err(ErrorKind::ConnectionReset));
-    port.send(&[0; 60]); // goes nowhere, harms nobody
+    port.send(&[0; 60]); // the network has ended, so this does nothing
 }
 
 #[test]

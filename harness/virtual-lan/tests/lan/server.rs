@@ -12,7 +12,7 @@ use virtual_lan::{Join, LanConfig};
 
 use crate::board::LIMIT;
 
-/// Where the tests' servers are on the network.
+/// The address of the tests' servers on the network.
 pub(crate) const SERVER: [u8; 4] = [10, 13, 37, 10];
 
 /// Serves one connection on a thread of its own.
@@ -53,12 +53,12 @@ pub(crate) fn joined(target: SocketAddr) -> LanConfig {
     }
 }
 
-/// Makes the stream's end a RST.
+/// Closes the stream with a RST.
 pub(crate) fn reset(stream: TcpStream) {
     rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
 }
 
-/// Bytes that tell where a piece is missing, doubled or swapped.
+/// Bytes without repetition, so that a piece which is missing, doubled or swapped shows.
 pub(crate) fn pattern(length: usize) -> Vec<u8> {
     let mut state = 0x2545_f491_u32;
     std::iter::repeat_with(|| {

@@ -1,4 +1,4 @@
-//! TCP carried over: every byte, every FIN, every RST, both ways.
+//! TCP through the network: every byte, FIN and RST is passed on, in both directions.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -8,29 +8,29 @@ use std::{
 };
 
 use smoltcp::socket::tcp::RecvError;
-use virtual_lan::{Ending, Lan, What};
+use virtual_lan::{ClosedReason, Lan, What};
 
 use crate::{
     board::{Board, LIMIT},
     server::{SERVER, joined, pattern, reset, serve},
 };
 
-/// How the only connection ended, with the bytes from the board and to it.
+/// Why the only connection ended, with the bytes from the board and to it.
 #[track_caller]
-fn ending(lan: &Lan) -> (Ending, u64, u64) {
+fn end_of_connection(lan: &Lan) -> (ClosedReason, u64, u64) {
     let closed = lan
         .wait_for(LIMIT, |event| matches!(event.what, What::Closed { .. }))
         .expect("no end was recorded");
     let What::Closed {
         connection: 1,
-        ending,
+        reason,
         from_board,
         to_board,
     } = closed.what
     else {
         panic!("{closed}")
     };
-    (ending, from_board, to_board)
+    (reason, from_board, to_board)
 }
 
 #[test]
@@ -65,7 +65,10 @@ fn a_megabyte_comes_back_byte_for_byte() {
     .unwrap();
     board.tcp(handle).close();
     assert_eq!(board.read_to_end(handle), (vec![], RecvError::Finished));
-    assert_eq!(ending(&lan), (Ending::Finished, SIZE as u64, SIZE as u64));
+    assert_eq!(
+        end_of_connection(&lan),
+        (ClosedReason::Finished, SIZE as u64, SIZE as u64)
+    );
     server.join().unwrap();
     assert_eq!(lan.pcap()[20..24], [1, 0, 0, 0]);
     assert!(lan.pcap().len() > 2 * SIZE);
@@ -81,7 +84,7 @@ fn the_servers_fin_arrives_behind_its_data() {
     assert_eq!(end, RecvError::Finished);
     server.join().unwrap();
     board.finish(handle);
-    assert_eq!(ending(&lan), (Ending::Finished, 0, 100_000));
+    assert_eq!(end_of_connection(&lan), (ClosedReason::Finished, 0, 100_000));
 }
 
 #[test]
@@ -100,7 +103,7 @@ fn the_servers_rst_arrives_behind_its_data() {
         board.read_to_end(handle),
         (b"half an ans".to_vec(), RecvError::InvalidState)
     );
-    assert_eq!(ending(&lan), (Ending::HostReset, 0, 11));
+    assert_eq!(end_of_connection(&lan), (ClosedReason::HostReset, 0, 11));
     server.join().unwrap();
 }
 
@@ -121,23 +124,24 @@ fn a_rst_does_not_overtake_data_that_the_board_has_no_room_for() {
     let (data, end) = board.read_to_end(handle);
     assert_eq!((data.len(), end), (50_000, RecvError::InvalidState));
     assert!(data == pattern(50_000));
-    assert_eq!(ending(&lan), (Ending::HostReset, 0, 50_000));
+    assert_eq!(end_of_connection(&lan), (ClosedReason::HostReset, 0, 50_000));
 }
 
 #[test]
 fn a_server_that_resets_at_once_is_not_taken_for_one_that_refuses() {
-    // Whether the RST is there before the gateway looks is a matter of luck: try it.
+    // Whether the RST comes before or after the gateway's first look differs from run to run, so it is tried several
+    // times.
     for _ in 0..100 {
         let (target, server) = serve(reset);
         let (lan, mut board) = Board::new(joined(target));
         board.connect(SERVER, 443);
-        assert_eq!(ending(&lan), (Ending::HostReset, 0, 0));
+        assert_eq!(end_of_connection(&lan), (ClosedReason::HostReset, 0, 0));
         server.join().unwrap();
     }
 }
 
 #[test]
-fn the_end_of_a_connection_cuts_nothing_off_for_a_slow_server() {
+fn a_server_that_reads_after_the_end_of_the_connection_still_gets_everything() {
     const SIZE: usize = 3 << 20;
     let (go, gone) = mpsc::channel();
     let (target, server) = serve(move |mut stream| {
@@ -149,10 +153,10 @@ fn the_end_of_a_connection_cuts_nothing_off_for_a_slow_server() {
     let (lan, mut board) = Board::new(joined(target));
     let handle = board.connect(SERVER, 443);
     assert_eq!(board.read_to_end(handle), (vec![], RecvError::Finished));
-    // The kernel's buffers take it all, so that the connection is over before the server has read a byte.
+    // The kernel's buffers take all of it, so that the connection ends before the server has read a byte.
     board.send(handle, &pattern(SIZE));
     board.finish(handle);
-    assert_eq!(ending(&lan), (Ending::Finished, SIZE as u64, 0));
+    assert_eq!(end_of_connection(&lan), (ClosedReason::Finished, SIZE as u64, 0));
     go.send(()).unwrap();
     assert!(server.join().unwrap().expect("the server was reset") == pattern(SIZE));
 }
@@ -171,7 +175,7 @@ fn the_servers_rst_arrives_even_behind_its_fin() {
     assert!(board.tcp(handle).may_send());
     go.send(()).unwrap();
     board.until("a reset", |board| (!board.tcp(handle).is_open()).then_some(()));
-    assert_eq!(ending(&lan), (Ending::HostReset, 0, 0));
+    assert_eq!(end_of_connection(&lan), (ClosedReason::HostReset, 0, 0));
     server.join().unwrap();
 }
 
@@ -184,7 +188,7 @@ fn data_for_a_server_that_has_gone_is_answered_with_a_rst() {
     assert_eq!(board.read_to_end(handle), (vec![], RecvError::Finished));
     board.tcp(handle).send_slice(b"too late").unwrap();
     board.until("a reset", |board| (!board.tcp(handle).is_open()).then_some(()));
-    assert_eq!(ending(&lan).0, Ending::HostReset);
+    assert_eq!(end_of_connection(&lan).0, ClosedReason::HostReset);
 }
 
 #[test]
@@ -205,7 +209,7 @@ fn the_boards_rst_arrives_at_the_server() {
         board.tcp(handle).remote_endpoint().is_none().then_some(())
     });
     assert_eq!(server.join().unwrap(), (*b"hello", Err(ErrorKind::ConnectionReset)));
-    assert_eq!(ending(&lan), (Ending::BoardReset, 5, 0));
+    assert_eq!(end_of_connection(&lan), (ClosedReason::BoardReset, 5, 0));
 }
 
 #[test]
@@ -225,7 +229,7 @@ fn a_half_closed_connection_still_answers() {
     assert_eq!(end, RecvError::Finished);
     board.finish(handle);
     assert_eq!(server.join().unwrap(), b"GET / HTTP/1.0\r\n\r\n");
-    assert_eq!(ending(&lan), (Ending::Finished, 18, 200_000));
+    assert_eq!(end_of_connection(&lan), (ClosedReason::Finished, 18, 200_000));
 }
 
 #[test]
@@ -242,7 +246,7 @@ fn a_server_that_does_not_read_stops_the_board_and_loses_nothing() {
     let handle = board.connect(SERVER, 443);
     let data = pattern(SIZE);
     let mut sent = 0;
-    // The kernel's buffers take some megabytes; then the board's window stays shut.
+    // The kernel's buffers take some megabytes. After that the board's window stays closed.
     let mut stalled = Instant::now();
     board.until("the window to shut", |board| {
         let taken = board.tcp(handle).send_slice(&data[sent..]).unwrap();
@@ -252,14 +256,14 @@ fn a_server_that_does_not_read_stops_the_board_and_loses_nothing() {
         }
         (stalled.elapsed().as_millis() > 300).then_some(())
     });
-    assert!(sent < SIZE, "32 MiB went into buffers that ought to be bounded");
+    assert!(sent < SIZE, "buffers took 32 MiB, so they are not bounded");
     go.send(()).unwrap();
     board.send(handle, &data[sent..]);
     board.tcp(handle).close();
     assert_eq!(board.read_to_end(handle).1, RecvError::Finished);
     board.finish(handle);
     assert!(server.join().unwrap() == data, "the server read something else");
-    assert_eq!(ending(&lan), (Ending::Finished, SIZE as u64, 0));
+    assert_eq!(end_of_connection(&lan), (ClosedReason::Finished, SIZE as u64, 0));
 }
 
 #[test]
@@ -277,7 +281,7 @@ fn a_board_that_does_not_read_stops_the_server_and_loses_nothing() {
                 Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
             }
         }
-        assert!(sent < SIZE, "32 MiB went into buffers that ought to be bounded");
+        assert!(sent < SIZE, "buffers took 32 MiB, so they are not bounded");
         shut.send(()).unwrap();
         stream.set_nonblocking(false).unwrap();
         stream.write_all(&data[sent..]).unwrap();
@@ -294,5 +298,5 @@ fn a_board_that_does_not_read_stops_the_server_and_loses_nothing() {
     assert!(data == pattern(SIZE), "the board read something else");
     assert_eq!(end, RecvError::Finished);
     board.finish(handle);
-    assert_eq!(ending(&lan), (Ending::Finished, 0, SIZE as u64));
+    assert_eq!(end_of_connection(&lan), (ClosedReason::Finished, 0, SIZE as u64));
 }

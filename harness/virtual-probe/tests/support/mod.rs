@@ -1,4 +1,4 @@
-//! What the tests of the probes share: boards, the firmware and its symbols, and a console that waits with a deadline.
+//! Shared by the tests of the probes: boards, the firmware and its symbols, and a console that waits with a deadline.
 #![allow(dead_code, unreachable_pub, reason = "each test target uses a part of it")]
 
 use std::fs::File;
@@ -12,7 +12,7 @@ use espflash::flasher::{FlashData, FlashSettings, FlashSize};
 use espflash::image_format::idf::IdfBootloaderFormat;
 use espflash::target::{Chip, XtalFrequency};
 use object::{Object, ObjectSymbol};
-use virtual_esp32c3::{BoardConfig, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, Strapping, VirtualBoard};
 
 /// The project's firmware for the virtual board.
 pub const FIRMWARE: &str = concat!(
@@ -40,7 +40,7 @@ pub fn booted(flash: Arc<[u8]>) -> VirtualBoard {
         ..BoardConfig::default()
     };
     let board = VirtualBoard::start(config, None).expect("a board");
-    board.power_cycle(true);
+    board.power_cycle(Strapping::Flash);
     board
 }
 
@@ -98,7 +98,7 @@ impl Console {
             match self.chunks.recv_timeout(left) {
                 Ok(bytes) => self.text.push_str(&String::from_utf8_lossy(&bytes)),
                 Err(error) => panic!(
-                    "no {marker:?} on the console within {limit:?} ({error}):\n{}",
+                    "timed out after {limit:?} waiting for {marker:?} on the console ({error}); so far:\n{}",
                     self.text
                 ),
             }

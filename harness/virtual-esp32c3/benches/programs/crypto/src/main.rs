@@ -1,9 +1,10 @@
-//! What a TLS client on the chip computes most, as a program without an operating system.
+//! The computations that take most of a TLS client's time, as a program without an operating system.
 //!
-//! Enters: a0 = what to do, a1 = address and a2 = length of the input, a3 = address of the output. Leaves through `ebreak`
-//! with a0 = the length of the output, or 0 if the input is no good.
+//! Enters: a0 = the function, a1 = address and a2 = length of the input, a3 = address of the output. Leaves through
+//! `ebreak` with a0 = the length of the output, or 0 if the input is not valid.
 //!
-//! - 0: the input is a scalar (32 bytes, big-endian), the output x then y of that multiple of P-256's generator (64 bytes).
+//! - 0: the input is a scalar (32 bytes, big-endian), the output is x and y of that multiple of P-256's generator (64
+//!   bytes).
 //! - 1: the output is the SHA-256 of the input (32 bytes).
 
 #![no_std]
@@ -30,7 +31,7 @@ global_asm!(
 /// `input` holds `length` bytes, `output` has room for 64.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn main(what: u32, input: *const u8, length: usize, output: *mut u8) -> usize {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller promises it.
     let (input, output) = unsafe {
         (
             slice::from_raw_parts(input, length),

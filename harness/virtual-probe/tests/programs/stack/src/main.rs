@@ -1,5 +1,5 @@
-//! Three functions that call one another, and the innermost counts for ever. Nothing enters; nothing leaves but what a
-//! debugger sees.
+//! Three functions that call one another, of which the innermost counts for ever. Nothing enters, and only a debugger
+//! sees what happens.
 
 #![no_std]
 #![no_main]
@@ -13,7 +13,7 @@ global_asm!(
     "_start:",
     "la sp, _stack_top",
     "li a0, 40",
-    // Nobody has called: here the stack ends.
+    // No return address: the stack ends here.
     "li ra, 0",
     "j outermost",
 );

@@ -1,26 +1,26 @@
 //! What has crossed between the board's network and the sockets of this machine, and whether more is on its way.
 //!
-//! Enters: the gateway's word that it has nothing to do. Leaves: [`Traffic`], for whoever compares it with the other end's count. Must
-//! not know: who sits behind the sockets.
+//! Enters: the gateway's report that it has nothing to do. Leaves: [`Crossings`], which a caller compares with the
+//! count of the server behind the sockets. Must not know: what that server is.
 
 use std::time::Duration;
 
-/// Counts since the network was started, over all of its connections.
+/// Counts over all connections since the network's start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Traffic {
+pub struct Crossings {
     /// Connections made to sockets of this machine.
     pub connections: u64,
     /// Bytes written to them.
     pub to_host: u64,
     /// Bytes read from them.
     pub from_host: u64,
-    /// Connections in which the board has finished or reset, and the socket was told.
+    /// Connections that the board has finished or reset, and whose socket was told so.
     pub ended_by_board: u64,
-    /// Connections in which the socket has finished or failed, and the gateway has seen it.
+    /// Connections whose socket has finished or failed, as far as the gateway has seen.
     pub ended_by_host: u64,
 }
 
-impl Traffic {
+impl Crossings {
     pub(crate) fn add(&mut self, other: Self) {
         self.connections += other.connections;
         self.to_host += other.to_host;
@@ -30,32 +30,33 @@ impl Traffic {
     }
 }
 
-/// A network that does nothing until the board sends a frame, a socket stirs, or time passes.
+/// A network at rest: it does nothing until the board sends a frame, a socket has something, or time passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settled {
+pub struct Standstill {
     /// What has crossed so far.
-    pub traffic: Traffic,
-    /// How much time has to pass before it does something by itself: a frame that is held back arrives, or one is repeated. `None`:
-    /// time alone brings nothing about.
+    pub crossings: Crossings,
+    /// How much time has to pass before the network does something by itself, such as delivering a frame that was held
+    /// back or repeating one. `None`: time alone brings nothing.
     pub lasts: Option<Duration>,
 }
 
-/// A gateway that waits: for frames, for sockets, or for a time.
+/// A gateway that waits for frames, for sockets, or for a time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Standing {
-    pub(crate) traffic: Traffic,
+    pub(crate) crossings: Crossings,
     /// Frames of the board that it has taken.
     pub(crate) frames: u64,
-    /// When it goes on by itself.
+    /// When it goes on by itself, by the network's clock.
     pub(crate) alarm: Option<Duration>,
 }
 
 impl Standing {
-    /// Where the network stands at `now`, if `frames` is all that the board has sent and no alarm is due.
-    pub(crate) fn judge(&self, frames: u64, now: Duration) -> Option<Settled> {
+    /// The network's rest at `now`, or `None` if the gateway has work. It has when it has yet to take one of the
+    /// `frames` that the board has sent, or when an alarm is due.
+    pub(crate) fn judge(&self, frames: u64, now: Duration) -> Option<Standstill> {
         let due = self.alarm.is_some_and(|alarm| alarm <= now);
-        (!due && self.frames == frames).then(|| Settled {
-            traffic: self.traffic,
+        (!due && self.frames == frames).then(|| Standstill {
+            crossings: self.crossings,
             lasts: self.alarm.map(|alarm| alarm - now),
         })
     }
@@ -66,10 +67,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_network_is_not_settled_when_a_frame_is_yet_to_be_taken_or_an_alarm_is_due() {
+    fn a_network_has_work_when_a_frame_waits_or_an_alarm_is_due() {
         let second = Duration::from_secs(1);
         let standing = Standing {
-            traffic: Traffic::default(),
+            crossings: Crossings::default(),
             frames: 3,
             alarm: Some(second),
         };
