@@ -221,7 +221,7 @@ fn a_board_that_says_nothing() {
     let outcome = rig.run(&bench, "pin/matches");
     assert_eq!(blame(&outcome), Some(Blame::Rig), "{outcome:?}");
     assert!(
-        failure(&outcome).findings[0].contains("no line within 3 s"),
+        failure(&outcome).findings[0].contains("timed out after 3 s waiting for the board's first line"),
         "{outcome:?}"
     );
     let again = rig.run(&bench, "pin/matches");
@@ -370,7 +370,7 @@ fn a_console_of_another_speed() {
     drop(port);
     let bench = rig.bench();
     let console = bench.boards()[0].console().unwrap();
-    assert_eq!(console.attention().port().unwrap().baud_rate().unwrap(), 460_800);
+    assert_eq!(console.handle().port().unwrap().baud_rate().unwrap(), 460_800);
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
-use crate::board::console::{Line, NoLine};
-use crate::board::{BoardError, Console};
+use crate::board::Console;
+use crate::board::console::{ConsoleError, Line, NoLine};
 use crate::deadline::Deadline;
 use crate::language::{Fields, MachineLine};
 use crate::rig::Dialect;
@@ -88,7 +88,7 @@ pub enum DeviceError {
     Console(NoLine),
     /// A command could not be sent.
     #[error(transparent)]
-    Board(#[from] BoardError),
+    Board(#[from] ConsoleError),
     /// The ready line lacks a field.
     #[error("the firmware's greeting lacks `{field}`: `{line}`; is this pinrig's firmware?")]
     Greeting {

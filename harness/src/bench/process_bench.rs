@@ -20,6 +20,7 @@ use serialport::{SerialPort, TTYPort};
 
 use super::serial_bench::is_ours;
 use super::{Bench, Route, Seat};
+use crate::board::console::ConsoleError;
 use crate::board::flash::{FlashProgress, FlashReport};
 use crate::board::{Board, BoardError, BootMode, Console, LinkSettings, Recorder, Reset, Secret};
 use crate::evidence::RecordedFile;
@@ -102,9 +103,9 @@ impl Seat for ProcessSeat<'_> {
     fn board(self: Box<Self>, route: &Route) -> Result<Board, BoardError> {
         let bench = self.0;
         let program = bench.words.first().cloned().unwrap_or_default();
-        let no_tty = |source| BoardError::Tty {
+        let no_tty = |cause| ConsoleError::Open {
             tty: "/dev/ptmx".into(),
-            source,
+            cause,
         };
         let (port, far_end) = TTYPort::pair().map_err(no_tty)?;
         let tty = PathBuf::from(far_end.name().unwrap_or_default());

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Bench, Route, Seat};
-use crate::board::console::Attention;
+use crate::board::console::ConsoleHandle;
 use crate::board::flash::{FlashProgress, FlashReport};
 use crate::board::probe::Debugger;
 use crate::board::{Board, BoardError, BootMode, Claimed, LinkSettings, Recorder, Reset, SerialBoard};
@@ -168,7 +168,7 @@ impl Bench for SerialBench {
                 return Err(BoardError::NoneLeft(why.join("; ")));
             }
             if deadline.left().is_zero() {
-                return Err(BoardError::NoneLeft(format!("nothing in time for: {deadline}")));
+                return Err(BoardError::NoneLeft(deadline.timeout().to_string()));
             }
             let waited = self.pool.changed.wait_timeout(pool, deadline.left());
             pool = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -258,7 +258,7 @@ impl Seat for SerialSeat {
             patience: Arc::new(AtomicBool::new(false)),
             reset: Box::new(SerialReset {
                 board,
-                heard: console.attention(),
+                heard: console.handle(),
                 lease,
             }),
             network: None,
@@ -271,7 +271,7 @@ impl Seat for SerialSeat {
 /// A board's ladder of ways to be reset.
 struct SerialReset {
     board: Arc<SerialBoard>,
-    heard: Attention,
+    heard: ConsoleHandle,
     lease: Lease,
 }
 

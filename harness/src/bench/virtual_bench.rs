@@ -16,7 +16,7 @@ use virtual_esp32c3::{BoardConfig, HardwareEvent, Snapshot, Surroundings, Virtua
 use virtual_lan::{Faults, FramePort, Join, Lan, LanConfig, TimeSource, What};
 
 use super::{Bench, Route, Seat};
-use crate::board::console::{Attention, BAUD, open_port};
+use crate::board::console::{BAUD, ConsoleHandle, open_port};
 use crate::board::debug_module::DebugModule;
 use crate::board::flash::{self, FlashFailure, FlashProgress, FlashReport, Loader};
 use crate::board::{Board, BoardError, BootMode, Console, LinkSettings, Network, Recorder, Reset};
@@ -215,7 +215,7 @@ impl VirtualBench {
         let console = Console::open(board.tty(), BAUD)?;
         board.skip_idle_time(Box::new(World {
             patience: Arc::clone(&patience),
-            attention: console.attention(),
+            console: console.handle(),
             calming: Arc::clone(&calming),
             lan: Arc::clone(&lan),
             server: route.settled.clone(),
@@ -250,7 +250,7 @@ struct World {
     /// Nobody will say anything to the board before it has spoken, ...
     patience: Arc<AtomicBool>,
     /// ... which is over once it has: whoever waits there may have a new command.
-    attention: Attention,
+    console: ConsoleHandle,
     /// A bad network is being calmed: nobody says anything meanwhile.
     calming: Arc<AtomicBool>,
     lan: Arc<Lan>,
@@ -265,7 +265,7 @@ impl Surroundings for World {
     /// Nothing is under way between the board and its server, and the network does nothing before its next alarm. Asked in this order:
     /// what the server has sent, the network has then either taken or not yet counted.
     fn quiet_for(&self, said: u64) -> Option<Duration> {
-        let patient = self.patience.load(Ordering::SeqCst) && self.attention.is_undivided(said);
+        let patient = self.patience.load(Ordering::SeqCst) && self.console.waits_for_more_than(said);
         if !patient && !self.calming.load(Ordering::SeqCst) {
             return None;
         }

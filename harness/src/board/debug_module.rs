@@ -61,7 +61,7 @@ impl DebugModule {
         let deadline = Deadline::after(what, HALT);
         while self.read(DMSTATUS)? & status == 0 {
             if deadline.left() == Duration::ZERO {
-                return Err(format!("nothing in time for: {deadline}"));
+                return Err(deadline.timeout().to_string());
             }
         }
         Ok(())

@@ -19,6 +19,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 pub use console::Console;
+use console::ConsoleError;
 pub use serial_board::{Claim, ClaimError, Claimed, SerialBoard};
 
 use virtual_lan::Faults;
@@ -136,22 +137,9 @@ pub trait Recorder: Send {
 /// Why a board cannot be used: the bench's fault, never the firmware's.
 #[derive(Debug, thiserror::Error)]
 pub enum BoardError {
-    /// The tty cannot be opened or configured.
-    #[error("{tty}: {source}; check that the port exists, that you may open it, and that no other program holds it", tty = .tty.display())]
-    Tty {
-        /// The tty.
-        tty: PathBuf,
-        /// What the system said.
-        source: serialport::Error,
-    },
-    /// Reading or writing the tty failed.
-    #[error("{tty}: {source}", tty = .tty.display())]
-    Io {
-        /// The tty.
-        tty: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    /// Its console cannot be used.
+    #[error(transparent)]
+    Console(#[from] ConsoleError),
     /// The virtual board cannot be started.
     #[error("virtual board: {0}")]
     Virtual(String),

@@ -17,7 +17,7 @@ use espflash::target::Chip;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serialport::{SerialPort, TTYPort, UsbPortInfo};
 
-use super::console::{Attention, BAUD};
+use super::console::{BAUD, ConsoleError, ConsoleHandle};
 use super::flash::{NO_USB, USB_JTAG};
 use super::probe::DebugProbe;
 use super::{BoardError, BootMode, Console};
@@ -62,7 +62,7 @@ pub(super) struct Ladder<'a> {
     /// Its debug probe, if it has one.
     pub(super) probe: Option<&'a DebugProbe>,
     /// Its console.
-    pub(super) heard: &'a Attention,
+    pub(super) heard: &'a ConsoleHandle,
     /// What its firmware's first line has in it: a chip whose ROM speaks at another speed than the firmware is judged by that.
     pub(super) ready: &'a str,
 }
@@ -87,7 +87,7 @@ impl Ladder<'_> {
         // What a port has kept from before, or a board is about to finish, is not what it says after its reset.
         let silence = Deadline::after("the board to be silent", FIRST_LINE);
         self.heard.wait_for_silence(QUIET, &silence);
-        let from = self.heard.pass_over();
+        let from = self.heard.skip_lines();
         // The way before may have taken the port away and back.
         let tty = self.heard.tty();
         let mut port = self.heard.port().map_err(|error| error.to_string())?;
@@ -100,16 +100,16 @@ impl Ladder<'_> {
         let by_program = matches!(way, ResetWay::Command(_));
         if by_program {
             self.heard
-                .excuse(Deadline::after("the command of `reset`", RESET_COMMAND));
+                .let_be_away(Deadline::after("the command of `reset`", RESET_COMMAND));
         }
         let pulled = pull(way, mode, &mut lines);
         if by_program {
-            self.heard.excuse(powered_up());
+            self.heard.let_be_away(powered_up());
         }
         pulled.map_err(|error| error.to_string())?;
         let deadline = Deadline::after("the board's first line after reset", FIRST_LINE);
         let tells = |line: &str| boot_mode(line).is_some() || line.contains(self.ready);
-        let lines = self.heard.wait(from, &deadline, tells);
+        let lines = self.heard.lines_from(from, &deadline, tells);
         if lines.is_empty() && self.heard.returns() > returns {
             // What it said at first was lost while its port was away; who speaks to it will see.
             return Ok(());
@@ -120,14 +120,14 @@ impl Ladder<'_> {
 
 /// Waits until the chip at an open port has said that it waits for a flasher, or could have: its words may be lost.
 pub(super) fn hear_loader(tty: &Path, port: &TTYPort) -> Result<(), BoardError> {
-    let ear = port.try_clone_native().map_err(|source| BoardError::Tty {
+    let ear = port.try_clone_native().map_err(|cause| ConsoleError::Open {
         tty: tty.to_owned(),
-        source,
+        cause,
     })?;
     let deadline = Deadline::after("the loader's first line", FIRST_LINE);
     let waits = |line: &str| boot_mode(line) == Some(BootMode::Download);
     // Whoever speaks to the loader finds out whether it is there.
-    let _lines = Console::on(tty, ear)?.attention().wait(0, &deadline, waits);
+    let _lines = Console::on(tty, ear)?.handle().lines_from(0, &deadline, waits);
     Ok(())
 }
 
@@ -139,7 +139,8 @@ pub(super) fn powered_up() -> Deadline {
 /// Whether what a board has said since its reset is what it says when it starts in this mode.
 fn judge(wanted: BootMode, lines: &[String]) -> Result<(), String> {
     let Some(last) = lines.last() else {
-        return Err(format!("no line within {} s", FIRST_LINE.as_secs()));
+        let first = Deadline::after("the board's first line after reset", FIRST_LINE);
+        return Err(first.timeout().to_string());
     };
     match lines.iter().find_map(|line| boot_mode(line)) {
         Some(mode) if mode == wanted => Ok(()),
@@ -308,7 +309,7 @@ pub(super) fn run(words: &[String], places: &[(&str, &str)], deadline: &Deadline
         Err(_) => {
             // It may just have ended by itself.
             let _gone = kill_process_group(group, Signal::KILL);
-            let text = format!("{program} did not end in time for: {deadline}");
+            let text = format!("{program}: {}", deadline.timeout());
             return Err(io::Error::new(io::ErrorKind::TimedOut, text));
         }
     };
@@ -364,7 +365,11 @@ mod tests {
         assert_eq!(judged(BootMode::Download, &download), Ok(()));
         assert!(judged(BootMode::Flash, &download).unwrap_err().contains("flasher"));
         assert!(judged(BootMode::Download, &flash).unwrap_err().contains("from flash"));
-        assert!(judged(BootMode::Flash, &[]).unwrap_err().contains("no line"));
+        assert!(
+            judged(BootMode::Flash, &[])
+                .unwrap_err()
+                .contains("timed out after 3 s")
+        );
         assert_eq!(judged(BootMode::Flash, &["@- ready"]), Ok(()));
         let old = [" ets Jan  8 2013,rst cause:2, boot mode:(1,6)"];
         assert!(judged(BootMode::Flash, &old).unwrap_err().contains("flasher"));

@@ -14,7 +14,7 @@ use espflash::connection::ResetBeforeOperation;
 use espflash::target::Chip;
 use serialport::{ClearBuffer, SerialPort, TTYPort};
 
-use super::console::{Attention, BAUD, Console, Finder, GLANCE, open_port};
+use super::console::{BAUD, Console, ConsoleHandle, Finder, GLANCE, open_port};
 use super::flash::{self, FlashFailure, FlashProgress, FlashReport, Loader};
 use super::probe::{self, DebugProbe};
 use super::reset::{self, Ladder, Lines};
@@ -184,8 +184,12 @@ impl SerialBoard {
         let tty = self.tty()?;
         let (ports, known) = (self.ports.clone(), self.port.clone());
         let find = move || ports.find(&known).ok().filter(|port| port.usb.is_some());
+        let port = open_port(&tty, self.baud)?;
         let finder = find().map(|_| Box::new(move || find().map(|port| port.path)) as Finder);
-        Console::returning(&tty, open_port(&tty, self.baud)?, finder)
+        Ok(match finder {
+            Some(finder) => Console::returning(&tty, port, finder)?,
+            None => Console::on(&tty, port)?,
+        })
     }
 
     /// Puts its own image into its flash, or else `image`.
@@ -324,10 +328,10 @@ impl SerialBoard {
     fn open_again(&self) -> Result<TTYPort, String> {
         let deadline = reset::powered_up();
         loop {
-            match self.tty().and_then(|tty| open_port(&tty, BAUD)) {
+            match self.tty().and_then(|tty| Ok(open_port(&tty, BAUD)?)) {
                 Ok(port) => return Ok(port),
                 Err(error) if deadline.left().is_zero() => {
-                    return Err(format!("{error}; nothing in time for: {deadline}"));
+                    return Err(format!("{}: {error}", deadline.timeout()));
                 }
                 Err(_) => thread::sleep(GLANCE),
             }
@@ -338,7 +342,7 @@ impl SerialBoard {
     ///
     /// # Errors
     /// When none does.
-    pub fn reset(&self, mode: BootMode, heard: &Attention) -> Result<(), BoardError> {
+    pub fn reset(&self, mode: BootMode, heard: &ConsoleHandle) -> Result<(), BoardError> {
         let ladder = Ladder {
             ways: &self.ways,
             probe: self.probe.as_ref(),

@@ -96,9 +96,7 @@ pub(super) fn reset(place: &Place, options: &Options, reset: &Reset) -> CommandR
 }
 
 fn start(json: bool, board: &SerialBoard, mode: BootMode) -> CommandResult {
-    let reset = board
-        .console()
-        .and_then(|console| board.reset(mode, &console.attention()));
+    let reset = board.console().and_then(|console| board.reset(mode, &console.handle()));
     match reset {
         Ok(()) if json => {
             let line = json!({"event": "reset", "board": board.name, "boot": mode.name()});
@@ -144,7 +142,7 @@ pub(super) fn monitor(place: &Place, options: &Options, monitor: &Monitor) -> Co
     let typed = typed()?;
     let mut console = board.console()?;
     if monitor.reset {
-        board.reset(BootMode::Flash, &console.attention())?;
+        board.reset(BootMode::Flash, &console.handle())?;
     }
     let mut out = anstream::stdout();
     loop {
