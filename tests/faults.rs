@@ -240,7 +240,7 @@ struct Rig {
     device: Device,
     patience: Arc<AtomicBool>,
     recorder: Box<dyn pinrig::board::Recorder>,
-    network: Box<dyn pinrig::board::Network>,
+    network: Box<dyn pinrig::board::DisturbableNetwork>,
     debugger: Box<dyn pinrig::board::probe::Debugger>,
     // Its lines live as long as the test.
     _reset: Box<dyn pinrig::board::Reset>,

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use desk::{Cable, Desk, Rig, board_on_a_network};
 use pinrig::bench::{Bench, SerialBench};
-use pinrig::board::{Claim, SerialBoard};
+use pinrig::board::{Claim, Take};
 use pinrig::deadline::Deadline;
 use pinrig::image::Image;
 use pinrig::outcome::Outcome;
-use pinrig::rig::{Inventory, Locks, Ports};
+use pinrig::rig::{self, Images, Inventory, Locks, Ports};
 use pinrig::run::{Limits, Runner};
 use pinrig::scenario;
 use pinrig::verdict::{Blame, Verdict};
@@ -100,11 +100,18 @@ fn firmware_that_hangs_is_halted_and_its_functions_are_named() {
 /// The rig's only board.
 fn claimed(rig: &Rig) -> SerialBench {
     let inventory = Inventory::load(&rig.path("rig.toml")).unwrap();
-    let locks = Locks::in_folder(rig.path("locks"));
+    let known = rig::Rig {
+        inventory: Some(inventory.clone()),
+        ports: Ports::default(),
+        locks: Locks::in_folder(rig.path("locks")),
+    };
+    let claim = Claim {
+        entries: &[&inventory.boards[0]],
+        take: Take::All,
+        images: Images::Own,
+    };
     let now = Deadline::after("a free board", Duration::ZERO);
-    let system = (&Ports::default(), &locks);
-    let entries = [&inventory.boards[0]];
-    SerialBench::new(SerialBoard::claim(&entries, &inventory.path, system, Claim::All, &now, |_| {}).unwrap())
+    SerialBench::new(claim.hold(&known, &now, |_| {}).unwrap())
 }
 
 fn run(rig: &Rig, bench: &SerialBench, image: &Image, limits: Limits) -> Outcome {

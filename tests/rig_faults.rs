@@ -20,11 +20,11 @@ use desk::{Cable, Desk, System};
 use object::{Object, ObjectSection};
 use pinrig::bench::{Bench, SerialBench};
 use pinrig::board::console::{BAUD, open_port};
-use pinrig::board::{BoardError, Claim, ClaimError, Claimed, SerialBoard};
+use pinrig::board::{BoardError, Claim, ClaimError, Claimed, LeftOut, Take};
 use pinrig::deadline::Deadline;
 use pinrig::image::Image;
 use pinrig::outcome::{Event, Outcome};
-use pinrig::rig::{Inventory, Locks, Port, Ports};
+use pinrig::rig::{self, Images, Inventory, Kind, Locks, Port, Ports};
 use pinrig::run::{Limits, Runner};
 use pinrig::scenario::{self, Scenario};
 use pinrig::transcript::DeviceLine;
@@ -47,10 +47,10 @@ fn unplugged_while_it_is_flashed() {
     });
     assert_eq!(report.unwrap().written, 3, "the other board has its image");
     let left_out = bench.left_out();
-    let [(name, why)] = &left_out[..] else {
+    let [LeftOut { board, why }] = &left_out[..] else {
         panic!("{left_out:?}")
     };
-    assert!(name == "bad" && why.contains("bit/s"), "{name}: {why}");
+    assert!(board == "bad" && why.contains("bit/s"), "{board}: {why}");
     assert_eq!(blame(&rig.run(&bench, "pin/matches")), None);
 }
 
@@ -288,7 +288,7 @@ fn an_image_for_another_chip() {
     fs::write(&path, elf).unwrap();
     rig.image = Image::load(&path).unwrap();
     let error = rig.bench().prepare(&rig.image, &|_| {}).unwrap_err().to_string();
-    assert!(error.contains("other.elf is no image for the esp32c3"), "{error}");
+    assert!(error.contains("other.elf is not an image for the esp32c3"), "{error}");
     is_well(&desk);
 }
 
@@ -507,10 +507,18 @@ impl Rig {
 
     fn claim(&self) -> Result<Claimed, ClaimError> {
         let entries: Vec<_> = self.inventory.boards.iter().collect();
-        let locks = Locks::in_folder(self.folder.path().join("locks"));
+        let known = rig::Rig {
+            inventory: Some(self.inventory.clone()),
+            ports: self.ports.clone(),
+            locks: Locks::in_folder(self.folder.path().join("locks")),
+        };
+        let claim = Claim {
+            entries: &entries,
+            take: Take::All,
+            images: Images::Own,
+        };
         let now = Deadline::after("a free board", Duration::ZERO);
-        let system = (&self.ports, &locks);
-        SerialBoard::claim(&entries, &self.inventory.path, system, Claim::All, &now, |_| {})
+        claim.hold(&known, &now, |_| {})
     }
 
     fn bench(&self) -> SerialBench {
@@ -534,7 +542,7 @@ impl Rig {
             let identity = entry.path().file_stem().unwrap().to_str().unwrap().to_owned();
             left.extend(
                 locks
-                    .holder(&identity)
+                    .holder(&identity.as_str().into())
                     .map(|holder| format!("{identity}: held by {holder}")),
             );
         }
@@ -545,7 +553,8 @@ impl Rig {
             .flat_map(|file| fs::read_link(file.path()))
             .collect();
         for board in &self.inventory.boards {
-            if let Port::Path(tty) = &board.port
+            if let Kind::Serial(serial) = &board.kind
+                && let Port::Path(tty) = &serial.port
                 && open.contains(tty)
                 && !self.cable
             {

@@ -265,22 +265,18 @@ impl Device {
             return Ok(Answer::Ok(Fields::default()));
         }
         let mut fields = BTreeMap::new();
-        let mut take = |text: &str| {
-            for pattern in &dialect.expect {
-                if (text.is_empty() && pattern.line.is_empty())
-                    || (!pattern.line.is_empty() && text.contains(&pattern.line))
-                {
-                    fields.extend(pattern.means.clone());
-                }
+        let mut take = |line: Option<&str>| {
+            for pattern in dialect.expect.iter().filter(|pattern| pattern.matches(line)) {
+                fields.extend(pattern.means.clone());
             }
         };
-        take("");
+        take(None);
         loop {
             let line = self.console.next_line(deadline).map_err(|error| match error {
                 NoLine::Ended { .. } => DeviceError::Console(error),
                 NoLine::Expired { .. } => DeviceError::Silent(error),
             })?;
-            take(&line.text);
+            take(Some(&line.text));
             seen(Said::Line(&line));
             if line.text.contains(&dialect.end) {
                 return Ok(Answer::Ok(Fields(fields.into_iter().collect())));

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::bench::{Bench, Route, Seat};
 use crate::board::flash::FlashReport;
-use crate::board::{Board, BoardError, BootMode, LinkSettings, Network, Secret};
+use crate::board::{Board, BoardError, BootMode, DisturbableNetwork, LinkSettings, Secret};
 use crate::bundle;
 use crate::deadline::Deadline;
 use crate::device::{Answer, Device, DeviceError, Said};
@@ -584,7 +584,7 @@ struct RunBench<'a> {
     device: &'a mut Device,
     redactor: Redactor,
     patience: &'a AtomicBool,
-    network: Option<&'a dyn Network>,
+    network: Option<&'a dyn DisturbableNetwork>,
     link: &'a LinkSettings,
     has: Has,
 }

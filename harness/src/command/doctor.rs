@@ -7,10 +7,10 @@ use std::io::Write;
 use anstyle::{AnsiColor, Style};
 use clap::Args;
 use pinrig::bench::SerialBench;
-use pinrig::board::{Claim, SerialBoard};
+use pinrig::board::{Claim, Take};
 use pinrig::deadline::Deadline;
 use pinrig::doctor::{Finding, Health, System};
-use pinrig::rig::{Entry, Inventory, Kind, Locks, Ports};
+use pinrig::rig::{Entry, Images, Kind, Rig};
 use pinrig::run::{Limits, Runner};
 use pinrig::verdict::{Blame, Verdict};
 
@@ -34,26 +34,27 @@ pub(super) struct Doctor {
 }
 
 pub(super) fn doctor(place: &Place, options: &Options, doctor: &Doctor) -> CommandResult {
-    let inventory = Inventory::find(&env::current_dir()?)?;
+    let rig = Rig::find(&env::current_dir()?)?;
+    let inventory = rig.inventory.as_ref();
     if doctor.udev_rules {
-        let rules = System::default().udev_rules(inventory.as_ref());
+        let rules = System::default().udev_rules(inventory);
         let rules =
             rules.ok_or("no USB port or probe of a board is plugged in, and rules go by what each says of itself")?;
         write!(anstream::stdout(), "{rules}")?;
         return Ok(0);
     }
-    let mut findings = System::default().examine(inventory.as_ref());
-    if let (true, Some(inventory)) = (doctor.ask, &inventory) {
+    let mut findings = System::default().examine(inventory);
+    if let (true, Some(inventory)) = (doctor.ask, inventory) {
         for entry in &inventory.boards {
-            let is_its = |finding: &Finding| finding.board.as_ref() == Some(&entry.name);
+            let is_its = |finding: &Finding| finding.board.as_deref() == Some(entry.name.as_str());
             // What cannot be opened need not be tried.
             let shut = |finding: &Finding| ["port", "permission", "firmware"].contains(&finding.check);
             let bad = |finding: &Finding| finding.health == Health::Bad && shut(finding);
             let impossible = findings.iter().any(|finding| is_its(finding) && bad(finding));
-            if impossible || entry.kind == Kind::Process {
+            if impossible || matches!(entry.kind, Kind::Process(_)) {
                 continue;
             }
-            let answers = ask(entry, inventory, place, options)?;
+            let answers = ask(entry, &rig, place, options)?;
             let after = findings
                 .iter()
                 .rposition(is_its)
@@ -89,9 +90,9 @@ pub(super) fn doctor(place: &Place, options: &Options, doctor: &Doctor) -> Comma
 }
 
 /// Asks a board itself, one thing after the other: loader, boot, network, server.
-fn ask(entry: &Entry, inventory: &Inventory, place: &Place, options: &Options) -> Result<Vec<Finding>, Box<dyn Error>> {
+fn ask(entry: &Entry, rig: &Rig, place: &Place, options: &Options) -> Result<Vec<Finding>, Box<dyn Error>> {
     let finding = |check, health, found: String, advice: Option<&str>| Finding {
-        board: Some(entry.name.clone()),
+        board: Some(entry.name.to_string()),
         check,
         health,
         found,
@@ -102,10 +103,12 @@ fn ask(entry: &Entry, inventory: &Inventory, place: &Place, options: &Options) -
     let honest = scenarios.iter().find(|scenario| scenario.name == HONEST);
     let honest = honest.ok_or_else(|| format!("there is no scenario {HONEST}, which is to be tried"))?;
     let now = Deadline::after("a free board", options.wait());
-    let system = (&Ports::default(), &Locks::default());
-    let claimed = SerialBoard::claim(&[entry], &inventory.path, system, Claim::One, &now, |held| {
-        super::run::tell_waiting(held, options.wait());
-    });
+    let claim = Claim {
+        entries: &[entry],
+        take: Take::One,
+        images: Images::Own,
+    };
+    let claimed = claim.hold(rig, &now, |held| super::run::tell_waiting(held, options.wait()));
     let bench = match claimed {
         Ok(claimed) => SerialBench::new(claimed),
         Err(error) => return Ok(vec![finding("claim", Health::Bad, error.to_string(), Some(WAIT))]),

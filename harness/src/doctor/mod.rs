@@ -8,7 +8,7 @@ mod udev;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, UdpSocket};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -16,9 +16,12 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{Access, access};
 use serde::Serialize;
 
-use crate::board::probe;
+use crate::board::probe::{self, ProbeError};
 use crate::image::Image;
-use crate::rig::{Entry, Flasher, Inventory, Kind, Locks, Ports, SerialPort, UsbDevice};
+use crate::rig::{
+    Entry, Flasher, Inventory, Kind, Locks, PasswordError, Ports, ProbeSelector, Secret, SerialEntry, SerialPort,
+    UsbDevice, WifiNetwork,
+};
 use udev::Need;
 
 /// No clock that is right shows a time before this: 2026-01-01, in seconds since 1970.
@@ -93,7 +96,7 @@ impl System {
             return findings;
         };
         for entry in &inventory.boards {
-            findings.extend(self.board(entry, inventory));
+            findings.extend(self.board(entry));
         }
         findings
     }
@@ -127,26 +130,26 @@ impl System {
         }
     }
 
-    fn board(&self, entry: &Entry, inventory: &Inventory) -> Vec<Finding> {
+    fn board(&self, entry: &Entry) -> Vec<Finding> {
         let finding = |check, health, found: String, advice: Option<String>| Finding {
-            board: Some(entry.name.clone()),
+            board: Some(entry.name.to_string()),
             check,
             health,
             found,
             advice,
         };
         let mut findings = Vec::new();
-        match Ports::below(&self.root).find(&entry.port) {
-            _ if entry.kind == Kind::Process => {
-                let words = entry.command.join(" ");
-                findings.push(finding(
-                    "process",
-                    Health::Good,
-                    format!("it is started as `{words}`"),
-                    None,
-                ));
+        let serial = match &entry.kind {
+            Kind::Serial(serial) => Some(serial),
+            Kind::Process(process) => {
+                let started = format!("it is started as `{}`", process.command);
+                findings.push(finding("process", Health::Good, started, None));
+                None
             }
-            Err(error) => findings.push(finding(
+        };
+        match serial.map(|serial| Ports::below(&self.root).find(&serial.port)) {
+            None => {}
+            Some(Err(error)) => findings.push(finding(
                 "port",
                 Health::Bad,
                 error.to_string(),
@@ -155,7 +158,7 @@ impl System {
                         .to_owned(),
                 ),
             )),
-            Ok(port) => {
+            Some(Ok(port)) => {
                 findings.push(finding("port", Health::Good, port.to_string(), None));
                 let (health, found, advice) = self.permission(&port.path);
                 findings.push(finding("permission", health, found, advice));
@@ -181,12 +184,14 @@ impl System {
                 }
             }
         }
-        if let Some(selector) = &entry.probe {
-            let (health, found, advice) = self.probe(selector, entry);
+        if let Some(serial) = serial
+            && let Some(selector) = &serial.probe
+        {
+            let (health, found, advice) = self.probe(selector, serial);
             findings.push(finding("probe", health, found, advice));
         }
-        if let Some(path) = entry.firmware_path(&inventory.path) {
-            findings.push(match Image::load(&path) {
+        if let Some(path) = serial.and_then(|serial| serial.firmware.as_ref()) {
+            findings.push(match Image::load(path) {
                 Ok(image) => {
                     let found = format!("{} is image {}", path.display(), image.identity());
                     finding("firmware", Health::Good, found, None)
@@ -195,8 +200,8 @@ impl System {
             });
         }
         if let Some(network) = &entry.network {
-            let (health, found, advice) = match network.password(&inventory.path) {
-                Ok(Some(password)) if password.len() < 8 => (
+            let (health, found, advice) = match password(network) {
+                Ok(Some(password)) if password.0.len() < 8 => (
                     Health::Bad,
                     format!("the password of network `{}` has fewer than 8 characters", network.ssid),
                     Some("WPA2 has none so short: look where the inventory says that it is".to_owned()),
@@ -242,10 +247,14 @@ impl System {
             }
             Some(inventory) => {
                 for entry in &inventory.boards {
-                    let port = ports.find(&entry.port).ok().and_then(|port| port.usb);
-                    port.iter().for_each(|usb| needs(usb, Need::Port, &entry.name));
-                    let probe = entry.probe.as_deref().and_then(|probe| self.usb_probe(probe));
-                    probe.iter().for_each(|(_, usb)| needs(usb, Need::Probe, &entry.name));
+                    let Kind::Serial(serial) = &entry.kind else {
+                        continue;
+                    };
+                    let name = entry.name.as_str();
+                    let port = ports.find(&serial.port).ok().and_then(|port| port.usb);
+                    port.iter().for_each(|usb| needs(usb, Need::Port, name));
+                    let probe = serial.probe.as_ref().and_then(|probe| self.usb_probe(probe));
+                    probe.iter().for_each(|(_, usb)| needs(usb, Need::Probe, name));
                 }
             }
         }
@@ -253,19 +262,19 @@ impl System {
     }
 
     /// Whether this user may use a debug probe.
-    fn probe(&self, selector: &str, entry: &Entry) -> (Health, String, Option<String>) {
+    fn probe(&self, selector: &ProbeSelector, entry: &SerialEntry) -> (Health, String, Option<String>) {
         if !probe::BUILT_IN {
-            let needed = entry.flasher == Flasher::ProbeRs;
+            let needed = matches!(entry.flasher, Flasher::ProbeRs(_));
             return (
                 if needed { Health::Bad } else { Health::Doubtful },
-                format!("probe {selector}: {}", probe::NOT_BUILT_IN),
+                format!("probe {selector}: {}", ProbeError::NotBuiltIn),
                 Some(
                     "without it nothing is flashed or reset by a probe, and firmware that hangs is not looked at"
                         .to_owned(),
                 ),
             );
         }
-        if is_at_an_address(selector) {
+        if selector.is_over_tcp() {
             return (Health::Good, format!("probe {selector} is reached over TCP"), None);
         }
         match self.usb_probe(selector) {
@@ -281,16 +290,12 @@ impl System {
         }
     }
 
-    /// The USB device that a selector of probe-rs means, `VID:PID` or `VID:PID:SERIAL`.
-    fn usb_probe(&self, selector: &str) -> Option<(PathBuf, UsbDevice)> {
-        let mut words = selector.splitn(3, ':');
-        let mut number = || u16::from_str_radix(words.next()?, 16).ok();
-        let (vendor, product) = (number()?, number()?);
-        let serial = words.next();
+    /// The USB device that a selector of probe-rs means.
+    fn usb_probe(&self, selector: &ProbeSelector) -> Option<(PathBuf, UsbDevice)> {
         let mut devices = Ports::below(&self.root).usb_devices().into_iter();
         devices.find(|(_, usb)| {
-            let is_it = (usb.vendor, usb.product) == (vendor, product);
-            is_it && serial.is_none_or(|serial| usb.serial.as_deref() == Some(serial))
+            let is_it = (usb.vendor, usb.product) == (selector.vendor, selector.product);
+            is_it && (selector.serial.is_none() || usb.serial == selector.serial)
         })
     }
 
@@ -405,11 +410,8 @@ fn may_open(mode: u32, group: &str) -> String {
         .to_owned()
 }
 
-/// Whether a probe's selector is that of one over TCP: `1d50:6018:127.0.0.1:4000`.
-fn is_at_an_address(selector: &str) -> bool {
-    let place = selector.splitn(3, ':').nth(2);
-    // A serial number may have colons too, as a MAC has.
-    place.is_some_and(|place| place.parse::<SocketAddr>().is_ok())
+fn password(network: &WifiNetwork) -> Result<Option<Secret>, PasswordError> {
+    Ok(network.credentials()?.password)
 }
 
 /// How a program is made to leave a port alone.
@@ -573,8 +575,11 @@ mod tests {
     #[test]
     fn a_probe_is_a_usb_device_that_may_be_opened() {
         let (root, system, mut inventory) = system();
-        inventory.boards[0].probe = Some("303a:1001:7C:DF:A1:00:00:01".to_owned());
-        let selector = inventory.boards[0].probe.clone().unwrap();
+        let selector: ProbeSelector = "303a:1001:7C:DF:A1:00:00:01".parse().unwrap();
+        let Kind::Serial(serial) = &mut inventory.boards[0].kind else {
+            panic!("it is a chip")
+        };
+        serial.probe = Some(selector.clone());
         assert_eq!(system.usb_probe(&selector), None);
         let device = root.path().join("sys/bus/usb/devices/1-1");
         fs::create_dir_all(&device).unwrap();
@@ -589,8 +594,8 @@ mod tests {
         }
         let file = root.path().join("dev/bus/usb/001/004");
         assert_eq!(system.usb_probe(&selector).map(|(path, _)| path), Some(file.clone()));
-        assert_eq!(system.usb_probe("303a:1001:7C:DF:A1:00:00:02"), None);
-        assert!(system.usb_probe("303a:1001").is_some());
+        assert_eq!(system.usb_probe(&"303a:1001:7C:DF:A1:00:00:02".parse().unwrap()), None);
+        assert!(system.usb_probe(&"303a:1001".parse().unwrap()).is_some());
         assert!(
             system
                 .udev_rules(Some(&inventory))
@@ -613,14 +618,17 @@ mod tests {
             Health::Doubtful
         };
         assert_eq!(finding(&system).health, with);
-        assert!(is_at_an_address("1d50:6018:127.0.0.1:4000") && !is_at_an_address(&selector));
     }
 
     #[test]
     fn a_free_port_has_no_holder_and_a_held_board_a_lock() {
         let (root, system, inventory) = system();
         fs::remove_dir_all(root.path().join("proc")).unwrap();
-        let lock = system.locks.take("here", "usb-0001").unwrap();
+        let here = crate::rig::Candidate {
+            board: "here".parse().unwrap(),
+            identity: "usb-0001".into(),
+        };
+        let lock = system.locks.take(&here).unwrap();
         let findings = system.examine(Some(&inventory));
         assert_eq!(find(&findings, "here", "holder"), None);
         assert_eq!(find(&findings, "here", "meddler"), None);
