@@ -22,6 +22,7 @@ use virtual_esp32c3::{
 use virtual_lan::{Lan, LanConfig, LanError};
 use virtual_probe::BmpServer;
 
+use super::output::print;
 use super::{CommandResult, Place};
 
 const TITLE: Style = Style::new().bold();
@@ -339,13 +340,6 @@ impl Screen {
              with --usb-jtag, `unplug` and `plug` move the cable"
         )
     }
-}
-
-/// Prints and flushes: whoever waits for a line behind a pipe must get it.
-fn print(text: &str) -> io::Result<()> {
-    let mut out = anstream::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
 }
 
 /// A link to the tty, as long as this lives.
