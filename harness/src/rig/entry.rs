@@ -179,7 +179,7 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Whether this pattern is one for `line`; without a line, for what holds before any has come.
+    /// Whether `line` contains what the pattern wants. Without a line, whether the pattern holds before any line has come.
     #[must_use]
     pub fn matches(&self, line: Option<&str>) -> bool {
         match (&self.line, line) {
@@ -187,5 +187,30 @@ impl Pattern {
             (None, None) => true,
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blank_line_is_not_the_time_before_any_line() {
+        let dialect: Dialect = toml::from_str(
+            r#"
+            ready = "ready"
+            end = "bye"
+            send = { run = "go" }
+            expect = [{ means = { pin = "unchecked" } }, { line = "fine", means = { pin = "match" } }]
+            "#,
+        )
+        .unwrap();
+        let matching = |line| -> Vec<&str> {
+            let patterns = dialect.expect.iter().filter(|pattern| pattern.matches(line));
+            patterns.map(|pattern| pattern.means["pin"].as_str()).collect()
+        };
+        assert_eq!(matching(None), ["unchecked"]);
+        assert_eq!(matching(Some("all is fine")), ["match"]);
+        assert_eq!(matching(Some("")), [""; 0]);
     }
 }

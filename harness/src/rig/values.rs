@@ -222,7 +222,7 @@ pub struct ProbeSelector {
 }
 
 impl ProbeSelector {
-    /// Whether the probe is reached over TCP, as `1d50:6018:127.0.0.1:4000`, and is no USB device.
+    /// Whether the probe is reached over TCP, as `1d50:6018:127.0.0.1:4000`, and not over USB.
     #[must_use]
     pub fn is_over_tcp(&self) -> bool {
         // A serial number may have colons too: a MAC address has.

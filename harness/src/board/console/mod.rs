@@ -3,7 +3,7 @@
 //! What enters: an open tty. What leaves: lines in order, waited for under a [`Deadline`], and the raw capture, which is kept whatever happens
 //! to the run. It knows nothing of what the lines mean.
 //!
-//! One thread reads the port ([`reader`]), a [`Console`] takes the lines, and [`ConsoleHandle`]s serve those who reset the board meanwhile.
+//! One thread reads the port, a [`Console`] takes the lines, and [`ConsoleHandle`]s serve those who reset the board meanwhile.
 
 mod error;
 mod printable;
