@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
-/// The address at which a server must stand for a board that knows this machine as `reached`. The network of an emulator may have an address for
-/// this machine that leads to the loopback, and that no server can have.
+/// The address at which a server must stand for a board that knows this machine as `reached`. The network of an
+/// emulator may have an address for this machine that leads to the loopback, and that no server can have.
 pub(super) fn server_for(reached: IpAddr) -> IpAddr {
     if UdpSocket::bind((reached, 0)).is_ok() {
         reached

@@ -1,6 +1,7 @@
 //! The bench that a user asks for: virtual boards, or boards of the rig.
 //!
-//! What enters: a choice, and the rig. What leaves: a [`Bench`] whose boards this process holds, and the scenarios that it is not asked to run.
+//! What enters: a choice, and the rig. What leaves: a [`Bench`] whose boards this process holds, and the scenarios that
+//! it is not asked to run.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -70,8 +71,8 @@ impl Skipped {
     }
 }
 
-/// Those of `scenarios` that the boards for `choice` are not asked to run. The boards of a pool share the work, so what one of them skips is
-/// skipped.
+/// Those of `scenarios` that the boards for `choice` are not asked to run. The boards of a pool share the work, so what
+/// one of them skips is skipped.
 ///
 /// # Errors
 /// When the choice leads to no board, or a board skips a scenario that does not exist.
@@ -112,8 +113,8 @@ pub fn skipped(choice: &Choice, rig: &Rig, scenarios: &[Scenario]) -> Result<Ski
     Ok(Skipped(skipped))
 }
 
-/// The boards of the rig for `choice`, taken for this process. Boards that other processes hold are waited for at most `wait`; `waiting` is
-/// told before.
+/// The boards of the rig for `choice`, taken for this process. Boards that other processes hold are waited for at most
+/// `wait`; `waiting` is told before.
 ///
 /// # Errors
 /// When the choice leads to no board, or none of its boards can be used.

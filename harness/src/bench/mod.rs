@@ -1,7 +1,8 @@
 //! Benches: where boards come from.
 //!
-//! What enters: an image, and for each scenario a [`Route`] to its server. What leaves: one [`Board`] for each scenario. A bench flashes its
-//! boards, shares them out, and takes back those that are done. Only `choose` knows scenarios.
+//! What enters: an image, and for each scenario a [`Route`] to its server. What leaves: one [`Board`] for each
+//! scenario. A bench flashes its boards, shares them out, and takes back those that are done. Only `choose` knows
+//! scenarios.
 
 mod address;
 mod serial_bench;
@@ -28,7 +29,8 @@ pub trait Bench: Send + Sync {
     /// What people call it.
     fn name(&self) -> String;
 
-    /// The images that go into flash when `image` is prepared, each with the names of its boards: some boards may have their own.
+    /// The images that go into flash when `image` is prepared, each with the names of its boards: some boards may have
+    /// their own.
     fn images<'a>(&'a self, image: &'a Image) -> Vec<(String, &'a Image)> {
         vec![(self.name(), image)]
     }
@@ -80,7 +82,8 @@ pub struct Route {
     pub hosts: Vec<String>,
     /// The port that it will connect to.
     pub port: u16,
-    /// The socket on this machine that stands behind those names and that port. It refuses connections if nothing listens there.
+    /// The socket on this machine that stands behind those names and that port. It refuses connections if nothing
+    /// listens there.
     pub server: SocketAddr,
     /// Reports whether the server is idle, waiting for its client.
     pub settled: Settled,

@@ -1,7 +1,7 @@
 //! The bench of boards that are programs on this machine: emulators, or firmware that was built for it.
 //!
-//! What enters: an entry of `rig.toml`. What leaves: for each scenario a process on the loopback, whose standard input and output are the
-//! console. The process ends with its scenario, and so do the processes that it has started.
+//! What enters: an entry of `rig.toml`. What leaves: for each scenario a process on the loopback, whose standard input
+//! and output are the console. The process ends with its scenario, and so do the processes that it has started.
 
 use std::fmt;
 use std::fs::{self, OpenOptions};
@@ -205,7 +205,8 @@ impl Drop for Process {
     }
 }
 
-/// How long the end of a program's standard error is waited for when the program has ended: a process that it has started may have kept it open.
+/// How long the end of a program's standard error is waited for when the program has ended: a process that it has
+/// started may have kept it open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What a program writes to its standard error.

@@ -1,7 +1,8 @@
 //! The bench of boards at serial ports, which the scenarios of one run share.
 //!
-//! What enters: boards that this process holds, and an image. What leaves: one board for each scenario, which goes back to the pool when the
-//! scenario is over. A board that does not start in any of its ways is quarantined, and the run goes on with the others.
+//! What enters: boards that this process holds, and an image. What leaves: one board for each scenario, which goes back
+//! to the pool when the scenario is over. A board that does not start in any of its ways is quarantined, and the run
+//! goes on with the others.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

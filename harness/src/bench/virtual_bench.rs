@@ -1,8 +1,9 @@
 //! The bench of virtual boards: any number of them, each on a network of its own.
 //!
-//! What enters: an image, then a [`Route`] for each board. What leaves: boards like any other. The image goes through the mask ROM's loader once,
-//! into the flash of the first board, which then boots once. The others are copies of it as it was when its firmware was ready. The console of
-//! a copy begins with what the first board said, so that the boot is seen there too.
+//! What enters: an image, then a [`Route`] for each board. What leaves: boards like any other. The image goes through
+//! the mask ROM's loader once, into the flash of the first board, which then boots once. The others are copies of it as
+//! it was when its firmware was ready. The console of a copy begins with what the first board said, so that the boot is
+//! seen there too.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -29,7 +30,8 @@ use pinrig_server::{Settled, Traffic};
 
 /// Where the scenario's name leads: an address of TEST-NET-1 (RFC 5737), beyond the gateway, as the real server is.
 const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
-/// How long the first board may take to boot. If it takes longer, each board boots by itself, and its scenario judges what it sees.
+/// How long the first board may take to boot. If it takes longer, each board boots by itself, and its scenario judges
+/// what it sees.
 const BOOT: Duration = Duration::from_secs(10);
 
 /// Boards in software.
@@ -252,8 +254,9 @@ impl Surroundings for World {
         self.lan.advance(by);
     }
 
-    /// For how long nothing happens around the board: nothing is under way between it and its server, and the network does nothing before its
-    /// next alarm. The network is asked before the server: what the server has sent, the network has then taken, or not yet counted.
+    /// For how long nothing happens around the board: nothing is under way between it and its server, and the network
+    /// does nothing before its next alarm. The network is asked before the server: what the server has sent, the
+    /// network has then taken, or not yet counted.
     fn quiet_for(&self, said: u64) -> Option<Duration> {
         let patient = self.patience.load(Ordering::SeqCst) && self.console.waits_for_more_than(said);
         if !patient && !self.calming.load(Ordering::SeqCst) {

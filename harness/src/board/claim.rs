@@ -1,6 +1,7 @@
 //! Boards of the rig, taken for this process.
 //!
-//! What enters: a rig, and entries of its inventory. What leaves: the boards that this process holds from now on, and those that it cannot use.
+//! What enters: a rig, and entries of its inventory. What leaves: the boards that this process holds from now on, and
+//! those that it cannot use.
 
 use std::sync::Arc;
 
@@ -70,8 +71,8 @@ enum Unusable {
 }
 
 impl Claim<'_> {
-    /// Takes the boards for this process. While other processes hold all of them, `waiting` is told which process holds the first, and the
-    /// first board to become free is waited for until `deadline`.
+    /// Takes the boards for this process. While other processes hold all of them, `waiting` is told which process holds
+    /// the first, and the first board to become free is waited for until `deadline`.
     ///
     /// # Errors
     /// When no board can be used, or none is free in time.

@@ -1,7 +1,8 @@
-//! The virtual board's debug module, driven register by register: a debugger that every build has, for firmware that hangs.
+//! The virtual board's debug module, driven register by register: a debugger that every build has, for firmware that
+//! hangs.
 //!
-//! What enters: the board's debug port. What leaves: a halted hart's registers and callers. (RISC-V External Debug Support 0.13, chapters
-//! "Debug Module" and "System Bus Access".)
+//! What enters: the board's debug port. What leaves: a halted hart's registers and callers. (RISC-V External Debug
+//! Support 0.13, chapters "Debug Module" and "System Bus Access".)
 
 use virtual_esp32c3::{DebugPort, DmiAccess};
 

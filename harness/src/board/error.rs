@@ -14,7 +14,7 @@ use super::probe::ProbeError;
 use super::program::ProgramError;
 use super::reset::ResetError;
 use crate::deadline::Timeout;
-use crate::rig::PortError;
+use crate::rig::{PortError, ResetWay};
 
 /// Why a board cannot be used. The board's name is added where the error leaves the board: [`BoardError::On`].
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +54,11 @@ pub enum BoardError {
         cause: FlashError,
     },
     /// No way to reset it led to where it should be.
-    #[error("the board at {tty} does not start: {}; look at its cable and power, and at `reset` in rig.toml", joined(.tried), tty = .tty.display())]
+    #[error(
+        "the board at {tty} does not start: {}; look at its cable and power, and at `reset` in rig.toml",
+        joined(.tried),
+        tty = .tty.display()
+    )]
     Reset {
         /// The tty.
         tty: PathBuf,
@@ -118,6 +122,24 @@ pub struct Attempt {
     pub baud: Option<u32>,
     /// What it came to.
     pub cause: AttemptError,
+}
+
+impl Attempt {
+    pub(super) fn new(way: &ResetWay, cause: impl Into<AttemptError>) -> Self {
+        Self {
+            way: way.name(),
+            baud: None,
+            cause: cause.into(),
+        }
+    }
+
+    /// One that failed at this speed.
+    pub(super) fn at(baud: u32, way: &ResetWay, cause: impl Into<AttemptError>) -> Self {
+        Self {
+            baud: Some(baud),
+            ..Self::new(way, cause)
+        }
+    }
 }
 
 impl fmt::Display for Attempt {

@@ -1,8 +1,9 @@
 //! Flashing: an image into a board through the chip's serial loader, by espflash.
 //!
-//! What enters: an open port whose board waits in its loader, or a way for espflash to bring it there, and an image. What leaves: a
-//! [`FlashReport`], and the open port, so that no byte of the console is lost between flashing and the first boot. Parts that are in flash
-//! already, by their MD5, are skipped; each part that is written is verified by its MD5.
+//! What enters: an open port whose board waits in its loader, or a way for espflash to bring it there, and an image.
+//! What leaves: a [`FlashReport`], and the open port, so that no byte of the console is lost between flashing and the
+//! first boot. Parts that are in flash already, by their MD5, are skipped; each part that is written is verified by its
+//! MD5.
 
 use std::error::Error;
 use std::fmt;
@@ -100,7 +101,10 @@ pub enum LoaderError {
         cause: EspflashError,
     },
     /// The image is one for another chip.
-    #[error("{path} is not an image for the {chip}: its descriptor is linked to {address:#010x}, which is not flash there", path = .path.display())]
+    #[error(
+        "{path} is not an image for the {chip}: its descriptor is linked to {address:#010x}, which is not flash there",
+        path = .path.display()
+    )]
     OtherChipsImage {
         /// The image.
         path: PathBuf,
@@ -110,7 +114,10 @@ pub enum LoaderError {
         address: u64,
     },
     /// The image does not say what it is.
-    #[error("{path} has no application descriptor ({DESCRIPTOR}); add one with esp-bootloader-esp-idf's `esp_app_desc!`", path = .path.display())]
+    #[error(
+        "{path} has no application descriptor ({DESCRIPTOR}); add one with esp-bootloader-esp-idf's `esp_app_desc!`",
+        path = .path.display()
+    )]
     NoDescriptor {
         /// The image.
         path: PathBuf,

@@ -1,8 +1,9 @@
 //! A board: a console, a way to reset it, and the network that it is on.
 //!
-//! What enters: an entry of the rig, or the path of a tty and an object that moves the reset lines behind it. What leaves: a [`Console`] that
-//! captures from before reset is released, and an image in flash. Real boards and virtual boards differ only in what lies behind the tty and
-//! in which [`Reset`] moves the lines. This module knows no server, no scenario and no command of the firmware.
+//! What enters: an entry of the rig, or the path of a tty and an object that moves the reset lines behind it. What
+//! leaves: a [`Console`] that captures from before reset is released, and an image in flash. Real boards and virtual
+//! boards differ only in what lies behind the tty and in which [`Reset`] moves the lines. This module knows no server,
+//! no scenario and no command of the firmware.
 
 mod boot_mode;
 mod left_out;
@@ -64,8 +65,8 @@ pub struct Board {
     pub link: LinkSettings,
     /// The console language of its firmware, if that is not pinrig's.
     pub dialect: Option<Dialect>,
-    /// Set while the harness waits for the board to speak, and says nothing to it before. A virtual board may then skip the time for which it
-    /// sleeps. Other boards take no notice.
+    /// Set while the harness waits for the board to speak, and says nothing to it before. A virtual board may then skip
+    /// the time for which it sleeps. Other boards take no notice.
     pub patience: Arc<AtomicBool>,
     /// Moves its lines.
     pub reset: Box<dyn Reset>,
@@ -88,7 +89,8 @@ impl fmt::Debug for Board {
 /// What the firmware is told about the network that it is on. It depends on the bench, not on the scenario.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LinkSettings {
-    /// The name of the Wi-Fi network; for a wired board a fixed name, since the firmware asks for one. The transcript shows it.
+    /// The name of the Wi-Fi network; for a wired board a fixed name, since the firmware asks for one. The transcript
+    /// shows it.
     pub network: String,
     /// The network's password, if it has one.
     pub password: Option<Secret>,

@@ -1,7 +1,7 @@
 //! A debug probe at a board, by probe-rs: it flashes, resets, and looks at firmware that hangs.
 //!
-//! What enters: the probe's selector, and an image. What leaves: a chip with the image in flash, or a [`Halted`] hart. Without the feature
-//! `probe-rs` each of these is an error that says so.
+//! What enters: the probe's selector, and an image. What leaves: a chip with the image in flash, or a [`Halted`] hart.
+//! Without the feature `probe-rs` each of these is an error that says so.
 
 use std::error::Error;
 use std::ops::Range;
@@ -84,7 +84,8 @@ pub struct Halted {
 }
 
 impl Halted {
-    /// Reads a halted hart. `register` reads a register by its number in the debug specification, `word` a word of memory by its address.
+    /// Reads a halted hart. `register` reads a register by its number in the debug specification, `word` a word of
+    /// memory by its address.
     ///
     /// # Errors
     /// When a register cannot be read. Memory that cannot be read ends the chain of callers.

@@ -1,7 +1,7 @@
 //! Programs that `rig.toml` names: they flash or reset a board.
 //!
-//! What enters: a command line, the values of its placeholders, and a deadline. What leaves: success, or what the program said last. When the
-//! deadline passes, the program ends, with every process that it has started.
+//! What enters: a command line, the values of its placeholders, and a deadline. What leaves: success, or what the
+//! program said last. When the deadline passes, the program ends, with every process that it has started.
 
 use std::io;
 use std::os::unix::process::CommandExt;

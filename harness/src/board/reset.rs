@@ -1,7 +1,9 @@
-//! Resetting a board at a serial port, in one of the ways that `rig.toml` names, judged by what the chip says when it starts.
+//! Resetting a board at a serial port, in one of the ways that `rig.toml` names, judged by what the chip says when it
+//! starts.
 //!
-//! What enters: a way, an open port, and the console's handle. What leaves: a chip in the wanted mode, or a [`ResetError`] that says what the
-//! way came to. (ESP32-C3 Technical Reference Manual, "Chip Boot Control"; the auto-reset circuit of Espressif's boards.)
+//! What enters: a way, an open port, and the console's handle. What leaves: a chip in the wanted mode, or a
+//! [`ResetError`] that says what the way came to. (ESP32-C3 Technical Reference Manual, "Chip Boot Control"; the
+//! auto-reset circuit of Espressif's boards.)
 
 use std::path::Path;
 use std::time::Duration;
@@ -29,7 +31,8 @@ const FIRST_LINE: Duration = Duration::from_secs(3);
 const QUIET: Duration = Duration::from_millis(50);
 /// How long a program may take that resets a board: one that switches a hub's power waits for the supply to fall.
 const RESET_COMMAND: Duration = Duration::from_secs(30);
-/// How long a port may be away after that: some hubs give power late, and behind several of them a device is enumerated late.
+/// How long a port may be away after that: some hubs give power late, and behind several of them a device is enumerated
+/// late.
 const POWERED_UP: Duration = Duration::from_secs(10);
 /// How often the loader is greeted where its answers are not read.
 const SYNCS: usize = 5;
@@ -84,8 +87,8 @@ pub enum ResetError {
     },
 }
 
-/// Resets a board in one way, and judges by its console whether it starts in `mode`. A chip whose ROM speaks at another speed than the firmware
-/// is judged by a line that contains `ready`.
+/// Resets a board in one way, and judges by its console whether it starts in `mode`. A chip whose ROM speaks at another
+/// speed than the firmware is judged by a line that contains `ready`.
 pub(super) fn reset(way: &ResetWay, mode: BootMode, console: &ConsoleHandle, ready: &str) -> Result<(), ResetError> {
     // What the port has kept from before, or the board is about to finish, is not what the board says after its reset.
     let silence = Deadline::after("the board to be silent", FIRST_LINE);
@@ -129,7 +132,8 @@ pub(super) fn powered_up() -> Deadline {
     Deadline::after("the port to come back", POWERED_UP)
 }
 
-/// Whether what a board has said since its reset is what it says when it starts in this mode. `timeout` is the error if it has said nothing.
+/// Whether what a board has said since its reset is what it says when it starts in this mode. `timeout` is the error if
+/// it has said nothing.
 fn judge(wanted: BootMode, lines: &[String], timeout: Timeout) -> Result<(), ResetError> {
     let last = lines.last().ok_or(timeout)?.clone();
     match lines.iter().find_map(|line| boot_mode(line)) {
@@ -141,7 +145,8 @@ fn judge(wanted: BootMode, lines: &[String], timeout: Timeout) -> Result<(), Res
     }
 }
 
-/// The mode in the ROM's line: `rst:0x1 (POWERON),boot:0xc (SPI_FAST_FLASH_BOOT)`, or an ESP8266's `rst cause:2, boot mode:(3,6)`.
+/// The mode in the ROM's line: `rst:0x1 (POWERON),boot:0xc (SPI_FAST_FLASH_BOOT)`, or an ESP8266's `rst cause:2, boot
+/// mode:(3,6)`.
 fn boot_mode(line: &str) -> Option<BootMode> {
     let download = if let Some((_, strapping)) = line.split_once("boot mode:(") {
         // Strapping pins MTDO, GPIO0 and GPIO2: 1 is the UART, 3 the flash (ESP8266EX datasheet, "Strapping Pins").
@@ -176,8 +181,8 @@ pub(super) fn pull(way: &ResetWay, mode: BootMode, tty: &Path, port: &mut TTYPor
             hold(EN_LOW);
             set_lines(port, Dtr(false), Rts(false))
         }
-        // RTS alone resets the chip; with both lines off, an earlier request for download mode is taken back. Both are on in a port that was
-        // just opened: if DTR went off first, RTS alone would be on.
+        // RTS alone resets the chip; with both lines off, an earlier request for download mode is taken back. Both are
+        // on in a port that was just opened: if DTR went off first, RTS alone would be on.
         (ResetWay::UsbJtag, BootMode::Flash) => {
             port.write_request_to_send(false).map_err(ResetError::Lines)?;
             port.write_data_terminal_ready(false).map_err(ResetError::Lines)?;
@@ -205,8 +210,8 @@ fn set_lines(port: &mut TTYPort, Dtr(dtr): Dtr, Rts(rts): Rts) -> Result<(), Res
         .map_err(ResetError::Lines)
 }
 
-/// Brings a chip into its loader as espflash does it, which knows the timing of common boards best. Its function is called `reset_to_flash` for
-/// "reset, to be flashed".
+/// Brings a chip into its loader as espflash does it, which knows the timing of common boards best. Its function is
+/// called `reset_to_flash` for "reset, to be flashed".
 fn into_loader(port: &TTYPort, usb: UsbPortInfo) -> Result<(), ResetError> {
     let done = loader(port, usb)?.reset_to_flash(false);
     Ok(done.map_err(EspflashError::from)?)
@@ -223,8 +228,8 @@ pub(super) fn by_program(command: &CommandLine, tty: &Path, mode: BootMode) -> R
     Ok(program::run(command, &placeholders, &deadline)?)
 }
 
-/// Lets the RTC watchdog reset a chip that waits for a flasher. The loader's answers are not waited for, since the console's reader thread
-/// reads them.
+/// Lets the RTC watchdog reset a chip that waits for a flasher. The loader's answers are not waited for, since the
+/// console's reader thread reads them.
 fn let_watchdog_bite(port: &TTYPort) -> Result<(), ResetError> {
     let chip = Chip::Esp32c3;
     let registers = [chip.wdt_wprotect(), chip.wdt_config1(), chip.wdt_config0()];

@@ -1,7 +1,8 @@
 //! One board at a serial port, held by this process: flashed, reset, and listened to.
 //!
-//! What enters: an entry of `rig.toml`, with its lock. What leaves: a [`Console`], a board with an image in its flash, or a board that has been
-//! reset. The port is looked for again at each use, since the board may have been plugged in again under another name.
+//! What enters: an entry of `rig.toml`, with its lock. What leaves: a [`Console`], a board with an image in its flash,
+//! or a board that has been reset. The port is looked for again at each use, since the board may have been plugged in
+//! again under another name.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -28,8 +29,8 @@ use crate::rig::{
     BoardLock, BoardName, CommandLine, Credentials, Dialect, Flasher, Port, PortError, Ports, ResetWay, SerialEntry,
 };
 
-/// The speeds at which an image is sent, in bit/s, in the order in which they are tried: that of common bridges, that of long cables, and that of
-/// any port.
+/// The speeds at which an image is sent, in bit/s, in the order in which they are tried: that of common bridges, that
+/// of long cables, and that of any port.
 const SPEEDS: [u32; 3] = [921_600, 460_800, BAUD];
 /// How often a way is tried that does not lead into the loader.
 const ATTEMPTS: usize = 2;
@@ -98,8 +99,8 @@ impl SerialBoard {
         Ok(self.ports.find(&self.entry.port)?.path)
     }
 
-    /// Its console. The port of a USB device may go away and come back, as in a USB reset. Any other port that comes back would be another
-    /// board's.
+    /// Its console. The port of a USB device may go away and come back, as in a USB reset. Any other port that comes
+    /// back would be another board's.
     ///
     /// # Errors
     /// When it is not plugged in, or its port cannot be opened.
@@ -148,38 +149,26 @@ impl SerialBoard {
         'speeds: for baud in SPEEDS {
             for (index, way) in self.entry.reset.iter().enumerate().skip(first) {
                 for _ in 0..ATTEMPTS {
-                    let attempt = |baud, cause| Attempt {
-                        way: way.name(),
-                        baud,
-                        cause,
-                    };
                     let cause = match self.enter_loader(way) {
                         Err(cause) => cause,
                         Ok((port, before)) => {
                             let loader = Loader { chip, before, baud };
-                            match flash::flash(self.name.as_str(), port, image, loader, progress) {
-                                Ok((mut report, _port)) => {
-                                    if !tried.is_empty() {
-                                        let (name, way, tried) = (&self.name, way.name(), joined(&tried));
-                                        let took =
-                                            format!("{name} took its image by {way} at {baud} bit/s, after {tried}");
-                                        report.remarks.push(took);
-                                    }
-                                    return Ok(report);
+                            let error = match flash::flash(self.name.as_str(), port, image, loader, progress) {
+                                Ok((report, _port)) => return Ok(self.remarked(report, way, baud, &tried)),
+                                Err(error) => error,
+                            };
+                            match error.remedy() {
+                                Remedy::OtherReset => error.into(),
+                                Remedy::OtherSpeed => {
+                                    tried.push(Attempt::at(baud, way, error));
+                                    first = index;
+                                    continue 'speeds;
                                 }
-                                Err(error) => match error.remedy() {
-                                    Remedy::OtherReset => error.into(),
-                                    Remedy::OtherSpeed => {
-                                        tried.push(attempt(Some(baud), error.into()));
-                                        first = index;
-                                        continue 'speeds;
-                                    }
-                                    Remedy::None => return Err(not_flashed(tty, error)),
-                                },
+                                Remedy::None => return Err(not_flashed(tty, error)),
                             }
                         }
                     };
-                    let attempt = attempt(None, cause);
+                    let attempt = Attempt::new(way, cause);
                     // The second attempt often comes to the same as the first.
                     if tried.last().map(ToString::to_string) != Some(attempt.to_string()) {
                         tried.push(attempt);
@@ -194,18 +183,31 @@ impl SerialBoard {
         Err(not_flashed(tty, FlashError::AllSpeeds(tried)))
     }
 
-    /// Brings the chip into its loader, or tells how espflash will: it knows the lines of common boards best, and tries several timings.
+    /// The report of a success, with a remark on what failed before.
+    fn remarked(&self, mut report: FlashReport, way: &ResetWay, baud: u32, tried: &[Attempt]) -> FlashReport {
+        if !tried.is_empty() {
+            let (name, way, tried) = (&self.name, way.name(), joined(tried));
+            let remark = format!("{name} took its image by {way} at {baud} bit/s, after {tried}");
+            report.remarks.push(remark);
+        }
+        report
+    }
+
+    /// Brings the chip into its loader, or tells how espflash will: it knows the lines of common boards best, and tries
+    /// several timings.
     fn enter_loader(&self, way: &ResetWay) -> Result<(TTYPort, ResetBeforeOperation), AttemptError> {
         let tty = self.tty()?;
         let mut port = open_port(&tty, BAUD)?;
         if let ResetWay::Command(command) = way {
             // What the board said before the reset must not be taken for what it says after it.
             let _nothing_there = port.clear(ClearBuffer::Input);
-            // The program may switch the port's power. Then this handle leads nowhere, and the port has another name when it is back.
+            // The program may switch the port's power. Then this handle leads nowhere, and the port has another name
+            // when it is back.
             drop(port);
             reset::by_program(command, &tty, BootMode::Download)?;
             let port = self.open_again()?;
-            // The program may end before the chip is reset. Then a loader from before the reset would answer first, and be gone.
+            // The program may end before the chip is reset. Then a loader from before the reset would answer first, and
+            // be gone.
             reset::hear_loader(&tty, &port)?;
             return Ok((port, ResetBeforeOperation::NoReset));
         }
@@ -255,11 +257,7 @@ impl SerialBoard {
         for way in &self.entry.reset {
             match reset::reset(way, mode, console, ready) {
                 Ok(()) => return Ok(()),
-                Err(cause) => tried.push(Attempt {
-                    way: way.name(),
-                    baud: None,
-                    cause: cause.into(),
-                }),
+                Err(cause) => tried.push(Attempt::new(way, cause)),
             }
         }
         Err(BoardError::Reset {

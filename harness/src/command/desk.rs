@@ -1,4 +1,5 @@
-//! `pinrig flash`, `pinrig reset` and `pinrig monitor`: what a person does with a board of the rig, in the same ways as the tests.
+//! `pinrig flash`, `pinrig reset` and `pinrig monitor`: what a person does with a board of the rig, in the same ways as
+//! the tests.
 
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
@@ -128,7 +129,8 @@ fn with_name(board: &SerialBoard, error: impl fmt::Display) -> String {
     format!("{}: {error}", board.name())
 }
 
-/// Shows what a board says, with the functions behind the addresses in it, and sends it what is typed, until the user interrupts it.
+/// Shows what a board says, with the functions behind the addresses in it, and sends it what is typed, until the user
+/// interrupts it.
 pub(super) fn monitor(place: &Place, options: &Options, monitor: &Monitor) -> CommandResult {
     let rig = rig()?;
     let claimed = match boards(&rig, options) {
@@ -262,8 +264,8 @@ impl Interrupts {
     }
 }
 
-/// The console of a board that has been plugged in again. There is no event for a device file that can be opened, so the port is looked for
-/// again and again; the user's interrupt ends the wait.
+/// The console of a board that has been plugged in again. There is no event for a device file that can be opened, so
+/// the port is looked for again and again; the user's interrupt ends the wait.
 fn plugged_in_again(board: &SerialBoard, interrupts: &Interrupts) -> Option<Console> {
     loop {
         if let Ok(console) = board.console() {

@@ -26,7 +26,8 @@ const HONEST: &str = "pin/matches";
 
 #[derive(Args, Debug)]
 pub(super) struct Doctor {
-    /// Flash each board and let it fetch from a server here: does its chip answer, does it boot, join its network, reach this machine?
+    /// Flash each board and let it fetch from a server here: does its chip answer, does it boot, join its network,
+    /// reach this machine?
     #[arg(long)]
     ask: bool,
     /// Print rules for udev that give you the boards' ports and probes, and keep ModemManager away from them

@@ -93,8 +93,8 @@ impl Serialize for Check {
 pub enum Advice {
     /// This, in words.
     Do(String),
-    /// Install the rig's rules for udev, for this reason. [`System::udev_rules`](super::System::udev_rules) makes them; the caller says how
-    /// its user gets them.
+    /// Install the rig's rules for udev, for this reason. [`System::udev_rules`](super::System::udev_rules) makes them;
+    /// the caller says how its user gets them.
     UdevRules(String),
 }
 

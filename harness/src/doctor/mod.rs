@@ -1,8 +1,8 @@
 //! What keeps the boards of a rig from being used, and what to do about it.
 //!
-//! What enters: the inventory, and a system as it shows itself in `/sys`, `/dev`, `/proc` and `/etc`. What leaves: [`Diagnosis`] values, in the
-//! order in which they should be dealt with. Nothing is changed here, and no port is opened, since that can reset a board that another program
-//! uses.
+//! What enters: the inventory, and a system as it shows itself in `/sys`, `/dev`, `/proc` and `/etc`. What leaves:
+//! [`Diagnosis`] values, in the order in which they should be dealt with. Nothing is changed here, and no port is
+//! opened, since that can reset a board that another program uses.
 
 mod diagnosis;
 mod udev;
@@ -126,8 +126,8 @@ impl System {
         observations
     }
 
-    /// The rules by which udev gives this user the ports and probes of the inventory that are plugged in; without an inventory, every port that
-    /// is plugged in. They are the text of a file. None where nothing is plugged in.
+    /// The rules by which udev gives this user the ports and probes of the inventory that are plugged in; without an
+    /// inventory, every port that is plugged in. They are the text of a file. None where nothing is plugged in.
     #[must_use]
     pub fn udev_rules(&self, inventory: Option<&Inventory>) -> Option<String> {
         let ports = self.ports();

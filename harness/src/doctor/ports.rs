@@ -110,11 +110,11 @@ pub(super) fn meddler(root: &Path, port: &SerialPort) -> Option<Observation> {
 fn let_go(name: &str) -> Advice {
     match name {
         "ModemManager" => Advice::UdevRules(
-            "it looks for modems at every new port; `systemctl disable --now ModemManager` ends that, and rules for udev \
-             (ID_MM_DEVICE_IGNORE) keep it away from these ports"
+            "it looks for modems at every new port; `systemctl disable --now ModemManager` ends that, and rules for \
+             udev (ID_MM_DEVICE_IGNORE) keep it away from these ports"
                 .to_owned(),
         ),
-        "brltty" => "it takes the bridge for a Braille display; remove the package brltty if no user reads Braille".into(),
+        "brltty" => "it takes the bridge for a Braille display; remove brltty if no user reads Braille".into(),
         "pinrig" => "another run of pinrig has it; wait until that ends".into(),
         _ => "close it; two programs at one port take each other's bytes away".into(),
     }

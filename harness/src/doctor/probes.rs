@@ -1,6 +1,7 @@
 //! Checks of debug probes.
 //!
-//! What enters: a probe's selector, and the USB devices of a system. What leaves: whether this user and this build can use the probe.
+//! What enters: a probe's selector, and the USB devices of a system. What leaves: whether this user and this build can
+//! use the probe.
 
 use std::path::{Path, PathBuf};
 

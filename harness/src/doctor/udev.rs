@@ -1,7 +1,8 @@
 //! Rules for udev: whether a system has one for a device, and the rules that a rig needs.
 //!
-//! What enters: a system's folders of rules, and USB devices by vendor and product. What leaves: the path of a file with a rule, or the text of
-//! a new file. Nothing is written here. (udev(7); ModemManager's reference manual, "Common udev tags".)
+//! What enters: a system's folders of rules, and USB devices by vendor and product. What leaves: the path of a file
+//! with a rule, or the text of a new file. Nothing is written here. (udev(7); ModemManager's reference manual, "Common
+//! udev tags".)
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -55,8 +56,8 @@ pub(super) fn rule_for(root: &Path, vendor: u16, word: &str) -> Option<PathBuf> 
     files.into_iter().find(has_it)
 }
 
-/// The text of a file of rules that give these devices to the user at the machine and to the group of serial ports, and that keep ModemManager
-/// away from ports. Each device comes with the names of the boards that need it.
+/// The text of a file of rules that give these devices to the user at the machine and to the group of serial ports, and
+/// that keep ModemManager away from ports. Each device comes with the names of the boards that need it.
 pub(super) fn rules(devices: &BTreeMap<Device, Vec<String>>) -> String {
     let mut text = "# Ports and debug probes of the boards of a rig, written by pinrig. Save this file as\n\
                     # /etc/udev/rules.d/70-pinrig.rules: rules that set `uaccess` must come before 73. It takes effect with\n\

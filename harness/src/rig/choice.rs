@@ -1,7 +1,7 @@
 //! Which boards of the inventory a user asks for.
 //!
-//! What enters: a name, or tags. What leaves: boards, or an error that lists the candidates. An ambiguous choice is refused where one board is
-//! needed.
+//! What enters: a name, or tags. What leaves: boards, or an error that lists the candidates. An ambiguous choice is
+//! refused where one board is needed.
 
 use super::values::BoardName;
 use super::{Entry, Inventory};
@@ -34,9 +34,7 @@ pub const VIRTUAL: &str = "virtual";
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ChoiceError {
     /// A board or a tag was asked for, and there is no inventory.
-    #[error(
-        "there is no rig.toml here or above, so no board can be `{0}`; write one, or ask for no board to use the virtual one"
-    )]
+    #[error("there is no rig.toml here or above that could name `{0}`; write one, or ask for the virtual board")]
     NoInventory(String),
     /// No board fits.
     #[error("no board of the rig is {wanted}; there are {}", joined(.boards))]

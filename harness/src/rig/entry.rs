@@ -1,7 +1,7 @@
 //! The entries of an inventory: each board of a rig, checked.
 //!
-//! Plain values: [`Inventory`](super::Inventory) makes them from the form of the file, and nothing checks them again. Paths have been joined
-//! with the inventory's folder already.
+//! Plain values: [`Inventory`](super::Inventory) makes them from the form of the file, and nothing checks them again.
+//! Paths have been joined with the inventory's folder already.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -26,7 +26,8 @@ pub struct Entry {
     pub tags: BTreeSet<Tag>,
     /// The Wi-Fi network that it joins; a wired board joins none.
     pub network: Option<WifiNetwork>,
-    /// The address of this machine as the board sees it. Without one, the board gets this machine's address on the default route.
+    /// The address of this machine as the board sees it. Without one, the board gets this machine's address on the
+    /// default route.
     pub server_address: Option<IpAddr>,
     /// Scenarios that do not apply to its firmware.
     pub skip: Vec<Skip>,
@@ -84,7 +85,8 @@ pub struct Skip {
     pub why: Reason,
 }
 
-/// How to find a board's serial port. Port numbers change as boards come and go; what a USB device says of itself does not.
+/// How to find a board's serial port. Port numbers change as boards come and go; what a USB device says of itself does
+/// not.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Port {
     /// By the name of the link in `/dev/serial/by-id`.
@@ -132,7 +134,8 @@ pub enum ResetWay {
     Watchdog,
     /// This debug probe.
     ProbeRs(ProbeSelector),
-    /// Any program. `{port}` and `{mode}` in its words are replaced by the path of the port, and by `flash` or `download`.
+    /// Any program. `{port}` and `{mode}` in its words are replaced by the path of the port, and by `flash` or
+    /// `download`.
     Command(CommandLine),
 }
 
@@ -151,15 +154,15 @@ impl ResetWay {
     }
 }
 
-/// The console language of firmware that does not speak pinrig's. Scenarios cannot ask such firmware for a setting that it has no words for,
-/// and cannot learn what it does not print.
+/// The console language of firmware that does not speak pinrig's. Scenarios cannot ask such firmware for a setting that
+/// it has no words for, and cannot learn what it does not print.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(try_from = "form::Dialect")]
 pub struct Dialect {
     /// The firmware is ready when a line contains this.
     pub ready: String,
-    /// What to send for `run`, and for a setting by the setting's name (`host`, `pin`, `connect-to`, `timeout network`, ...), with `{value}` in
-    /// the place of its value.
+    /// What to send for `run`, and for a setting by the setting's name (`host`, `pin`, `connect-to`, `timeout network`,
+    /// ...), with `{value}` in the place of its value.
     pub send: BTreeMap<String, String>,
     /// Settings that the firmware does not have, and that make no difference to it.
     pub without: BTreeSet<String>,
@@ -179,7 +182,8 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Whether `line` contains what the pattern wants. Without a line, whether the pattern holds before any line has come.
+    /// Whether `line` contains what the pattern wants. Without a line, whether the pattern holds before any line has
+    /// come.
     #[must_use]
     pub fn matches(&self, line: Option<&str>) -> bool {
         match (&self.line, line) {

@@ -1,7 +1,8 @@
 //! The form of `rig.toml`: its tables as they stand in the file, for TOML's reader and for the JSON schema.
 //!
-//! What enters: the text of a file. What leaves: checked [`entry`](super::entry) values, or a [`Mistake`] with its offset in the text.
-//! A value that is wrong by itself is refused by its type in [`values`](super::values); what must fit together is checked here.
+//! What enters: the text of a file. What leaves: checked [`entry`](super::entry) values, or a [`Mistake`] with its
+//! offset in the text. A value that is wrong by itself is refused by its type in [`values`](super::values); what must
+//! fit together is checked here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -65,16 +66,18 @@ struct Entry {
     /// Where it is plugged in; a process has no port.
     #[schemars(with = "Option<Port>")]
     port: Option<Spanned<Port>>,
-    /// For a process: the program and its arguments. It runs in the inventory's folder, and its standard input and output are the console.
+    /// For a process: the program and its arguments. It runs in the inventory's folder, and its standard input and
+    /// output are the console.
     #[schemars(with = "Option<Vec<String>>")]
     command: Option<Spanned<CommandLine>>,
-    /// The speed of its firmware's console in bit/s. Defaults to 115200. Has no influence on the speed at which the chip's loader is used.
+    /// The speed of its firmware's console in bit/s. Defaults to 115200. Has no influence on the speed at which the
+    /// chip's loader is used.
     #[schemars(with = "Option<NonZeroU32>")]
     baud: Option<Spanned<Baud>>,
     /// The console language of its firmware, if that is not pinrig's.
     dialect: Option<Dialect>,
-    /// The image of its firmware, relative to the inventory's folder: an ELF, or what the command of its flasher takes. Defaults to the run's
-    /// image. An image that is given for the run overrides it.
+    /// The image of its firmware, relative to the inventory's folder: an ELF, or what the command of its flasher takes.
+    /// Defaults to the run's image. An image that is given for the run overrides it.
     #[schemars(with = "Option<String>")]
     firmware: Option<Spanned<FilePath>>,
     /// How an image gets into its flash.
@@ -83,8 +86,8 @@ struct Entry {
     /// The ways to reset it, in the order in which they are tried.
     #[schemars(with = "Vec<ResetWay>", default = "usual_ways")]
     reset: Option<Spanned<Vec<Spanned<ResetWay>>>>,
-    /// The debug probe at it, as probe-rs lists it: `303a:1001:7C:DF:A1:00:00:01`. It is used by the flasher and the reset `probe-rs`, and to
-    /// look at firmware that hangs.
+    /// The debug probe at it, as probe-rs lists it: `303a:1001:7C:DF:A1:00:00:01`. It is used by the flasher and the
+    /// reset `probe-rs`, and to look at firmware that hangs.
     #[schemars(with = "Option<String>")]
     probe: Option<Spanned<ProbeSelector>>,
     /// The Wi-Fi network that it joins.
@@ -126,15 +129,15 @@ enum Kind {
     Process,
 }
 
-/// The console language of firmware that does not speak pinrig's. Scenarios cannot ask such firmware for a setting that it has no words for,
-/// and cannot learn what it does not print.
+/// The console language of firmware that does not speak pinrig's. Scenarios cannot ask such firmware for a setting that
+/// it has no words for, and cannot learn what it does not print.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct Dialect {
     /// The firmware is ready when a line contains this.
     ready: Phrase,
-    /// What to send for a setting, by the setting's name (`host`, `pin`, `connect-to`, `timeout network`, ...), with `{value}` in the place of
-    /// its value; and what to send for `run`.
+    /// What to send for a setting, by the setting's name (`host`, `pin`, `connect-to`, `timeout network`, ...), with
+    /// `{value}` in the place of its value; and what to send for `run`.
     #[schemars(with = "BTreeMap<String, String>")]
     send: Spanned<BTreeMap<Phrase, String>>,
     /// Settings that the firmware does not have, and that make no difference to it.
@@ -158,7 +161,8 @@ struct Pattern {
     means: BTreeMap<Phrase, String>,
 }
 
-/// How to find a board's serial port. Port numbers change as boards come and go; what a USB device says of itself does not.
+/// How to find a board's serial port. Port numbers change as boards come and go; what a USB device says of itself does
+/// not.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Port {
@@ -198,8 +202,8 @@ enum ResetWay {
     Watchdog,
     /// The board's debug probe.
     ProbeRs,
-    /// Any program, for example one that switches the power of a hub's port. `{port}` and `{mode}` in its words are replaced by the path of
-    /// the port, and by `flash` or `download`.
+    /// Any program, for example one that switches the power of a hub's port. `{port}` and `{mode}` in its words are
+    /// replaced by the path of the port, and by `flash` or `download`.
     Command(CommandLine),
 }
 
@@ -308,7 +312,7 @@ impl Entry {
                 let known = chip.as_ref().known_to_espflash().ok_or_else(|| {
                     let message = format!(
                         "espflash does not know the chip `{}`; give the command of another flasher, as in \
-                         `flasher.command = [\"esptool\", \"--port\", \"{{port}}\", \"write-flash\", \"0x0\", \"{{image}}\"]`",
+                         `flasher.command = [\"esptool\", \"--port\", \"{{port}}\", ...]`",
                         chip.as_ref()
                     );
                     Mistake::at(chip.span(), message)

@@ -1,7 +1,7 @@
 //! The inventory: `rig.toml`, which says which boards there are and how each is reached.
 //!
-//! What enters: a folder, or the path of the file. What leaves: an [`Inventory`] of checked entries, or a [`FileError`] with the line and
-//! column of the value that is wrong. The ports of this machine are not looked at here.
+//! What enters: a folder, or the path of the file. What leaves: an [`Inventory`] of checked entries, or a [`FileError`]
+//! with the line and column of the value that is wrong. The ports of this machine are not looked at here.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -23,8 +23,8 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// The inventory for `folder`: the file that `PINRIG_RIG` names, else the nearest `rig.toml` upward, else the one in the user's
-    /// configuration folder. Having none is not a mistake: then there is only the virtual board.
+    /// The inventory for `folder`: the file that `PINRIG_RIG` names, else the nearest `rig.toml` upward, else the one
+    /// in the user's configuration folder. Having none is not a mistake: then there is only the virtual board.
     ///
     /// # Errors
     /// When the file cannot be read or is wrong.
@@ -158,7 +158,8 @@ command = ["./host"]
         assert_eq!(process.folder, Path::new("/rigs/lab"));
     }
 
-    /// A mistake in [`GOOD`]: what is replaced, by what, the line and column of the value that is wrong then, and a part of the message.
+    /// A mistake in [`GOOD`]: what is replaced, by what, the line and column of the value that is wrong then, and a
+    /// part of the message.
     #[test]
     fn a_mistake_is_found_at_the_value_that_is_wrong() {
         for (from, to, line, column, wanted) in [
@@ -247,7 +248,7 @@ command = ["./host"]
                 18,
                 "`0.0.0.0` is not the address of one machine",
             ),
-            ("[\"hub\", \"cycle\"]", "[]", 14, 33, "the command has no words"),
+            ("[\"hub\", \"cycle\"]", "[]", 14, 33, "the command is empty"),
             (
                 "[\"hub\", \"cycle\"]",
                 "[\"\", \"cycle\"]",

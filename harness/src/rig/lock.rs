@@ -1,8 +1,8 @@
 //! Locks: one process at a time holds a board, and the others learn which process that is.
 //!
-//! What enters: a board's identity, which does not change when the board is plugged in again. What leaves: a [`BoardLock`]. The lock is the
-//! kernel's (flock(2)), on a file for each board. It ends with the process that has it, even if that is killed. The file's text names the
-//! process, for people.
+//! What enters: a board's identity, which does not change when the board is plugged in again. What leaves: a
+//! [`BoardLock`]. The lock is the kernel's (flock(2)), on a file for each board. It ends with the process that has it,
+//! even if that is killed. The file's text names the process, for people.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -73,7 +73,7 @@ pub enum LockError {
         held: Vec<Held>,
     },
     /// The lock's file cannot be used.
-    #[error("cannot lock {path}: {cause}; boards are held there, so the folder must be writable", path = .path.display())]
+    #[error("cannot lock {path}: {cause}; make its folder writable, to hold boards there", path = .path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -143,7 +143,8 @@ impl Locks {
             let path = self.path(&board.identity);
             let file = self.open(&path)?;
             let sender = sender.clone();
-            // The kernel wakes this thread. If that happens after the deadline, the receiver is gone, and the lock ends as it is dropped.
+            // The kernel wakes this thread. If that happens after the deadline, the receiver is gone, and the lock ends
+            // as it is dropped.
             thread::spawn(move || {
                 let locked = loop {
                     match flock(&file, FlockOperation::LockExclusive) {

@@ -1,7 +1,8 @@
 //! The rig: which boards there are, which of them a user asks for, and which process holds them.
 //!
-//! What enters: a file `rig.toml`, the ports that the system shows, and the name or tags that a user gives. What leaves: entries of boards,
-//! their ports, and locks that this process holds. This module opens no port, and knows neither boards nor scenarios.
+//! What enters: a file `rig.toml`, the ports that the system shows, and the name or tags that a user gives. What
+//! leaves: entries of boards, their ports, and locks that this process holds. This module opens no port, and knows
+//! neither boards nor scenarios.
 
 mod values;
 mod wifi;
@@ -50,7 +51,8 @@ impl Rig {
         })
     }
 
-    /// The rig of this machine that `choice` needs. The virtual board needs no inventory: a mistake in one does not keep it from running.
+    /// The rig of this machine that `choice` needs. The virtual board needs no inventory: a mistake in one does not
+    /// keep it from running.
     ///
     /// # Errors
     /// When the inventory is needed, and cannot be read or is wrong.

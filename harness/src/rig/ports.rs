@@ -1,7 +1,7 @@
 //! The serial ports of this machine, and how the port of a board is found among them.
 //!
-//! What enters: `/sys/class/tty` and `/dev/serial/by-id`. What leaves: [`SerialPort`]s with what the USB device says of itself. No port is
-//! opened here, since opening a port can reset a board that another program uses.
+//! What enters: `/sys/class/tty` and `/dev/serial/by-id`. What leaves: [`SerialPort`]s with what the USB device says of
+//! itself. No port is opened here, since opening a port can reset a board that another program uses.
 
 use std::fmt;
 use std::fs;
@@ -249,7 +249,8 @@ impl fmt::Display for SerialPort {
     }
 }
 
-/// The USB device above a tty's `device` link. The folder of an interface lies between the two, and with some bridges that of a port.
+/// The USB device above a tty's `device` link. The folder of an interface lies between the two, and with some bridges
+/// that of a port.
 fn usb_device(device: &Path) -> Option<UsbDevice> {
     let device = fs::canonicalize(device).ok()?;
     let folder = device.ancestors().find(|folder| folder.join("idVendor").is_file())?;
@@ -292,7 +293,8 @@ mod tests {
 
     use super::*;
 
-    /// A system as the kernel shows it: an ESP32-C3 at its own USB port, and two CP210x bridges, one of them without a serial number.
+    /// A system as the kernel shows it: an ESP32-C3 at its own USB port, and two CP210x bridges, one of them without a
+    /// serial number.
     fn system() -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         let at = |path: &str| root.path().join(path);

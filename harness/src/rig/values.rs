@@ -1,7 +1,8 @@
 //! The values of `rig.toml` that are text in the file.
 //!
-//! What enters: the text of one value. What leaves: a type that cannot hold a wrong one, or an [`InvalidValue`], which shows the text and
-//! says what to write. TOML's reader adds the line and the column. This module knows no table of the file.
+//! What enters: the text of one value. What leaves: a type that cannot hold a wrong one, or an [`InvalidValue`], which
+//! shows the text and says what to write. TOML's reader adds the line and the column. This module knows no table of the
+//! file.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -137,13 +138,14 @@ texts! {
     Tag: is_word, "a valid tag; use letters, digits, `-`, `_` and `.`, as in `wifi`";
     /// The name of a link in `/dev/serial/by-id`.
     LinkName: |text| is_filled(text) && !text.contains('/'),
-        "the name of a link in /dev/serial/by-id; write it without the folder, as in `usb-Silicon_Labs_CP2102N_0001-if00-port0`";
+        "the name of a link in /dev/serial/by-id; write it without the folder, as in `usb-Silicon_Labs_0001-if00-port0`";
     /// The serial number of a USB device, as the device tells it.
     SerialNumber: is_filled, "a USB serial number; write what `pinrig boards` shows, as in `0123456789abcdef`";
     /// The name of a chip. Flashers other than espflash may know chips that espflash does not.
     Chip: |text| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'),
         "the name of a chip; write it in letters and digits, as in `esp32c3`";
-    /// The name of a Wi-Fi network: 1 to 32 bytes (IEEE 802.11, "SSID element"). It goes to the firmware in a line of its own.
+    /// The name of a Wi-Fi network: 1 to 32 bytes (IEEE 802.11, "SSID element"). It goes to the firmware in a line of
+    /// its own.
     Ssid: |text| is_filled(text) && text.len() <= 32,
         "the name of a Wi-Fi network; write 1 to 32 bytes without control characters, as in `lab`";
     /// The name of an environment variable.
@@ -208,7 +210,8 @@ impl fmt::Display for Mac {
     }
 }
 
-/// Which debug probe, as probe-rs writes it: `VID:PID`, `VID:PID:SERIAL` or `VID:PID-INTERFACE:SERIAL`, numbers in hexadecimal digits.
+/// Which debug probe, as probe-rs writes it: `VID:PID`, `VID:PID:SERIAL` or `VID:PID-INTERFACE:SERIAL`, numbers in
+/// hexadecimal digits.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ProbeSelector {
     /// `idVendor` of the USB device.
@@ -356,7 +359,7 @@ impl<'de> Deserialize<'de> for CommandLine {
             fn visit_seq<A: SeqAccess<'de>>(self, mut words: A) -> Result<CommandLine, A::Error> {
                 let program = words.next_element()?.ok_or_else(|| {
                     de::Error::custom(
-                        "the command has no words; write the program and its arguments, as in [\"esptool\", \"version\"]",
+                        "the command is empty; write the program and its arguments, as in [\"esptool\", \"version\"]",
                     )
                 })?;
                 let mut arguments = Vec::new();

@@ -1,7 +1,7 @@
 //! The Wi-Fi network that a board joins, and where its password is kept.
 //!
-//! What enters: the network's name and the place of its password, from `rig.toml`. What leaves: [`Credentials`], which never print the password.
-//! The password itself is never in the inventory.
+//! What enters: the network's name and the place of its password, from `rig.toml`. What leaves: [`Credentials`], which
+//! never print the password. The password itself is never in the inventory.
 
 use std::path::PathBuf;
 use std::{env, fmt, fs, io};

@@ -1,6 +1,7 @@
 //! What a board has sent: every byte with its time, and the lines that the bytes make.
 //!
-//! What enters: bytes and the time at which they arrived. What leaves: [`Chunk`]s and [`Line`]s. This module does no I/O and reads no clock.
+//! What enters: bytes and the time at which they arrived. What leaves: [`Chunk`]s and [`Line`]s. This module does no
+//! I/O and reads no clock.
 
 use std::time::Duration;
 

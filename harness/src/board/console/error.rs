@@ -7,7 +7,10 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ConsoleError {
     /// The tty cannot be opened or configured.
-    #[error("cannot open {tty}: {cause}; check that the port exists, that you may open it, and that no other program holds it", tty = .tty.display())]
+    #[error(
+        "cannot open {tty}: {cause}; check that the port exists, that you may open it, and that no other program holds it",
+        tty = .tty.display()
+    )]
     Open {
         /// The tty.
         tty: PathBuf,

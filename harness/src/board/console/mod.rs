@@ -1,9 +1,10 @@
 //! The console of a board: every byte that the board sends, kept with its time and cut into lines.
 //!
-//! What enters: an open tty. What leaves: lines in order, waited for under a [`Deadline`], and the raw capture, which is kept whatever happens
-//! to the run. It knows nothing of what the lines mean.
+//! What enters: an open tty. What leaves: lines in order, waited for under a [`Deadline`], and the raw capture, which
+//! is kept whatever happens to the run. It knows nothing of what the lines mean.
 //!
-//! One thread reads the port, a [`Console`] takes the lines, and [`ConsoleHandle`]s serve those who reset the board meanwhile.
+//! One thread reads the port, a [`Console`] takes the lines, and [`ConsoleHandle`]s serve those who reset the board
+//! meanwhile.
 
 mod error;
 mod printable;
@@ -254,7 +255,8 @@ impl ConsoleHandle {
         self.current.tty()
     }
 
-    /// Another handle of the port as it is now, to move its modem lines. A handle from before the port went away leads nowhere.
+    /// Another handle of the port as it is now, to move its modem lines. A handle from before the port went away leads
+    /// nowhere.
     ///
     /// # Errors
     /// When the system gives none.
@@ -273,8 +275,8 @@ impl ConsoleHandle {
         self.shared.lock().may_be_away = Some(until);
     }
 
-    /// Whether the console has got all of the `sent` bytes that the board has sent, and waits for another line. Then its reader says nothing
-    /// to the board before the board speaks.
+    /// Whether the console has got all of the `sent` bytes that the board has sent, and waits for another line. Then
+    /// its reader says nothing to the board before the board speaks.
     #[must_use]
     pub fn waits_for_more_than(&self, sent: u64) -> bool {
         let state = self.shared.lock();
@@ -297,8 +299,8 @@ impl ConsoleHandle {
         }
     }
 
-    /// Lets the console skip all lines that have come so far, and gives their number. What a board said before its reset answers nothing.
-    /// The bytes are kept.
+    /// Lets the console skip all lines that have come so far, and gives their number. What a board said before its
+    /// reset answers nothing. The bytes are kept.
     #[must_use]
     pub fn skip_lines(&self) -> usize {
         let now = self.shared.now();
@@ -309,7 +311,8 @@ impl ConsoleHandle {
         state.skipped
     }
 
-    /// The lines from index `from` on, up to the first one that `is_last`, or as many as come before the deadline or the end of the tty.
+    /// The lines from index `from` on, up to the first one that `is_last`, or as many as come before the deadline or
+    /// the end of the tty.
     #[must_use]
     pub fn lines_from(&self, from: usize, deadline: &Deadline, is_last: impl Fn(&str) -> bool) -> Vec<String> {
         let mut state = self.shared.lock();

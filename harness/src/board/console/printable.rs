@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-/// The text of `bytes`, in which what is not printable UTF-8 stands as `\xNN`. No board can move a terminal's cursor or change its colours.
+/// The text of `bytes`, in which what is not printable UTF-8 stands as `\xNN`. No board can move a terminal's cursor or
+/// change its colours.
 #[must_use]
 pub fn printable(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());

@@ -1,7 +1,7 @@
 //! The thread that reads a console's port, and opens it again when it comes back.
 //!
-//! What enters: an open port, and a finder if the port may come back under another name. What leaves: bytes, into the shared state, until the
-//! console is dropped, the port is away for too long, or the board has sent too much.
+//! What enters: an open port, and a finder if the port may come back under another name. What leaves: bytes, into the
+//! shared state, until the console is dropped, the port is away for too long, or the board has sent too much.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -13,11 +13,12 @@ use super::port::{CurrentPort, Finder, Halves, open_port};
 use super::state::{EndOfCapture, Shared};
 use crate::deadline::Deadline;
 
-/// A capture ends when it has grown to this many bytes: what the chip's UART sends in three minutes at its highest speed. No test needs more.
+/// A capture ends when it has grown to this many bytes: what the chip's UART sends in three minutes at its highest
+/// speed. No test needs more.
 const MOST_BYTES: u64 = 64 << 20;
 
-/// How long a USB port may be away before its board counts as unplugged. A chip that resets its USB, or a hub that cuts its power, is back
-/// within a second or two.
+/// How long a USB port may be away before its board counts as unplugged. A chip that resets its USB, or a hub that cuts
+/// its power, is back within a second or two.
 pub(super) const AWAY: Duration = Duration::from_secs(3);
 /// How often a port that is away is looked for: there is no event for a device file that can be opened.
 pub(in crate::board) const GLANCE: Duration = Duration::from_millis(20);
