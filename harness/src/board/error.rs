@@ -11,10 +11,11 @@ use super::console::ConsoleError;
 use super::flash::LoaderError;
 use super::left_out::{self, LeftOut};
 use super::probe::ProbeError;
-use super::program::ProgramError;
-use super::reset::ResetError;
 use crate::deadline::Timeout;
 use crate::rig::{PortError, ResetWay};
+
+pub use super::program::ProgramError;
+pub use super::reset::ResetError;
 
 /// Why a board cannot be used. The board's name is added where the error leaves the board: [`BoardError::On`].
 #[derive(Debug, thiserror::Error)]

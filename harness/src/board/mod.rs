@@ -13,7 +13,7 @@ pub mod flash;
 pub mod probe;
 pub(crate) mod debug_module;
 mod reset;
-mod error;
+pub mod error;
 mod serial_board;
 mod claim;
 
@@ -28,10 +28,8 @@ use virtual_lan::Faults;
 pub use boot_mode::BootMode;
 pub use claim::{Claim, ClaimError, Claimed, Take};
 pub use console::Console;
-pub use error::{Attempt, AttemptError, BoardError, FlashError};
+pub use error::BoardError;
 pub use left_out::LeftOut;
-pub use program::ProgramError;
-pub use reset::ResetError;
 pub use serial_board::SerialBoard;
 
 pub use crate::rig::Secret;

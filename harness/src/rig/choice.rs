@@ -3,8 +3,9 @@
 //! What enters: a name, or tags. What leaves: boards, or an error that lists the candidates. An ambiguous choice is
 //! refused where one board is needed.
 
+use super::entry::Entry;
+use super::inventory::Inventory;
 use super::values::BoardName;
-use super::{Entry, Inventory};
 
 /// What a user asks for.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

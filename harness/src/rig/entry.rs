@@ -9,9 +9,6 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use serde::Deserialize;
-
-use super::form;
 use super::values::{
     BoardName, Chip, CommandLine, LinkName, Mac, ProbeSelector, Reason, ScenarioPattern, SerialNumber, Tag,
 };
@@ -156,8 +153,7 @@ impl ResetWay {
 
 /// The console language of firmware that does not speak pinrig's. Scenarios cannot ask such firmware for a setting that
 /// it has no words for, and cannot learn what it does not print.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
-#[serde(try_from = "form::Dialect")]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Dialect {
     /// The firmware is ready when a line contains this.
     pub ready: String,

@@ -11,6 +11,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
+use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
@@ -422,6 +423,14 @@ impl TryFrom<Dialect> for entry::Dialect {
                 .collect(),
             end: form.end.into(),
         })
+    }
+}
+
+/// A dialect by itself has the form that it has in an inventory.
+impl<'de> Deserialize<'de> for entry::Dialect {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let form: Dialect = Deserialize::deserialize(deserializer)?;
+        form.try_into().map_err(de::Error::custom)
     }
 }
 

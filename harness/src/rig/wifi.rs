@@ -1,6 +1,6 @@
 //! The Wi-Fi network that a board joins, and where its password is kept.
 //!
-//! What enters: the network's name and the place of its password, from `rig.toml`. What leaves: [`Credentials`], which
+//! What enters: the network's name and where its password is, from `rig.toml`. What leaves: [`Credentials`], which
 //! never print the password. The password itself is never in the inventory.
 
 use std::path::PathBuf;
@@ -78,12 +78,12 @@ pub enum PasswordError {
         cause: io::Error,
     },
     /// The password has no character.
-    #[error("the password of network `{ssid}` in {place} is empty; leave `password` out for an open network")]
+    #[error("the password of network `{ssid}` in {location} is empty; leave `password` out for an open network")]
     Empty {
         /// The network.
         ssid: Ssid,
         /// Where the password should be.
-        place: PasswordSource,
+        location: PasswordSource,
     },
 }
 
@@ -93,16 +93,16 @@ impl WifiNetwork {
     /// # Errors
     /// When the password is not where the inventory says.
     pub fn credentials(&self) -> Result<Credentials, PasswordError> {
-        let password = self.password.as_ref().map(|source| self.read(source)).transpose()?;
+        let password = self.password.as_ref().map(|location| self.read(location)).transpose()?;
         Ok(Credentials {
             ssid: self.ssid.to_string(),
             password: password.map(Secret),
         })
     }
 
-    fn read(&self, place: &PasswordSource) -> Result<String, PasswordError> {
+    fn read(&self, location: &PasswordSource) -> Result<String, PasswordError> {
         let ssid = || self.ssid.clone();
-        let password = match place {
+        let password = match location {
             PasswordSource::Env(variable) => env::var(variable.as_str()).map_err(|cause| PasswordError::Env {
                 ssid: ssid(),
                 variable: variable.clone(),
@@ -120,7 +120,7 @@ impl WifiNetwork {
         if password.is_empty() {
             return Err(PasswordError::Empty {
                 ssid: ssid(),
-                place: place.clone(),
+                location: location.clone(),
             });
         }
         Ok(password)
