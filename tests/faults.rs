@@ -232,7 +232,7 @@ struct ReadyBoard {
     device: Device,
     patience: Arc<AtomicBool>,
     recorder: Box<dyn pinrig::board::Recorder>,
-    network: Box<dyn pinrig::board::Network>,
+    network: Box<dyn pinrig::board::DisturbableNetwork>,
     debugger: Box<dyn pinrig::board::probe::Debugger>,
     // Dropping this would let go of the reset lines.
     _reset: Box<dyn pinrig::board::Reset>,

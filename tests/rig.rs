@@ -19,7 +19,7 @@ use std::time::Duration;
 use desk::command_rig::CommandRig;
 use desk::system::System;
 use desk::{Desk, PASSWORD, board_on_a_network, port_entry, with_line};
-use pinrig::rig::{Locks, Ports};
+use pinrig::rig::{Candidate, Locks, Ports};
 use serde_json::Value;
 use support::text;
 use virtual_esp32c3::{BoardLines, ConsolePort, Strapping, VirtualBoard};
@@ -105,12 +105,16 @@ fn a_board_that_is_held_or_silent_or_gone_is_the_rigs_fault() {
         .find(&pinrig::rig::Port::Path(desk.tty.clone().into()))
         .unwrap();
     let locks = Locks::in_folder(rig.path("pinrig"));
-    let lock = locks.take("desk", &port.identity()).unwrap();
+    let board = Candidate {
+        board: "desk".parse().unwrap(),
+        identity: port.identity(),
+    };
+    let lock = locks.take(&board).unwrap();
     let output = rig.run(&["--board", "desk", "pin/matches"]);
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(6), "{stderr}");
     assert!(
-        stderr.contains("desk is held by") && stderr.contains(&std::process::id().to_string()),
+        stderr.contains("desk: it is held by") && stderr.contains(&std::process::id().to_string()),
         "{stderr}"
     );
     drop(lock);
@@ -354,9 +358,11 @@ fn listing_the_scenarios_tests_takes_no_board() {
     let port = Ports::default()
         .find(&pinrig::rig::Port::Path(desk.tty.clone().into()))
         .unwrap();
-    let lock = Locks::in_folder(rig.path("pinrig"))
-        .take("desk", &port.identity())
-        .unwrap();
+    let board = Candidate {
+        board: "desk".parse().unwrap(),
+        identity: port.identity(),
+    };
+    let lock = Locks::in_folder(rig.path("pinrig")).take(&board).unwrap();
     let mut list = rig.program(&tests);
     let output = list
         .args(["--list", "--format", "terse"])
@@ -487,7 +493,7 @@ fn the_monitor_shows_what_a_board_says_and_names_the_functions_of_a_backtrace() 
     // While it is watched, no other process can take it.
     let other = rig.run(&["--board", "desk", "pin/matches"]);
     assert_eq!(other.status.code(), Some(6));
-    assert!(text(&other.stderr).contains("desk is held by process"));
+    assert!(text(&other.stderr).contains("desk: it is held by process"));
     typed.write_all(b"test panic\n").unwrap();
     until("@- backtrace 0x42", &mut shown, &mut seen);
     seen.clear();

@@ -21,8 +21,8 @@ use desk::system::{Hub, System};
 use desk::{Desk, with_line};
 use object::{Object, ObjectSection};
 use pinrig::bench::Bench;
-use pinrig::board::BoardError;
 use pinrig::board::console::{BAUD, open_port};
+use pinrig::board::{BoardError, LeftOut};
 use pinrig::image::Image;
 use pinrig::outcome::{Event, Outcome};
 use pinrig::run::RunLimits;
@@ -43,10 +43,10 @@ fn a_board_that_is_unplugged_while_it_is_flashed_is_left_out() {
     });
     assert_eq!(report.unwrap().written, 3, "the other board has its image");
     let left_out = bench.left_out();
-    let [(name, why)] = &left_out[..] else {
+    let [LeftOut { board, why }] = &left_out[..] else {
         panic!("{left_out:?}")
     };
-    assert!(name == "bad" && why.contains("bit/s"), "{name}: {why}");
+    assert!(board == "bad" && why.contains("bit/s"), "{board}: {why}");
     assert_eq!(blame(&rig.run(&bench, "pin/matches")), None);
 }
 
@@ -201,7 +201,7 @@ fn a_board_that_says_nothing_is_the_rigs_fault() {
     let outcome = rig.run(&bench, "pin/matches");
     assert_eq!(blame(&outcome), Some(Blame::Rig), "{outcome:?}");
     assert!(
-        failure(&outcome).findings[0].contains("no line within 3 s"),
+        failure(&outcome).findings[0].contains("timed out after 3 s waiting for the board's first line"),
         "{outcome:?}"
     );
     let again = rig.run(&bench, "pin/matches");
@@ -268,7 +268,7 @@ fn an_image_for_another_chip_is_refused() {
     fs::write(&path, elf).unwrap();
     rig.image = Image::load(&path).unwrap();
     let error = rig.bench().prepare(&rig.image, &|_| {}).unwrap_err().to_string();
-    assert!(error.contains("other.elf is no image for the esp32c3"), "{error}");
+    assert!(error.contains("other.elf is not an image for the esp32c3"), "{error}");
     is_well(&desk);
 }
 
@@ -349,7 +349,7 @@ fn a_console_has_the_speed_of_its_entry() {
     drop(port);
     let bench = rig.bench();
     let console = bench.boards()[0].console().unwrap();
-    assert_eq!(console.attention().port().unwrap().baud_rate().unwrap(), 460_800);
+    assert_eq!(console.handle().port().unwrap().baud_rate().unwrap(), 460_800);
 }
 
 #[test]

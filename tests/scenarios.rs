@@ -16,7 +16,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use pinrig::bench::{Bench, Start, bench_for, skipped};
 use pinrig::image::Image;
 use pinrig::outcome::Outcome;
-use pinrig::rig::{Choice, Inventory};
+use pinrig::rig::{self, Choice, Images};
 use pinrig::scenario::{self, Scenario};
 use pinrig::verdict::Verdict;
 
@@ -26,12 +26,6 @@ const WAIT: Duration = Duration::from_secs(1800);
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     let choice = choice();
-    if !choice.is_virtual() {
-        // One thread for each board: more would only wait.
-        let inventory = Inventory::find(support::root()).ok().flatten();
-        let boards = choice.all(inventory.as_ref()).map_or(1, |boards| boards.len());
-        arguments.test_threads.get_or_insert(boards);
-    }
     let scenarios = match scenario::load_all(&support::fixtures()) {
         Ok(scenarios) => scenarios,
         // A scenario that cannot be read is a failed test that shows the file and line. An empty list would look like a success.
@@ -41,24 +35,34 @@ fn main() -> ExitCode {
             return libtest_mimic::run(&arguments, vec![trial]).exit_code();
         }
     };
-    let reasons = match skipped(&choice, support::root(), &scenarios) {
-        Ok(reasons) => reasons,
-        Err(error) => {
-            let message = error.to_string();
+    let known = rig::Rig::for_choice(&choice, support::root())
+        .map_err(|error| error.to_string())
+        .and_then(|known| {
+            let skipped = skipped(&choice, &known, &scenarios).map_err(|error| error.to_string())?;
+            Ok((Arc::new(known), skipped))
+        });
+    let (known, skipped) = match known {
+        Ok(known) => known,
+        Err(message) => {
             let trial = Trial::test("the rig can be read", move || Err(Failed::from(message)));
             return libtest_mimic::run(&arguments, vec![trial]).exit_code();
         }
     };
+    if !choice.is_virtual() {
+        // One thread for each board: more would only wait.
+        let boards = choice.all(known.inventory.as_ref()).map_or(1, |boards| boards.len());
+        arguments.test_threads.get_or_insert(boards);
+    }
     let bench = Arc::new(OnceLock::new());
     let trials = scenarios
         .into_iter()
         .map(|scenario| {
             let bench = Arc::clone(&bench);
-            let beyond = reasons.contains_key(&scenario.name);
-            let choice = choice.clone();
+            let beyond = skipped.why(&scenario.name).is_some();
+            let (choice, known) = (choice.clone(), Arc::clone(&known));
             let trial = Trial::test(scenario.name.clone(), move || {
                 let bench = bench
-                    .get_or_init(|| FlashedBench::set_up(&choice))
+                    .get_or_init(|| FlashedBench::set_up(&choice, &known))
                     .as_ref()
                     .map_err(Failed::from)?;
                 check(&scenario, &bench.run(&scenario))
@@ -76,7 +80,10 @@ fn choice() -> Choice {
     Choice {
         board: variable("PINRIG_BOARD"),
         tags: tags.split_whitespace().map(str::to_owned).collect(),
-        one_image: variable("PINRIG_FIRMWARE").is_some(),
+        images: match variable("PINRIG_FIRMWARE") {
+            Some(_) => Images::Common,
+            None => Images::Own,
+        },
     }
 }
 
@@ -87,9 +94,9 @@ struct FlashedBench {
 }
 
 impl FlashedBench {
-    fn set_up(choice: &Choice) -> Result<Self, String> {
+    fn set_up(choice: &Choice, known: &rig::Rig) -> Result<Self, String> {
         let image = Image::load(&support::firmware()).map_err(|error| error.to_string())?;
-        let bench = bench_for(choice, support::root(), Start::Forked, WAIT, |held| {
+        let bench = bench_for(choice, known, Start::Forked, WAIT, |held| {
             // Not captured by the test framework: the user must see which process the tests wait for.
             let _ = writeln!(std::io::stderr(), "{held}; waiting, {} s at most", WAIT.as_secs());
         });

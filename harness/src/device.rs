@@ -9,8 +9,8 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
-use crate::board::console::{Line, NoLine};
-use crate::board::{BoardError, Console};
+use crate::board::Console;
+use crate::board::console::{ConsoleError, Line, NoLine};
 use crate::deadline::Deadline;
 use crate::language::{Fields, MachineLine};
 use crate::rig::Dialect;
@@ -91,7 +91,7 @@ pub enum DeviceError {
     Console(NoLine),
     /// A command could not be sent.
     #[error(transparent)]
-    Board(#[from] BoardError),
+    Board(#[from] ConsoleError),
     /// The ready line lacks a field.
     #[error("the firmware's ready line lacks `{field}`: `{line}`; is this pinrig's firmware?")]
     Greeting {
@@ -301,22 +301,18 @@ impl Device {
             return Ok(Answer::Ok(Fields::default()));
         }
         let mut fields = BTreeMap::new();
-        let mut take = |text: &str| {
-            for pattern in &dialect.expect {
-                if (text.is_empty() && pattern.line.is_empty())
-                    || (!pattern.line.is_empty() && text.contains(&pattern.line))
-                {
-                    fields.extend(pattern.means.clone());
-                }
+        let mut take = |line: Option<&str>| {
+            for pattern in dialect.expect.iter().filter(|pattern| pattern.matches(line)) {
+                fields.extend(pattern.means.clone());
             }
         };
-        take("");
+        take(None);
         loop {
             let line = self.console.next_line(deadline).map_err(|error| match error {
                 NoLine::Ended { .. } => DeviceError::Console(error),
                 NoLine::Expired { .. } => DeviceError::Silent(error),
             })?;
-            take(&line.text);
+            take(Some(&line.text));
             seen(Said::Line(&line));
             if line.text.contains(&dialect.end) {
                 return Ok(Answer::Ok(Fields(fields.into_iter().collect())));

@@ -1,50 +1,47 @@
-//! The bench that a user means: virtual boards, or those of the rig.
+//! The bench that a user asks for: virtual boards, or boards of the rig.
 //!
-//! What enters: a choice and the folder in which it is made. What leaves: a [`Bench`] whose boards this process holds, and which
-//! scenarios it is not asked to run.
+//! What enters: a choice, and the rig. What leaves: a [`Bench`] whose boards this process holds, and the scenarios that
+//! it is not asked to run.
 
 use std::collections::BTreeMap;
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Bench, ProcessBench, SerialBench, Start, VirtualBench};
-use crate::board::{Claim, ClaimError, Claimed, SerialBoard};
+use crate::board::{Claim, ClaimError, Claimed, LeftOut, Take};
 use crate::deadline::Deadline;
-use crate::rig::{Choice, ChoiceError, Entry, Inventory, InventoryError, Kind, LockError, Locks, Ports};
+use crate::rig::{BoardName, Choice, ChoiceError, Kind, LockError, Rig, ScenarioPattern};
 use crate::scenario::{Scenario, ScenarioError, is_meant, select};
 
 /// Why there is no bench.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
-    /// The inventory is wrong.
-    #[error(transparent)]
-    Inventory(#[from] InventoryError),
-    /// No board is meant.
+    /// The choice leads to no board.
     #[error(transparent)]
     Choice(#[from] ChoiceError),
-    /// None that is meant can be had.
+    /// This process holds none of the boards.
     #[error(transparent)]
     Claim(#[from] ClaimError),
-    /// The inventory skips what no scenario is called.
-    #[error("{path}: `skip` of board `{board}`: {source}", path = .path.display())]
+    /// The inventory skips a scenario that does not exist.
+    #[error("{path}: `skip` of board `{board}`: {cause}", path = .path.display())]
     Skip {
         /// The inventory.
         path: PathBuf,
         /// The board.
-        board: String,
-        /// What is not there.
-        source: ScenarioError,
+        board: BoardName,
+        /// The name that does not exist.
+        cause: ScenarioError,
     },
 }
 
-/// The bench for `choice`, made in `folder`. Boards that other processes hold are waited for at most `wait`; `waiting` is told first.
+/// The bench for `choice`. Boards that other processes hold are waited for at most `wait`; `waiting` is told before.
 ///
 /// # Errors
-/// When no board is meant, or none that is can be had.
+/// When the choice leads to no board, or none of its boards can be used.
 pub fn bench_for(
     choice: &Choice,
-    folder: &Path,
+    rig: &Rig,
     start: Start,
     wait: Duration,
     waiting: impl FnOnce(&LockError),
@@ -52,81 +49,92 @@ pub fn bench_for(
     if choice.is_virtual() {
         return Ok(Box::new(VirtualBench::new(start)));
     }
-    let inventory = Inventory::find(folder)?;
-    let entries = choice.all(inventory.as_ref())?;
-    if let [entry] = entries[..]
-        && entry.kind == Kind::Process
+    if let [entry] = choice.all(rig.inventory.as_ref())?[..]
+        && let Kind::Process(process) = &entry.kind
     {
-        let path = inventory.as_ref().map_or(Path::new(""), |inventory| &inventory.path);
-        let bench = ProcessBench::new(entry, path).map_err(ClaimError::from)?;
+        let bench = ProcessBench::new(entry, process);
+        let bench = bench.map_err(|error| ClaimError::None(vec![LeftOut::because(entry.name.as_str(), error)]))?;
         return Ok(Box::new(bench));
     }
-    Ok(Box::new(SerialBench::new(claim(choice, folder, wait, waiting)?)))
+    Ok(Box::new(SerialBench::new(claim(choice, rig, wait, waiting)?)))
 }
 
-/// The names of those of `scenarios` that the boards for `choice` are not asked to run, and why. The boards of a pool share the work, so
-/// what one of them skips is skipped.
+/// Scenarios that boards are not asked to run.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Skipped(BTreeMap<String, String>);
+
+impl Skipped {
+    /// Why the scenario with this name is skipped, if it is.
+    #[must_use]
+    pub fn why(&self, scenario: &str) -> Option<&str> {
+        self.0.get(scenario).map(String::as_str)
+    }
+}
+
+/// Those of `scenarios` that the boards for `choice` are not asked to run. The boards of a pool share the work, so what
+/// one of them skips is skipped.
 ///
 /// # Errors
-/// When no board is meant, or a board skips what no scenario is called.
-pub fn skipped(choice: &Choice, folder: &Path, scenarios: &[Scenario]) -> Result<BTreeMap<String, String>, BenchError> {
-    let mut reasons = BTreeMap::new();
+/// When the choice leads to no board, or a board skips a scenario that does not exist.
+pub fn skipped(choice: &Choice, rig: &Rig, scenarios: &[Scenario]) -> Result<Skipped, BenchError> {
+    let mut skipped = BTreeMap::new();
     if choice.is_virtual() {
-        return Ok(reasons);
+        return Ok(Skipped(skipped));
     }
-    let inventory = Inventory::find(folder)?;
-    let path = inventory.as_ref().map_or(Path::new(""), |inventory| &inventory.path);
-    for entry in choice.all(inventory.as_ref())? {
+    for entry in choice.all(rig.inventory.as_ref())? {
         for skip in &entry.skip {
-            for names in [&skip.scenarios, &skip.except] {
-                // A name that means nothing was meant to mean something.
-                select(scenarios, names).map_err(|source| BenchError::Skip {
-                    path: path.to_owned(),
+            for patterns in [&skip.scenarios, &skip.except] {
+                // A pattern that fits no scenario is a mistake in the inventory.
+                let names: Vec<String> = patterns.iter().map(ToString::to_string).collect();
+                select(scenarios, &names).map_err(|cause| BenchError::Skip {
+                    path: rig
+                        .inventory
+                        .as_ref()
+                        .map_or_else(PathBuf::new, |inventory| inventory.path.clone()),
                     board: entry.name.clone(),
-                    source,
+                    cause,
                 })?;
             }
-            let means = |patterns: &[String], name: &str| patterns.iter().any(|pattern| is_meant(pattern, name));
+            let fits = |patterns: &[ScenarioPattern], name: &str| {
+                patterns.iter().any(|pattern| is_meant(pattern.as_str(), name))
+            };
             for Scenario { name, .. } in scenarios {
-                if means(&skip.scenarios, name) && !means(&skip.except, name) {
-                    reasons.insert(name.clone(), skip.why.clone());
+                if fits(&skip.scenarios, name) && !fits(&skip.except, name) {
+                    skipped.insert(name.clone(), skip.why.to_string());
                 }
             }
         }
     }
-    // A real network is as good or bad as it is.
+    // pinrig cannot disturb a real network.
     for scenario in scenarios.iter().filter(|scenario| scenario.disturbs_network()) {
         let why = "only a virtual board's network can be disturbed";
-        reasons.insert(scenario.name.clone(), why.to_owned());
+        skipped.insert(scenario.name.clone(), why.to_owned());
     }
-    Ok(reasons)
+    Ok(Skipped(skipped))
 }
 
-/// The boards of the rig for `choice`, made in `folder`, in the hands of this process.
+/// The boards of the rig for `choice`, taken for this process. Boards that other processes hold are waited for at most
+/// `wait`; `waiting` is told before.
 ///
 /// # Errors
-/// When no board is meant, or none that is can be had.
+/// When the choice leads to no board, or none of its boards can be used.
 pub fn claim(
     choice: &Choice,
-    folder: &Path,
+    rig: &Rig,
     wait: Duration,
     waiting: impl FnOnce(&LockError),
 ) -> Result<Claimed, BenchError> {
-    let inventory = Inventory::find(folder)?;
-    let entries = choice.all(inventory.as_ref())?;
-    let path = inventory.as_ref().map_or(Path::new(""), |inventory| &inventory.path);
-    // nextest runs each test in a process of its own: whoever took all boards there would leave none to the others.
-    let claim = if env::var_os("NEXTEST").is_some() {
-        Claim::One
+    // nextest runs each test in a process of its own: one that took all boards would leave none to the others.
+    let take = if env::var_os("NEXTEST").is_some() {
+        Take::One
     } else {
-        Claim::All
+        Take::All
+    };
+    let claim = Claim {
+        entries: &choice.all(rig.inventory.as_ref())?,
+        take,
+        images: choice.images,
     };
     let deadline = Deadline::after("a board that another process holds", wait);
-    let system = (&Ports::default(), &Locks::default());
-    let mut entries: Vec<Entry> = entries.into_iter().cloned().collect();
-    if choice.one_image {
-        entries.iter_mut().for_each(|entry| entry.firmware = None);
-    }
-    let entries: Vec<&Entry> = entries.iter().collect();
-    Ok(SerialBoard::claim(&entries, path, system, claim, &deadline, waiting)?)
+    Ok(claim.hold(rig, &deadline, waiting)?)
 }

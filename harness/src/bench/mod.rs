@@ -1,8 +1,10 @@
 //! Benches: where boards come from.
 //!
-//! What enters: an image, and for each scenario a [`Route`] to its server. What leaves: one [`Board`] for each scenario. A
-//! bench flashes its boards, shares them out, and takes back those that are done. Only `choose` knows scenarios.
+//! What enters: an image, and for each scenario a [`Route`] to its server. What leaves: one [`Board`] for each
+//! scenario. A bench flashes its boards, shares them out, and takes back those that are done. Only `choose` knows
+//! scenarios.
 
+mod address;
 mod serial_bench;
 mod virtual_bench;
 mod process_bench;
@@ -13,21 +15,22 @@ use std::num::NonZeroUsize;
 
 use pinrig_server::Settled;
 
-pub use choose::{BenchError, bench_for, claim, skipped};
+pub use choose::{BenchError, Skipped, bench_for, claim, skipped};
 pub use process_bench::ProcessBench;
 pub use serial_bench::SerialBench;
 pub use virtual_bench::{Start, VirtualBench};
 
 use crate::board::flash::{FlashProgress, FlashReport};
-use crate::board::{Board, BoardError};
+use crate::board::{Board, BoardError, LeftOut};
 use crate::image::Image;
 
 /// Where boards come from: each call of [`Bench::seat`] gives one that holds the prepared image.
 pub trait Bench: Send + Sync {
-    /// How people call it.
+    /// What people call it.
     fn name(&self) -> String;
 
-    /// The images that go into its boards' flash when `image` is prepared, each with the boards' names: some may have their own.
+    /// The images that go into flash when `image` is prepared, each with the names of its boards: some boards may have
+    /// their own.
     fn images<'a>(&'a self, image: &'a Image) -> Vec<(String, &'a Image)> {
         vec![(self.name(), image)]
     }
@@ -41,21 +44,21 @@ pub trait Bench: Send + Sync {
     /// Reserves a board for one scenario.
     ///
     /// # Errors
-    /// When no board can be had.
+    /// When no board is left, or none becomes free in time.
     fn seat(&self) -> Result<Box<dyn Seat + '_>, BoardError>;
 
-    /// How many scenarios can be under way at once; none: as many as the machine bears.
-    fn places(&self) -> Option<NonZeroUsize> {
+    /// How many scenarios it can run at once; none if only this machine limits that.
+    fn capacity(&self) -> Option<NonZeroUsize> {
         None
     }
 
-    /// Whether its boards run the image that they are given: a program on this machine runs itself.
+    /// Whether its boards run the image that they are given. A program on this machine does not: it runs itself.
     fn takes_images(&self) -> bool {
         true
     }
 
-    /// Each board that is used no more, and why.
-    fn left_out(&self) -> Vec<(String, String)> {
+    /// The boards that are used no more.
+    fn left_out(&self) -> Vec<LeftOut> {
         Vec::new()
     }
 }
@@ -68,7 +71,7 @@ pub trait Seat {
     /// The board, which does nothing until [`Board::reset`] lets it start.
     ///
     /// # Errors
-    /// When it cannot be had.
+    /// When its console cannot be opened, or what stands for the board cannot be started.
     fn board(self: Box<Self>, route: &Route) -> Result<Board, BoardError>;
 }
 
@@ -79,8 +82,9 @@ pub struct Route {
     pub hosts: Vec<String>,
     /// The port that it will connect to.
     pub port: u16,
-    /// The socket on this machine that stands behind those names and that port; none accepts when nothing listens there.
+    /// The socket on this machine that stands behind those names and that port. It refuses connections if nothing
+    /// listens there.
     pub server: SocketAddr,
-    /// Tells whether whoever listens there only waits.
+    /// Reports whether the server is idle, waiting for its client.
     pub settled: Settled,
 }

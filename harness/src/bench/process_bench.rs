@@ -1,14 +1,14 @@
-//! The bench of boards that are programs on this machine: emulators, or firmware built for it.
+//! The bench of boards that are programs on this machine: emulators, or firmware that was built for it.
 //!
-//! What enters: the program's words. What leaves: a process for each scenario, whose standard input and output are the console, on the
-//! loopback. It ends with its scenario, and whatever it has started with it.
+//! What enters: an entry of `rig.toml`. What leaves: for each scenario a process on the loopback, whose standard input
+//! and output are the console. The process ends with its scenario, and so do the processes that it has started.
 
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -18,26 +18,23 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use serialport::{SerialPort, TTYPort};
 
-use super::serial_bench::is_ours;
-use super::{Bench, Route, Seat};
+use super::{Bench, Route, Seat, address};
+use crate::board::console::ConsoleError;
 use crate::board::flash::{FlashProgress, FlashReport};
-use crate::board::{Board, BoardError, BootMode, Console, LinkSettings, Recorder, Reset, Secret};
+use crate::board::{Board, BoardError, BootMode, Console, LinkSettings, Recorder, Reset};
 use crate::evidence::RecordedFile;
 use crate::image::Image;
-use crate::rig::{Dialect, Entry, PasswordError};
-
-/// The name of a network that has none; the firmware wants one.
-const WIRED: &str = "pinrig";
+use crate::rig::{Credentials, Dialect, Entry, PasswordError, ProcessEntry, WifiNetwork};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// Boards that are programs.
 pub struct ProcessBench {
     name: String,
-    words: Vec<String>,
-    folder: PathBuf,
-    network: Option<(String, Option<Secret>)>,
-    server: Option<IpAddr>,
+    process: ProcessEntry,
+    credentials: Option<Credentials>,
+    /// The address of this machine as the program's network has it.
+    reached: IpAddr,
     dialect: Option<Dialect>,
 }
 
@@ -45,28 +42,23 @@ impl fmt::Debug for ProcessBench {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProcessBench")
             .field("name", &self.name)
-            .field("words", &self.words)
+            .field("process", &self.process)
             .finish_non_exhaustive()
     }
 }
 
 impl ProcessBench {
-    /// The program of `entry`, which stands in the file `inventory`.
+    /// The program `process` of `entry`.
     ///
     /// # Errors
     /// When its network's password is not where the inventory says.
-    pub fn new(entry: &Entry, inventory: &Path) -> Result<Self, PasswordError> {
-        let network = match &entry.network {
-            Some(network) => Some((network.ssid.clone(), network.password(inventory)?.map(Secret))),
-            None => None,
-        };
-        let folder = inventory.parent().filter(|folder| !folder.as_os_str().is_empty());
+    pub fn new(entry: &Entry, process: &ProcessEntry) -> Result<Self, PasswordError> {
+        let network = entry.network.as_ref();
         Ok(Self {
-            name: entry.name.clone(),
-            words: entry.command.clone(),
-            folder: folder.unwrap_or(Path::new(".")).to_owned(),
-            network,
-            server: entry.server_address,
+            name: entry.name.to_string(),
+            process: process.clone(),
+            credentials: network.map(WifiNetwork::credentials).transpose()?,
+            reached: entry.server_address.unwrap_or(LOOPBACK),
             dialect: entry.dialect.clone(),
         })
     }
@@ -74,7 +66,7 @@ impl ProcessBench {
 
 impl Bench for ProcessBench {
     fn name(&self) -> String {
-        format!("{} (`{}`)", self.name, self.words.join(" "))
+        format!("{} (`{}`)", self.name, self.process.command)
     }
 
     fn prepare(&self, _: &Image, _: FlashProgress<'_>) -> Result<FlashReport, BoardError> {
@@ -90,75 +82,71 @@ impl Bench for ProcessBench {
     }
 }
 
-/// There is always one more.
+/// A process that is to be started. There is no limit to their number.
 struct ProcessSeat<'a>(&'a ProcessBench);
 
 impl Seat for ProcessSeat<'_> {
     fn server_address(&self) -> IpAddr {
-        // An emulator's network has an address for this machine that leads to the loopback here.
-        self.0.server.filter(|address| is_ours(*address)).unwrap_or(LOOPBACK)
+        address::server_for(self.0.reached)
     }
 
     fn board(self: Box<Self>, route: &Route) -> Result<Board, BoardError> {
         let bench = self.0;
-        let program = bench.words.first().cloned().unwrap_or_default();
-        let no_tty = |source| BoardError::Tty {
+        let no_tty = |cause| ConsoleError::Open {
             tty: "/dev/ptmx".into(),
-            source,
+            cause,
         };
         let (port, far_end) = TTYPort::pair().map_err(no_tty)?;
         let tty = PathBuf::from(far_end.name().unwrap_or_default());
         let console = Console::on(&tty, port)?;
-        let (network, password) = bench.network.clone().unwrap_or_else(|| (WIRED.to_owned(), None));
-        let errors = Arc::new(Errors::default());
-        // Beside the inventory first: `./host` and `target/debug/host` are meant from there.
-        let beside = bench.folder.join(&program);
+        let errors = Arc::new(StandardError::default());
+        let ProcessEntry { command, folder } = &bench.process;
+        let program = command.program.as_str();
+        // The inventory's folder comes first: `./host` and `target/debug/host` are relative to it.
+        let beside = folder.join(program);
         let path = if beside.is_file() {
             fs::canonicalize(&beside)
         } else {
-            Ok(program.clone().into())
+            Ok(program.into())
         };
-        let path = path.map_err(|source| BoardError::Program {
-            program: program.clone(),
-            source,
+        let path = path.map_err(|cause| BoardError::Program {
+            program: program.to_owned(),
+            cause,
         })?;
+        let connect_to = SocketAddr::new(bench.reached, route.server.port());
         Ok(Board {
             name: bench.name.clone(),
             image: None,
             dialect: bench.dialect.clone(),
             debugger: None,
             console,
-            link: LinkSettings {
-                network,
-                password,
-                connect_to: Some(SocketAddr::new(bench.server.unwrap_or(LOOPBACK), route.server.port())),
-            },
+            link: LinkSettings::of(bench.credentials.as_ref(), Some(connect_to)),
             patience: Arc::new(AtomicBool::new(false)),
             reset: Box::new(Process {
                 path,
-                arguments: bench.words.iter().skip(1).cloned().collect(),
-                folder: bench.folder.clone(),
+                arguments: command.arguments.clone(),
+                folder: folder.clone(),
                 tty,
                 far_end: Some(far_end),
                 errors: Arc::clone(&errors),
                 running: None,
             }),
             network: None,
-            recorder: Box::new(Said(errors)),
+            recorder: Box::new(LastWords(errors)),
         })
     }
 }
 
-/// A program, started at its reset.
+/// A program, which each reset starts again.
 struct Process {
     path: PathBuf,
     arguments: Vec<String>,
     folder: PathBuf,
     tty: PathBuf,
-    /// Keeps the pseudo terminal alive until the program has it.
+    /// Keeps the pseudo terminal open until the program has it.
     far_end: Option<TTYPort>,
     /// What it writes to its standard error.
-    errors: Arc<Errors>,
+    errors: Arc<StandardError>,
     running: Option<Child>,
 }
 
@@ -171,7 +159,7 @@ impl Process {
             .stdin(console.try_clone()?)
             .stdout(console)
             .stderr(Stdio::piped())
-            // A group of its own: what it has started ends with it.
+            // A group of its own, so that the processes that it starts can be ended with it.
             .process_group(0)
             .spawn()?;
         if let Some(mut said) = child.stderr.take() {
@@ -200,9 +188,9 @@ impl Process {
 impl Reset for Process {
     fn reset(&mut self, _: BootMode) -> Result<(), BoardError> {
         self.end();
-        let child = self.start().map_err(|source| BoardError::Program {
+        let child = self.start().map_err(|cause| BoardError::Program {
             program: self.path.display().to_string(),
-            source,
+            cause,
         })?;
         self.running = Some(child);
         // From here on the program alone holds the far end, so that the console ends with it.
@@ -217,12 +205,13 @@ impl Drop for Process {
     }
 }
 
-/// So long the standard error is waited for of a program that has ended: what it started may have kept it.
+/// How long the end of a program's standard error is waited for when the program has ended: a process that it has
+/// started may have kept it open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What a program writes to its standard error.
 #[derive(Default)]
-struct Errors {
+struct StandardError {
     written: Mutex<Written>,
     changed: Condvar,
 }
@@ -230,11 +219,11 @@ struct Errors {
 #[derive(Default)]
 struct Written {
     bytes: Vec<u8>,
-    /// How many programs still have it.
+    /// How many programs still have it open.
     open: usize,
 }
 
-impl Errors {
+impl StandardError {
     fn change(&self, change: impl FnOnce(&mut Written)) {
         change(&mut self.written.lock().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_all();
@@ -250,19 +239,15 @@ impl Errors {
     }
 }
 
-/// What a program wrote to its standard error, asked when the program has been ended.
-struct Said(Arc<Errors>);
+/// Records the standard error of a program that has ended.
+struct LastWords(Arc<StandardError>);
 
-impl Recorder for Said {
+impl Recorder for LastWords {
     fn files(&self) -> Vec<RecordedFile> {
         vec![RecordedFile {
             name: "stderr.log",
             contents: self.0.all(),
         }]
-    }
-
-    fn skipped(&self) -> Duration {
-        Duration::ZERO
     }
 
     fn remarks(&self) -> Vec<String> {

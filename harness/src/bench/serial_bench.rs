@@ -1,11 +1,11 @@
-//! The bench of boards at serial ports: those of a rig, each at its own tty, shared by the scenarios of one run.
+//! The bench of boards at serial ports, which the scenarios of one run share.
 //!
-//! What enters: the boards, which this process holds, and an image. What leaves: one board for each scenario, back in the pool when that
-//! is over. A board that does not start by any of its ways of being reset is quarantined: the run goes on with the others.
+//! What enters: boards that this process holds, and an image. What leaves: one board for each scenario, which goes back
+//! to the pool when the scenario is over. A board that does not start in any of its ways is quarantined, and the run
+//! goes on with the others.
 
 use std::fmt;
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
 use std::sync::atomic::AtomicBool;
@@ -13,42 +13,39 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Bench, Route, Seat};
-use crate::board::console::Attention;
+use super::{Bench, Route, Seat, address};
+use crate::board::console::ConsoleHandle;
 use crate::board::flash::{FlashProgress, FlashReport};
 use crate::board::probe::Debugger;
-use crate::board::{Board, BoardError, BootMode, Claimed, LinkSettings, Recorder, Reset, SerialBoard};
+use crate::board::{Board, BoardError, BootMode, Claimed, LeftOut, LinkSettings, Recorder, Reset, SerialBoard};
 use crate::deadline::Deadline;
-use crate::evidence::RecordedFile;
 use crate::image::Image;
 
-/// How long a scenario may wait for a board that others use: longer than any scenario takes.
+/// How long a scenario may wait for a board that other scenarios use: longer than any scenario takes.
 const FREE_BOARD: Duration = Duration::from_secs(1800);
-/// The name of a network that has none, since the board is wired; the firmware wants one.
-const WIRED: &str = "pinrig";
 
 /// Boards at serial ports.
 pub struct SerialBench {
     boards: Vec<Arc<SerialBoard>>,
-    /// Boards that could not be had, and why.
-    left_out: Vec<(String, String)>,
+    /// Boards of the rig that this process could not use.
+    left_out: Vec<LeftOut>,
     pool: Arc<Shared>,
 }
 
-/// The pool, and the bell that rings when a board comes back or is given up.
+/// The pool, and a wake-up for those who wait for a board: one has come back, or has been quarantined.
 #[derive(Debug, Default)]
 struct Shared {
     pool: Mutex<Pool>,
     changed: Condvar,
 }
 
-/// Which boards can be had, by their index.
+/// Which boards are free, by their indices.
 #[derive(Debug, Default)]
 struct Pool {
     free: Vec<usize>,
     at_work: usize,
-    /// Why a board is used no more.
-    quarantined: Vec<(usize, String)>,
+    /// The boards that are used no more.
+    quarantined: Vec<LeftOut>,
 }
 
 impl fmt::Debug for SerialBench {
@@ -78,7 +75,7 @@ impl SerialBench {
         }
     }
 
-    /// The boards, in the order of the inventory, whether they are still used or not.
+    /// The boards in the order of the inventory, those included that are used no more.
     #[must_use]
     pub fn boards(&self) -> &[Arc<SerialBoard>] {
         &self.boards
@@ -93,7 +90,7 @@ impl Bench for SerialBench {
     fn images<'a>(&'a self, image: &'a Image) -> Vec<(String, &'a Image)> {
         let mut images: Vec<(&Image, Vec<&Arc<SerialBoard>>)> = Vec::new();
         for board in &self.boards {
-            let its = board.image.as_deref().unwrap_or(image);
+            let its = board.image().map_or(image, |own| &**own);
             match images.iter_mut().find(|(image, _)| image.path() == its.path()) {
                 Some((_, boards)) => boards.push(board),
                 None => images.push((its, vec![board])),
@@ -128,7 +125,8 @@ impl Bench for SerialBench {
                 }
                 Err(error) => {
                     pool.free.retain(|free| *free != index);
-                    pool.quarantined.push((index, error.to_string()));
+                    pool.quarantined
+                        .push(LeftOut::because(self.boards[index].name().as_str(), &error));
                     first.get_or_insert(error);
                 }
             }
@@ -140,17 +138,13 @@ impl Bench for SerialBench {
         }
     }
 
-    fn places(&self) -> Option<NonZeroUsize> {
+    fn capacity(&self) -> Option<NonZeroUsize> {
         NonZeroUsize::new(self.boards.len())
     }
 
-    fn left_out(&self) -> Vec<(String, String)> {
+    fn left_out(&self) -> Vec<LeftOut> {
         let pool = self.pool.lock();
-        let quarantined = pool
-            .quarantined
-            .iter()
-            .map(|(index, why)| (self.boards[*index].name.clone(), why.clone()));
-        self.left_out.iter().cloned().chain(quarantined).collect()
+        self.left_out.iter().chain(&pool.quarantined).cloned().collect()
     }
 
     fn seat(&self) -> Result<Box<dyn Seat + '_>, BoardError> {
@@ -161,33 +155,24 @@ impl Bench for SerialBench {
                 break index;
             }
             if pool.at_work == 0 {
-                let why = pool.quarantined.iter();
-                let why: Vec<String> = why
-                    .map(|(index, why)| format!("{}: {why}", self.boards[*index].name))
-                    .collect();
-                return Err(BoardError::NoneLeft(why.join("; ")));
+                return Err(BoardError::NoneLeft(pool.quarantined.clone()));
             }
-            if deadline.left().is_zero() {
-                return Err(BoardError::NoneLeft(format!("nothing in time for: {deadline}")));
+            if deadline.has_expired() {
+                return Err(deadline.timeout().into());
             }
             let waited = self.pool.changed.wait_timeout(pool, deadline.left());
             pool = waited.unwrap_or_else(PoisonError::into_inner).0;
         };
         pool.at_work += 1;
+        drop(pool);
+        let board = Arc::clone(&self.boards[index]);
         let lease = Lease {
             index,
             failed: None,
             pool: Arc::clone(&self.pool),
         };
-        drop(pool);
-        let board = Arc::clone(&self.boards[index]);
-        let reached = board
-            .server
-            .map_or_else(default_address, Ok)
-            .map_err(|source| BoardError::NoAddress {
-                board: board.name.clone(),
-                source,
-            })?;
+        let reached = board.server_address().map_or_else(address::on_default_route, Ok);
+        let reached = reached.map_err(|error| BoardError::NoAddress(error).on(board.name().as_str()))?;
         Ok(Box::new(SerialSeat { board, reached, lease }))
     }
 }
@@ -195,15 +180,15 @@ impl Bench for SerialBench {
 fn names<'a>(boards: impl IntoIterator<Item = &'a Arc<SerialBoard>>) -> String {
     let names = boards
         .into_iter()
-        .map(|board| format!("{} ({})", board.name, board.port));
+        .map(|board| format!("{} ({})", board.name(), board.port()));
     names.collect::<Vec<_>>().join(", ")
 }
 
-/// A board that goes back to the pool when this is dropped.
+/// Gives a board back to the pool when it is dropped.
 struct Lease {
     index: usize,
-    /// Why it does not.
-    failed: Option<String>,
+    /// Set for a board that does not go back.
+    failed: Option<LeftOut>,
     pool: Arc<Shared>,
 }
 
@@ -212,7 +197,7 @@ impl Drop for Lease {
         let mut pool = self.pool.lock();
         pool.at_work -= 1;
         match self.failed.take() {
-            Some(why) => pool.quarantined.push((self.index, why)),
+            Some(left_out) => pool.quarantined.push(left_out),
             None => pool.free.push(self.index),
         }
         drop(pool);
@@ -220,45 +205,45 @@ impl Drop for Lease {
     }
 }
 
+impl Lease {
+    /// Keeps the board out of the pool because of `error`, which is given the board's name.
+    fn give_up(&mut self, board: &SerialBoard, error: BoardError) -> BoardError {
+        self.failed = Some(LeftOut::because(board.name().as_str(), &error));
+        error.on(board.name().as_str())
+    }
+}
+
 struct SerialSeat {
     board: Arc<SerialBoard>,
-    /// The address under which the board reaches this machine.
+    /// The address of this machine as the board sees it.
     reached: IpAddr,
     lease: Lease,
 }
 
 impl Seat for SerialSeat {
     fn server_address(&self) -> IpAddr {
-        // An emulator's board knows this machine by an address that only leads here: behind it is the loopback.
-        if is_ours(self.reached) {
-            self.reached
-        } else {
-            Ipv4Addr::LOCALHOST.into()
-        }
+        address::server_for(self.reached)
     }
 
     fn board(self: Box<Self>, route: &Route) -> Result<Board, BoardError> {
-        let Self { board, reached, lease } = *self;
-        let mut lease = lease;
-        // Whoever needs this board next finds no more than this.
-        let console = board
-            .console()
-            .inspect_err(|error| lease.failed = Some(error.to_string()))?;
-        let (network, password) = board.network.clone().unwrap_or_else(|| (WIRED.to_owned(), None));
+        let Self {
+            board,
+            reached,
+            mut lease,
+        } = *self;
+        // The next scenario would find no more than this one does.
+        let console = board.console().map_err(|error| lease.give_up(&board, error))?;
+        let connect_to = SocketAddr::new(reached, route.server.port());
         Ok(Board {
-            name: board.name.clone(),
-            image: board.image.clone(),
-            dialect: board.dialect.clone(),
-            debugger: board.probe.clone().map(|probe| Box::new(probe) as Box<dyn Debugger>),
-            link: LinkSettings {
-                network,
-                password,
-                connect_to: Some(SocketAddr::new(reached, route.server.port())),
-            },
+            name: board.name().to_string(),
+            image: board.image().cloned(),
+            dialect: board.dialect().cloned(),
+            debugger: board.debugger().map(|probe| Box::new(probe) as Box<dyn Debugger>),
+            link: LinkSettings::of(board.credentials(), Some(connect_to)),
             patience: Arc::new(AtomicBool::new(false)),
             reset: Box::new(SerialReset {
                 board,
-                heard: console.attention(),
+                console: console.handle(),
                 lease,
             }),
             network: None,
@@ -268,53 +253,24 @@ impl Seat for SerialSeat {
     }
 }
 
-/// A board's ladder of ways to be reset.
+/// Resets a board in the ways of its entry.
 struct SerialReset {
     board: Arc<SerialBoard>,
-    heard: Attention,
+    console: ConsoleHandle,
     lease: Lease,
 }
 
 impl Reset for SerialReset {
     fn reset(&mut self, mode: BootMode) -> Result<(), BoardError> {
-        let done = self.board.reset(mode, &self.heard);
-        done.inspect_err(|error| self.lease.failed = Some(error.to_string()))
+        let done = self.board.reset(mode, &self.console);
+        done.map_err(|error| self.lease.give_up(&self.board, error))
     }
 }
 
 /// A board at a port records nothing but its console.
 struct NothingElse;
 
-impl Recorder for NothingElse {
-    fn files(&self) -> Vec<RecordedFile> {
-        Vec::new()
-    }
-
-    fn skipped(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn remarks(&self) -> Vec<String> {
-        Vec::new()
-    }
-}
-
-/// This machine's address on the default route. Nothing is sent.
-fn default_address() -> Result<IpAddr, io::Error> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-    // Any address beyond the gateway: this one is documentation's (RFC 5737).
-    let routed = socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9));
-    routed.map_err(|error| {
-        let advice = "no route to a board's network; set server-address in rig.toml";
-        io::Error::new(error.kind(), format!("{error}: {advice}"))
-    })?;
-    Ok(socket.local_addr()?.ip())
-}
-
-/// Whether a server can stand at an address.
-pub(super) fn is_ours(address: IpAddr) -> bool {
-    UdpSocket::bind((address, 0)).is_ok()
-}
+impl Recorder for NothingElse {}
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Pool> {

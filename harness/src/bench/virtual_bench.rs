@@ -1,8 +1,9 @@
 //! The bench of virtual boards: any number of them, each on a network of its own.
 //!
 //! What enters: an image, then a [`Route`] for each board. What leaves: boards like any other. The image goes through
-//! the mask ROM's loader once, into the flash of the first board, which then boots once; the others are copies of it as it
-//! stood when its firmware was ready. Whoever looks at a copy's console sees the boot, since what the first board said is said again.
+//! the mask ROM's loader once, into the flash of the first board, which then boots once. The others are copies of it as
+//! it was when its firmware was ready. The console of a copy begins with what the first board said, so that the boot is
+//! seen there too.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -16,10 +17,10 @@ use virtual_esp32c3::{BoardConfig, HardwareEvent, Snapshot, Strapping, Surroundi
 use virtual_lan::{Faults, FramePort, Join, Lan, LanConfig, TimeSource, What};
 
 use super::{Bench, Route, Seat};
-use crate::board::console::{Attention, BAUD, open_port};
+use crate::board::console::{BAUD, ConsoleHandle, open_port};
 use crate::board::debug_module::DebugModule;
-use crate::board::flash::{self, FlashFailure, FlashProgress, FlashReport, Loader};
-use crate::board::{Board, BoardError, BootMode, Console, LinkSettings, Network, Recorder, Reset};
+use crate::board::flash::{self, FlashProgress, FlashReport, Loader};
+use crate::board::{Board, BoardError, BootMode, Console, DisturbableNetwork, LinkSettings, Recorder, Reset};
 use crate::deadline::Deadline;
 use crate::evidence::RecordedFile;
 use crate::image::Image;
@@ -27,11 +28,10 @@ use crate::language::READY;
 use crate::rig::VIRTUAL;
 use pinrig_server::{Settled, Traffic};
 
-/// The name of the network, which is wired and has none; the transcript shows it.
-const NETWORK: &str = "pinrig";
 /// Where the scenario's name leads: an address of TEST-NET-1 (RFC 5737), beyond the gateway, as the real server is.
 const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
-/// How long the first board may take to boot. If it does not, each board boots by itself, and its scenario tells what it saw.
+/// How long the first board may take to boot. If it takes longer, each board boots by itself, and its scenario judges
+/// what it sees.
 const BOOT: Duration = Duration::from_secs(10);
 
 /// Boards in software.
@@ -58,7 +58,7 @@ struct Prepared {
     booted: Option<Arc<Booted>>,
 }
 
-/// A board whose firmware is ready, and what it said on the way there.
+/// A board whose firmware is ready, and what it sent until then.
 struct Booted {
     snapshot: Snapshot,
     console: Vec<u8>,
@@ -99,9 +99,7 @@ fn boot(flash: Arc<[u8]>) -> Result<Option<Booted>, BoardError> {
     let deadline = Deadline::after("the ready line of the board that the others are copies of", BOOT);
     while let Ok(line) = console.next_line(&deadline) {
         if line.text.starts_with(READY) {
-            let snapshot = board
-                .snapshot()
-                .map_err(|error| BoardError::Virtual(error.to_string()))?;
+            let snapshot = board.snapshot().map_err(BoardError::VirtualBoardStopped)?;
             let console = console.chunks().into_iter().flat_map(|chunk| chunk.bytes).collect();
             let frames = std::mem::take(&mut *frames.lock().unwrap_or_else(PoisonError::into_inner));
             return Ok(Some(Booted {
@@ -119,7 +117,7 @@ fn start(flash: Arc<[u8]>, to_network: virtual_esp32c3::FrameSink) -> Result<Vir
         flash,
         ..BoardConfig::default()
     };
-    VirtualBoard::start(config, Some(to_network)).map_err(|error| BoardError::Virtual(error.to_string()))
+    VirtualBoard::start(config, Some(to_network)).map_err(BoardError::VirtualBoard)
 }
 
 impl Bench for VirtualBench {
@@ -133,24 +131,20 @@ impl Bench for VirtualBench {
         if let Some(earlier) = prepared.take() {
             config.flash = earlier.flash;
         }
-        let board = VirtualBoard::start(config, None).map_err(|error| BoardError::Virtual(error.to_string()))?;
+        let board = VirtualBoard::start(config, None).map_err(BoardError::VirtualBoard)?;
         board.power_cycle(Strapping::Download);
         let loader = Loader {
             chip: Chip::Esp32c3,
             before: ResetBeforeOperation::NoReset,
-            // A pseudo terminal has one speed: that of the host.
+            // A pseudo terminal carries bytes as fast as the host does, whatever its speed.
             baud: BAUD,
         };
         let flashed = flash::flash(&self.name(), open_port(board.tty(), BAUD)?, image, loader, progress);
-        let (report, _port) = flashed.map_err(|failure| {
-            let (FlashFailure::NoLoader(message) | FlashFailure::Refused(message) | FlashFailure::Wrong(message)) =
-                failure;
-            BoardError::Flash {
-                tty: board.tty().to_owned(),
-                message,
-            }
+        let (report, _port) = flashed.map_err(|error| BoardError::Flash {
+            tty: board.tty().to_owned(),
+            cause: error.into(),
         })?;
-        let flash = board.flash().map_err(|error| BoardError::Virtual(error.to_string()))?;
+        let flash = board.flash().map_err(BoardError::VirtualBoardStopped)?;
         drop(board);
         let booted = match self.start {
             Start::Forked => boot(Arc::clone(&flash))?.map(Arc::new),
@@ -165,7 +159,7 @@ impl Bench for VirtualBench {
     }
 }
 
-/// There is always one more.
+/// A virtual board that is to be started. There is no limit to their number.
 struct VirtualSeat<'a>(&'a VirtualBench);
 
 impl Seat for VirtualSeat<'_> {
@@ -182,7 +176,7 @@ impl VirtualBench {
     /// A board with the prepared image on a network of its own.
     ///
     /// # Errors
-    /// When none has been prepared, or this machine has no tty or thread to give.
+    /// When no image has been prepared, or this machine gives no tty or no thread.
     pub fn board(&self, route: &Route) -> Result<Board, BoardError> {
         let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Prepared { flash, booted } = prepared.ok_or(BoardError::NotPrepared)?;
@@ -196,7 +190,7 @@ impl VirtualBench {
             time: TimeSource::Driven,
             ..LanConfig::default()
         };
-        // Board and network each need the other's door: the network's is a slot that is filled when the board is there.
+        // Board and network each need the other. The network gets a slot, which is filled when the board is there.
         let to_board = Arc::new(Mutex::new(None::<virtual_esp32c3::FrameSender>));
         let lan = Lan::start(network, {
             let to_board = Arc::clone(&to_board);
@@ -206,7 +200,7 @@ impl VirtualBench {
                 }
             })
         })
-        .map_err(|error| BoardError::Network(error.to_string()))?;
+        .map_err(BoardError::VirtualNetwork)?;
         let port = lan.port();
         let board = start(flash, Box::new(move |frame| port.send(frame)))?;
         *to_board.lock().unwrap_or_else(PoisonError::into_inner) = Some(board.ethernet());
@@ -217,7 +211,7 @@ impl VirtualBench {
         let console = Console::open(board.tty(), BAUD)?;
         board.skip_idle_time(Box::new(World {
             patience: Arc::clone(&patience),
-            attention: console.attention(),
+            console: console.handle(),
             calming: Arc::clone(&calming),
             lan: Arc::clone(&lan),
             server: route.settled.clone(),
@@ -228,11 +222,7 @@ impl VirtualBench {
             dialect: None,
             debugger: Some(Box::new(DebugModule(board.debug_port()))),
             console,
-            link: LinkSettings {
-                network: NETWORK.to_owned(),
-                password: None,
-                connect_to: None,
-            },
+            link: LinkSettings::of(None, None),
             network: Some(Box::new(VirtualNetwork {
                 lan: Arc::clone(&lan),
                 calming,
@@ -249,11 +239,11 @@ impl VirtualBench {
 
 /// Network and server: what is around a virtual board.
 struct World {
-    /// Nobody will say anything to the board before it has spoken, ...
+    /// Set while the harness says nothing to the board before the board has spoken.
     patience: Arc<AtomicBool>,
-    /// ... which is over once it has: whoever waits there may have a new command.
-    attention: Attention,
-    /// A bad network is being calmed: nobody says anything meanwhile.
+    /// Tells whether the board has spoken: then the harness may have a new command for it.
+    console: ConsoleHandle,
+    /// Set while a bad network is being calmed: the harness says nothing to the board meanwhile.
     calming: Arc<AtomicBool>,
     lan: Arc<Lan>,
     server: Settled,
@@ -264,10 +254,11 @@ impl Surroundings for World {
         self.lan.advance(by);
     }
 
-    /// Nothing is under way between the board and its server, and the network does nothing before its next alarm. Asked in this order:
-    /// what the server has sent, the network has then either taken or not yet counted.
+    /// For how long nothing happens around the board: nothing is under way between it and its server, and the network
+    /// does nothing before its next alarm. The network is asked before the server: what the server has sent, the
+    /// network has then taken, or not yet counted.
     fn quiet_for(&self, said: u64) -> Option<Duration> {
-        let patient = self.patience.load(Ordering::SeqCst) && self.attention.is_undivided(said);
+        let patient = self.patience.load(Ordering::SeqCst) && self.console.waits_for_more_than(said);
         if !patient && !self.calming.load(Ordering::SeqCst) {
             return None;
         }
@@ -278,7 +269,7 @@ impl Surroundings for World {
     }
 }
 
-/// The network, for whoever disturbs it.
+/// The network as scenarios disturb it.
 struct VirtualNetwork {
     lan: Arc<Lan>,
     calming: Arc<AtomicBool>,
@@ -293,22 +284,23 @@ impl VirtualNetwork {
     }
 }
 
-impl Network for VirtualNetwork {
+impl DisturbableNetwork for VirtualNetwork {
     fn disturb(&self, faults: &Faults) -> Result<(), BoardError> {
-        let disturbed = self.lan.set_faults(faults.clone());
-        disturbed.map_err(|error| BoardError::Network(error.to_string()))
+        self.lan.set_faults(faults.clone()).map_err(BoardError::Faults)
     }
 
     fn calm(&self) {
-        /// For this long an end of a connection may be under way between threads.
+        /// How long the end of a connection may be under way between threads.
         const UNDER_WAY: Duration = Duration::from_millis(20);
         const LIMIT: Duration = Duration::from_millis(500);
-        self.lan.set_faults(Faults::default()).expect("no faults make sense");
-        // What was lost is repeated now, in the board's time; what nobody will repeat is nobody's any more.
+        self.lan
+            .set_faults(Faults::default())
+            .expect("having no faults is never a contradiction");
+        // Lost frames are repeated now, in the board's time. Connections whose end no side will repeat are cut.
         self.calming.store(true, Ordering::SeqCst);
         let limit = Deadline::after("the connections of a bad network to end", LIMIT);
         let mut still = None;
-        while self.open() > 0 && !limit.left().is_zero() {
+        while self.open() > 0 && !limit.has_expired() {
             let settled = self.lan.settled();
             if settled.is_some_and(|settled| settled.lasts.is_none()) && settled == still {
                 break;
@@ -340,7 +332,7 @@ fn traffic(lan: virtual_lan::Crossings) -> Traffic {
 /// The reset and strapping lines of a virtual board.
 struct VirtualLines {
     board: Arc<VirtualBoard>,
-    /// In place of the first boot, and where the frames of that boot go.
+    /// What stands for the first boot, and where the frames of that boot go.
     booted: Option<(Arc<Booted>, FramePort)>,
 }
 

@@ -1,13 +1,12 @@
-//! The virtual board's debug module, driven register by register: a debugger that every build has, for firmware that hangs.
+//! The virtual board's debug module, driven register by register: a debugger that every build has, for firmware that
+//! hangs.
 //!
-//! What enters: the board's debug port. What leaves: where its hart stands. (RISC-V External Debug Support 0.13, chapters "Debug Module"
-//! and "System Bus Access".)
+//! What enters: the board's debug port. What leaves: a halted hart's registers and callers. (RISC-V External Debug
+//! Support 0.13, chapters "Debug Module" and "System Bus Access".)
 
-use std::time::Duration;
+use virtual_esp32c3::{DebugPort, DmiAccess};
 
-use virtual_esp32c3::{DebugPort, DebugPortError, DmiAccess};
-
-use super::probe::{Debugger, HALT, Halted};
+use super::probe::{DebugError, Debugger, HALT, Halted};
 use crate::deadline::Deadline;
 
 const DATA0: u8 = 0x04;
@@ -27,20 +26,21 @@ const ALLRESUMEACK: u32 = 1 << 17;
 /// An abstract command: transfer a register of 32 bits, whose number is in the low half.
 const TRANSFER: u32 = 2 << 20 | 1 << 17;
 const CMDERR: u32 = 7 << 8;
-/// Words of 32 bits, each read when its address is written; the errors, which are cleared by ones.
+/// Words of 32 bits, each read when its address is written.
 const SBREADONADDR: u32 = 1 << 20 | 2 << 17;
+/// The errors of the system bus, which are cleared by writing ones.
 const SBERROR: u32 = 7 << 12;
 
 /// A debugger at a virtual board.
 pub(crate) struct DebugModule(pub(crate) DebugPort);
 
 impl Debugger for DebugModule {
-    fn look(&self) -> Result<Halted, String> {
+    fn look(&self) -> Result<Halted, DebugError> {
         self.write(DMCONTROL, DMACTIVE | HALTREQ)?;
         self.wait_for(ALLHALTED, "the hart to halt")?;
         self.write(DMCONTROL, DMACTIVE)?;
-        let halted = Halted::new(|number| self.register(number), |address| self.word(address));
-        // Whatever was seen, it goes on.
+        let halted = Halted::read(|number| self.register(number), |address| self.word(address));
+        // Whatever was seen, the hart goes on.
         self.write(DMCONTROL, DMACTIVE | RESUMEREQ)?;
         self.wait_for(ALLRESUMEACK, "the hart to go on")?;
         self.write(DMCONTROL, 0)?;
@@ -49,53 +49,48 @@ impl Debugger for DebugModule {
 }
 
 impl DebugModule {
-    fn write(&self, address: u8, value: u32) -> Result<(), String> {
-        self.0.write_dmi(address, value).map_err(said)
+    fn write(&self, address: u8, value: u32) -> Result<(), DebugError> {
+        Ok(self.0.write_dmi(address, value)?)
     }
 
-    fn read(&self, address: u8) -> Result<u32, String> {
-        self.0.read_dmi(address).map_err(said)
+    fn read(&self, address: u8) -> Result<u32, DebugError> {
+        Ok(self.0.read_dmi(address)?)
     }
 
-    fn wait_for(&self, status: u32, what: &'static str) -> Result<(), String> {
+    /// Reads the status until one of these bits is set. Each read takes as long as the board needs to serve it.
+    fn wait_for(&self, status: u32, what: &'static str) -> Result<(), DebugError> {
         let deadline = Deadline::after(what, HALT);
         while self.read(DMSTATUS)? & status == 0 {
-            if deadline.left() == Duration::ZERO {
-                return Err(format!("nothing in time for: {deadline}"));
+            if deadline.has_expired() {
+                return Err(deadline.timeout().into());
             }
         }
         Ok(())
     }
 
-    fn register(&self, number: u16) -> Result<u32, String> {
+    fn register(&self, number: u16) -> Result<u32, DebugError> {
         let command = TRANSFER | u32::from(number);
         let accesses = [
             DmiAccess::Write(COMMAND, command),
             DmiAccess::Read(ABSTRACTCS),
             DmiAccess::Read(DATA0),
         ];
-        let values = self.0.access(&accesses).map_err(said)?;
-        match values[..] {
+        match self.0.access(&accesses)?[..] {
             [_, status, value] if status & CMDERR == 0 => Ok(value),
-            _ => Err(format!("the debug module does not give register {number:#x}")),
+            _ => Err(DebugError::Register(number)),
         }
     }
 
-    fn word(&self, address: u32) -> Result<u32, String> {
+    fn word(&self, address: u32) -> Result<u32, DebugError> {
         let accesses = [
             DmiAccess::Write(SBCS, SBREADONADDR | SBERROR),
             DmiAccess::Write(SBADDRESS0, address),
             DmiAccess::Read(SBCS),
             DmiAccess::Read(SBDATA0),
         ];
-        let values = self.0.access(&accesses).map_err(said)?;
-        match values[..] {
+        match self.0.access(&accesses)?[..] {
             [_, _, status, value] if status & SBERROR == 0 => Ok(value),
-            _ => Err(format!("the system bus does not give {address:#010x}")),
+            _ => Err(DebugError::Memory(address)),
         }
     }
-}
-
-fn said(error: DebugPortError) -> String {
-    error.to_string()
 }

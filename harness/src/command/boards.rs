@@ -1,11 +1,11 @@
-//! `pinrig boards`: what is plugged in, what the rig knows, and who holds what.
+//! `pinrig boards`: what is plugged in, which boards the rig has, and which process holds each.
 
 use std::env;
 use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 use clap::Args;
-use pinrig::rig::{self, Entry, Holder, Inventory, Kind, Locks, PortError, Ports, SerialPort};
+use pinrig::rig::{self, CommandLine, Entry, Holder, Kind, PortError, ProcessEntry, Rig, SerialEntry, SerialPort};
 use serde_json::{Value, json};
 
 use super::{CommandResult, Place};
@@ -22,11 +22,43 @@ pub(super) struct Boards {
     schema: bool,
 }
 
-/// A board of the rig, and what is at its port now.
+/// A board of the rig, as it is now.
 struct Seen<'a> {
     entry: &'a Entry,
-    port: Result<SerialPort, PortError>,
-    holder: Option<Holder>,
+    state: State<'a>,
+}
+
+enum State<'a> {
+    /// A chip, and what is at its port.
+    Serial {
+        entry: &'a SerialEntry,
+        port: Result<SerialPort, PortError>,
+        holder: Option<Holder>,
+    },
+    /// A program of this machine.
+    Process(&'a CommandLine),
+}
+
+impl<'a> Seen<'a> {
+    fn new(entry: &'a Entry, rig: &Rig) -> Self {
+        let state = match &entry.kind {
+            Kind::Serial(serial) => {
+                let port = rig.ports.find(&serial.port);
+                let holder = port.as_ref().ok().and_then(|port| rig.locks.holder(&port.identity()));
+                State::Serial {
+                    entry: serial,
+                    port,
+                    holder,
+                }
+            }
+            Kind::Process(ProcessEntry { command, .. }) => State::Process(command),
+        };
+        Self { entry, state }
+    }
+
+    fn is_at(&self, other: &SerialPort) -> bool {
+        matches!(&self.state, State::Serial { port: Ok(port), .. } if port.path == other.path)
+    }
 }
 
 pub(super) fn boards(place: &Place, options: &Boards) -> CommandResult {
@@ -35,39 +67,25 @@ pub(super) fn boards(place: &Place, options: &Boards) -> CommandResult {
         writeln!(out, "{:#}", rig::schema())?;
         return Ok(0);
     }
-    let inventory = Inventory::find(&env::current_dir()?)?;
-    let (ports, locks) = (Ports::default(), Locks::default());
-    let plugged = ports.list()?;
-    let known: Vec<Seen<'_>> = inventory
-        .iter()
-        .flat_map(|inventory| &inventory.boards)
-        .map(|entry| {
-            let port = ports.find(&entry.port);
-            let holder = port.as_ref().ok().and_then(|port| locks.holder(&port.identity()));
-            Seen { entry, port, holder }
-        })
-        .collect();
-    let is_known = |port: &SerialPort| {
-        known
-            .iter()
-            .any(|seen| seen.port.as_ref().is_ok_and(|its| its.path == port.path))
-    };
-    let others: Vec<&SerialPort> = plugged.iter().filter(|port| !is_known(port)).collect();
+    let rig = Rig::find(&env::current_dir()?)?;
+    let plugged = rig.ports.list()?;
+    let boards = rig.inventory.iter().flat_map(|inventory| &inventory.boards);
+    let known: Vec<Seen<'_>> = boards.map(|entry| Seen::new(entry, &rig)).collect();
+    let others = plugged.iter().filter(|port| !known.iter().any(|seen| seen.is_at(port)));
+    let others: Vec<&SerialPort> = others.collect();
 
     if place.json {
         for seen in &known {
             writeln!(out, "{}", seen.json())?;
         }
         for port in others {
-            writeln!(
-                out,
-                "{}",
-                json!({ "board": Value::Null, "port": port, "holder": locks.holder(&port.identity()) })
-            )?;
+            let holder = rig.locks.holder(&port.identity());
+            let line = json!({ "board": Value::Null, "port": port, "holder": holder });
+            writeln!(out, "{line}")?;
         }
         return Ok(0);
     }
-    match &inventory {
+    match &rig.inventory {
         Some(inventory) => writeln!(out, "{TITLE}rig{TITLE:#} {DIM}{}{DIM:#}", inventory.path.display())?,
         None => writeln!(
             out,
@@ -75,13 +93,18 @@ pub(super) fn boards(place: &Place, options: &Boards) -> CommandResult {
         )?,
     }
     for seen in &known {
-        let (style, state) = match (&seen.port, &seen.holder) {
-            _ if seen.entry.kind == Kind::Process => (GOOD, format!("a process: `{}`", seen.entry.command.join(" "))),
-            (Err(error), _) => (BAD, error.to_string()),
-            (Ok(port), Some(holder)) => (BAD, format!("{port}, held by {holder}")),
-            (Ok(port), None) => (GOOD, port.to_string()),
+        let (chip, style, state) = match &seen.state {
+            State::Process(command) => ("", GOOD, format!("a process: `{command}`")),
+            State::Serial { entry, port, holder } => {
+                let (style, state) = match (port, holder) {
+                    (Err(error), _) => (BAD, error.to_string()),
+                    (Ok(port), Some(holder)) => (BAD, format!("{port}, held by {holder}")),
+                    (Ok(port), None) => (GOOD, port.to_string()),
+                };
+                (entry.chip.as_str(), style, state)
+            }
         };
-        let Entry { name, chip, tags, .. } = seen.entry;
+        let Entry { name, tags, .. } = seen.entry;
         let tags: String = tags.iter().map(|tag| format!(" {tag}")).collect();
         writeln!(
             out,
@@ -101,21 +124,29 @@ pub(super) fn boards(place: &Place, options: &Boards) -> CommandResult {
 }
 
 impl Seen<'_> {
+    /// One object a board, with the same keys for both kinds of boards.
     fn json(&self) -> Value {
-        let (port, problem) = match &self.port {
-            Ok(port) => (json!(port), Value::Null),
-            Err(_) if self.entry.kind == Kind::Process => (Value::Null, Value::Null),
-            Err(error) => (Value::Null, error.to_string().into()),
+        let words = |command: &CommandLine| command.words().map(str::to_owned).collect::<Vec<_>>();
+        let (kind, command, chip) = match &self.state {
+            State::Serial { entry, .. } => ("serial", Vec::new(), entry.chip.as_str()),
+            State::Process(command) => ("process", words(command), ""),
+        };
+        let (port, problem, holder) = match &self.state {
+            State::Serial { port, holder, .. } => {
+                let problem = port.as_ref().err().map(ToString::to_string);
+                (port.as_ref().ok(), problem, holder.as_ref())
+            }
+            State::Process(_) => (None, None, None),
         };
         json!({
             "board": self.entry.name,
-            "kind": self.entry.kind,
-            "command": self.entry.command,
-            "chip": self.entry.chip,
+            "kind": kind,
+            "command": command,
+            "chip": chip,
             "tags": self.entry.tags,
             "port": port,
             "problem": problem,
-            "holder": self.holder,
+            "holder": holder,
         })
     }
 }

@@ -1,11 +1,11 @@
-//! `pinrig flash`, `pinrig reset` and `pinrig monitor`: what a person does with a board of the rig, by the same ways as the tests.
+//! `pinrig flash`, `pinrig reset` and `pinrig monitor`: what a person does with a board of the rig, in the same ways as
+//! the tests.
 
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
-use std::{env, thread};
+use std::{env, fmt, thread};
 
 use anstyle::Style;
 use clap::Args;
@@ -13,21 +13,24 @@ use pinrig::bench::{Bench, BenchError, SerialBench, claim};
 use pinrig::board::console::NoLine;
 use pinrig::board::{BootMode, Claimed, Console, SerialBoard};
 use pinrig::deadline::Deadline;
-use pinrig::image::Image;
+use pinrig::file_error::FileError;
 use pinrig::outcome::Event;
-use pinrig::rig::Choice;
+use pinrig::rig::{Choice, ChoiceError, Rig};
 use pinrig::symbols::Symbols;
 use pinrig::verdict::Blame;
 use serde_json::json;
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use super::run::{Options, Report};
 use super::terminal::Detail;
 use super::{CommandResult, Place};
 
 const DIM: Style = Style::new().dimmed();
-/// How often the monitor looks for words to send, and for a board that is plugged in again.
+/// How often the monitor looks for lines to send, and for a board that is plugged in again.
 const GLANCE: Duration = Duration::from_millis(50);
+/// How long a board must be silent for the monitor to end, once nothing more can be typed.
+const QUIET: Duration = Duration::from_secs(2);
 
 #[derive(Args, Debug)]
 pub(super) struct Reset {
@@ -43,10 +46,11 @@ pub(super) struct Monitor {
     reset: bool,
 }
 
-/// Flashes each board that is meant, and starts what it has then.
+/// Flashes each board of the choice, and starts it.
 pub(super) fn flash(place: &Place, options: &Options) -> CommandResult {
-    let image = image(place, options)?;
-    let claimed = match boards(options) {
+    let image = options.image(place)?;
+    let rig = rig()?;
+    let claimed = match boards(&rig, options) {
         Ok(claimed) => claimed,
         Err(error) => return refused(error),
     };
@@ -59,28 +63,30 @@ pub(super) fn flash(place: &Place, options: &Options) -> CommandResult {
     for (board, image) in bench.images(&image) {
         report.event(&Event::Flashing { board: &board, image })?;
     }
-    // The bars are drawn by threads, to which nobody listens.
+    // Other threads draw the progress bars, and cannot return an error.
     let flashed = bench.prepare(&image, &|step| drop(report.event(&Event::FlashProgress(step))));
     let mut code = 0;
     match flashed {
         Ok(flashed) => report.event(&Event::Flashed(&flashed))?,
         Err(_) => code = Blame::Flash.exit_code(),
     }
+    let left_out = bench.left_out();
     for board in bench.boards() {
-        if !bench.left_out().iter().any(|(name, _)| *name == board.name) {
-            code = code.max(start(place.json, board, BootMode::Flash)?);
+        if !left_out.iter().any(|left_out| left_out.board == board.name().as_str()) {
+            code = code.max(start(place, board, BootMode::Flash)?);
         }
     }
-    for (board, why) in bench.left_out() {
-        writeln!(anstream::stderr(), "error: {board}: {why}")?;
+    for left_out in left_out {
+        print_error(&left_out)?;
         code = code.max(Blame::Flash.exit_code());
     }
     Ok(code)
 }
 
-/// Resets each board that is meant.
+/// Resets each board of the choice.
 pub(super) fn reset(place: &Place, options: &Options, reset: &Reset) -> CommandResult {
-    let claimed = match boards(options) {
+    let rig = rig()?;
+    let claimed = match boards(&rig, options) {
         Ok(claimed) => claimed,
         Err(error) => return refused(error),
     };
@@ -91,117 +97,117 @@ pub(super) fn reset(place: &Place, options: &Options, reset: &Reset) -> CommandR
     };
     let mut code = 0;
     for board in &claimed.boards {
-        code = code.max(start(place.json, board, mode)?);
+        code = code.max(start(place, board, mode)?);
     }
-    for (board, why) in claimed.left_out {
-        writeln!(anstream::stderr(), "error: {board}: {why}")?;
+    for left_out in claimed.left_out {
+        print_error(&left_out)?;
         code = Blame::Rig.exit_code();
     }
     Ok(code)
 }
 
-fn start(json: bool, board: &SerialBoard, mode: BootMode) -> CommandResult {
-    let reset = board
-        .console()
-        .and_then(|console| board.reset(mode, &console.attention()));
-    match reset {
-        Ok(()) if json => {
-            let line = json!({"event": "reset", "board": board.name, "boot": mode.name()});
-            writeln!(anstream::stdout(), "{line}")?;
-            Ok(0)
-        }
-        Ok(()) => {
-            let doing = match mode {
-                BootMode::Flash => "starts from flash",
-                BootMode::Download => "waits for a flasher",
-            };
-            writeln!(anstream::stdout(), "{} {doing}", board.name)?;
-            Ok(0)
-        }
-        Err(error) => {
-            writeln!(anstream::stderr(), "error: {error}")?;
-            Ok(Blame::Rig.exit_code())
-        }
+fn start(place: &Place, board: &SerialBoard, mode: BootMode) -> CommandResult {
+    let name = board.name();
+    let reset = board.console().and_then(|console| board.reset(mode, &console.handle()));
+    if let Err(cause) = reset {
+        print_error(&with_name(board, cause))?;
+        return Ok(Blame::Rig.exit_code());
     }
+    if place.json {
+        let line = json!({"event": "reset", "board": name, "boot": mode.name()});
+        writeln!(anstream::stdout(), "{line}")?;
+    } else {
+        let doing = match mode {
+            BootMode::Flash => "starts from flash",
+            BootMode::Download => "waits for a flasher",
+        };
+        writeln!(anstream::stdout(), "{name} {doing}")?;
+    }
+    Ok(0)
 }
 
-/// Shows what a board says, names the functions of the addresses in it, and sends it what is typed, until it is interrupted.
+fn print_error(error: &dyn fmt::Display) -> io::Result<()> {
+    writeln!(anstream::stderr(), "error: {error}")
+}
+
+fn with_name(board: &SerialBoard, error: impl fmt::Display) -> String {
+    format!("{}: {error}", board.name())
+}
+
+/// Shows what a board says, with the functions behind the addresses in it, and sends it what is typed, until the user
+/// interrupts it.
 pub(super) fn monitor(place: &Place, options: &Options, monitor: &Monitor) -> CommandResult {
-    let claimed = match boards(options) {
+    let rig = rig()?;
+    let claimed = match boards(&rig, options) {
         Ok(claimed) => claimed,
         Err(error) => return refused(error),
     };
     let [board] = &claimed.boards[..] else {
-        let names: Vec<&str> = claimed.boards.iter().map(|board| board.name.as_str()).collect();
-        return Err(format!(
-            "several boards could be meant: {}; name one with --board",
-            names.join(", ")
-        )
-        .into());
+        let names = claimed.boards.iter().map(|board| board.name().clone());
+        let several = ChoiceError::Ambiguous(names.collect());
+        return Err(format!("{several} with --board").into());
     };
-    let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
-    }
-    // Another program's image may be on the board: its addresses then mean nothing here.
-    let image = board.image.clone().or_else(|| image(place, options).ok().map(Arc::new));
+    let interrupts = Interrupts::new()?;
+    // Where this image is not on the board, the addresses of its functions mean nothing.
+    let image = board.image().cloned();
+    let image = image.or_else(|| options.image(place).ok().map(Arc::new));
     let symbols = image.and_then(|image| Symbols::of(&image).ok());
     let typed = typed()?;
-    let mut console = board.console()?;
+    let mut console = board.console().map_err(|error| with_name(board, error))?;
     if monitor.reset {
-        board.reset(BootMode::Flash, &console.attention())?;
+        let reset = board.reset(BootMode::Flash, &console.handle());
+        reset.map_err(|error| with_name(board, error))?;
     }
     let mut out = anstream::stdout();
     loop {
-        match watch(place.json, &mut console, symbols.as_ref(), &typed, &interrupted)? {
+        match watch(place, &mut console, symbols.as_ref(), &typed, &interrupts)? {
             Ended::ByUser => return Ok(0),
             Ended::Unplugged(why) => {
                 writeln!(anstream::stderr(), "{why}; waiting until it is back")?;
-                let Some(back) = plugged_in_again(board, &interrupted) else {
+                let Some(back) = plugged_in_again(board, &interrupts) else {
                     return Ok(0);
                 };
                 console = back;
-                writeln!(out, "{DIM}{} is back{DIM:#}", board.name)?;
+                writeln!(out, "{DIM}{} is back{DIM:#}", board.name())?;
             }
         }
     }
 }
 
 enum Ended {
-    /// By Ctrl-C; or what is typed came from a file, which is at its end, and the board has been silent since.
+    /// By Ctrl-C; or because what is typed came from a file, which is at its end, and the board has been silent since.
     ByUser,
     Unplugged(NoLine),
 }
 
 fn watch(
-    json: bool,
+    place: &Place,
     console: &mut Console,
     symbols: Option<&Symbols>,
-    typed: &Receiver<Option<String>>,
-    interrupted: &AtomicBool,
+    typed: &Receiver<Typed>,
+    interrupts: &Interrupts,
 ) -> io::Result<Ended> {
     let mut out = anstream::stdout();
     let mut at_end = false;
     loop {
-        // Between two lines: none is cut in its middle, and no colour stays behind.
-        if interrupted.load(Ordering::Relaxed) {
+        // Between two lines, so that no line is cut in its middle and no colour stays behind.
+        if interrupts.come_within(Duration::ZERO) {
             return Ok(Ended::ByUser);
         }
-        let said = typed.try_recv();
-        match &said {
-            Ok(Some(text)) => {
-                if let Err(error) = console.send(text) {
+        match typed.try_recv() {
+            Ok(Typed::Line(text)) => {
+                if let Err(error) = console.send(&text) {
                     writeln!(anstream::stderr(), "`{text}` was not sent: {error}")?;
                 }
             }
-            Ok(None) => at_end = true,
+            Ok(Typed::EndOfFile) => at_end = true,
             Err(_) => {}
         }
         let glance = if at_end { QUIET } else { GLANCE };
         match console.next_line(&Deadline::after("a line of the board", glance)) {
             Ok(line) => {
                 let frames = symbols.map(|symbols| symbols.explain(&line.text)).unwrap_or_default();
-                if json {
+                if place.json {
                     let frames: Vec<String> = frames.iter().map(ToString::to_string).collect();
                     let line = json!({"seconds": line.at.as_secs_f64(), "line": line.text, "frames": frames});
                     writeln!(out, "{line}")?;
@@ -219,16 +225,20 @@ fn watch(
     }
 }
 
-/// How long a board must be silent, once nothing more can be typed, for the monitor to end.
-const QUIET: Duration = Duration::from_secs(2);
+/// What a user types.
+enum Typed {
+    Line(String),
+    /// The end of a file, or a terminal's Ctrl-D.
+    EndOfFile,
+}
 
-/// The lines that are typed; `None` at the end of a file. A terminal's end (Ctrl-D) is that too.
-fn typed() -> io::Result<Receiver<Option<String>>> {
+/// Reads what is typed, in a thread.
+fn typed() -> io::Result<Receiver<Typed>> {
     let (sender, receiver) = channel();
     thread::Builder::new().name("typed".into()).spawn(move || {
         let lines = io::stdin().lock().lines().map_while(Result::ok);
-        for line in lines.map(Some).chain([None]) {
-            if sender.send(line).is_err() {
+        for typed in lines.map(Typed::Line).chain([Typed::EndOfFile]) {
+            if sender.send(typed).is_err() {
                 return;
             }
         }
@@ -236,21 +246,48 @@ fn typed() -> io::Result<Receiver<Option<String>>> {
     Ok(receiver)
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "no event tells that a device file is there which can be opened"
-)]
-fn plugged_in_again(board: &SerialBoard, interrupted: &AtomicBool) -> Option<Console> {
-    while !interrupted.load(Ordering::Relaxed) {
+/// Ctrl-C and SIGTERM, which end the monitor.
+struct Interrupts(Receiver<()>);
+
+impl Interrupts {
+    fn new() -> io::Result<Self> {
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        let (sender, receiver) = channel();
+        thread::Builder::new().name("signals".into()).spawn(move || {
+            for _ in signals.forever() {
+                if sender.send(()).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self(receiver))
+    }
+
+    /// Waits for one, for this long.
+    fn come_within(&self, time: Duration) -> bool {
+        self.0.recv_timeout(time).is_ok()
+    }
+}
+
+/// The console of a board that has been plugged in again. There is no event for a device file that can be opened, so
+/// the port is looked for again and again; the user's interrupt ends the wait.
+fn plugged_in_again(board: &SerialBoard, interrupts: &Interrupts) -> Option<Console> {
+    loop {
         if let Ok(console) = board.console() {
             return Some(console);
         }
-        thread::sleep(GLANCE);
+        if interrupts.come_within(GLANCE) {
+            return None;
+        }
     }
-    None
 }
 
-fn boards(options: &Options) -> Result<Claimed, BenchError> {
+fn rig() -> Result<Rig, FileError> {
+    Rig::find(&env::current_dir().unwrap_or_default())
+}
+
+/// Takes the boards of the choice; all boards of the rig where there is no choice.
+fn boards(rig: &Rig, options: &Options) -> Result<Claimed, BenchError> {
     let choice = options.choice();
     let named = if choice.is_virtual() {
         Choice { board: None, ..choice }
@@ -258,21 +295,17 @@ fn boards(options: &Options) -> Result<Claimed, BenchError> {
         choice
     };
     let wait = options.wait();
-    claim(&named, &env::current_dir().unwrap_or_default(), wait, |held| {
+    claim(&named, rig, wait, |held| {
         super::run::tell_waiting(held, wait);
     })
 }
 
 fn refused(error: BenchError) -> CommandResult {
     match error {
-        BenchError::Claim(error) => {
-            writeln!(anstream::stderr(), "error: {error}")?;
+        BenchError::Claim(cause) => {
+            print_error(&cause)?;
             Ok(Blame::Rig.exit_code())
         }
         error => Err(error.into()),
     }
-}
-
-fn image(place: &Place, options: &Options) -> Result<Image, Box<dyn std::error::Error>> {
-    options.image(place)
 }

@@ -7,14 +7,15 @@ use std::io::Write;
 use anstyle::{AnsiColor, Style};
 use clap::Args;
 use pinrig::bench::SerialBench;
-use pinrig::board::{Claim, SerialBoard};
+use pinrig::board::{Claim, Take};
 use pinrig::deadline::Deadline;
-use pinrig::doctor::{Finding, Health, System};
+use pinrig::doctor::{Advice, Check, Diagnosis, Health, Observation, System};
 use pinrig::evidence::DeviceAnswer;
-use pinrig::rig::{Entry, Inventory, Kind, Locks, Ports};
+use pinrig::rig::{Entry, Images, Kind, Rig};
 use pinrig::run::{RunLimits, Runner};
 use pinrig::run_result::DeviceOutcome;
 use pinrig::verdict::{Blame, Verdict};
+use serde_json::json;
 
 use super::run::Options;
 use super::{CommandResult, Place};
@@ -22,12 +23,13 @@ use super::{CommandResult, Place};
 const TITLE: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 
-/// What a board that is well passes.
+/// The scenario that a board passes if all is well.
 const HONEST: &str = "pin/matches";
 
 #[derive(Args, Debug)]
 pub(super) struct Doctor {
-    /// Flash each board and let it fetch from a server here: does its chip answer, does it boot, join its network, reach this machine?
+    /// Flash each board and let it fetch from a server here: does its chip answer, does it boot, join its network,
+    /// reach this machine?
     #[arg(long)]
     ask: bool,
     /// Print rules for udev that give you the boards' ports and probes, and keep ModemManager away from them
@@ -36,53 +38,33 @@ pub(super) struct Doctor {
 }
 
 pub(super) fn doctor(place: &Place, options: &Options, doctor: &Doctor) -> CommandResult {
-    let inventory = Inventory::find(&env::current_dir()?)?;
+    let rig = Rig::find(&env::current_dir()?)?;
     if doctor.udev_rules {
-        let rules = System::default().udev_rules(inventory.as_ref());
+        let rules = System::default().udev_rules(rig.inventory.as_ref());
         let rules =
             rules.ok_or("no USB port or probe of a board is plugged in, and rules go by what each says of itself")?;
         write!(anstream::stdout(), "{rules}")?;
         return Ok(0);
     }
-    let mut findings = System::default().examine(inventory.as_ref());
-    if let (true, Some(inventory)) = (doctor.ask, &inventory) {
-        for entry in &inventory.boards {
-            let is_its = |finding: &Finding| finding.board.as_ref() == Some(&entry.name);
-            // What cannot be opened need not be tried.
-            let shut = |finding: &Finding| ["port", "permission", "firmware"].contains(&finding.check);
-            let bad = |finding: &Finding| finding.health == Health::Bad && shut(finding);
-            let impossible = findings.iter().any(|finding| is_its(finding) && bad(finding));
-            if impossible || entry.kind == Kind::Process {
-                continue;
-            }
-            let answers = ask(entry, inventory, place, options)?;
-            let after = findings
-                .iter()
-                .rposition(is_its)
-                .map_or(findings.len(), |last| last + 1);
-            findings.splice(after..after, answers);
-        }
-    }
-    let mut out = anstream::stdout().lock();
-    let mut board = None;
-    for finding in &findings {
-        if place.json {
-            writeln!(out, "{}", serde_json::to_string(finding)?)?;
+    let mut diagnoses = System::default().examine(rig.inventory.as_ref());
+    let boards = rig.inventory.iter().flat_map(|inventory| &inventory.boards);
+    for entry in boards.filter(|entry| doctor.ask && matches!(entry.kind, Kind::Serial(_))) {
+        let is_its = |diagnosis: &Diagnosis| diagnosis.board.as_deref() == Some(entry.name.as_str());
+        if diagnoses
+            .iter()
+            .any(|diagnosis| is_its(diagnosis) && keeps_it_shut(diagnosis))
+        {
             continue;
         }
-        if finding.board != board {
-            board.clone_from(&finding.board);
-            let name = board.as_deref().unwrap_or_default();
-            writeln!(out, "{TITLE}{name}{TITLE:#}")?;
-        }
-        let (mark, style) = mark(finding);
-        let Finding { check, found, .. } = finding;
-        writeln!(out, "  {style}{mark:<5}{style:#} {check:<14} {found}")?;
-        if let Some(advice) = &finding.advice {
-            writeln!(out, "        {DIM}{advice}{DIM:#}")?;
-        }
+        let answers = ask(entry, &rig, place, options)?;
+        let after = diagnoses
+            .iter()
+            .rposition(is_its)
+            .map_or(diagnoses.len(), |last| last + 1);
+        diagnoses.splice(after..after, answers);
     }
-    let worst = findings.iter().map(|finding| finding.health).max();
+    show(&diagnoses, place)?;
+    let worst = diagnoses.iter().map(|diagnosis| diagnosis.observation.health).max();
     Ok(if worst == Some(Health::Bad) {
         Blame::Rig.exit_code()
     } else {
@@ -90,27 +72,70 @@ pub(super) fn doctor(place: &Place, options: &Options, doctor: &Doctor) -> Comma
     })
 }
 
-/// Asks a board itself, one thing after the other: loader, boot, network, server.
-fn ask(entry: &Entry, inventory: &Inventory, place: &Place, options: &Options) -> Result<Vec<Finding>, Box<dyn Error>> {
-    let finding = |check, health, found: String, advice: Option<&str>| Finding {
-        board: Some(entry.name.clone()),
+/// Whether a board need not be tried, because it cannot be opened or flashed.
+fn keeps_it_shut(diagnosis: &Diagnosis) -> bool {
+    diagnosis.observation.health == Health::Bad
+        && matches!(diagnosis.check, Check::Port | Check::Permission | Check::Firmware)
+}
+
+fn show(diagnoses: &[Diagnosis], place: &Place) -> Result<(), Box<dyn Error>> {
+    let mut out = anstream::stdout().lock();
+    let mut shown = None;
+    for Diagnosis {
+        board,
         check,
-        health,
-        found,
-        advice: advice.map(str::to_owned),
-    };
+        observation,
+    } in diagnoses
+    {
+        let Observation { health, found, advice } = observation;
+        let advice = advice.as_ref().map(in_words);
+        if place.json {
+            let line = json!({"board": board, "check": check, "health": health, "found": found, "advice": advice});
+            writeln!(out, "{line}")?;
+            continue;
+        }
+        if shown != board.as_deref() {
+            shown = board.as_deref();
+            writeln!(out, "{TITLE}{}{TITLE:#}", shown.unwrap_or_default())?;
+        }
+        let (mark, style) = mark(*health);
+        writeln!(out, "  {style}{mark:<5}{style:#} {check:<14} {found}")?;
+        if let Some(advice) = advice {
+            writeln!(out, "        {DIM}{advice}{DIM:#}")?;
+        }
+    }
+    Ok(())
+}
+
+fn in_words(advice: &Advice) -> String {
+    match advice {
+        Advice::Do(what) => what.clone(),
+        Advice::UdevRules(why) => {
+            format!("{why}: `pinrig doctor --udev-rules` prints them, and says where the file belongs")
+        }
+    }
+}
+
+/// Tries a board, one thing after the other: loader, boot, network, server.
+fn ask(entry: &Entry, rig: &Rig, place: &Place, options: &Options) -> Result<Vec<Diagnosis>, Box<dyn Error>> {
+    let diagnosis = |check, observation| Diagnosis::of_board(entry.name.as_str(), check, observation);
     let image = options.image(place)?;
     let scenarios = super::scenarios(&place.fixtures()?)?;
     let honest = scenarios.iter().find(|scenario| scenario.name == HONEST);
-    let honest = honest.ok_or_else(|| format!("there is no scenario {HONEST}, which is to be tried"))?;
-    let now = Deadline::after("a free board", options.wait());
-    let system = (&Ports::default(), &Locks::default());
-    let claimed = SerialBoard::claim(&[entry], &inventory.path, system, Claim::One, &now, |held| {
-        super::run::tell_waiting(held, options.wait());
-    });
+    let honest = honest.ok_or_else(|| format!("there is no scenario {HONEST}, with which boards are tried"))?;
+    let claim = Claim {
+        entries: &[entry],
+        take: Take::One,
+        images: Images::Own,
+    };
+    let deadline = Deadline::after("a free board", options.wait());
+    let claimed = claim.hold(rig, &deadline, |held| super::run::tell_waiting(held, options.wait()));
     let bench = match claimed {
         Ok(claimed) => SerialBench::new(claimed),
-        Err(error) => return Ok(vec![finding("claim", Health::Bad, error.to_string(), Some(WAIT))]),
+        Err(error) => {
+            let observation = Observation::bad(error.to_string(), WAIT);
+            return Ok(vec![diagnosis(Check::Claim, observation)]);
+        }
     };
     let runner = Runner {
         bench: &bench,
@@ -120,52 +145,57 @@ fn ask(entry: &Entry, inventory: &Inventory, place: &Place, options: &Options) -
         keep: false,
         observer: &|_| {},
     };
-    let mut answers = Vec::new();
-    match runner.flash() {
-        Ok(report) => answers.push(finding(
-            "loader",
-            Health::Good,
-            format!(
-                "the chip answers and has its image: {} parts written, {} already there, {:.1} s",
-                report.written,
-                report.skipped,
-                report.took.as_secs_f64()
-            ),
-            None,
+    let loader = match runner.flash() {
+        Ok(report) => Observation::good(format!(
+            "the chip answers and has its image: {} parts written, {} already there, {:.1} s",
+            report.written,
+            report.skipped,
+            report.took.as_secs_f64()
         )),
-        Err(error) => {
-            answers.push(finding("loader", Health::Bad, error.to_string(), Some(LOADER)));
-            return Ok(answers);
-        }
+        Err(error) => Observation::bad(error.to_string(), LOADER),
+    };
+    let answers = loader.health == Health::Good;
+    let mut diagnoses = vec![diagnosis(Check::Loader, loader)];
+    if !answers {
+        return Ok(diagnoses);
     }
     let outcome = runner.run(honest);
-    let Verdict::Failed(failure) = &outcome.verdict else {
-        let found = "it boots, joins its network, and fetches from a server here".to_owned();
-        answers.push(finding("server", Health::Good, found, None));
-        return Ok(answers);
+    let (check, observation) = match &outcome.verdict {
+        Verdict::Passed => {
+            let found = "it boots, joins its network, and fetches from a server of this machine";
+            (Check::Server, Observation::good(found))
+        }
+        Verdict::Failed(failure) => {
+            let last = outcome.transcript.runs.last().and_then(|lanes| lanes.answer.as_ref());
+            let joined = !matches!(
+                last,
+                Some(DeviceAnswer::Result(result)) if result.outcome == DeviceOutcome::NetworkFailed
+            );
+            let (check, advice) = match failure.blame {
+                Blame::Network if joined => (Check::Server, SERVER),
+                Blame::Network => (Check::Wifi, WIFI),
+                Blame::Crash | Blame::Hang | Blame::Rig | Blame::Flash => (Check::Boot, BOOT),
+                Blame::Assertion => (Check::Firmware, FIRMWARE),
+            };
+            (check, Observation::bad(failure.findings.join("; "), advice))
+        }
     };
-    let last = outcome.transcript.runs.last().and_then(|lanes| lanes.answer.as_ref());
-    let joined = !matches!(last, Some(DeviceAnswer::Result(result)) if result.outcome == DeviceOutcome::NetworkFailed);
-    let (check, advice) = match failure.blame {
-        Blame::Network if joined => ("server", SERVER),
-        Blame::Network => ("wifi", WIFI),
-        Blame::Crash | Blame::Hang | Blame::Rig | Blame::Flash => ("boot", BOOT),
-        Blame::Assertion => ("firmware", FIRMWARE),
-    };
-    answers.push(finding(check, Health::Bad, failure.findings.join("; "), Some(advice)));
-    Ok(answers)
+    diagnoses.push(diagnosis(check, observation));
+    Ok(diagnoses)
 }
 
 const WAIT: &str = "wait until it is free, or say how long with --wait";
 const LOADER: &str =
-    "hold BOOT, press and let go RESET, and try again: if that helps, `reset` in rig.toml names the wrong way";
-const WIFI: &str = "look at the network's name and password, that it is on 2.4 GHz, and that the board has its antenna";
-const SERVER: &str = "let this machine's firewall admit the board's network, or set server-address to the address that the board can reach";
-const BOOT: &str = "look at its power supply, and at what it says: `pinrig monitor --reset`";
-const FIRMWARE: &str = "the rig is well; `pinrig run pin/matches` shows what the firmware does";
+    "hold BOOT, press and release RESET, and try again; if that helps, `reset` in rig.toml names the wrong way";
+const WIFI: &str =
+    "check the network's name and password, that the network is on 2.4 GHz, and that the board has its antenna";
+const SERVER: &str =
+    "let this machine's firewall admit the board's network, or set server-address to an address that the board reaches";
+const BOOT: &str = "check its power supply, and what it says: `pinrig monitor --reset`";
+const FIRMWARE: &str = "the rig works; `pinrig run pin/matches` shows what the firmware does";
 
-fn mark(finding: &Finding) -> (&'static str, Style) {
-    match finding.health {
+fn mark(health: Health) -> (&'static str, Style) {
+    match health {
         Health::Good => ("good", AnsiColor::Green.on_default()),
         Health::Doubtful => ("doubt", AnsiColor::Yellow.on_default()),
         Health::Bad => ("bad", AnsiColor::Red.on_default()),

@@ -11,6 +11,7 @@ mod fingerprint;
 mod list;
 mod mutants;
 mod mutants_table;
+mod output;
 mod run;
 mod serve;
 mod style;

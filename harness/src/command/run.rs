@@ -11,10 +11,11 @@ use std::{env, io, thread};
 
 use clap::Args;
 use pinrig::bench::{Bench, BenchError, Start, bench_for, skipped};
+use pinrig::board::LeftOut;
 use pinrig::image::Image;
 use pinrig::outcome::{Event, Outcome};
 use pinrig::report::json::JsonReport;
-use pinrig::rig::{Choice, LockError};
+use pinrig::rig::{Choice, Images, LockError, Rig};
 use pinrig::run::{RunLimits, Runner};
 use pinrig::scenario;
 use pinrig::verdict::{Blame, Verdict};
@@ -87,17 +88,17 @@ pub(super) fn run(place: &Place, options: &Options, names: &[String]) -> Command
     } else {
         Report::terminal(detail)
     };
-    let folder = env::current_dir().unwrap_or_default();
-    let reasons = skipped(&options.choice(), &folder, &all)?;
+    let choice = options.choice();
+    let rig = Rig::for_choice(&choice, &env::current_dir().unwrap_or_default())?;
+    let reasons = skipped(&choice, &rig, &all)?;
     let (skipped, scenarios): (Vec<_>, Vec<_>) = scenarios
         .into_iter()
-        .partition(|scenario| reasons.contains_key(&scenario.name));
+        .partition(|scenario| reasons.why(&scenario.name).is_some());
     let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for scenario in &skipped {
-        by_reason
-            .entry(&reasons[&scenario.name])
-            .or_default()
-            .push(&scenario.name);
+        if let Some(why) = reasons.why(&scenario.name) {
+            by_reason.entry(why).or_default().push(&scenario.name);
+        }
     }
     for (why, scenarios) in &by_reason {
         report.event(&Event::Skipped { why, scenarios })?;
@@ -106,7 +107,7 @@ pub(super) fn run(place: &Place, options: &Options, names: &[String]) -> Command
         return Err("every scenario that was asked for is skipped on these boards, so nothing was tested; the reasons are above".into());
     }
     let start = if options.cold { Start::Cold } else { Start::Forked };
-    let bench = match bench(&options.choice(), start, options.wait()) {
+    let bench = match bench(&choice, &rig, start, options.wait()) {
         Ok(bench) => bench,
         Err(BenchError::Claim(error)) => {
             writeln!(anstream::stderr(), "error: {error}")?;
@@ -114,7 +115,7 @@ pub(super) fn run(place: &Place, options: &Options, names: &[String]) -> Command
         }
         Err(error) => return Err(error.into()),
     };
-    let jobs = options.jobs.or(bench.places()).unwrap_or_else(|| {
+    let jobs = options.jobs.or(bench.capacity()).unwrap_or_else(|| {
         if detail == Detail::Transcripts && !place.json {
             NonZeroUsize::MIN
         } else {
@@ -124,14 +125,14 @@ pub(super) fn run(place: &Place, options: &Options, names: &[String]) -> Command
         }
     });
     let result = run_on(&*bench, &image, &scenarios, jobs, options, &report);
-    for (board, why) in bench.left_out() {
+    for LeftOut { board, why } in bench.left_out() {
         writeln!(anstream::stderr(), "{board} was left out: {why}")?;
     }
     result
 }
 
-fn bench(choice: &Choice, start: Start, wait: Duration) -> Result<Box<dyn Bench>, BenchError> {
-    bench_for(choice, &env::current_dir().unwrap_or_default(), start, wait, |held| {
+fn bench(choice: &Choice, rig: &Rig, start: Start, wait: Duration) -> Result<Box<dyn Bench>, BenchError> {
+    bench_for(choice, rig, start, wait, |held| {
         tell_waiting(held, wait);
     })
 }
@@ -152,7 +153,10 @@ impl Options {
         Choice {
             board: self.board.clone(),
             tags: self.tags.clone(),
-            one_image: self.firmware.is_some(),
+            images: match self.firmware {
+                Some(_) => Images::Common,
+                None => Images::Own,
+            },
         }
     }
 

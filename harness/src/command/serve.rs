@@ -1,6 +1,6 @@
 //! `pinrig serve`: one scenario's server, for any other client.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use clap::Args;
@@ -11,6 +11,7 @@ use rustls::pki_types::CertificateDer;
 use serde_json::json;
 
 use super::fingerprint::Prints;
+use super::output::print;
 use super::style::{DIM, TITLE};
 use super::{CommandResult, Place};
 
@@ -75,11 +76,4 @@ pub(super) fn serve(place: &Place, options: &Serve) -> CommandResult {
         }
     }
     Ok(0)
-}
-
-/// Prints and flushes: whoever waits for a line behind a pipe must get it.
-fn print(text: &str) -> io::Result<()> {
-    let mut out = anstream::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
 }

@@ -21,6 +21,7 @@ use virtual_esp32c3::{
 use virtual_lan::{Lan, LanConfig, LanError};
 use virtual_probe::BmpServer;
 
+use super::output::print;
 use super::style::{DIM, TITLE};
 use super::{CommandResult, Place};
 
@@ -346,13 +347,6 @@ impl Screen {
              with --usb-jtag, `unplug` and `plug` move the cable"
         )
     }
-}
-
-/// Prints and flushes: whoever waits for a line behind a pipe must get it.
-fn print(text: &str) -> io::Result<()> {
-    let mut out = anstream::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
 }
 
 /// A link to the tty, as long as this lives.

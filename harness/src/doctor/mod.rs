@@ -1,67 +1,33 @@
 //! What keeps the boards of a rig from being used, and what to do about it.
 //!
-//! What enters: the inventory, and the system as it shows itself in `/sys`, `/dev`, `/proc` and `/etc`. What leaves: [`Finding`]s, in the
-//! order in which they should be dealt with. Nothing is changed and no port is opened, since that can reset a board that somebody uses.
+//! What enters: the inventory, and a system as it shows itself in `/sys`, `/dev`, `/proc` and `/etc`. What leaves:
+//! [`Diagnosis`] values, in the order in which they should be dealt with. Nothing is changed here, and no port is
+//! opened, since that can reset a board that another program uses.
 
+mod diagnosis;
 mod udev;
+mod machine;
+mod ports;
+mod probes;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use rustix::fs::{Access, access};
-use serde::Serialize;
+pub use diagnosis::{Advice, Check, Diagnosis, Health, Observation};
 
-use crate::board::probe;
 use crate::image::Image;
-use crate::rig::{Entry, Flasher, Inventory, Kind, Locks, Ports, SerialPort, UsbDevice};
-use udev::Need;
+use crate::rig::{Entry, Inventory, Kind, Locks, Ports, SerialEntry, UsbDevice, WifiNetwork};
+use udev::{Device, Need};
 
-/// No clock that is right shows a time before this: 2026-01-01, in seconds since 1970.
-const NOT_BEFORE: u64 = 1_767_225_600;
-
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Health {
-    /// As it should be.
-    Good,
-    /// It may go wrong.
-    Doubtful,
-    /// It will not work.
-    Bad,
-}
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct Finding {
-    /// The board that it is about; none: the machine.
-    pub board: Option<String>,
-    /// What was looked at: `port`, `permission`, `holder`, ...
-    pub check: &'static str,
-    /// How bad it is.
-    pub health: Health,
-    /// What was found.
-    pub found: String,
-    /// What to do about it.
-    pub advice: Option<String>,
-}
+/// The fewest characters of a WPA2 password (IEEE 802.11, "passphrase").
+const SHORTEST_PASSWORD: usize = 8;
 
 /// The system that is looked at.
 #[derive(Clone, Debug)]
 pub struct System {
     root: PathBuf,
     locks: Locks,
-}
-
-/// A process that has a port open.
-struct Process {
-    pid: u32,
-    name: String,
 }
 
 impl Default for System {
@@ -81,387 +47,155 @@ impl System {
         }
     }
 
+    fn ports(&self) -> Ports {
+        Ports::below(&self.root)
+    }
+
     /// Looks at the machine, and at each board of the inventory.
     #[must_use]
     #[expect(
         clippy::disallowed_methods,
         reason = "this machine's clock is one of the things that are looked at"
     )]
-    pub fn examine(&self, inventory: Option<&Inventory>) -> Vec<Finding> {
-        let mut findings = vec![self.inventory(inventory), clock(SystemTime::now())];
-        let Some(inventory) = inventory else {
-            return findings;
-        };
-        for entry in &inventory.boards {
-            findings.extend(self.board(entry, inventory));
-        }
-        findings
+    pub fn examine(&self, inventory: Option<&Inventory>) -> Vec<Diagnosis> {
+        let plugged = self.ports().list().unwrap_or_default().len();
+        let machine = [
+            (Check::Inventory, machine::inventory(inventory, plugged)),
+            (Check::Clock, machine::clock(SystemTime::now())),
+        ];
+        let machine = machine.map(|(check, observation)| Diagnosis::of_machine(check, observation));
+        let boards = inventory.into_iter().flat_map(|inventory| &inventory.boards);
+        machine
+            .into_iter()
+            .chain(boards.flat_map(|entry| self.board(entry)))
+            .collect()
     }
 
-    fn inventory(&self, inventory: Option<&Inventory>) -> Finding {
-        let plugged = Ports::below(&self.root).list().unwrap_or_default();
-        match inventory {
-            Some(inventory) => Finding {
-                board: None,
-                check: "inventory",
-                health: Health::Good,
-                found: format!("{}: {} boards", inventory.path.display(), inventory.boards.len()),
-                advice: None,
-            },
-            None if plugged.is_empty() => Finding {
-                board: None,
-                check: "inventory",
-                health: Health::Good,
-                found: "no rig.toml, and no USB serial port: the virtual board is used".to_owned(),
-                advice: None,
-            },
-            None => Finding {
-                board: None,
-                check: "inventory",
-                health: Health::Doubtful,
-                found: format!("no rig.toml, but {} USB serial ports are plugged in", plugged.len()),
-                advice: Some(
-                    "write a rig.toml that names them: `pinrig boards` shows what each says of itself".to_owned(),
-                ),
-            },
-        }
-    }
-
-    fn board(&self, entry: &Entry, inventory: &Inventory) -> Vec<Finding> {
-        let finding = |check, health, found: String, advice: Option<String>| Finding {
-            board: Some(entry.name.clone()),
-            check,
-            health,
-            found,
-            advice,
-        };
-        let mut findings = Vec::new();
-        match Ports::below(&self.root).find(&entry.port) {
-            _ if entry.kind == Kind::Process => {
-                let words = entry.command.join(" ");
-                findings.push(finding(
-                    "process",
-                    Health::Good,
-                    format!("it is started as `{words}`"),
-                    None,
-                ));
+    fn board(&self, entry: &Entry) -> Vec<Diagnosis> {
+        let mut observations = match &entry.kind {
+            Kind::Process(process) => {
+                let started = format!("it is started as `{}`", process.command);
+                vec![(Check::Process, Observation::good(started))]
             }
-            Err(error) => findings.push(finding(
-                "port",
-                Health::Bad,
-                error.to_string(),
-                Some(
-                    "plug the board in with a cable that carries data; `dmesg` tells what the kernel makes of it"
-                        .to_owned(),
+            Kind::Serial(serial) => self.serial_board(serial),
+        };
+        if let Some(wifi) = &entry.network {
+            observations.push((Check::Network, network(wifi)));
+        }
+        if let Some(address) = entry.server_address {
+            observations.push((Check::ServerAddress, machine::server_address(address)));
+        }
+        observations
+            .into_iter()
+            .map(|(check, observation)| Diagnosis::of_board(entry.name.as_str(), check, observation))
+            .collect()
+    }
+
+    fn serial_board(&self, entry: &SerialEntry) -> Vec<(Check, Observation)> {
+        let mut observations = Vec::new();
+        match self.ports().find(&entry.port) {
+            Err(error) => observations.push((
+                Check::Port,
+                Observation::bad(
+                    error.to_string(),
+                    "plug the board in with a cable that carries data; `dmesg` shows what the kernel makes of it",
                 ),
             )),
             Ok(port) => {
-                findings.push(finding("port", Health::Good, port.to_string(), None));
-                let (health, found, advice) = self.permission(&port.path);
-                findings.push(finding("permission", health, found, advice));
-                for process in self.holders(&port.path) {
-                    let found = format!(
-                        "{} is open in {} (process {})",
-                        port.path.display(),
-                        process.name,
-                        process.pid
-                    );
-                    findings.push(finding("holder", Health::Bad, found, Some(let_go(&process.name))));
-                }
+                observations.push((Check::Port, Observation::good(port.to_string())));
+                observations.push((Check::Permission, ports::permission(&self.root, &port.path)));
+                let holders = ports::holders(&self.root, &port.path).into_iter();
+                observations.extend(holders.map(|holder| (Check::Holder, holder)));
                 if let Some(holder) = self.locks.holder(&port.identity()) {
-                    findings.push(finding(
-                        "lock",
-                        Health::Doubtful,
+                    let held = Observation::doubtful(
                         format!("held by {holder}"),
-                        Some("wait until it ends, or end it: the lock goes with the process".to_owned()),
-                    ));
+                        "wait until the process ends, or end it; its lock ends with it",
+                    );
+                    observations.push((Check::Lock, held));
                 }
-                if let Some((health, found, advice)) = self.meddler(&port) {
-                    findings.push(finding("meddler", health, found, advice));
-                }
+                let meddler = ports::meddler(&self.root, &port);
+                observations.extend(meddler.map(|meddler| (Check::Meddler, meddler)));
             }
         }
         if let Some(selector) = &entry.probe {
-            let (health, found, advice) = self.probe(selector, entry);
-            findings.push(finding("probe", health, found, advice));
+            observations.push((Check::Probe, probes::probe(&self.root, selector, entry)));
         }
-        if let Some(path) = entry.firmware_path(&inventory.path) {
-            findings.push(match Image::load(&path) {
-                Ok(image) => {
-                    let found = format!("{} is image {}", path.display(), image.identity());
-                    finding("firmware", Health::Good, found, None)
-                }
-                Err(error) => finding("firmware", Health::Bad, error.to_string(), Some(BUILD_IT.to_owned())),
-            });
+        if let Some(path) = &entry.firmware {
+            observations.push((Check::Firmware, firmware(path)));
         }
-        if let Some(network) = &entry.network {
-            let (health, found, advice) = match network.password(&inventory.path) {
-                Ok(Some(password)) if password.len() < 8 => (
-                    Health::Bad,
-                    format!("the password of network `{}` has fewer than 8 characters", network.ssid),
-                    Some("WPA2 has none so short: look where the inventory says that it is".to_owned()),
-                ),
-                Ok(Some(_)) => (
-                    Health::Good,
-                    format!("network `{}`, with a password", network.ssid),
-                    None,
-                ),
-                Ok(None) => (Health::Good, format!("network `{}`, open", network.ssid), None),
-                Err(error) => (
-                    Health::Bad,
-                    error.to_string(),
-                    Some("put it there, and keep it out of the inventory".to_owned()),
-                ),
-            };
-            findings.push(finding("network", health, found, advice));
-        }
-        if let Some(address) = entry.server_address {
-            let (health, found, advice) = server_address(address);
-            findings.push(finding("server-address", health, found, advice));
-        }
-        findings
+        observations
     }
 
-    /// The rules by which udev gives this user the ports and probes of the inventory that are plugged in; without an inventory, of every
-    /// port that is: the text of a file. None where nothing is plugged in.
+    /// The rules by which udev gives this user the ports and probes of the inventory that are plugged in; without an
+    /// inventory, every port that is plugged in. They are the text of a file. None where nothing is plugged in.
     #[must_use]
     pub fn udev_rules(&self, inventory: Option<&Inventory>) -> Option<String> {
-        let ports = Ports::below(&self.root);
-        let mut devices = BTreeMap::<_, Vec<String>>::new();
-        let mut needs = |usb: &UsbDevice, need, name: &str| {
-            devices
-                .entry((usb.vendor, usb.product, need))
-                .or_default()
-                .push(name.to_owned());
+        let ports = self.ports();
+        let mut devices = BTreeMap::<Device, Vec<String>>::new();
+        let mut add = |usb: &UsbDevice, need, name: &str| {
+            let device = Device {
+                vendor: usb.vendor,
+                product: usb.product,
+                need,
+            };
+            devices.entry(device).or_default().push(name.to_owned());
         };
         match inventory {
             None => {
                 for port in ports.list().unwrap_or_default() {
-                    port.usb.iter().for_each(|usb| needs(usb, Need::Port, port.kind()));
+                    port.usb.iter().for_each(|usb| add(usb, Need::Port, port.kind()));
                 }
             }
             Some(inventory) => {
                 for entry in &inventory.boards {
-                    let port = ports.find(&entry.port).ok().and_then(|port| port.usb);
-                    port.iter().for_each(|usb| needs(usb, Need::Port, &entry.name));
-                    let probe = entry.probe.as_deref().and_then(|probe| self.usb_probe(probe));
-                    probe.iter().for_each(|(_, usb)| needs(usb, Need::Probe, &entry.name));
+                    let Kind::Serial(serial) = &entry.kind else {
+                        continue;
+                    };
+                    let name = entry.name.as_str();
+                    let port = ports.find(&serial.port).ok().and_then(|port| port.usb);
+                    port.iter().for_each(|usb| add(usb, Need::Port, name));
+                    let probe = serial.probe.as_ref();
+                    let probe = probe.and_then(|probe| probes::usb_probe(&self.root, probe));
+                    probe.iter().for_each(|(_, usb)| add(usb, Need::Probe, name));
                 }
             }
         }
         (!devices.is_empty()).then(|| udev::rules(&devices))
     }
-
-    /// Whether this user may use a debug probe.
-    fn probe(&self, selector: &str, entry: &Entry) -> (Health, String, Option<String>) {
-        if !probe::BUILT_IN {
-            let needed = entry.flasher == Flasher::ProbeRs;
-            return (
-                if needed { Health::Bad } else { Health::Doubtful },
-                format!("probe {selector}: {}", probe::NOT_BUILT_IN),
-                Some(
-                    "without it nothing is flashed or reset by a probe, and firmware that hangs is not looked at"
-                        .to_owned(),
-                ),
-            );
-        }
-        if is_at_an_address(selector) {
-            return (Health::Good, format!("probe {selector} is reached over TCP"), None);
-        }
-        match self.usb_probe(selector) {
-            Some((file, _)) => self.permission(&file),
-            None => (
-                Health::Bad,
-                format!("no USB device is the probe {selector}"),
-                Some(
-                    "plug it in, and compare with what `lsusb -v` or `probe-rs list` show: VID:PID, or VID:PID:SERIAL"
-                        .to_owned(),
-                ),
-            ),
-        }
-    }
-
-    /// The USB device that a selector of probe-rs means, `VID:PID` or `VID:PID:SERIAL`.
-    fn usb_probe(&self, selector: &str) -> Option<(PathBuf, UsbDevice)> {
-        let mut words = selector.splitn(3, ':');
-        let mut number = || u16::from_str_radix(words.next()?, 16).ok();
-        let (vendor, product) = (number()?, number()?);
-        let serial = words.next();
-        let mut devices = Ports::below(&self.root).usb_devices().into_iter();
-        devices.find(|(_, usb)| {
-            let is_it = (usb.vendor, usb.product) == (vendor, product);
-            is_it && serial.is_none_or(|serial| usb.serial.as_deref() == Some(serial))
-        })
-    }
-
-    /// Whether this user may open a device's file, and if not, how that can be had.
-    fn permission(&self, file: &Path) -> (Health, String, Option<String>) {
-        let path = file.display();
-        if access(file, Access::READ_OK | Access::WRITE_OK).is_ok() {
-            return (Health::Good, format!("{path} may be read and written"), None);
-        }
-        let owner = fs::metadata(file).map(|metadata| (metadata.mode(), metadata.gid()));
-        let (found, advice) = match owner {
-            Ok((mode, gid)) => {
-                let group = self.group(gid);
-                (
-                    format!(
-                        "{path} belongs to group {group}, mode {:o}, and this user may not open it",
-                        mode & 0o777
-                    ),
-                    may_open(mode, &group),
-                )
-            }
-            Err(error) => (
-                format!("{path}: {error}"),
-                "look whether the board is still plugged in".to_owned(),
-            ),
-        };
-        (Health::Bad, found, Some(advice))
-    }
-
-    /// The name of a group, from `/etc/group`; its number where it has none.
-    fn group(&self, gid: u32) -> String {
-        let groups = fs::read_to_string(self.root.join("etc/group")).unwrap_or_default();
-        let named = groups.lines().find_map(|line| {
-            let mut fields = line.split(':');
-            let name = fields.next()?;
-            (fields.nth(1)?.parse() == Ok(gid)).then(|| name.to_owned())
-        });
-        named.unwrap_or_else(|| gid.to_string())
-    }
-
-    /// The processes that have a file open, as far as this user may see them.
-    fn holders(&self, path: &Path) -> Vec<Process> {
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        self.processes()
-            .filter(|pid| {
-                let files = fs::read_dir(self.process(*pid).join("fd")).into_iter().flatten();
-                let open: Vec<PathBuf> = files.flatten().flat_map(|file| fs::read_link(file.path())).collect();
-                // What has the other end of a pseudo terminal too is the board itself, in software.
-                let is_the_board = path.starts_with("/dev/pts") && open.iter().any(|file| file.ends_with("ptmx"));
-                open.contains(&path) && !is_the_board
-            })
-            .map(|pid| Process {
-                pid,
-                name: self.name_of(pid),
-            })
-            .collect()
-    }
-
-    /// A program that is known to open ports of this kind by itself, unless it is told not to.
-    fn meddler(&self, port: &SerialPort) -> Option<(Health, String, Option<String>)> {
-        let usb = port.usb.as_ref()?;
-        let name = self
-            .processes()
-            .map(|pid| self.name_of(pid))
-            .find(|name| match name.as_str() {
-                "ModemManager" => true,
-                // It takes CH340 and CP210x bridges for Braille displays.
-                "brltty" => matches!(usb.vendor, 0x1A86 | 0x10C4),
-                _ => false,
-            })?;
-        let told = udev::rule_for(&self.root, usb.vendor, "ID_MM_DEVICE_IGNORE").filter(|_| name == "ModemManager");
-        Some(match told {
-            Some(rule) => {
-                let found = format!(
-                    "{name} runs on this machine, and leaves this device alone: {}",
-                    rule.display()
-                );
-                (Health::Good, found, None)
-            }
-            None => (
-                Health::Doubtful,
-                format!("{name} runs on this machine"),
-                Some(let_go(&name)),
-            ),
-        })
-    }
-
-    fn processes(&self) -> impl Iterator<Item = u32> {
-        let entries = fs::read_dir(self.root.join("proc")).into_iter().flatten().flatten();
-        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-    }
-
-    fn name_of(&self, pid: u32) -> String {
-        let name = fs::read_to_string(self.process(pid).join("comm")).unwrap_or_default();
-        name.trim().to_owned()
-    }
-
-    fn process(&self, pid: u32) -> PathBuf {
-        self.root.join("proc").join(pid.to_string())
-    }
 }
 
-const BUILD_IT: &str = "build it, or leave `firmware` out for the image of the run";
-
-/// What gives a user a port with this mode and group.
-fn may_open(mode: u32, group: &str) -> String {
-    const GROUP_READS_AND_WRITES: u32 = 0o060;
-    if mode & GROUP_READS_AND_WRITES == GROUP_READS_AND_WRITES && group != "root" {
-        return format!("join the group and log in anew: sudo usermod --append --groups {group} $USER");
-    }
-    "no group may open it: `pinrig doctor --udev-rules` prints a file of rules that change that, and where it belongs"
-        .to_owned()
-}
-
-/// Whether a probe's selector is that of one over TCP: `1d50:6018:127.0.0.1:4000`.
-fn is_at_an_address(selector: &str) -> bool {
-    let place = selector.splitn(3, ':').nth(2);
-    // A serial number may have colons too, as a MAC has.
-    place.is_some_and(|place| place.parse::<SocketAddr>().is_ok())
-}
-
-/// How a program is made to leave a port alone.
-fn let_go(name: &str) -> String {
-    match name {
-        "ModemManager" => {
-            "it looks for modems at every new port: `pinrig doctor --udev-rules` prints a file of rules that keep it away \
-             (ID_MM_DEVICE_IGNORE); `systemctl disable --now ModemManager` does too"
-        }
-        "brltty" => "it takes the bridge for a Braille display: remove the package brltty where nobody reads Braille",
-        "pinrig" => "another run of pinrig has it: wait until it ends",
-        _ => "close it: two programs at one port take each other's bytes away",
-    }
-    .to_owned()
-}
-
-fn clock(now: SystemTime) -> Finding {
-    let right = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO) >= Duration::from_secs(NOT_BEFORE);
-    Finding {
-        board: None,
-        check: "clock",
-        health: if right { Health::Good } else { Health::Bad },
-        found: if right {
-            "this machine's clock shows a time that can be right".to_owned()
-        } else {
-            "this machine's clock shows a time before 2026".to_owned()
-        },
-        advice: (!right).then(|| {
-            "set it, for example by `timedatectl set-ntp true`: evidence with a wrong date misleads".to_owned()
-        }),
-    }
-}
-
-/// Whether a server can stand at an address.
-fn server_address(address: IpAddr) -> (Health, String, Option<String>) {
-    match UdpSocket::bind((address, 0)) {
-        Ok(_) => (Health::Good, format!("{address} is an address of this machine"), None),
-        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => (
-            // A port may be forwarded, or the board's network be a simulated one.
-            Health::Doubtful,
-            format!("{address} is no address of this machine"),
-            Some("`ip address` lists them; without server-address the one on the way to the board is taken".to_owned()),
+/// Whether a board's own image can be used.
+fn firmware(path: &Path) -> Observation {
+    match Image::load(path) {
+        Ok(image) => Observation::good(format!("{} is image {}", path.display(), image.identity())),
+        Err(error) => Observation::bad(
+            error.to_string(),
+            "build it, or leave `firmware` out for the image of the run",
         ),
-        Err(error) => (Health::Bad, format!("{address}: {error}"), None),
+    }
+}
+
+/// Whether the password of a network is where the inventory says.
+fn network(network: &WifiNetwork) -> Observation {
+    let ssid = &network.ssid;
+    match network.credentials().map(|credentials| credentials.password) {
+        Ok(Some(password)) if password.0.len() < SHORTEST_PASSWORD => Observation::bad(
+            format!("the password of network `{ssid}` has fewer than {SHORTEST_PASSWORD} characters"),
+            "write the network's password where the inventory says that it is; WPA2 has no shorter ones",
+        ),
+        Ok(Some(_)) => Observation::good(format!("network `{ssid}`, with a password")),
+        Ok(None) => Observation::good(format!("network `{ssid}`, open")),
+        Err(error) => Observation::bad(error.to_string(), "put it there, and keep it out of the inventory"),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::board::probe;
 
     /// A system with one CP210x bridge, which ModemManager has open, and an inventory of two boards.
     fn system() -> (tempfile::TempDir, System, Inventory) {
@@ -481,80 +215,75 @@ mod tests {
         write("proc/4711/comm", "ModemManager\n");
         fs::create_dir_all(at("proc/4711/fd")).unwrap();
         symlink(at("dev/ttyUSB0").canonicalize().unwrap(), at("proc/4711/fd/7")).unwrap();
-        write("etc/group", "root:x:0:\ndialout:x:20:ann\n");
-        write(
-            "rig.toml",
-            r#"
-            [[board]]
-            name = "here"
-            chip = "esp32c3"
-            port.usb-serial = "0001"
-            network = { ssid = "lab", password.file = "password" }
-            server-address = "203.0.113.77"
-
-            [[board]]
-            name = "gone"
-            chip = "esp32c3"
-            port.usb-serial = "0002"
-            firmware = "not-built.elf"
-            server-address = "127.0.0.1"
-            "#,
-        );
+        write("rig.toml", RIG);
         write("password", "correct horse\n");
         let inventory = Inventory::load(&at("rig.toml")).unwrap();
         let system = System::below(root.path(), Locks::in_folder(at("locks")));
         (root, system, inventory)
     }
 
-    fn find<'a>(findings: &'a [Finding], board: &str, check: &str) -> Option<&'a Finding> {
-        findings
+    const RIG: &str = r#"
+        [[board]]
+        name = "here"
+        chip = "esp32c3"
+        port.usb-serial = "0001"
+        network = { ssid = "lab", password.file = "password" }
+        server-address = "203.0.113.77"
+
+        [[board]]
+        name = "gone"
+        chip = "esp32c3"
+        port.usb-serial = "0002"
+        firmware = "not-built.elf"
+        server-address = "127.0.0.1"
+    "#;
+
+    fn find<'a>(diagnoses: &'a [Diagnosis], board: &str, check: Check) -> Option<&'a Observation> {
+        diagnoses
             .iter()
-            .find(|finding| finding.board.as_deref() == Some(board) && finding.check == check)
+            .find(|diagnosis| diagnosis.board.as_deref() == Some(board) && diagnosis.check == check)
+            .map(|diagnosis| &diagnosis.observation)
+    }
+
+    fn health(diagnoses: &[Diagnosis], board: &str, check: Check) -> Option<Health> {
+        find(diagnoses, board, check).map(|observation| observation.health)
     }
 
     #[test]
-    fn each_finding_says_what_to_do() {
+    fn each_observation_that_is_not_good_says_what_to_do() {
         let (_root, system, inventory) = system();
-        let findings = system.examine(Some(&inventory));
-        let holder = find(&findings, "here", "holder").unwrap();
+        let diagnoses = system.examine(Some(&inventory));
+        let holder = find(&diagnoses, "here", Check::Holder).unwrap();
         assert_eq!(holder.health, Health::Bad);
         assert!(holder.found.contains("ModemManager (process 4711)"), "{holder:?}");
-        assert!(
-            holder.advice.as_ref().unwrap().contains("ID_MM_DEVICE_IGNORE"),
-            "{holder:?}"
-        );
-        assert_eq!(find(&findings, "here", "port").unwrap().health, Health::Good);
-        assert_eq!(find(&findings, "here", "permission").unwrap().health, Health::Good);
-        assert_eq!(find(&findings, "here", "meddler").unwrap().health, Health::Doubtful);
-        let network = find(&findings, "here", "network").unwrap();
-        assert_eq!(network.health, Health::Good);
-        let all = format!("{findings:?}");
+        let Some(Advice::UdevRules(why)) = &holder.advice else {
+            panic!("{holder:?}")
+        };
+        assert!(why.contains("ID_MM_DEVICE_IGNORE"), "{holder:?}");
+        assert_eq!(health(&diagnoses, "here", Check::Port), Some(Health::Good));
+        assert_eq!(health(&diagnoses, "here", Check::Permission), Some(Health::Good));
+        assert_eq!(health(&diagnoses, "here", Check::Meddler), Some(Health::Doubtful));
+        assert_eq!(health(&diagnoses, "here", Check::Network), Some(Health::Good));
+        let all = format!("{diagnoses:?}");
         assert!(!all.contains("correct horse"), "a password is never printed");
-        let address = find(&findings, "here", "server-address").unwrap();
-        assert_eq!(address.health, Health::Doubtful, "TEST-NET-3 is nobody's: {address:?}");
-        assert_eq!(find(&findings, "gone", "port").unwrap().health, Health::Bad);
-        assert_eq!(find(&findings, "gone", "permission"), None);
-        assert_eq!(find(&findings, "here", "firmware"), None);
-        let firmware = find(&findings, "gone", "firmware").unwrap();
+        // TEST-NET-3 (RFC 5737) belongs to no machine.
+        assert_eq!(health(&diagnoses, "here", Check::ServerAddress), Some(Health::Doubtful));
+        assert_eq!(health(&diagnoses, "gone", Check::Port), Some(Health::Bad));
+        assert_eq!(health(&diagnoses, "gone", Check::Permission), None);
+        assert_eq!(health(&diagnoses, "here", Check::Firmware), None);
+        let firmware = find(&diagnoses, "gone", Check::Firmware).unwrap();
         assert_eq!(firmware.health, Health::Bad);
         assert!(firmware.found.contains("not-built.elf"), "{firmware:?}");
-        assert_eq!(find(&findings, "gone", "server-address").unwrap().health, Health::Good);
-        assert!(
-            findings
-                .iter()
-                .all(|finding| finding.health == Health::Good || finding.advice.is_some())
-        );
+        assert_eq!(health(&diagnoses, "gone", Check::ServerAddress), Some(Health::Good));
+        let observations = || diagnoses.iter().map(|diagnosis| &diagnosis.observation);
+        assert!(observations().all(|observation| observation.health == Health::Good || observation.advice.is_some()));
     }
 
     #[test]
-    fn rules_for_udev_are_those_of_what_is_plugged_in_and_are_heeded_when_they_are_there() {
+    fn rules_for_udev_cover_what_is_plugged_in_and_are_heeded_when_they_are_installed() {
         let (root, system, inventory) = system();
-        assert_eq!(
-            find(&system.examine(Some(&inventory)), "here", "meddler")
-                .unwrap()
-                .health,
-            Health::Doubtful
-        );
+        let before = system.examine(Some(&inventory));
+        assert_eq!(health(&before, "here", Check::Meddler), Some(Health::Doubtful));
         let rules = system.udev_rules(Some(&inventory)).unwrap();
         assert!(rules.contains("# port of here\n") && !rules.contains("gone"), "{rules}");
         assert!(system.udev_rules(None).unwrap().contains("# port of CP210x\n"));
@@ -563,19 +292,18 @@ mod tests {
         fs::write(folder.join("70-pinrig.rules"), rules).unwrap();
         let empty = tempfile::tempdir().unwrap();
         let none = System::below(empty.path(), Locks::in_folder(empty.path())).udev_rules(Some(&inventory));
-        assert_eq!(none, None, "a vendor is known when something is plugged in");
-        let findings = system.examine(Some(&inventory));
-        let meddler = find(&findings, "here", "meddler").unwrap();
+        assert_eq!(none, None, "the vendor of a device is known while it is plugged in");
+        let after = system.examine(Some(&inventory));
+        let meddler = find(&after, "here", Check::Meddler).unwrap();
         assert_eq!(meddler.health, Health::Good);
         assert!(meddler.found.contains("70-pinrig.rules"), "{meddler:?}");
     }
 
     #[test]
-    fn a_probe_is_a_usb_device_that_may_be_opened() {
-        let (root, system, mut inventory) = system();
-        inventory.boards[0].probe = Some("303a:1001:7C:DF:A1:00:00:01".to_owned());
-        let selector = inventory.boards[0].probe.clone().unwrap();
-        assert_eq!(system.usb_probe(&selector), None);
+    fn a_probe_is_a_usb_device_that_this_user_may_open() {
+        let (root, system, _) = system();
+        let with_probe = RIG.replacen("chip =", "probe = \"303a:1001:7C:DF:A1:00:00:01\"\nchip =", 1);
+        let inventory = Inventory::parse(&root.path().join("rig.toml"), &with_probe).unwrap();
         let device = root.path().join("sys/bus/usb/devices/1-1");
         fs::create_dir_all(&device).unwrap();
         for (file, text) in [
@@ -587,83 +315,58 @@ mod tests {
         ] {
             fs::write(device.join(file), format!("{text}\n")).unwrap();
         }
-        let file = root.path().join("dev/bus/usb/001/004");
-        assert_eq!(system.usb_probe(&selector).map(|(path, _)| path), Some(file.clone()));
-        assert_eq!(system.usb_probe("303a:1001:7C:DF:A1:00:00:02"), None);
-        assert!(system.usb_probe("303a:1001").is_some());
-        assert!(
-            system
-                .udev_rules(Some(&inventory))
-                .unwrap()
-                .contains("# probe of here\n")
-        );
-        // A file that is not there cannot be opened; what is said depends on whether this build could use it at all.
-        let finding = |system: &System| {
-            find(&system.examine(Some(&inventory)), "here", "probe")
-                .unwrap()
-                .clone()
+        let rules = system.udev_rules(Some(&inventory)).unwrap();
+        assert!(rules.contains("# probe of here\n"), "{rules}");
+        let health = || health(&system.examine(Some(&inventory)), "here", Check::Probe);
+        // A file that is not there cannot be opened. A build without probe-rs could not use it anyway.
+        let (missing, there) = if probe::BUILT_IN {
+            (Health::Bad, Health::Good)
+        } else {
+            (Health::Doubtful, Health::Doubtful)
         };
-        let without = if probe::BUILT_IN { Health::Bad } else { Health::Doubtful };
-        assert_eq!(finding(&system).health, without);
+        assert_eq!(health(), Some(missing));
+        let file = root.path().join("dev/bus/usb/001/004");
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(&file, "").unwrap();
-        let with = if probe::BUILT_IN {
-            Health::Good
-        } else {
-            Health::Doubtful
-        };
-        assert_eq!(finding(&system).health, with);
-        assert!(is_at_an_address("1d50:6018:127.0.0.1:4000") && !is_at_an_address(&selector));
+        assert_eq!(health(), Some(there));
     }
 
     #[test]
-    fn a_free_port_has_no_holder_and_a_held_board_a_lock() {
+    fn a_free_port_has_no_holder_and_a_held_board_has_a_lock() {
         let (root, system, inventory) = system();
         fs::remove_dir_all(root.path().join("proc")).unwrap();
-        let lock = system.locks.take("here", "usb-0001").unwrap();
-        let findings = system.examine(Some(&inventory));
-        assert_eq!(find(&findings, "here", "holder"), None);
-        assert_eq!(find(&findings, "here", "meddler"), None);
-        assert_eq!(find(&findings, "here", "lock").unwrap().health, Health::Doubtful);
+        let here = crate::rig::Candidate {
+            board: "here".parse().unwrap(),
+            identity: "usb-0001".into(),
+        };
+        let lock = system.locks.take(&here).unwrap();
+        let diagnoses = system.examine(Some(&inventory));
+        assert_eq!(health(&diagnoses, "here", Check::Holder), None);
+        assert_eq!(health(&diagnoses, "here", Check::Meddler), None);
+        assert_eq!(health(&diagnoses, "here", Check::Lock), Some(Health::Doubtful));
         drop(lock);
-        assert_eq!(find(&system.examine(Some(&inventory)), "here", "lock"), None);
+        assert_eq!(health(&system.examine(Some(&inventory)), "here", Check::Lock), None);
     }
 
     #[test]
-    fn a_password_that_is_missing_or_cannot_be_one_is_told() {
+    fn a_password_that_is_missing_or_too_short_is_bad() {
         let (root, system, inventory) = system();
         fs::write(root.path().join("password"), "short\n").unwrap();
-        let findings = system.examine(Some(&inventory));
-        assert_eq!(find(&findings, "here", "network").unwrap().health, Health::Bad);
+        let diagnoses = system.examine(Some(&inventory));
+        assert_eq!(health(&diagnoses, "here", Check::Network), Some(Health::Bad));
         fs::remove_file(root.path().join("password")).unwrap();
-        let findings = system.examine(Some(&inventory));
-        assert!(
-            find(&findings, "here", "network").unwrap().found.contains("password"),
-            "{findings:?}"
-        );
+        let diagnoses = system.examine(Some(&inventory));
+        let network = find(&diagnoses, "here", Check::Network).unwrap();
+        assert!(network.found.contains("password"), "{network:?}");
     }
 
     #[test]
-    fn a_port_that_may_not_be_opened_is_had_by_its_group_or_by_a_rule() {
+    fn a_machine_with_boards_and_no_inventory_is_told_so() {
         let (_root, system, _) = system();
-        assert_eq!(system.group(20), "dialout");
-        assert_eq!(system.group(4242), "4242");
-        assert!(may_open(0o660, "dialout").contains("--groups dialout"));
-        assert!(may_open(0o600, "dialout").contains("udev"));
-        assert!(may_open(0o660, "root").contains("udev"));
-    }
-
-    #[test]
-    fn a_machine_with_boards_and_no_inventory_is_told_of_it_and_a_wrong_clock() {
-        let (_root, system, _) = system();
-        let findings = system.examine(None);
-        assert_eq!(findings[0].health, Health::Doubtful, "{findings:?}");
+        let diagnoses = system.examine(None);
+        assert_eq!(diagnoses[0].observation.health, Health::Doubtful, "{diagnoses:?}");
         let empty = tempfile::tempdir().unwrap();
         let none = System::below(empty.path(), Locks::in_folder(empty.path())).examine(None);
-        assert_eq!(none[0].health, Health::Good);
-        assert_eq!(
-            clock(SystemTime::UNIX_EPOCH + Duration::from_secs(60)).health,
-            Health::Bad
-        );
+        assert_eq!(none[0].observation.health, Health::Good);
     }
 }

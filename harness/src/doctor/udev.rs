@@ -1,14 +1,15 @@
-//! udev's rules: whether some name a device already, and those that boards need.
+//! Rules for udev: whether a system has one for a device, and the rules that a rig needs.
 //!
-//! What enters: a system's folders of rules, and USB devices by vendor and product. What leaves: the file that has the word on a device,
-//! or the text of a new one. Nothing is written here. (udev(7); ModemManager's reference manual, "Common udev tags".)
+//! What enters: a system's folders of rules, and USB devices by vendor and product. What leaves: the path of a file
+//! with a rule, or the text of a new file. Nothing is written here. (udev(7); ModemManager's reference manual, "Common
+//! udev tags".)
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where rules lie, the administrator's first.
+/// Where rules lie. The administrator's come first.
 const FOLDERS: [&str; 4] = [
     "etc/udev/rules.d",
     "run/udev/rules.d",
@@ -16,7 +17,15 @@ const FOLDERS: [&str; 4] = [
     "usr/lib/udev/rules.d",
 ];
 
-/// What is needed of a device.
+/// A kind of USB device, and what a board needs of it.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Device {
+    pub(super) vendor: u16,
+    pub(super) product: u16,
+    pub(super) need: Need,
+}
+
+/// What a board needs of a device.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Need {
     /// Its serial port.
@@ -39,7 +48,7 @@ pub(super) fn rule_for(root: &Path, vendor: u16, word: &str) -> Option<PathBuf> 
         files.sort();
         files
     });
-    // A rule may go on over several lines.
+    // A rule may be continued on the next line.
     let has_it = |file: &PathBuf| {
         let text = fs::read_to_string(file).unwrap_or_default().replace("\\\n", " ");
         text.lines().any(is_it)
@@ -47,15 +56,14 @@ pub(super) fn rule_for(root: &Path, vendor: u16, word: &str) -> Option<PathBuf> 
     files.into_iter().find(has_it)
 }
 
-/// The text of a file of rules that give these devices, by vendor and product, to who sits at the machine and to the group of serial ports,
-/// and keep ModemManager away. Each has the names of those that need it.
-pub(super) fn rules(devices: &BTreeMap<(u16, u16, Need), Vec<String>>) -> String {
-    let mut text =
-        "# Ports and debug probes of the boards of a rig, by `pinrig doctor --udev-rules`. It belongs into\n\
-                    # /etc/udev/rules.d/70-pinrig.rules: `uaccess` has to come before 73. Then it takes effect with\n\
+/// The text of a file of rules that give these devices to the user at the machine and to the group of serial ports, and
+/// that keep ModemManager away from ports. Each device comes with the names of the boards that need it.
+pub(super) fn rules(devices: &BTreeMap<Device, Vec<String>>) -> String {
+    let mut text = "# Ports and debug probes of the boards of a rig, written by pinrig. Save this file as\n\
+                    # /etc/udev/rules.d/70-pinrig.rules: rules that set `uaccess` must come before 73. It takes effect with\n\
                     #   sudo udevadm control --reload && sudo udevadm trigger\n"
-            .to_owned();
-    for ((vendor, product, need), names) in devices {
+        .to_owned();
+    for (Device { vendor, product, need }, names) in devices {
         let access = "MODE=\"0660\", GROUP=\"dialout\", TAG+=\"uaccess\"";
         let usb = "SUBSYSTEM==\"usb\", ENV{DEVTYPE}==\"usb_device\"";
         let is_it = |attribute| {
@@ -79,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rule_is_found_that_names_a_vendor_and_what_is_wanted() {
+    fn a_rule_is_found_by_the_vendor_and_a_word_in_it() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("usr/lib/udev/rules.d");
         fs::create_dir_all(&folder).unwrap();
@@ -93,20 +101,25 @@ mod tests {
         );
         assert_eq!(rule_for(root.path(), 0x303A, "ID_MM_DEVICE_IGNORE"), None);
         assert_eq!(rule_for(root.path(), 0x10C4, "uaccess"), None, "it is a comment");
-        assert_eq!(rule_for(root.path(), 0x1A86, "uaccess"), None, "it is no file of rules");
+        assert_eq!(
+            rule_for(root.path(), 0x1A86, "uaccess"),
+            None,
+            "its name does not end in .rules"
+        );
     }
 
     #[test]
-    fn what_is_written_is_what_is_looked_for() {
+    fn the_rules_that_are_made_are_found() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("etc/udev/rules.d");
         fs::create_dir_all(&folder).unwrap();
+        let device = |vendor, product, need| Device { vendor, product, need };
         let devices = [
             (
-                (0x10C4, 0xEA60, Need::Port),
+                device(0x10C4, 0xEA60, Need::Port),
                 vec!["devkit".to_owned(), "shelf".to_owned()],
             ),
-            ((0x303A, 0x1001, Need::Probe), vec!["xiao".to_owned()]),
+            (device(0x303A, 0x1001, Need::Probe), vec!["xiao".to_owned()]),
         ];
         let text = super::rules(&devices.into());
         assert!(text.contains("# port of devkit, shelf\n"), "{text}");

@@ -1,46 +1,57 @@
-//! Which boards of the inventory are meant.
+//! Which boards of the inventory a user asks for.
 //!
-//! What enters: a name, or tags. What leaves: boards, or an error with the candidates: what is ambiguous is refused.
+//! What enters: a name, or tags. What leaves: boards, or an error that lists the candidates. An ambiguous choice is
+//! refused where one board is needed.
 
-use super::{Entry, Inventory};
+use super::entry::Entry;
+use super::inventory::Inventory;
+use super::values::BoardName;
 
 /// What a user asks for.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Choice {
-    /// The board's name; `virtual` is the one that needs no hardware.
+    /// The board's name; `virtual` is the board that needs no hardware.
     pub board: Option<String>,
     /// Tags that a board must all have.
     pub tags: Vec<String>,
-    /// All of them get the image of the run, whatever their entries say.
-    pub one_image: bool,
+    /// Which image the boards get.
+    pub images: Images,
+}
+
+/// Which image the boards of a run get.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Images {
+    /// Each board gets the image of its own entry; the run's image if its entry has none.
+    #[default]
+    Own,
+    /// All boards get the run's image, whatever their entries say.
+    Common,
 }
 
 /// The name of the board that needs no hardware.
 pub const VIRTUAL: &str = "virtual";
 
-/// Why no board is meant.
+/// Why a choice leads to no board.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ChoiceError {
-    /// A board or tag was asked for, and there is no inventory.
-    #[error(
-        "there is no rig.toml here or above, so no board can be `{0}`; write one, or leave the choice out for the virtual board"
-    )]
+    /// A board or a tag was asked for, and there is no inventory.
+    #[error("there is no rig.toml here or above that could name `{0}`; write one, or ask for the virtual board")]
     NoInventory(String),
     /// No board fits.
-    #[error("no board of the rig is {wanted}; there are {}", .boards.join(", "))]
+    #[error("no board of the rig is {wanted}; there are {}", joined(.boards))]
     Unknown {
         /// What was asked for.
         wanted: String,
         /// The boards that there are.
-        boards: Vec<String>,
+        boards: Vec<BoardName>,
     },
-    /// Several do, and one is needed.
-    #[error("several boards could be meant: {}; name one with --board", .0.join(", "))]
-    Ambiguous(Vec<String>),
+    /// Several boards fit, and one is needed.
+    #[error("several boards fit: {}; name one", joined(.0))]
+    Ambiguous(Vec<BoardName>),
 }
 
 impl Choice {
-    /// Whether the virtual board is meant: it is named, or nothing is.
+    /// Whether this is the virtual board: it is named, or nothing is.
     #[must_use]
     pub fn is_virtual(&self) -> bool {
         match &self.board {
@@ -56,8 +67,8 @@ impl Choice {
     pub fn all<'a>(&self, inventory: Option<&'a Inventory>) -> Result<Vec<&'a Entry>, ChoiceError> {
         let inventory = inventory.ok_or_else(|| ChoiceError::NoInventory(self.words()))?;
         let fits = |entry: &&Entry| {
-            self.board.as_ref().is_none_or(|name| entry.name == *name)
-                && self.tags.iter().all(|tag| entry.tags.contains(tag))
+            self.board.as_ref().is_none_or(|name| entry.name.as_str() == name)
+                && self.tags.iter().all(|tag| entry.tags.contains(tag.as_str()))
         };
         let found: Vec<&Entry> = inventory.boards.iter().filter(fits).collect();
         if found.is_empty() {
@@ -72,7 +83,7 @@ impl Choice {
     /// The one board that fits.
     ///
     /// # Errors
-    /// When none does, or several do.
+    /// When none fits, or several do.
     pub fn one<'a>(&self, inventory: Option<&'a Inventory>) -> Result<&'a Entry, ChoiceError> {
         match self.all(inventory)?[..] {
             [one] => Ok(one),
@@ -87,12 +98,19 @@ impl Choice {
     }
 }
 
-fn names<'a>(boards: impl Iterator<Item = &'a Entry>) -> Vec<String> {
+fn names<'a>(boards: impl Iterator<Item = &'a Entry>) -> Vec<BoardName> {
     boards.map(|board| board.name.clone()).collect()
+}
+
+fn joined(names: &[BoardName]) -> String {
+    let names: Vec<&str> = names.iter().map(BoardName::as_str).collect();
+    names.join(", ")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn rig() -> Inventory {
@@ -108,24 +126,25 @@ mod tests {
             port.path = "/dev/ttyUSB1"
             tags = ["c3"]
         "#;
-        toml::from_str(text).unwrap()
+        Inventory::parse(Path::new("rig.toml"), text).unwrap()
     }
 
     fn choice(board: Option<&str>, tags: &[&str]) -> Choice {
         Choice {
             board: board.map(str::to_owned),
             tags: tags.iter().map(|&tag| tag.to_owned()).collect(),
-            one_image: false,
+            ..Choice::default()
         }
     }
 
     #[test]
     fn names_and_tags_choose_and_ambiguity_is_refused() {
         let rig = rig();
-        let all = |choice: Choice| choice.all(Some(&rig)).map(|found| names(found.into_iter()));
-        assert_eq!(all(choice(None, &["c3"])).unwrap(), ["desk", "shelf"]);
-        assert_eq!(all(choice(None, &["c3", "wifi"])).unwrap(), ["desk"]);
-        assert_eq!(choice(Some("shelf"), &[]).one(Some(&rig)).unwrap().name, "shelf");
+        let all = |choice: Choice| choice.all(Some(&rig)).map(|found| joined(&names(found.into_iter())));
+        assert_eq!(all(choice(None, &["c3"])).unwrap(), "desk, shelf");
+        assert_eq!(all(choice(None, &["c3", "wifi"])).unwrap(), "desk");
+        let one = choice(Some("shelf"), &[]).one(Some(&rig)).unwrap();
+        assert_eq!(one.name.as_str(), "shelf");
         let unknown = choice(Some("shelf"), &["wifi"])
             .one(Some(&rig))
             .unwrap_err()
@@ -135,7 +154,8 @@ mod tests {
             "{unknown}"
         );
         let ambiguous = choice(None, &["c3"]).one(Some(&rig)).unwrap_err();
-        assert_eq!(ambiguous, ChoiceError::Ambiguous(vec!["desk".into(), "shelf".into()]));
+        let both = ["desk", "shelf"].map(|name| name.parse().unwrap());
+        assert_eq!(ambiguous, ChoiceError::Ambiguous(both.to_vec()));
         assert!(matches!(
             choice(Some("desk"), &[]).all(None),
             Err(ChoiceError::NoInventory(_))

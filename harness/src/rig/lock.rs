@@ -1,7 +1,8 @@
-//! Locks: a board is held by one process at a time, and whoever waits is told by whom.
+//! Locks: one process at a time holds a board, and the others learn which process that is.
 //!
-//! What enters: a board's identity, which does not change when it is plugged in again. What leaves: a [`BoardLock`]. The lock is the
-//! kernel's (flock(2)): it ends with the process that has it, however that dies. The file beside it says who that is, for people.
+//! What enters: a board's identity, which does not change when the board is plugged in again. What leaves: a
+//! [`BoardLock`]. The lock is the kernel's (flock(2)), on a file for each board. It ends with the process that has it,
+//! even if that is killed. The file's text names the process, for people.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -14,48 +15,86 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::deadline::Deadline;
+use super::ports::Identity;
+use super::values::BoardName;
+use crate::deadline::{Deadline, Timeout};
 
-/// The locks of all boards that this user can hold.
+/// The locks of all boards that this user can hold: a folder of files.
 #[derive(Clone, Debug)]
 pub struct Locks {
     folder: PathBuf,
 }
 
-/// A board that this process holds until this is dropped.
+/// The lock of a board, which this process holds until this is dropped.
 #[derive(Debug)]
 pub struct BoardLock {
     file: File,
 }
 
-/// Who holds a board.
+/// The process that holds a board.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Holder {
-    /// The process.
+    /// Its number.
     pub pid: u32,
-    /// What it was started as.
+    /// The words with which it was started.
     pub command: String,
+}
+
+/// A board that is to be held.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Candidate {
+    /// What people call it.
+    pub board: BoardName,
+    /// By which its lock is found.
+    pub identity: Identity,
+}
+
+/// A board that another process holds, or another lock of this process.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Held {
+    /// The board.
+    pub board: BoardName,
+    /// The process, if the lock's file names it.
+    pub by: Option<Holder>,
 }
 
 /// Why a board cannot be held.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another process has it.
-    #[error("{board} is held by {}", .holder.as_ref().map_or_else(|| "another process".to_owned(), ToString::to_string))]
-    Held {
-        /// The board.
-        board: String,
-        /// By whom, if that could be read.
-        holder: Option<Holder>,
+    /// It is held already.
+    #[error("{0}")]
+    Held(Held),
+    /// None of several boards became free in time.
+    #[error("{timeout}: {}", joined(.held))]
+    Timeout {
+        /// The wait that took too long.
+        timeout: Timeout,
+        /// The boards.
+        held: Vec<Held>,
     },
     /// The lock's file cannot be used.
-    #[error("{path}: {source}; the folder must be writable to hold a board", path = .path.display())]
+    #[error("cannot lock {path}: {cause}; make its folder writable, to hold boards there", path = .path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
+}
+
+impl Held {
+    /// The process in words.
+    #[must_use]
+    pub fn holder(&self) -> String {
+        let holder = self.by.as_ref().map(ToString::to_string);
+        holder.unwrap_or_else(|| "another process".to_owned())
+    }
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is held by {}", self.board, self.holder())
+    }
 }
 
 impl Default for Locks {
@@ -77,42 +116,35 @@ impl Locks {
         Self { folder: folder.into() }
     }
 
-    /// Takes the board `name` with this identity.
+    /// Takes a board, if it is free.
     ///
     /// # Errors
     /// [`LockError::Held`] while another process, or another lock of this one, has it.
-    pub fn take(&self, name: &str, identity: &str) -> Result<BoardLock, LockError> {
-        let path = self.path(identity);
-        let failed = |source| file_error(&path, source);
+    pub fn take(&self, board: &Candidate) -> Result<BoardLock, LockError> {
+        let path = self.path(&board.identity);
         let mut file = self.open(&path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => {
-                return Err(LockError::Held {
-                    board: name.to_owned(),
-                    holder: read(&mut file),
-                });
-            }
-            Err(error) => return Err(failed(error.into())),
+            Ok(()) => BoardLock::signed(file).map_err(file_error(&path)),
+            Err(Errno::WOULDBLOCK) => Err(LockError::Held(Held {
+                board: board.board.clone(),
+                by: read(&mut file),
+            })),
+            Err(error) => Err(file_error(&path)(error.into())),
         }
-        BoardLock::signed(file).map_err(failed)
     }
 
-    /// Takes the first of these boards, given by name and identity, that becomes free; its number among them.
+    /// Takes the first of these boards that becomes free, and tells its index.
     ///
     /// # Errors
-    /// [`LockError::Held`] when none does before the deadline.
-    pub fn wait_for_any(
-        &self,
-        boards: &[(String, String)],
-        deadline: &Deadline,
-    ) -> Result<(usize, BoardLock), LockError> {
+    /// [`LockError::Timeout`] when none becomes free before the deadline.
+    pub fn wait_for_any(&self, boards: &[Candidate], deadline: &Deadline) -> Result<(usize, BoardLock), LockError> {
         let (sender, receiver) = channel();
-        for (index, (_, identity)) in boards.iter().enumerate() {
-            let path = self.path(identity);
+        for (index, board) in boards.iter().enumerate() {
+            let path = self.path(&board.identity);
             let file = self.open(&path)?;
             let sender = sender.clone();
-            // The kernel wakes whoever waits. A thread that comes too late lets go again: nobody takes what it sends.
+            // The kernel wakes this thread. If that happens after the deadline, the receiver is gone, and the lock ends
+            // as it is dropped.
             thread::spawn(move || {
                 let locked = loop {
                     match flock(&file, FlockOperation::LockExclusive) {
@@ -122,54 +154,55 @@ impl Locks {
                 };
                 let locked = locked.map_err(io::Error::from);
                 let lock = locked.and_then(|()| BoardLock::signed(file));
-                let _late = sender.send((index, lock.map_err(|source| file_error(&path, source))));
+                let _late = sender.send((index, lock.map_err(file_error(&path))));
             });
         }
         match receiver.recv_timeout(deadline.left()) {
             Ok((index, lock)) => Ok((index, lock?)),
-            Err(_) => {
-                let names: Vec<&str> = boards.iter().map(|(name, _)| name.as_str()).collect();
-                Err(LockError::Held {
-                    board: names.join(", "),
-                    holder: boards.iter().find_map(|(_, identity)| self.holder(identity)),
-                })
-            }
+            Err(_) => Err(LockError::Timeout {
+                timeout: deadline.timeout(),
+                held: boards
+                    .iter()
+                    .map(|board| Held {
+                        board: board.board.clone(),
+                        by: self.holder(&board.identity),
+                    })
+                    .collect(),
+            }),
         }
     }
 
     fn open(&self, path: &Path) -> Result<File, LockError> {
-        fs::create_dir_all(&self.folder).map_err(|source| file_error(path, source))?;
-        open(path).map_err(|source| file_error(path, source))
+        fs::create_dir_all(&self.folder).map_err(file_error(path))?;
+        open(path).map_err(file_error(path))
     }
 
-    /// Who holds the board with this identity now.
+    /// The process that holds the board with this identity now.
     #[must_use]
-    pub fn holder(&self, identity: &str) -> Option<Holder> {
+    pub fn holder(&self, identity: &Identity) -> Option<Holder> {
         let mut file = File::open(self.path(identity)).ok()?;
         match flock(&file, FlockOperation::NonBlockingLockShared) {
             Err(Errno::WOULDBLOCK) => read(&mut file),
-            // Nobody does: what the file says is of the last one.
+            // The board is free, and the file names its last holder.
             _ => None,
         }
     }
 
-    fn path(&self, identity: &str) -> PathBuf {
-        let name: String = identity
-            .chars()
-            .map(|c| {
-                if c.is_ascii_alphanumeric() || "-_.".contains(c) {
-                    c
-                } else {
-                    '_'
-                }
-            })
-            .collect();
+    fn path(&self, identity: &Identity) -> PathBuf {
+        let safe = |c: char| {
+            if c.is_ascii_alphanumeric() || "-_.".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        };
+        let name: String = identity.as_str().chars().map(safe).collect();
         self.folder.join(format!("{name}.lock"))
     }
 }
 
 impl BoardLock {
-    /// Writes into a locked file who holds it.
+    /// The lock of a locked file, into which this process writes its name.
     fn signed(mut file: File) -> io::Result<Self> {
         let holder = Holder::this_process();
         let text = serde_json::to_string(&holder).expect("a holder is plain data");
@@ -182,7 +215,7 @@ impl BoardLock {
 
 impl Drop for BoardLock {
     fn drop(&mut self) {
-        // Closing the file would do as well, unless a copy of it is open elsewhere.
+        // Closing the file is not enough where a copy of it is open elsewhere.
         let _ = flock(&self.file, FlockOperation::Unlock);
     }
 }
@@ -203,11 +236,13 @@ impl fmt::Display for Holder {
     }
 }
 
-fn file_error(path: &Path, source: io::Error) -> LockError {
-    LockError::File {
-        path: path.to_owned(),
-        source,
-    }
+fn file_error(path: &Path) -> impl FnOnce(io::Error) -> LockError {
+    let path = path.to_owned();
+    |cause| LockError::File { path, cause }
+}
+
+fn joined(held: &[Held]) -> String {
+    held.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -235,33 +270,52 @@ mod tests {
 
     const BOARD: &str = "usb-7C:DF:A1:00:00:01";
 
+    fn desk() -> Candidate {
+        candidate("desk", BOARD)
+    }
+
+    fn candidate(board: &str, identity: &str) -> Candidate {
+        Candidate {
+            board: board.parse().unwrap(),
+            identity: identity.into(),
+        }
+    }
+
     #[test]
     fn a_board_is_held_once_and_the_holder_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let locks = Locks::in_folder(folder.path().join("new"));
-        assert_eq!(locks.holder(BOARD), None);
-        let held = locks.take("desk", BOARD).unwrap();
-        let error = locks.take("desk", BOARD).unwrap_err().to_string();
+        assert_eq!(locks.holder(&BOARD.into()), None);
+        let held = locks.take(&desk()).unwrap();
+        let error = locks.take(&desk()).unwrap_err().to_string();
         let me = format!("desk is held by process {}", process::id());
         assert!(error.starts_with(&me), "{error}");
-        assert_eq!(locks.holder(BOARD).map(|holder| holder.pid), Some(process::id()));
-        let other = locks.take("shelf", "usb-0001").unwrap();
+        let holder = locks.holder(&BOARD.into());
+        assert_eq!(holder.map(|holder| holder.pid), Some(process::id()));
+        let other = locks.take(&candidate("shelf", "usb-0001")).unwrap();
         drop(held);
-        assert_eq!(locks.holder(BOARD), None, "what the file says is of the last holder");
-        locks.take("desk", BOARD).unwrap();
+        assert_eq!(
+            locks.holder(&BOARD.into()),
+            None,
+            "the file still names the last holder"
+        );
+        locks.take(&desk()).unwrap();
         drop(other);
     }
 
     #[test]
-    fn whoever_waits_gets_the_first_board_that_becomes_free() {
+    fn a_process_that_waits_gets_the_first_board_that_becomes_free() {
         let folder = tempfile::tempdir().unwrap();
         let locks = Locks::in_folder(folder.path());
-        let boards = [("desk", BOARD), ("shelf", "usb-0001")].map(|(name, id)| (name.to_owned(), id.to_owned()));
-        let desk = locks.take("desk", BOARD).unwrap();
-        let shelf = locks.take("shelf", "usb-0001").unwrap();
+        let boards = [desk(), candidate("shelf", "usb-0001")];
+        let [desk, shelf] = boards.each_ref().map(|board| locks.take(board).unwrap());
         let short = Deadline::after("a free board", Duration::from_millis(20));
         let error = locks.wait_for_any(&boards, &short).unwrap_err().to_string();
-        assert!(error.starts_with("desk, shelf is held by process"), "{error}");
+        assert!(
+            error.starts_with("timed out after 0.02 s waiting for a free board: desk is held by process"),
+            "{error}"
+        );
+        assert!(error.contains("shelf is held by process"), "{error}");
         let long = Deadline::after("a free board", Duration::from_secs(60));
         let (index, lock) = thread::scope(|scope| {
             let waits = scope.spawn(|| locks.wait_for_any(&boards, &long).unwrap());
@@ -269,7 +323,7 @@ mod tests {
             waits.join().unwrap()
         });
         assert_eq!(index, 1);
-        assert!(matches!(locks.take("shelf", "usb-0001"), Err(LockError::Held { .. })));
+        assert!(matches!(locks.take(&boards[1]), Err(LockError::Held(_))));
         drop((desk, lock));
     }
 
@@ -277,9 +331,9 @@ mod tests {
     fn the_lock_of_a_process_that_is_killed_is_free() {
         let folder = tempfile::tempdir().unwrap();
         let locks = Locks::in_folder(folder.path());
-        let path = locks.path(BOARD);
-        drop(locks.take("desk", BOARD).unwrap());
-        // util-linux's flock holds the same lock, and becomes the program that says so.
+        let path = locks.path(&BOARD.into());
+        drop(locks.take(&desk()).unwrap());
+        // util-linux's flock takes the same lock, and becomes the program that says so.
         let mut child = Command::new("flock")
             .args([
                 "--no-fork",
@@ -293,10 +347,10 @@ mod tests {
             .unwrap();
         let mut said = [0; 5];
         child.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
-        assert!(matches!(locks.take("desk", BOARD), Err(LockError::Held { .. })));
+        assert!(matches!(locks.take(&desk()), Err(LockError::Held(_))));
         // Without a chance to clean up.
         child.kill().unwrap();
         child.wait().unwrap();
-        locks.take("desk", BOARD).unwrap();
+        locks.take(&desk()).unwrap();
     }
 }

@@ -1,7 +1,7 @@
-//! The serial ports that the system shows, and which of them a board of the inventory means.
+//! The serial ports of this machine, and how the port of a board is found among them.
 //!
-//! What enters: `/sys/class/tty` and `/dev/serial/by-id`. What leaves: [`SerialPort`]s with what the USB device says of itself. No
-//! port is opened here: opening one can reset a board that somebody else uses.
+//! What enters: `/sys/class/tty` and `/dev/serial/by-id`. What leaves: [`SerialPort`]s with what the USB device says of
+//! itself. No port is opened here, since opening a port can reset a board that another program uses.
 
 use std::fmt;
 use std::fs;
@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::inventory::{Port, normal_mac};
+use super::entry::Port;
+use super::values::Mac;
 
 /// A serial port at which something is plugged in.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -19,7 +20,7 @@ pub struct SerialPort {
     pub path: PathBuf,
     /// The name of its link in `/dev/serial/by-id`.
     pub by_id: Option<String>,
-    /// What the USB device says of itself; nothing for other ports.
+    /// What the USB device says of itself; a port of another kind has none.
     pub usb: Option<UsbDevice>,
 }
 
@@ -30,32 +31,50 @@ pub struct UsbDevice {
     pub vendor: u16,
     /// `idProduct`.
     pub product: u16,
-    /// `serial`, where it has one.
+    /// `serial`, if the device has one.
     pub serial: Option<String>,
-    /// `product`, for people.
+    /// `product`: the device's name, for people.
     pub name: Option<String>,
 }
 
-/// Why no port is the one that was asked for.
+/// What stays the same while a board is unplugged and comes back under another name.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Identity(String);
+
+impl Identity {
+    /// Its text: `usb-7C:DF:A1:00:00:01`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Identity {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+/// Why the port of a board is not found.
 #[derive(Debug, thiserror::Error)]
 pub enum PortError {
-    /// The system's list cannot be read.
-    #[error("{path}: {source}", path = .path.display())]
+    /// The folder of the ports cannot be read.
+    #[error("cannot read {path}: {cause}", path = .path.display())]
     List {
         /// The folder.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// It is not plugged in.
     #[error("no port has {wanted}; {}", seen(.ports))]
     Missing {
         /// What was looked for.
         wanted: Port,
-        /// What there is.
+        /// The ports that there are.
         ports: Vec<SerialPort>,
     },
-    /// Several are.
+    /// Several ports fit.
     #[error("several ports have {wanted}: {}; name one by its link in /dev/serial/by-id", names(.ports))]
     Ambiguous {
         /// What was looked for.
@@ -72,14 +91,14 @@ pub struct Ports {
 }
 
 impl Default for Ports {
-    /// Those of this machine.
+    /// The ports of this machine.
     fn default() -> Self {
         Self::below("/")
     }
 }
 
 impl Ports {
-    /// Those of a system whose `/sys` and `/dev` lie below `root`.
+    /// The ports of a system whose `/sys` and `/dev` lie below `root`.
     #[must_use]
     pub fn below(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
@@ -91,9 +110,9 @@ impl Ports {
     /// When `/sys/class/tty` is there and cannot be read.
     pub fn list(&self) -> Result<Vec<SerialPort>, PortError> {
         let folder = self.root.join("sys/class/tty");
-        let failed = |source| PortError::List {
+        let failed = |cause| PortError::List {
             path: folder.clone(),
-            source,
+            cause,
         };
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
@@ -104,7 +123,7 @@ impl Ports {
         let mut ports = Vec::new();
         for entry in entries {
             let entry = entry.map_err(failed)?;
-            // A port that vanishes while it is looked at is none.
+            // A port of another kind; or the device has been unplugged since the folder was read.
             let Some(usb) = usb_device(&entry.path().join("device")) else {
                 continue;
             };
@@ -123,7 +142,7 @@ impl Ports {
         Ok(ports)
     }
 
-    /// The USB devices, ports or not, each with its device file: `/dev/bus/usb/001/004`.
+    /// All USB devices, whether they have ports or not, each with its device file: `/dev/bus/usb/001/004`.
     #[must_use]
     pub fn usb_devices(&self) -> Vec<(PathBuf, UsbDevice)> {
         let folders = fs::read_dir(self.root.join("sys/bus/usb/devices"))
@@ -138,22 +157,22 @@ impl Ports {
         devices.collect()
     }
 
-    /// The port that `wanted` means.
+    /// The port that is `wanted`.
     ///
     /// # Errors
-    /// When it is not there, or several ports could be meant.
+    /// When it is not there, or several ports fit.
     pub fn find(&self, wanted: &Port) -> Result<SerialPort, PortError> {
         let ports = self.list()?;
         let is_it = |port: &SerialPort| match wanted {
-            Port::ById(link) => port.by_id.as_ref() == Some(link),
-            Port::UsbSerial(number) => port.serial() == Some(number),
-            Port::Mac(mac) => port.serial().and_then(normal_mac) == normal_mac(mac),
+            Port::ById(link) => port.by_id.as_deref() == Some(link.as_str()),
+            Port::UsbSerial(number) => port.serial() == Some(number.as_str()),
+            Port::Mac(mac) => port.serial().and_then(|serial| serial.parse::<Mac>().ok()) == Some(*mac),
             Port::Path(path) => port.path == *path || fs::canonicalize(path).is_ok_and(|path| path == port.path),
         };
         let mut found: Vec<SerialPort> = ports.iter().filter(|port| is_it(port)).cloned().collect();
         match (found.len(), wanted) {
             (1, _) => Ok(found.remove(0)),
-            // A port of another kind: a pseudo terminal, a UART of this machine.
+            // A port that is not a USB device's: a pseudo terminal, or a UART of this machine.
             (0, Port::Path(path)) if path.exists() => Ok(SerialPort {
                 path: path.clone(),
                 by_id: None,
@@ -170,7 +189,7 @@ impl Ports {
         }
     }
 
-    /// Device name and link name of each link.
+    /// The links in `/dev/serial/by-id`: each device's name, and the link's name.
     fn links(&self) -> Vec<(std::ffi::OsString, String)> {
         let Ok(entries) = fs::read_dir(self.root.join("dev/serial/by-id")) else {
             return Vec::new();
@@ -192,22 +211,21 @@ impl SerialPort {
         self.usb.as_ref()?.serial.as_deref()
     }
 
-    /// What stays the same while the board is unplugged and comes back under another name: the serial number; else the link's name;
-    /// else the path.
+    /// Its identity, made of the serial number; without one, of the link's name; without either, of the path.
     #[must_use]
-    pub fn identity(&self) -> String {
-        match (self.serial(), &self.by_id) {
+    pub fn identity(&self) -> Identity {
+        Identity(match (self.serial(), &self.by_id) {
             (Some(serial), _) => format!("usb-{serial}"),
             (None, Some(link)) => format!("id-{link}"),
             (None, None) => format!("path-{}", self.path.display()),
-        }
+        })
     }
 
-    /// What kind of bridge it is, in words.
+    /// The name of its bridge or chip, for people: `CP210x`.
     #[must_use]
     pub fn kind(&self) -> &str {
         let Some(usb) = &self.usb else {
-            return "no USB device";
+            return "not a USB device";
         };
         match (usb.vendor, usb.product) {
             (0x303A, 0x1001) => "Espressif USB serial/JTAG",
@@ -231,7 +249,8 @@ impl fmt::Display for SerialPort {
     }
 }
 
-/// The USB device above a tty's `device` link. An interface lies between the two, a bridge's port as well.
+/// The USB device above a tty's `device` link. The folder of an interface lies between the two, and with some bridges
+/// that of a port.
 fn usb_device(device: &Path) -> Option<UsbDevice> {
     let device = fs::canonicalize(device).ok()?;
     let folder = device.ancestors().find(|folder| folder.join("idVendor").is_file())?;
@@ -239,7 +258,7 @@ fn usb_device(device: &Path) -> Option<UsbDevice> {
 }
 
 impl UsbDevice {
-    /// The one whose folder in `/sys` this is.
+    /// The device with this folder in `/sys`.
     fn at(folder: &Path) -> Option<Self> {
         let number = |name| u16::from_str_radix(&attribute(folder, name)?, 16).ok();
         Some(Self {
@@ -251,7 +270,7 @@ impl UsbDevice {
     }
 }
 
-/// What a device's file in `/sys` says, if it says anything.
+/// The text of a device's file in `/sys`; none if the file is missing or empty.
 fn attribute(folder: &Path, name: &str) -> Option<String> {
     let text = fs::read_to_string(folder.join(name)).ok()?;
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
@@ -259,7 +278,7 @@ fn attribute(folder: &Path, name: &str) -> Option<String> {
 
 fn seen(ports: &[SerialPort]) -> String {
     if ports.is_empty() {
-        return "no USB serial port is plugged in at all".to_owned();
+        return "no USB serial port is plugged in".to_owned();
     }
     format!("there are {}", names(ports))
 }
@@ -274,7 +293,8 @@ mod tests {
 
     use super::*;
 
-    /// A system as the kernel shows it: a C3 at its own USB port, and two CP210x bridges, of which one has no serial number.
+    /// A system as the kernel shows it: an ESP32-C3 at its own USB port, and two CP210x bridges, one of them without a
+    /// serial number.
     fn system() -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         let at = |path: &str| root.path().join(path);
@@ -322,11 +342,15 @@ mod tests {
             fs::create_dir_all(&class).unwrap();
             symlink(device.join(interface), class.join("device")).unwrap();
         }
-        // A console of the machine: no USB device above it.
+        // A console of the machine, which has no USB device above it.
         fs::create_dir_all(at("sys/class/tty/tty0")).unwrap();
         fs::create_dir_all(at("dev/serial/by-id")).unwrap();
         symlink("../../ttyUSB1", at("dev/serial/by-id/usb-Silicon_Labs-if00-port0")).unwrap();
         root
+    }
+
+    fn usb_serial(number: &str) -> Port {
+        Port::UsbSerial(number.parse().unwrap())
     }
 
     #[test]
@@ -339,14 +363,17 @@ mod tests {
                 .map(|port| port.path.strip_prefix(root.path()).unwrap().to_owned())
         };
         for (port, wanted) in [
-            (Port::Mac("7cdfa1000001".into()), "dev/ttyACM0"),
-            (Port::Mac("7c-df-a1-00-00-01".into()), "dev/ttyACM0"),
-            (Port::UsbSerial("0001".into()), "dev/ttyUSB0"),
-            (Port::ById("usb-Silicon_Labs-if00-port0".into()), "dev/ttyUSB1"),
+            (Port::Mac("7cdfa1000001".parse().unwrap()), "dev/ttyACM0"),
+            (Port::Mac("7c-df-a1-00-00-01".parse().unwrap()), "dev/ttyACM0"),
+            (usb_serial("0001"), "dev/ttyUSB0"),
+            (
+                Port::ById("usb-Silicon_Labs-if00-port0".parse().unwrap()),
+                "dev/ttyUSB1",
+            ),
         ] {
             assert_eq!(path(&port).unwrap(), Path::new(wanted), "{port}");
         }
-        let missing = path(&Port::UsbSerial("0002".into())).unwrap_err().to_string();
+        let missing = path(&usb_serial("0002")).unwrap_err().to_string();
         assert!(
             missing.contains("0002") && missing.contains("ttyUSB0 (CP210x, serial number 0001)"),
             "{missing}"
@@ -358,9 +385,7 @@ mod tests {
     fn two_boards_with_one_serial_number_are_not_told_apart_by_it() {
         let root = system();
         fs::write(root.path().join("sys/devices/usb1/1-3/serial"), "0001\n").unwrap();
-        let error = Ports::below(root.path())
-            .find(&Port::UsbSerial("0001".into()))
-            .unwrap_err();
+        let error = Ports::below(root.path()).find(&usb_serial("0001")).unwrap_err();
         assert!(
             matches!(&error, PortError::Ambiguous { ports, .. } if ports.len() == 2),
             "{error}"
@@ -371,10 +396,10 @@ mod tests {
     fn an_identity_outlives_a_change_of_name() {
         let root = system();
         let ports = Ports::below(root.path()).list().unwrap();
-        let identities: Vec<String> = ports.iter().map(SerialPort::identity).collect();
+        let identities: Vec<Identity> = ports.iter().map(SerialPort::identity).collect();
         assert_eq!(
             identities,
-            ["usb-7C:DF:A1:00:00:01", "usb-0001", "id-usb-Silicon_Labs-if00-port0"]
+            ["usb-7C:DF:A1:00:00:01", "usb-0001", "id-usb-Silicon_Labs-if00-port0"].map(Identity::from)
         );
     }
 
@@ -383,7 +408,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         assert_eq!(Ports::below(root.path()).list().unwrap(), []);
         let error = Ports::below(root.path())
-            .find(&Port::UsbSerial("1".into()))
+            .find(&usb_serial("1"))
             .unwrap_err()
             .to_string();
         assert!(error.contains("no USB serial port"), "{error}");

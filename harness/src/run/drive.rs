@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::attempt::Attempt;
-use crate::board::{LinkSettings, Network};
+use crate::board::{DisturbableNetwork, LinkSettings};
 use crate::deadline::Deadline;
 use crate::device::{Answer, Device, DeviceError, Said};
 use crate::evidence::{DeviceAnswer, Rejection};
@@ -22,7 +22,7 @@ pub(super) struct BootedBoard<'a> {
     /// Set while the harness only waits for the device: a virtual board may then skip time.
     pub(super) patience: &'a AtomicBool,
     /// The board's network, if it can be disturbed.
-    pub(super) network: Option<&'a dyn Network>,
+    pub(super) network: Option<&'a dyn DisturbableNetwork>,
     pub(super) link: &'a LinkSettings,
     pub(super) has: KnownSettings,
 }

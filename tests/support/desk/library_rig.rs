@@ -6,11 +6,11 @@ use std::thread;
 use std::time::Duration;
 
 use pinrig::bench::{Bench, SerialBench};
-use pinrig::board::{Claim, ClaimError, Claimed, SerialBoard};
+use pinrig::board::{Claim, ClaimError, Claimed, Take};
 use pinrig::deadline::Deadline;
 use pinrig::image::Image;
 use pinrig::outcome::{Event, Outcome};
-use pinrig::rig::{Inventory, Locks, Port, Ports};
+use pinrig::rig::{Images, Inventory, Kind, Locks, Port, Ports, Rig};
 use pinrig::run::{RunLimits, Runner};
 use pinrig::verdict::{Blame, Failure, Verdict};
 
@@ -84,10 +84,18 @@ impl LibraryRig {
     /// Takes all boards of the inventory, without waiting for them.
     pub(crate) fn claim(&self) -> Result<Claimed, ClaimError> {
         let entries: Vec<_> = self.inventory.boards.iter().collect();
-        let locks = self.locks();
+        let rig = Rig {
+            inventory: Some(self.inventory.clone()),
+            ports: self.ports.clone(),
+            locks: self.locks(),
+        };
+        let claim = Claim {
+            entries: &entries,
+            take: Take::All,
+            images: Images::Own,
+        };
         let now = Deadline::after("a free board", Duration::ZERO);
-        let system = (&self.ports, &locks);
-        SerialBoard::claim(&entries, &self.inventory.path, system, Claim::All, &now, |_| {})
+        claim.hold(&rig, &now, |_| {})
     }
 
     pub(crate) fn bench(&self) -> SerialBench {
@@ -153,7 +161,7 @@ impl LibraryRig {
             let identity = entry.path().file_stem().unwrap().to_str().unwrap().to_owned();
             left.extend(
                 locks
-                    .holder(&identity)
+                    .holder(&identity.as_str().into())
                     .map(|holder| format!("{identity}: held by {holder}")),
             );
         }
@@ -164,7 +172,8 @@ impl LibraryRig {
             .flat_map(|file| fs::read_link(file.path()))
             .collect();
         for board in &self.inventory.boards {
-            if let Port::Path(tty) = &board.port
+            if let Kind::Serial(serial) = &board.kind
+                && let Port::Path(tty) = &serial.port
                 && let Ok(tty) = fs::canonicalize(tty)
                 && open.contains(&tty)
                 && !self.own_ports
