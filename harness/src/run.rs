@@ -450,6 +450,9 @@ impl Attempt<'_> {
         let lanes = self.transcript.runs.last_mut().expect("the run has begun");
         lanes.server = seen.lines;
         let said = lanes.said().map(str::to_owned).collect();
+        if let Some(failure) = seen.failure {
+            return Err(rig(failure));
+        }
         let answered = driven?;
         if let Some(problem) = seen.problem {
             return Err(Failure {
