@@ -135,6 +135,28 @@ fn a_mistake_in_a_scenario_is_shown_with_file_and_line() {
     assert!(text.contains("broken.toml:5:") && text.contains("sucess"), "{text}");
 }
 
+/// The device refuses such a connection, as the scenario expects: but it was not the server that the scenario asks for.
+#[test]
+fn a_server_that_cannot_do_its_part_fails_the_run_as_rig() {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&support::fixtures().join("firmware"), &folder.path().join("firmware"));
+    fs::create_dir(folder.path().join("scenarios")).unwrap();
+    // A ServerHello has byte 130 only for a client that sends a session id, which the firmware does not.
+    let scenario = r#"
+about = "A byte is changed that the message does not have."
+server.handshake = [{ step = "server-hello", flip-bit = { byte = 130, bit = 0 } }]
+expect.handshake-failed.reason = "connection-closed"
+"#;
+    fs::write(folder.path().join("scenarios/beyond.toml"), scenario).unwrap();
+    let fixtures = folder.path().to_str().unwrap();
+    let out = format!("{fixtures}/out");
+    let output = pinrig(&["run", "beyond", "--fixtures", fixtures, "--out", &out]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(6), "{text}");
+    let said = "the server failed: step 1, `server-hello`: there is no byte 130 to change, the message has 123 bytes";
+    assert!(text.contains(said), "{text}");
+}
+
 #[test]
 fn fingerprints_of_a_file_are_the_same_as_pem_and_as_der() {
     let folder = tempfile::tempdir().unwrap();

@@ -68,6 +68,102 @@ fn the_example_inventory_is_valid_and_its_schema_current() {
     assert!(!valid(&text.replace("flasher = \"probe-rs\"", "flasher = \"probe\"")));
 }
 
+/// Editors check scenarios and mutants by the schemas beside them, which must be the current ones and fit every file.
+#[test]
+fn every_scenario_and_mutant_is_valid_by_the_schema_beside_them() {
+    let [scenarios, mutants] = [scenario::schema(), pinrig_builder::mutant::schema().to_value()];
+    for (folder, name, schema, command) in [
+        ("scenarios", "scenario", &scenarios, "list"),
+        ("mutants", "mutant", &mutants, "mutants"),
+    ] {
+        let folder = support::fixtures().join(folder);
+        let path = folder.join(name).with_extension("schema.json");
+        let kept = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            kept == format!("{schema:#}\n"),
+            "{} is not current; run: cargo run -- {command} --schema > {}",
+            path.display(),
+            path.strip_prefix(support::root()).unwrap_or(&path).display()
+        );
+        let validator = jsonschema::validator_for(schema).unwrap();
+        for file in files(&folder, "toml") {
+            let text = fs::read_to_string(&file).unwrap();
+            let errors: Vec<String> = validator
+                .iter_errors(&as_json(&text))
+                .map(|error| format!("{}: {error}", error.instance_path()))
+                .collect();
+            assert_eq!(errors, Vec::<String>::new(), "{}", file.display());
+        }
+    }
+}
+
+/// What an editor should mark.
+#[test]
+fn mistakes_are_not_valid_by_the_schemas() {
+    let scenario = r#"
+about = "x"
+server = { reply = { padded-to = 9000 }, handshake = ["server-hello", { step = "alert", description = "bad_certificate" }] }
+device = { pin = { of = "github", flip-bit = { byte = 0, bit = 7 } }, timeout = { total = 1 } }
+network = { both-ways = { loss = 0.5, frames = 3 }, arp.ignore-first = "all" }
+expect.refused = { reason = "pin-mismatch", pin = "mismatch" }
+"#;
+    let mutant = r#"
+about = "x"
+file = "app/src/guard.rs"
+find = "a"
+replace = "b"
+scenarios = ["pin"]
+"#;
+    let (scenarios, mutants) = (scenario::schema(), pinrig_builder::mutant::schema().to_value());
+    for (schema, text, mistakes) in [
+        (
+            &scenarios,
+            scenario,
+            &[
+                ("about", "abuot"),
+                ("\"x\"", "\"\"\"x\ny\"\"\""),
+                ("9000", "99999999"),
+                ("9000", "\"9000\""),
+                ("\"server-hello\"", "\"server-hullo\""),
+                ("bad_certificate", "bad-certificate"),
+                ("\"bad_certificate\"", "256"),
+                ("description", "descripton"),
+                ("\"github\"", "\"gihtub\""),
+                ("bit = 7", "bit = 8"),
+                ("total = 1", "total = 0"),
+                ("0.5", "1.5"),
+                ("frames = 3", "frames = -3"),
+                ("\"all\"", "\"some\""),
+                ("pin-mismatch", "pin mismatch"),
+                ("refused", "refuesd"),
+                (", pin = \"mismatch\"", ""),
+            ][..],
+        ),
+        (
+            &mutants,
+            mutant,
+            &[
+                ("\"x\"", "\"\""),
+                ("app/src/guard.rs", "../harness/src/lib.rs"),
+                ("find = \"a\"", "find = \"\""),
+                ("replace", "raplace"),
+                ("[\"pin\"]", "[]"),
+            ][..],
+        ),
+    ] {
+        assert!(jsonschema::is_valid(schema, &as_json(text)), "{text}");
+        for (right, wrong) in mistakes {
+            let text = text.replacen(right, wrong, 1);
+            assert!(!jsonschema::is_valid(schema, &as_json(&text)), "{text}");
+        }
+    }
+}
+
+fn as_json(text: &str) -> serde_json::Value {
+    let value: toml::Value = toml::from_str(text).unwrap();
+    serde_json::to_value(value).unwrap()
+}
+
 /// A file says what it is for before anything else.
 #[test]
 fn every_source_file_opens_with_its_documentation() {

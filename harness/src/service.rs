@@ -1,7 +1,8 @@
 //! The scenario's server while it runs, and what it leaves behind.
 //!
-//! What enters: a [`Service`], and others for later runs. What leaves: an address; for each run a [`Seen`]: the server's lane and its
-//! evidence; and at the end the record as files. This is the one place that turns a scenario into a server's configuration.
+//! What enters: a [`Service`], and others for later runs. What leaves: an address; for each run a [`Seen`], with the
+//! server's lane and its evidence; and at the end the record as files. Only this module turns a scenario into a server's
+//! configuration.
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -12,27 +13,33 @@ use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
 use crate::deadline::Deadline;
 use crate::evidence::{RecordedFile, ServerEvidence};
 use crate::scenario::{Service, TlsService};
-use pinrig_server::{EventKind, RunningServer, ServerConfig, StartError, TlsServer};
-use pinrig_server::{Settled, Traffic};
+use pinrig_server::{EventKind, RunningServer, ServerConfig, Settled, StartError, TlsServer, Traffic};
 
 /// What stands at the server's address.
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
     stands: Stands,
-    /// Asks whoever stands there now.
+    /// Asks the server that stands there now.
     settled: Arc<Mutex<Settled>>,
-    /// How many events, and how many application bytes, earlier runs have seen.
-    before: (usize, u64),
+    /// What earlier runs have seen.
+    before: Before,
+}
+
+/// How much of the server's record belongs to earlier runs.
+#[derive(Clone, Copy, Debug, Default)]
+struct Before {
+    events: usize,
+    application_bytes: u64,
 }
 
 #[derive(Debug)]
 enum Stands {
-    /// A port that is taken but not listened on, so that a connection is refused and nobody else can take it.
+    /// A port that is taken but not listened on, so that connections are refused and no other program can take it.
     Closed(OwnedFd),
     /// A TLS server.
     Tls(RunningServer),
-    /// Nothing any more: the server could not take the port over.
+    /// Nothing: the server could not take the port over.
     Gone,
 }
 
@@ -42,9 +49,12 @@ pub enum ServiceError {
     /// The TLS server did not start.
     #[error(transparent)]
     Server(#[from] StartError),
-    /// No port could be taken.
-    #[error("cannot take a port: {0}")]
-    Port(#[from] std::io::Error),
+    /// The system gave no port.
+    #[error("cannot take a port: {cause}")]
+    Port {
+        /// What the system said.
+        cause: std::io::Error,
+    },
     /// Scenarios are checked for this when they are read.
     #[error("a server that listens cannot be closed before the scenario ends")]
     Close,
@@ -59,6 +69,8 @@ pub struct Seen {
     pub evidence: ServerEvidence,
     /// The requests, each as the lines of its head.
     pub requests: Vec<Vec<String>>,
+    /// What the server could not do that the scenario asks for. The run then says nothing about the device.
+    pub failure: Option<String>,
     /// Why this may not be all: a connection that did not end in time.
     pub problem: Option<String>,
 }
@@ -67,10 +79,10 @@ impl Running {
     /// Starts what `service` describes on a free port of `at`, an address of this machine.
     ///
     /// # Errors
-    /// When no port or thread can be had.
+    /// The system gives no port or no thread.
     pub fn start(service: &Service, at: IpAddr) -> Result<Self, ServiceError> {
         let (address, stands) = match service {
-            Service::Closed => closed_port(at)?,
+            Service::Closed => closed_port(at).map_err(port)?,
             Service::Tls(tls) => {
                 let server = TlsServer::start(configuration(tls, SocketAddr::new(at, 0)))?;
                 (server.address(), Stands::Tls(server))
@@ -81,19 +93,19 @@ impl Running {
             address,
             stands,
             settled,
-            before: (0, 0),
+            before: Before::default(),
         })
     }
 
     /// Puts `service` at the same address, from the next connection on.
     ///
     /// # Errors
-    /// When the new one cannot be served.
+    /// The new one cannot be served.
     pub fn change(&mut self, service: &Service) -> Result<(), ServiceError> {
         match (std::mem::replace(&mut self.stands, Stands::Gone), service) {
             (stands @ Stands::Closed(_), Service::Closed) => self.stands = stands,
             (Stands::Closed(socket), Service::Tls(tls)) => {
-                listen(&socket, 128).map_err(std::io::Error::from)?;
+                listen(&socket, 128).map_err(|cause| port(cause.into()))?;
                 let server = TlsServer::start_on(TcpListener::from(socket), configuration(tls, self.address))?;
                 self.stands = Stands::Tls(server);
             }
@@ -117,23 +129,26 @@ impl Running {
         self.address
     }
 
-    /// Tells whether it does nothing but wait for its clients.
+    /// Reports whether the server is idle, waiting for its clients.
     #[must_use]
     pub fn settled(&self) -> Settled {
         let settled = Arc::clone(&self.settled);
         Settled::new(move || settled.lock().unwrap_or_else(PoisonError::into_inner).traffic())
     }
 
-    /// Waits until the last connection is over, then tells what was seen since the last call.
+    /// Waits until the last connection is over, then gives what was seen since the last call.
     pub fn seen(&mut self, deadline: &Deadline) -> Seen {
         let Stands::Tls(server) = &self.stands else {
             return Seen::default();
         };
         let problem = server.wait_idle(deadline.left()).err().map(|error| error.to_string());
         let events = server.events();
-        let bytes = server.application_bytes_received();
-        let (events_before, bytes_before) = std::mem::replace(&mut self.before, (events.len(), bytes));
-        let new = &events[events_before..];
+        let now = Before {
+            events: events.len(),
+            application_bytes: server.application_bytes_received(),
+        };
+        let before = std::mem::replace(&mut self.before, now);
+        let new = &events[before.events..];
         let count = |wanted: fn(&EventKind) -> bool| new.iter().filter(|event| wanted(&event.kind)).count();
         let heads = new.iter().filter_map(|event| match &event.kind {
             EventKind::Request { lines, bytes } => Some((lines.clone(), *bytes as u64)),
@@ -149,9 +164,13 @@ impl Running {
                 client_hellos: count(|kind| matches!(kind, EventKind::ClientHello(_))),
                 requests: requests.len(),
                 request_bytes,
-                application_bytes: bytes - bytes_before,
+                application_bytes: now.application_bytes - before.application_bytes,
             },
             requests,
+            failure: new.iter().find_map(|event| match &event.kind {
+                EventKind::ServerFailed { reason } => Some(format!("the server failed: {reason}")),
+                _ => None,
+            }),
             problem,
         }
     }
@@ -203,6 +222,10 @@ pub fn configuration(tls: &TlsService, bind: SocketAddr) -> ServerConfig {
     config
 }
 
+fn port(cause: std::io::Error) -> ServiceError {
+    ServiceError::Port { cause }
+}
+
 fn closed_port(at: IpAddr) -> Result<(SocketAddr, Stands), std::io::Error> {
     // The standard library only binds sockets that listen at once.
     let family = if at.is_ipv4() {
@@ -233,7 +256,47 @@ mod tests {
     }
 
     #[test]
-    fn a_server_can_come_to_stand_at_a_closed_port() {
+    fn a_server_that_cannot_do_its_part_says_so() {
+        use pinrig_server::{Bit, BitNumber, Handshake, Message, PlannedMessage, RogueHandshake};
+        let Service::Tls(mut tls) = Run::honest().service else {
+            panic!("an honest run has a server")
+        };
+        let spoilt = PlannedMessage {
+            flip_bit: Some(Bit {
+                byte: 500,
+                bit: BitNumber::MIN,
+            }),
+            ..Message::ServerHello.into()
+        };
+        tls.handshake = Handshake::Rogue(RogueHandshake::of([spoilt]));
+        let mut running = Running::start(&Service::Tls(tls), Ipv4Addr::LOCALHOST.into()).unwrap();
+        rustls_client(running.address());
+        let deadline = Deadline::after("the connection to end", Duration::from_secs(10));
+        let failure = running.seen(&deadline).failure.expect("the server must have failed");
+        assert!(
+            failure.contains("step 1, `server-hello`: there is no byte 500"),
+            "{failure}"
+        );
+        assert_eq!(running.seen(&deadline).failure, None, "told once");
+    }
+
+    /// Begins a handshake with a P-256 key share, which must fail.
+    fn rustls_client(address: SocketAddr) {
+        let mut provider = rustls::crypto::ring::default_provider();
+        provider.kx_groups = vec![rustls::crypto::ring::kx_group::SECP256R1];
+        let config = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        let name = "api.github.com".try_into().unwrap();
+        let mut connection = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut socket = TcpStream::connect(address).unwrap();
+        assert!(connection.complete_io(&mut socket).is_err());
+    }
+
+    #[test]
+    fn a_server_can_take_over_a_closed_port() {
         let mut running = Running::start(&Service::Closed, Ipv4Addr::LOCALHOST.into()).unwrap();
         let deadline = Deadline::after("the connection to end", Duration::from_secs(10));
         assert_eq!(running.seen(&deadline).lines, Vec::<String>::new());

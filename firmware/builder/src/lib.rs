@@ -70,12 +70,14 @@ pub enum Error {
         image: &'static str,
     },
     /// A mutant's file is wrong, or the sources have changed since it was written.
-    #[error("{}:{line}: {message}", path.display())]
+    #[error("{}:{line}:{column}: {message}", path.display())]
     Mutant {
         /// Which file.
         path: PathBuf,
         /// The line that is wrong, from 1.
         line: usize,
+        /// Its column that is wrong, from 1, in characters.
+        column: usize,
         /// What is wrong, and what to do.
         message: String,
     },

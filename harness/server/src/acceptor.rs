@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::config::{Close, Fault, Handshake, Limits, ServerConfig, StartError};
-use crate::honest;
+use crate::honest::HonestAcceptor;
 use crate::record::Record;
 use crate::reply::Reply;
 use crate::rogue::RogueAcceptor;
@@ -23,10 +23,7 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn new(config: &ServerConfig, record: &Arc<Record>) -> Result<Self, StartError> {
         let acceptor = match &config.handshake {
-            Handshake::Honest(offer) => Acceptor::Honest {
-                config: honest::configure(&config.identity, offer, record)?,
-                key_update: offer.key_update,
-            },
+            Handshake::Honest(offer) => Acceptor::Honest(HonestAcceptor::new(&config.identity, offer, record)?),
             Handshake::Rogue(plan) => Acceptor::Rogue(RogueAcceptor::new(&config.identity, plan.clone())?),
             Handshake::NoTls(bytes) => Acceptor::NoTls(bytes.clone()),
         };
@@ -40,13 +37,11 @@ impl Settings {
     }
 }
 
-/// Who performs the handshake.
+/// What performs the handshake.
 #[derive(Debug)]
 pub(crate) enum Acceptor {
-    Honest {
-        config: Arc<rustls::ServerConfig>,
-        key_update: bool,
-    },
+    Honest(HonestAcceptor),
     Rogue(RogueAcceptor),
+    /// Nothing does: these bytes are sent instead.
     NoTls(Vec<u8>),
 }

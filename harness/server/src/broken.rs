@@ -1,6 +1,7 @@
 //! What every kind of session gives its connection: what came, what was agreed on, and why it came to an early end.
 //!
-//! The ground floor of the server's modules: it imports none of them.
+//! These are plain values, which the sessions make and the connection's story reads. The module imports none of the
+//! server's others.
 
 use std::fmt;
 use std::io;
@@ -27,6 +28,8 @@ pub(crate) enum Broken {
     Alert(String),
     /// The client broke the protocol, or the two sides have nothing in common.
     Protocol(String),
+    /// The server could not do what it was told. The client is not to blame.
+    Server(String),
     /// The client closed the connection.
     EndOfStream,
     /// The socket failed.
@@ -41,7 +44,7 @@ impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Alert(name) => write!(f, "the client sent alert {name}"),
-            Self::Protocol(why) => f.write_str(why),
+            Self::Protocol(why) | Self::Server(why) => f.write_str(why),
             Self::OnPurpose => f.write_str("cut on purpose"),
             Self::EndOfStream => f.write_str("the client closed the connection"),
             Self::Io(error) if is_reset(error) => f.write_str("the client reset the connection"),
@@ -65,7 +68,7 @@ impl From<io::Error> for Broken {
 #[error("cut on purpose")]
 pub(crate) struct OnPurpose;
 
-/// Whether the socket failed because the peer is gone.
+/// Reports whether the socket failed because the client has closed or reset the connection.
 pub(crate) fn is_reset(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
     matches!(

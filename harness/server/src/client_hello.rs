@@ -1,7 +1,7 @@
 //! The ClientHello, read as facts (RFC 8446 section 4.1.2).
 //!
 //! What enters: the body of a ClientHello message. What leaves: [`ClientHelloFacts`] for people, and the few raw
-//! fields that the rogue server answers. It must not judge: an odd ClientHello is reported, not refused.
+//! fields that the rogue server answers. It does not judge: an odd ClientHello is reported, not refused.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ pub struct ClientHelloFacts {
     pub cipher_suites: Vec<String>,
     /// The groups of supported_groups.
     pub groups: Vec<String>,
-    /// The groups for which a key share came along.
+    /// The groups for which the client sent a key share.
     pub key_shares: Vec<String>,
     /// The schemes of signature_algorithms.
     pub signature_schemes: Vec<String>,
@@ -69,9 +69,16 @@ pub(crate) struct ClientHello {
     pub(crate) session_id: Vec<u8>,
     pub(crate) cipher_suites: Vec<u16>,
     pub(crate) versions: Vec<u16>,
-    /// Group and key exchange value, in the client's order.
-    pub(crate) key_shares: Vec<(u16, Vec<u8>)>,
+    /// In the client's order.
+    pub(crate) key_shares: Vec<KeyShare>,
     pub(crate) signature_schemes: Vec<u16>,
+}
+
+/// The client's half of one key exchange.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyShare {
+    pub(crate) group: u16,
+    pub(crate) value: Vec<u8>,
 }
 
 impl ClientHello {
@@ -140,7 +147,8 @@ impl ClientHello {
                 let mut shares = extension.vector16()?;
                 while !shares.0.is_empty() {
                     let group = shares.u16()?;
-                    self.key_shares.push((group, shares.vector16()?.0.to_vec()));
+                    let value = shares.vector16()?.0.to_vec();
+                    self.key_shares.push(KeyShare { group, value });
                 }
             }
             _ => {}
@@ -152,7 +160,7 @@ impl ClientHello {
         let facts = &mut self.facts;
         facts.versions = self.versions.iter().map(|&code| names::version(code)).collect();
         facts.cipher_suites = self.cipher_suites.iter().map(|&code| names::suite(code)).collect();
-        facts.key_shares = self.key_shares.iter().map(|(code, _)| names::group(*code)).collect();
+        facts.key_shares = self.key_shares.iter().map(|share| names::group(share.group)).collect();
         facts.signature_schemes = self
             .signature_schemes
             .iter()

@@ -9,6 +9,7 @@ use std::time::Duration;
 use pinrig_certs::CertifiedChain;
 use serde::{Deserialize, Serialize};
 
+use crate::offer::Honest;
 use crate::reply::Reply;
 use crate::steps::RogueHandshake;
 
@@ -25,7 +26,7 @@ pub struct ServerConfig {
     pub reply: Reply,
     /// How it ends a connection on which it has replied.
     pub close: Close,
-    /// What it does to its connection on purpose.
+    /// What it does to each of its connections on purpose.
     pub fault: Option<Fault>,
     /// How long it waits for the client.
     pub limits: Limits,
@@ -50,11 +51,11 @@ impl ServerConfig {
 /// How a server behaves in the handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Handshake {
-    /// As the RFCs say.
+    /// It keeps to the RFCs.
     Honest(Honest),
-    /// By a list of steps, in TLS 1.3.
+    /// It performs a list of steps, in TLS 1.3.
     Rogue(RogueHandshake),
-    /// None: these bytes are sent once the client has said something, and that is all.
+    /// No TLS: when the client has sent something, the server sends these bytes and closes.
     NoTls(Vec<u8>),
 }
 
@@ -64,39 +65,9 @@ impl Default for Handshake {
     }
 }
 
-/// What an honest server offers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Honest {
-    /// The protocol versions.
-    pub versions: Vec<TlsVersion>,
-    /// How many session tickets it sends after a TLS 1.3 handshake.
-    pub tickets: usize,
-    /// The cipher suites, by their registered names; every one that there is, if empty.
-    pub suites: Vec<String>,
-    /// The groups of the key exchange, by their registered names; every one that there is, if empty.
-    pub groups: Vec<String>,
-    /// The most bytes of content in one of its records, at least 32; else 2^14.
-    pub record_size: Option<usize>,
-    /// Whether it changes its keys in the middle of the reply.
-    pub key_update: bool,
-}
-
-impl Default for Honest {
-    /// Both versions, and the two tickets that servers on the Internet commonly send.
-    fn default() -> Self {
-        Self {
-            versions: vec![TlsVersion::Tls13, TlsVersion::Tls12],
-            tickets: 2,
-            suites: Vec::new(),
-            groups: Vec::new(),
-            record_size: None,
-            key_update: false,
-        }
-    }
-}
-
 /// How a server ends a connection on which it has replied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Close {
     /// close_notify, then the end of the stream (RFC 8446 section 6.1).
@@ -106,36 +77,35 @@ pub enum Close {
     End,
     /// A reset.
     Reset,
-    /// Not at all: it waits for the client.
+    /// Not at all: the server waits until the client ends it.
     Wait,
 }
 
-/// What a server does to its connection on purpose, once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// What a server does to each of its connections on purpose, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// When.
+    /// The moment at which it happens.
     pub when: When,
-    /// What.
+    /// What happens.
     pub what: FaultKind,
 }
 
-/// When a fault happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// The moment at which a fault happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     /// As soon as there is a connection.
     Connected,
-    /// When so many bytes have been sent; with 0, in place of the answer to the ClientHello.
+    /// When the server has sent this many bytes, TLS's own included; with 0, in place of the answer to the ClientHello.
     Sent(usize),
-    /// When so many TLS records have been sent.
+    /// When the server has sent this many TLS records.
     Records(usize),
-    /// When the request has come.
+    /// When the whole request has come.
     Request,
 }
 
 /// What happens to the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultKind {
     /// Nothing more is sent; the connection stays.
@@ -144,7 +114,7 @@ pub enum FaultKind {
     End,
     /// The connection is reset.
     Reset,
-    /// One bit of the next byte changes; everything else goes on.
+    /// The lowest bit of the next byte that is sent changes; everything else goes on.
     Corrupt,
 }
 
@@ -165,18 +135,7 @@ impl std::fmt::Display for Fault {
     }
 }
 
-/// A version of the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum TlsVersion {
-    /// RFC 5246.
-    #[serde(rename = "1.2")]
-    Tls12,
-    /// RFC 8446.
-    #[serde(rename = "1.3")]
-    Tls13,
-}
-
-/// How long the server waits for each thing that a client does.
+/// How long the server waits for each thing that a client does. A limit that passes ends the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// From the TCP connection to the end of the handshake.
@@ -195,7 +154,7 @@ impl Default for Limits {
             handshake: Duration::from_secs(30),
             request: Duration::from_secs(30),
             reply: Duration::from_secs(30),
-            // Longer than a device's own limits: it shall be the one that gives a stalled connection up.
+            // Longer than the device's own limits, so that the device gives up a stalled connection before the server.
             close: Duration::from_secs(60),
         }
     }
@@ -204,23 +163,20 @@ impl Default for Limits {
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address cannot be listened on.
-    #[error("server: cannot listen on {address}: {source}; choose an address of this machine, with port 0")]
+    /// The server cannot listen on the address.
+    #[error("server: cannot listen on {address}: {cause}; choose an address of this machine, with port 0")]
     Bind {
-        /// The address asked for.
+        /// The address that the caller gave.
         address: SocketAddr,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
-    /// The private key is none that the server can sign with.
-    #[error("server: the private key cannot be used: {0}; give a P-256 key as PKCS#8 DER")]
+    /// The server cannot sign with the private key.
+    #[error("server: cannot sign with the private key: {0}; give a P-256 key as PKCS#8 DER")]
     Key(String),
     /// No protocol version is left.
-    #[error("server: the protocol versions cannot be used: {0}; give at least one of 1.2 and 1.3")]
+    #[error("server: cannot use the protocol versions: {0}; give at least one of 1.2 and 1.3")]
     Versions(String),
-    /// No suite, group or record size is left that can be used.
-    #[error("server: {0}")]
-    Offer(String),
     /// The system refused a thread or its event queue.
     #[error("server: cannot start its thread: {0}")]
     Thread(std::io::Error),

@@ -92,6 +92,7 @@ async fn shake_hands(wire: &mut Wire, settings: &Settings) -> Result<Session, Br
             Ok(session)
         }
         Err(broken) => {
+            note_own_failure(wire, &broken);
             wire.record.push(EventKind::HandshakeFailed {
                 reason: broken.to_string(),
             });
@@ -100,7 +101,7 @@ async fn shake_hands(wire: &mut Wire, settings: &Settings) -> Result<Session, Br
     }
 }
 
-/// Reads and records a request. The outer `None`: the client sent close_notify first. The inner: it is no HTTP/1.1.
+/// Reads and records a request. The outer `None`: the client sent close_notify first. The inner: it is not HTTP/1.1.
 async fn read_request(
     wire: &mut Wire,
     session: &mut Session,
@@ -145,7 +146,7 @@ async fn read_head(session: &mut Session, wire: &mut Wire, head: &mut Vec<u8>) -
     Ok(true)
 }
 
-/// Reads whatever the client still sends; it returns only with the reason why there is no more.
+/// Reads what the client still sends. It returns only with the reason why there is no more.
 async fn drain(session: &mut Session, wire: &mut Wire) -> Result<std::convert::Infallible, Broken> {
     loop {
         match session.read(wire).await? {
@@ -167,8 +168,19 @@ fn note_more(wire: &Wire, data: &[u8]) {
     }
 }
 
+/// Records that the server could not do what it was told.
+fn note_own_failure(wire: &Wire, broken: &Broken) {
+    if let Broken::Server(reason) = broken {
+        let reason = reason.clone();
+        wire.record.push(EventKind::ServerFailed { reason });
+    }
+}
+
 /// Records why an established session broke, unless the connection's end or an alert says it already.
 fn note_failure<T>(wire: &mut Wire, result: Result<T, Broken>) -> Result<T, Broken> {
+    if let Err(broken) = &result {
+        note_own_failure(wire, broken);
+    }
     if let Err(broken @ (Broken::Protocol(_) | Broken::Io(_))) = &result {
         let quiet = matches!(broken, Broken::Io(error) if is_reset(error));
         if !quiet {
@@ -180,7 +192,7 @@ fn note_failure<T>(wire: &mut Wire, result: Result<T, Broken>) -> Result<T, Brok
     result
 }
 
-/// Waits for the client to leave a connection on which no more can be said.
+/// Waits for the client to close a connection on which the server can send no more.
 async fn end_of_broken(wire: &mut Wire, broken: Broken, limit: Duration) -> Ending {
     match broken {
         Broken::EndOfStream => return Ending::ClosedByClient,
@@ -188,7 +200,7 @@ async fn end_of_broken(wire: &mut Wire, broken: Broken, limit: Duration) -> Endi
         Broken::Io(error) if is_reset(&error) => return Ending::ResetByClient,
         Broken::Io(error) => return Ending::Failed(error.to_string()),
         Broken::TimedOut(what) => return Ending::TimedOut(what.to_owned()),
-        Broken::Alert(_) | Broken::Protocol(_) => {}
+        Broken::Alert(_) | Broken::Protocol(_) | Broken::Server(_) => {}
     }
     wire.finish_writing().await;
     let left = timeout(limit, async {

@@ -39,13 +39,18 @@ pub enum EventKind {
     },
     /// The rogue server follows this list.
     Steps {
-        /// The steps, as a scenario spells them.
+        /// The steps, as a scenario spells them, with how each is spoilt.
         steps: Vec<String>,
     },
     /// What the server does to its connection on purpose.
     Fault {
-        /// What, and when.
+        /// The fault and its moment, in words.
         what: String,
+    },
+    /// The server could not do what it was told, so the connection says nothing about the client.
+    ServerFailed {
+        /// Why, in words.
+        reason: String,
     },
     /// Both Finished messages were exchanged and verified.
     HandshakeComplete {
@@ -91,21 +96,21 @@ pub enum EventKind {
     },
     /// The connection ended, or time ran out, before the end of the request's head.
     RequestIncomplete {
-        /// What had arrived.
+        /// How many bytes had arrived.
         bytes: usize,
     },
     /// A whole reply was handed to the network.
     ReplySent {
-        /// The status line without the version; empty for raw bytes.
-        status: String,
+        /// The status line without the version; raw bytes have none.
+        status: Option<String>,
         /// How its end is marked.
         framing: String,
         /// Its size, head and body.
         bytes: usize,
     },
-    /// The client said that it would send no more (RFC 8446 section 6.1).
+    /// The client said that it will send no more (RFC 8446 section 6.1).
     CloseNotifyReceived,
-    /// The server said so.
+    /// The server said that it will send no more.
     CloseNotifySent,
     /// An established session broke.
     SessionFailed {
@@ -127,13 +132,13 @@ pub enum EventKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ending {
-    /// The client closed it in an orderly way (TCP FIN).
+    /// The client closed it in order (TCP FIN).
     ClosedByClient,
     /// The client reset it while the server had still something to do.
     ResetByClient,
-    /// The client reset it when the server was done: a race of the closing, and no fault.
+    /// The client reset it after the server had done everything: both were closing, and the reset came first.
     ResetAfterClose,
-    /// The client did not do in time what the server waited for.
+    /// The limit passed for what the server waited for.
     TimedOut(String),
     /// The server cut it on purpose.
     CutOnPurpose,
@@ -156,6 +161,7 @@ impl fmt::Display for EventKind {
             Self::ClientHello(facts) => write!(f, "client hello: {facts}"),
             Self::StepOmitted { step } => write!(f, "left out: {step}"),
             Self::Steps { steps } => write!(f, "handshake by: {}", steps.join(", ")),
+            Self::ServerFailed { reason } => write!(f, "the server failed: {}", printable(reason)),
             Self::Fault { what } => write!(f, "on purpose: {what}"),
             Self::HandshakeComplete { version, suite, group } => {
                 write!(f, "handshake complete: {version}, {suite}")?;
@@ -174,8 +180,11 @@ impl fmt::Display for EventKind {
             }
             Self::RequestIncomplete { .. } => f.write_str("request incomplete"),
             Self::ReplySent { status, framing, .. } => {
-                write!(f, "reply sent: {}", printable(status))?;
-                write!(f, "{}{framing}", if status.is_empty() { "" } else { ", " })
+                f.write_str("reply sent: ")?;
+                if let Some(status) = status {
+                    write!(f, "{}, ", printable(status))?;
+                }
+                f.write_str(framing)
             }
             Self::CloseNotifyReceived => f.write_str("close_notify received"),
             Self::CloseNotifySent => f.write_str("close_notify sent"),

@@ -1,6 +1,7 @@
 //! The server side that keeps to the RFCs: rustls, driven record by record.
 //!
-//! What enters: records. What leaves: plaintext, and events for the alerts that only rustls can decrypt.
+//! What enters: records. What leaves: plaintext, and events for the alerts that only rustls can decrypt. It knows nothing
+//! of replies or faults.
 
 use std::io::Read as _;
 use std::io::Write as _;
@@ -11,75 +12,63 @@ use rustls::crypto::ring::{default_provider, sign::any_supported_type};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{KeyLog, ServerConnection, SupportedProtocolVersion};
+use rustls::{KeyLog, ServerConnection, SupportedCipherSuite, SupportedProtocolVersion};
 
 use crate::broken::{Broken, Incoming, Negotiated};
-use crate::config::{Honest, StartError, TlsVersion};
+use crate::config::StartError;
 use crate::event::EventKind;
 use crate::names;
+use crate::offer::{Group, Honest, Suite, TlsVersion};
 use crate::record::Record;
 use crate::wire::Wire;
 
-/// Prepares rustls to present `identity`, even where its key does not belong to its leaf.
-pub(crate) fn configure(
-    identity: &CertifiedChain,
-    offer: &Honest,
-    record: &Arc<Record>,
-) -> Result<Arc<rustls::ServerConfig>, StartError> {
-    let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.key.pkcs8_der().to_vec()));
-    let key = any_supported_type(&der).map_err(|error| StartError::Key(error.to_string()))?;
-    let chain = identity.chain.iter().cloned().map(CertificateDer::from).collect();
-    // `with_single_cert` would refuse a key that is not the leaf's.
-    let presented = Presented(Arc::new(CertifiedKey::new(chain, key)));
-    let versions: Vec<&SupportedProtocolVersion> = offer
-        .versions
-        .iter()
-        .map(|version| match version {
-            TlsVersion::Tls12 => &rustls::version::TLS12,
-            TlsVersion::Tls13 => &rustls::version::TLS13,
+/// What every honest session of a server starts from.
+#[derive(Debug)]
+pub(crate) struct HonestAcceptor {
+    config: Arc<rustls::ServerConfig>,
+    key_update: bool,
+}
+
+impl HonestAcceptor {
+    /// Prepares rustls to present `identity`, even where its key does not belong to its leaf.
+    pub(crate) fn new(identity: &CertifiedChain, offer: &Honest, record: &Arc<Record>) -> Result<Self, StartError> {
+        let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.key.pkcs8_der().to_vec()));
+        let key = any_supported_type(&der).map_err(|error| StartError::Key(error.to_string()))?;
+        let chain = identity.chain.iter().cloned().map(CertificateDer::from).collect();
+        // `with_single_cert` would refuse a key that is not the leaf's.
+        let presented = Presented(Arc::new(CertifiedKey::new(chain, key)));
+        let versions: Vec<&SupportedProtocolVersion> = offer
+            .versions
+            .iter()
+            .map(|version| match version {
+                TlsVersion::Tls12 => &rustls::version::TLS12,
+                TlsVersion::Tls13 => &rustls::version::TLS13,
+            })
+            .collect();
+        let mut provider = default_provider();
+        let suites: Vec<u16> = offer.suites.iter().copied().map(Suite::code).collect();
+        if !suites.is_empty() {
+            let offered = |suite: &SupportedCipherSuite| suites.contains(&suite.suite().into());
+            provider.cipher_suites.retain(offered);
+        }
+        let groups: Vec<u16> = offer.groups.iter().copied().map(Group::code).collect();
+        if !groups.is_empty() {
+            provider.kx_groups.retain(|group| groups.contains(&group.name().into()));
+        }
+        let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&versions)
+            .map_err(|error| StartError::Versions(error.to_string()))?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(presented));
+        config.send_tls13_tickets = offer.tickets.size();
+        // rustls counts the header and what encryption adds.
+        config.max_fragment_size = offer.record_size.map(|size| size.size() + 5);
+        config.key_log = Arc::new(RecordedSecrets(Arc::clone(record)));
+        Ok(Self {
+            config: Arc::new(config),
+            key_update: offer.key_update,
         })
-        .collect();
-    let mut provider = default_provider();
-    if !offer.suites.is_empty() {
-        provider
-            .cipher_suites
-            .retain(|suite| offer.suites.contains(&names::suite(suite.suite().into())));
     }
-    if !offer.groups.is_empty() {
-        provider
-            .kx_groups
-            .retain(|group| offer.groups.contains(&names::group(group.name().into())));
-    }
-    if provider.kx_groups.is_empty() {
-        let known = group_names().join(", ");
-        return Err(StartError::Offer(format!(
-            "none of the groups is known; there are {known}"
-        )));
-    }
-    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(provider))
-        .with_protocol_versions(&versions)
-        .map_err(|error| StartError::Versions(error.to_string()))?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(presented));
-    config.send_tls13_tickets = offer.tickets;
-    // rustls counts the header and what encryption adds.
-    config.max_fragment_size = offer.record_size.map(|size| size + 5);
-    config.key_log = Arc::new(RecordedSecrets(Arc::clone(record)));
-    Ok(Arc::new(config))
-}
-
-/// The cipher suites that an honest server can offer, by their registered names.
-#[must_use]
-pub fn suite_names() -> Vec<String> {
-    let suites = default_provider().cipher_suites;
-    suites.iter().map(|suite| names::suite(suite.suite().into())).collect()
-}
-
-/// The groups that an honest server can offer, by their registered names.
-#[must_use]
-pub fn group_names() -> Vec<String> {
-    let groups = default_provider().kx_groups;
-    groups.iter().map(|group| names::group(group.name().into())).collect()
 }
 
 /// A session held by rustls.
@@ -92,29 +81,25 @@ pub(crate) struct HonestSession {
 }
 
 impl HonestSession {
-    pub(crate) async fn open(
-        wire: &mut Wire,
-        config: &Arc<rustls::ServerConfig>,
-        key_update: bool,
-    ) -> Result<(Self, Negotiated), Broken> {
-        let connection =
-            ServerConnection::new(Arc::clone(config)).map_err(|error| Broken::Protocol(error.to_string()))?;
+    pub(crate) async fn open(wire: &mut Wire, acceptor: &HonestAcceptor) -> Result<(Self, Negotiated), Broken> {
+        let connection = ServerConnection::new(Arc::clone(&acceptor.config))
+            .map_err(|error| Broken::Server(format!("rustls does not start a session: {error}")))?;
         let mut session = Self {
             connection,
             close_notify_seen: false,
-            key_update,
+            key_update: acceptor.key_update,
         };
         while session.connection.is_handshaking() {
             session.advance(wire).await?;
         }
         let connection = &session.connection;
+        let (Some(version), Some(suite)) = (connection.protocol_version(), connection.negotiated_cipher_suite()) else {
+            let why = "rustls names no version or suite after its handshake";
+            return Err(Broken::Server(why.to_owned()));
+        };
         let negotiated = Negotiated {
-            version: connection
-                .protocol_version()
-                .map_or_else(String::new, |version| names::version(version.into())),
-            suite: connection
-                .negotiated_cipher_suite()
-                .map_or_else(String::new, |suite| names::suite(suite.suite().into())),
+            version: names::version(version.into()),
+            suite: names::suite(suite.suite().into()),
             group: connection
                 .negotiated_key_exchange_group()
                 .map(|group| names::group(group.name().into())),
@@ -166,7 +151,7 @@ impl HonestSession {
         self.flush(wire).await
     }
 
-    /// Takes one record from the client and sends whatever rustls answers.
+    /// Takes one record from the client and sends what rustls answers.
     async fn advance(&mut self, wire: &mut Wire) -> Result<(), Broken> {
         let Some(record) = wire.read_record().await? else {
             return Err(Broken::EndOfStream);
@@ -179,7 +164,7 @@ impl HonestSession {
                 break;
             }
             if let Err(error) = self.connection.process_new_packets() {
-                // The alert for the client; it may be gone already.
+                // The alert for the client, which may have closed already.
                 let _ = self.flush(wire).await;
                 return Err(explain(error, wire));
             }
@@ -199,10 +184,10 @@ impl HonestSession {
     }
 }
 
-/// Turns what rustls complains about into why the session is over, and records an alert that came protected.
+/// Turns an error of rustls into the reason why the session is over, and records an alert that came protected.
 fn explain(error: rustls::Error, wire: &mut Wire) -> Broken {
     if let Some(alert) = wire.last_alert_in_clear() {
-        // rustls may not expect it unprotected, but it is what the client said.
+        // rustls may refuse it because it is unprotected, but it is the reason that the client gave.
         return Broken::Alert(alert.to_owned());
     }
     match error {
@@ -218,7 +203,7 @@ fn explain(error: rustls::Error, wire: &mut Wire) -> Broken {
     }
 }
 
-/// Presents one chain whatever the client asks for.
+/// Presents the same chain to every client.
 #[derive(Debug)]
 struct Presented(Arc<CertifiedKey>);
 

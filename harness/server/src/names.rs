@@ -38,6 +38,17 @@ pub(crate) fn alert(code: u8) -> String {
     }
 }
 
+/// The number of the TLS alert with this registered name.
+pub(crate) fn alert_code(name: &str) -> Option<u8> {
+    let (code, _) = ALERTS.iter().find(|(_, known)| *known == name)?;
+    u8::try_from(*code).ok()
+}
+
+/// The names of the TLS Alerts registry.
+pub(crate) fn alerts() -> impl Iterator<Item = &'static str> {
+    ALERTS.iter().map(|(_, name)| *name)
+}
+
 fn named(table: &[(u16, &str)], code: u16) -> String {
     match table.iter().find(|(known, _)| *known == code) {
         Some((_, name)) => (*name).to_owned(),

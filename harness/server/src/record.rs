@@ -1,11 +1,12 @@
-//! The record of a running server, shared by its thread and its owner.
+//! The record of a running server, which its thread and its owner share.
 //!
-//! What enters: events of connections, from the server's thread. What leaves: copies of the record, and the news that
-//! no connection is open any more.
+//! What enters: events of connections, from the server's thread. What leaves: copies of the record, and a signal when no
+//! connection is open any more.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::event::{Ending, EventKind, ServerEvent};
@@ -16,7 +17,7 @@ use crate::traffic::Traffic;
 pub(crate) struct Record {
     start: Instant,
     state: Mutex<State>,
-    /// Signalled whenever a connection ends.
+    /// Signalled when a connection ends.
     ended: Condvar,
     /// The server's thread has nothing to do until a socket or a timer wakes it.
     parked: AtomicBool,
@@ -44,16 +45,21 @@ impl Record {
         }
     }
 
-    /// Notes that the server's thread goes to sleep, or wakes.
-    pub(crate) fn park(&self, parked: bool) {
-        self.parked.store(parked, Ordering::SeqCst);
+    /// Notes that the server's thread goes to sleep.
+    pub(crate) fn park(&self) {
+        self.parked.store(true, Ordering::SeqCst);
+    }
+
+    /// Notes that the server's thread wakes.
+    pub(crate) fn unpark(&self) {
+        self.parked.store(false, Ordering::SeqCst);
     }
 
     /// What has crossed, if the server waits for its clients and for nothing else.
     pub(crate) fn settled(&self) -> Option<Traffic> {
         let counts = || self.lock().traffic;
-        // Counted before and after: had the thread woken in between, it would have counted something. A reply that pauses by the
-        // clock would have to say so here.
+        // Counted before and after: if the thread had woken in between, it would have counted something. A reply that
+        // pauses by the clock would have to say so here.
         let before = counts();
         let parked = self.parked.load(Ordering::SeqCst);
         (parked && counts() == before).then_some(before)
@@ -68,14 +74,14 @@ impl Record {
         let (sender, receiver) = channel();
         let mut state = self.lock();
         for event in &state.events {
-            // The receiver is in this function's hands.
+            // This cannot fail: the receiver is still here.
             let _ = sender.send(event.clone());
         }
         state.watchers.push(sender);
         receiver
     }
 
-    /// No event will follow.
+    /// Ends what the watchers receive: no event will follow.
     pub(crate) fn dismiss_watchers(&self) {
         self.lock().watchers.clear();
     }
@@ -108,7 +114,7 @@ impl Record {
         self.lock().key_log.push_str(&line);
     }
 
-    /// A panic elsewhere leaves the record as it was: what has been seen stays seen.
+    /// A panic elsewhere leaves the record as it was, so that what has been seen is still reported.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -140,7 +146,7 @@ impl ConnectionRecord {
             number,
             received: 0,
             sent: 0,
-            // Unless the connection's own story comes to its end, the server was stopped in the middle of it.
+            // `end` says otherwise. Without it the server was stopped in the middle of the connection.
             ending: Ending::ServerStopped,
             client_ended: false,
             server_ended: false,
@@ -158,7 +164,7 @@ impl ConnectionRecord {
             connection: self.number,
             kind,
         };
-        // A watcher that has gone misses nothing that it wants.
+        // Watchers that have dropped their receivers are forgotten.
         state.watchers.retain(|watcher| watcher.send(event.clone()).is_ok());
         state.events.push(event);
     }
@@ -206,6 +212,11 @@ impl ConnectionRecord {
 
 impl Drop for ConnectionRecord {
     fn drop(&mut self) {
+        if thread::panicking() {
+            self.push(EventKind::ServerFailed {
+                reason: "its code panicked; the message is on its standard error".to_owned(),
+            });
+        }
         self.push(EventKind::Ended {
             how: self.ending.clone(),
             received: self.received,
@@ -220,4 +231,35 @@ impl Drop for ConnectionRecord {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    #[test]
+    fn a_panic_on_a_connection_is_the_servers_own_failure() {
+        let record = Arc::new(Record::new());
+        let connection = ConnectionRecord::open(&record);
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let _held = connection;
+            panic!("this panic is part of a test");
+        }));
+        assert!(panicked.is_err());
+        let kinds: Vec<EventKind> = record.events().into_iter().map(|event| event.kind).collect();
+        assert!(
+            matches!(
+                kinds[..],
+                [
+                    EventKind::Connected,
+                    EventKind::ServerFailed { .. },
+                    EventKind::Ended { .. }
+                ]
+            ),
+            "{kinds:?}"
+        );
+        assert_eq!(record.open(), 0);
+    }
 }

@@ -1,15 +1,22 @@
 //! What the server answers: GitHub's replies as bytes.
 //!
 //! What enters: the name of a fixture, or a body. What leaves: a complete HTTP/1.1 response with the headers that GitHub
-//! sends and a fixed date, the same at every call. It must not know TLS.
+//! sends and a fixed date, the same at every call. It does not know TLS.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::bounded::Bounded;
+use crate::header::Header;
 use crate::request::RequestHead;
+
+/// A size of a body or a response in bytes, up to 16 MiB. No RFC has a limit; this one is more than any board of this
+/// kind can take, and little enough to hold several times in memory.
+pub type ReplySize = Bounded<0, { 1 << 24 }>;
 
 /// How the end of a body is marked (RFC 9112 section 6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Framing {
     /// By its length in the head.
@@ -44,15 +51,15 @@ pub struct Reply {
 /// What is wrong with a reply on purpose.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Spoilt {
-    /// What Content-Length says instead of the truth.
+    /// The value of Content-Length, if it is not the body's length.
     claimed_length: Option<u64>,
-    /// So many bytes of the response are sent and no more.
+    /// How many bytes of the response are sent, if not all.
     cut: Option<usize>,
     /// The server says that it keeps the connection open.
     keep_alive: bool,
     /// The head's lines end in a line feed alone.
     bare_line_feeds: bool,
-    /// Comes before the response.
+    /// Bytes that are sent before the response.
     before: Vec<u8>,
 }
 
@@ -61,18 +68,18 @@ enum Content {
     /// An HTTP response that is composed here.
     Response {
         status: String,
-        headers: Vec<(String, String)>,
+        headers: Vec<Header>,
         body: Vec<u8>,
     },
-    /// Bytes that are sent as they are, whatever was asked.
+    /// Bytes that are sent as they are to every request.
     Raw(Vec<u8>),
 }
 
 /// A reply ready to be sent.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// The status line without the version; empty for raw bytes.
-    pub(crate) status: String,
+    /// The status line without the version; raw bytes have none.
+    pub(crate) status: Option<String>,
     pub(crate) framing: &'static str,
     pub(crate) bytes: Vec<u8>,
 }
@@ -103,7 +110,7 @@ impl Reply {
     /// others are the errors 404, 403, 429, 301, 403, 500 and 503.
     ///
     /// # Errors
-    /// No reply has that name; the error lists those that there are.
+    /// No reply has that name; the error lists the names.
     pub fn github(name: &str) -> Result<Self, UnknownReply> {
         let (status, body) = match name {
             "success" => ("200 OK", include_str!("../../../fixtures/github/success.json")),
@@ -139,14 +146,12 @@ impl Reply {
             "rate-limited" => rate_limit(&mut headers, 60),
             "secondary-rate-limit" => {
                 rate_limit(&mut headers, 12);
-                headers.push(("Retry-After".to_owned(), "60".to_owned()));
+                headers.push(Header::own("Retry-After", "60"));
             }
             "moved" => {
                 rate_limit(&mut headers, 1);
-                headers.push((
-                    "Location".to_owned(),
-                    "https://api.github.com/repositories/1000000001/commits/master/status".to_owned(),
-                ));
+                let elsewhere = "https://api.github.com/repositories/1000000001/commits/master/status";
+                headers.push(Header::own("Location", elsewhere));
             }
             _ => rate_limit(&mut headers, 1),
         }
@@ -162,7 +167,7 @@ impl Reply {
         Self::response("200 OK", headers, body)
     }
 
-    /// These bytes and nothing else, whatever the client asks: for replies that are no HTTP.
+    /// These bytes and nothing else, to every request: for replies that are not HTTP.
     #[must_use]
     pub fn raw(bytes: impl Into<Vec<u8>>) -> Self {
         Self {
@@ -184,9 +189,9 @@ impl Reply {
 
     /// The same reply with one more header.
     #[must_use]
-    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+    pub fn with_header(mut self, header: Header) -> Self {
         if let Content::Response { headers, .. } = &mut self.content {
-            headers.push((name.into(), value.into()));
+            headers.push(header);
         }
         self
     }
@@ -201,22 +206,32 @@ impl Reply {
         self
     }
 
-    /// The same reply with a body of exactly `size` bytes: a JSON object gets one more member, `"padding"`. A body that
-    /// is no object, or is too long already, stays.
-    #[must_use]
-    pub fn padded_to(mut self, size: usize) -> Self {
-        const AROUND: usize = r#","padding":"""#.len();
-        if let Content::Response { body, .. } = &mut self.content
-            && body.last() == Some(&b'}')
-            && let Some(padding) = size.checked_sub(body.len() + AROUND)
-        {
-            body.pop();
-            body.extend(format!(r#","padding":"{}"}}"#, "x".repeat(padding)).bytes());
-        }
-        self
+    /// The same reply with a body of exactly `size` bytes: a JSON object gets one more member, `"padding"`.
+    ///
+    /// # Errors
+    /// The body is not a JSON object, or is too long already.
+    pub fn padded_to(mut self, size: ReplySize) -> Result<Self, BodyError> {
+        let body = self.body_mut()?;
+        let object: serde_json::Map<_, _> = serde_json::from_slice(body).map_err(|_| BodyError::NotAnObject)?;
+        let begin = if object.is_empty() { "" } else { "," };
+        let end = body
+            .iter()
+            .rposition(|byte| *byte == b'}')
+            .ok_or(BodyError::NotAnObject)?;
+        let around = format!(r#"{begin}"padding":"""#).len();
+        let Some(padding) = size.size().checked_sub(body.len() + around) else {
+            return Err(BodyError::TooLong {
+                length: body.len(),
+                needed: around,
+                size,
+            });
+        };
+        let member = format!(r#"{begin}"padding":"{}""#, "x".repeat(padding));
+        body.splice(end..end, member.bytes());
+        Ok(self)
     }
 
-    /// The same reply, whose Content-Length says `length`, true or not.
+    /// The same reply, whose Content-Length says `length`, right or wrong. Other framings have no Content-Length.
     #[must_use]
     pub fn claiming(mut self, length: u64) -> Self {
         self.spoilt.claimed_length = Some(length);
@@ -244,7 +259,7 @@ impl Reply {
         self
     }
 
-    /// The same reply after these bytes, an interim reply (RFC 9110 section 15.2) for example.
+    /// The same reply after these bytes, such as an interim reply (RFC 9110 section 15.2).
     #[must_use]
     pub fn after(mut self, before: impl Into<Vec<u8>>) -> Self {
         self.spoilt.before = before.into();
@@ -265,16 +280,15 @@ impl Reply {
         self
     }
 
-    /// The same reply with its JSON indented over many lines, as a proxy might rewrite it. A body that is no JSON stays.
-    #[must_use]
-    pub fn pretty(mut self) -> Self {
-        if let Content::Response { body, .. } = &mut self.content
-            && let Ok(value) = serde_json::from_slice::<serde_json::Value>(body)
-            && let Ok(indented) = serde_json::to_vec_pretty(&value)
-        {
-            *body = indented;
-        }
-        self
+    /// The same reply with its JSON indented over many lines, as a proxy might rewrite it.
+    ///
+    /// # Errors
+    /// The body is not JSON.
+    pub fn pretty(mut self) -> Result<Self, BodyError> {
+        let body = self.body_mut()?;
+        let value: serde_json::Value = serde_json::from_slice(body).map_err(|_| BodyError::NotJson)?;
+        *body = serde_json::to_vec_pretty(&value).map_err(|_| BodyError::NotJson)?;
+        Ok(self)
     }
 
     /// The body before it is framed; for raw bytes, all of them.
@@ -301,12 +315,12 @@ impl Reply {
     }
 
     /// What GitHub would answer: this reply to a GET of its path, and errors to everything else. `None` is a request
-    /// that is no HTTP/1.1.
+    /// that is not HTTP/1.1.
     pub(crate) fn answer(&self, request: Option<&RequestHead>) -> Answer {
         let refusal = match (&self.content, request) {
             (Content::Raw(_), _) => {
                 return Answer {
-                    status: String::new(),
+                    status: None,
                     framing: "raw bytes",
                     bytes: self.render(),
                 };
@@ -322,20 +336,27 @@ impl Reply {
         };
         let reply = refusal.as_ref().unwrap_or(self);
         Answer {
-            status: reply.status().to_owned(),
+            status: reply.status().map(str::to_owned),
             framing: reply.framing.name(),
             bytes: reply.render(),
         }
     }
 
-    fn status(&self) -> &str {
+    fn status(&self) -> Option<&str> {
         match &self.content {
-            Content::Response { status, .. } => status,
-            Content::Raw(_) => "",
+            Content::Response { status, .. } => Some(status),
+            Content::Raw(_) => None,
         }
     }
 
-    fn response(status: &str, headers: Vec<(String, String)>, body: impl Into<Vec<u8>>) -> Self {
+    fn body_mut(&mut self) -> Result<&mut Vec<u8>, BodyError> {
+        match &mut self.content {
+            Content::Response { body, .. } => Ok(body),
+            Content::Raw(_) => Err(BodyError::Raw),
+        }
+    }
+
+    fn response(status: &str, headers: Vec<Header>, body: impl Into<Vec<u8>>) -> Self {
         Self {
             content: Content::Response {
                 status: status.to_owned(),
@@ -351,8 +372,32 @@ impl Reply {
 
 /// No reply has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no reply of GitHub's is called `{0}`; there are {list}", list = Reply::GITHUB.join(", "))]
+#[error("no reply of GitHub's is called `{0}`; use one of {list}", list = Reply::GITHUB.join(", "))]
 pub struct UnknownReply(String);
+
+/// Why a reply's body cannot be changed as asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// The reply is raw bytes.
+    #[error("the reply is raw bytes, which have no body")]
+    Raw,
+    /// The body is not JSON.
+    #[error("the body is not JSON, so it cannot be indented")]
+    NotJson,
+    /// The body is not a JSON object.
+    #[error("the body is not a JSON object, so it cannot be padded with another member")]
+    NotAnObject,
+    /// The body has no room for the padding.
+    #[error("the body has {length} bytes and cannot be padded to {size}; the smallest size is {}", .length + .needed)]
+    TooLong {
+        /// The body's length in bytes.
+        length: usize,
+        /// How many bytes the emptiest padding adds.
+        needed: usize,
+        /// The size that was asked for.
+        size: ReplySize,
+    },
+}
 
 const NO_USER_AGENT: &str = "Refused: a request must have a User-Agent header.\n";
 
@@ -361,7 +406,7 @@ const NOT_FOUND: &str = include_str!("../../../fixtures/github/not-found.json");
 /// The day on which every reply is sent.
 const DATE: &str = "Thu, 05 Nov 2026 09:30:00 GMT";
 
-fn github_headers(body: &[u8]) -> Vec<(String, String)> {
+fn github_headers(body: &[u8]) -> Vec<Header> {
     let etag: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
     [
         ("Date", DATE),
@@ -383,12 +428,12 @@ fn github_headers(body: &[u8]) -> Vec<(String, String)> {
         ("X-GitHub-Request-Id", "C0DE:1F2E3:4D5C6B7:89ABCDE:690B1A28"),
     ]
     .into_iter()
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .map(|(name, value)| Header::own(name, value))
     .collect()
 }
 
 /// The headers of the hourly limit of 60 requests that clients without a token have.
-fn rate_limit(headers: &mut Vec<(String, String)>, used: u32) {
+fn rate_limit(headers: &mut Vec<Header>, used: u32) {
     let limits = [
         ("X-RateLimit-Limit", "60".to_owned()),
         ("X-RateLimit-Remaining", (60 - used).to_string()),
@@ -397,7 +442,7 @@ fn rate_limit(headers: &mut Vec<(String, String)>, used: u32) {
         ("X-RateLimit-Resource", "core".to_owned()),
         ("X-RateLimit-Used", used.to_string()),
     ];
-    headers.extend(limits.map(|(name, value)| (name.to_owned(), value)));
+    headers.extend(limits.map(|(name, value)| Header::own(name, value)));
 }
 
 fn plain(status: &str, body: &str) -> Reply {
@@ -406,14 +451,14 @@ fn plain(status: &str, body: &str) -> Reply {
         ("Content-Type", "text/html; charset=utf-8"),
         ("Server", "github.com"),
     ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    .map(|(name, value)| Header::own(name, value));
     Reply::response(status, headers.to_vec(), body)
 }
 
-fn compose(status: &str, headers: &[(String, String)], body: &[u8], framing: Framing, spoilt: &Spoilt) -> Vec<u8> {
+fn compose(status: &str, headers: &[Header], body: &[u8], framing: Framing, spoilt: &Spoilt) -> Vec<u8> {
     let mut head = format!("HTTP/1.1 {status}\r\n");
-    for (name, value) in headers {
-        head += &format!("{name}: {value}\r\n");
+    for header in headers {
+        head += &format!("{}: {}\r\n", header.name(), header.value());
     }
     match framing {
         Framing::ContentLength => {
@@ -465,7 +510,7 @@ mod tests {
         ] {
             let reply = Reply::github(name).unwrap();
             assert_eq!(reply.body().starts_with(b"{\"state\":\"success\""), success, "{name}");
-            assert!(!reply.pretty().body().starts_with(b"{\"state\":"), "{name}");
+            assert!(!reply.pretty().unwrap().body().starts_with(b"{\"state\":"), "{name}");
         }
     }
 
@@ -546,6 +591,30 @@ mod tests {
             assert!(rest.is_empty());
             assert_eq!(joined, reply.body());
         }
+    }
+
+    #[test]
+    fn a_padded_body_is_still_json_and_has_the_size() {
+        for body in [r#"{"state":"success"}"#, "{}", "{ \"a\": 1 }\n"] {
+            let reply = Reply::json(body).padded_to(ReplySize::new(100).unwrap()).unwrap();
+            assert_eq!(reply.body().len(), 100, "{body}");
+            let value: Value = serde_json::from_slice(reply.body()).unwrap();
+            assert!(value["padding"].as_str().unwrap().starts_with("xxx"), "{body}");
+        }
+        let padded = |reply: Reply, size| reply.padded_to(ReplySize::new(size).unwrap()).unwrap_err().to_string();
+        assert_eq!(
+            padded(Reply::json("{\"a\":1}"), 19),
+            "the body has 7 bytes and cannot be padded to 19; the smallest size is 20"
+        );
+        assert!(Reply::json("{\"a\":1}").padded_to(ReplySize::new(20).unwrap()).is_ok());
+        for (reply, error) in [
+            (Reply::json("[]"), BodyError::NotAnObject),
+            (Reply::json("{,}"), BodyError::NotAnObject),
+            (Reply::raw("{}"), BodyError::Raw),
+        ] {
+            assert_eq!(padded(reply, 100), error.to_string());
+        }
+        assert_eq!(Reply::json("success").pretty(), Err(BodyError::NotJson));
     }
 
     #[test]

@@ -8,7 +8,14 @@
 pub(crate) struct RequestHead {
     pub(crate) method: String,
     pub(crate) target: String,
-    headers: Vec<(String, String)>,
+    headers: Vec<Field>,
+}
+
+/// A header line as the client sent it: nothing says that it is a good one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Field {
+    name: String,
+    value: String,
 }
 
 /// The size of a head, with the empty line that ends it; `None` while that line has not come.
@@ -17,7 +24,7 @@ pub(crate) fn end_of_head(bytes: &[u8]) -> Option<usize> {
     Some(end + 4)
 }
 
-/// The lines of a head, without their ends and without what follows the empty line.
+/// The lines of a head, without their line ends. What follows the empty line is left out.
 pub(crate) fn lines(head: &[u8]) -> Vec<String> {
     String::from_utf8_lossy(head)
         .split("\r\n")
@@ -27,7 +34,7 @@ pub(crate) fn lines(head: &[u8]) -> Vec<String> {
 }
 
 impl RequestHead {
-    /// Reads the lines of a head; `None` if the first is no request line.
+    /// Reads the lines of a head; `None` if the first is not a request line.
     pub(crate) fn parse(lines: &[String]) -> Option<Self> {
         let (request_line, headers) = lines.split_first()?;
         let mut words = request_line.split(' ');
@@ -38,7 +45,10 @@ impl RequestHead {
         let headers = headers
             .iter()
             .filter_map(|line| line.split_once(':'))
-            .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
+            .map(|(name, value)| Field {
+                name: name.to_owned(),
+                value: value.trim().to_owned(),
+            })
             .collect();
         Some(Self {
             method: method.to_owned(),
@@ -47,11 +57,11 @@ impl RequestHead {
         })
     }
 
-    /// The value of a header, whose name is compared without case.
+    /// The value of the first header of this name, in any case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+            .find(|field| field.name.eq_ignore_ascii_case(name))
+            .map(|field| field.value.as_str())
     }
 }

@@ -1,7 +1,7 @@
 //! A server's life: started, asked, stopped.
 //!
-//! What enters: a [`ServerConfig`]. What leaves: a [`RunningServer`] for blocking code; tokio stays on the server's own
-//! thread, which ends when the owner lets go.
+//! What enters: a [`ServerConfig`]. What leaves: a [`RunningServer`] for blocking code. tokio stays on the server's own
+//! thread, which ends when the owner drops the server.
 
 use std::fmt;
 use std::net::{SocketAddr, TcpListener};
@@ -27,11 +27,11 @@ impl TlsServer {
     /// Starts a server on a thread of its own. It listens when this returns.
     ///
     /// # Errors
-    /// The address cannot be listened on, or the key or versions cannot be used.
+    /// The server cannot listen on the address, or cannot use the key or the versions.
     pub fn start(config: ServerConfig) -> Result<RunningServer, StartError> {
-        let listener = TcpListener::bind(config.bind).map_err(|source| StartError::Bind {
+        let listener = TcpListener::bind(config.bind).map_err(|cause| StartError::Bind {
             address: config.bind,
-            source,
+            cause,
         })?;
         Self::start_on(listener, config)
     }
@@ -42,9 +42,9 @@ impl TlsServer {
     /// The socket, the key or the versions cannot be used.
     pub fn start_on(listener: TcpListener, config: ServerConfig) -> Result<RunningServer, StartError> {
         let record = Arc::new(Record::new());
-        let bind_error = |source| StartError::Bind {
+        let bind_error = |cause| StartError::Bind {
             address: config.bind,
-            source,
+            cause,
         };
         let settings = Arc::new(Mutex::new(Arc::new(Settings::new(&config, &record)?)));
         listener.set_nonblocking(true).map_err(bind_error)?;
@@ -52,8 +52,8 @@ impl TlsServer {
         let (parking, unparking) = (Arc::clone(&record), Arc::clone(&record));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .on_thread_park(move || parking.park(true))
-            .on_thread_unpark(move || unparking.park(false))
+            .on_thread_park(move || parking.park())
+            .on_thread_unpark(move || unparking.unpark())
             .build()
             .map_err(StartError::Thread)?;
         let (orders, inbox) = unbounded_channel();
@@ -96,10 +96,10 @@ impl RunningServer {
         self.address
     }
 
-    /// Behaves as `config` says from the next connection on; where it listens stays.
+    /// Behaves as `config` says from the next connection on. The address stays the same.
     ///
     /// # Errors
-    /// The key, the versions or what else is offered cannot be used; then nothing has changed.
+    /// The key, the versions or the suites cannot be used; then nothing has changed.
     pub fn change(&self, config: &ServerConfig) -> Result<(), StartError> {
         let settings = Arc::new(Settings::new(config, &self.record)?);
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
@@ -118,13 +118,13 @@ impl RunningServer {
         self.record.watch()
     }
 
-    /// Application bytes that clients have sent so far, after decryption: zero is the evidence of a refusal.
+    /// Application bytes that clients have sent so far, after decryption. Zero is the evidence of a refusal.
     #[must_use]
     pub fn application_bytes_received(&self) -> u64 {
         self.record.received()
     }
 
-    /// Tells from now on, also from other threads, whether the server does nothing but wait for its clients.
+    /// Reports, also to other threads, whether the server is idle, waiting for its clients.
     #[must_use]
     pub fn settled(&self) -> Settled {
         let record = Arc::clone(&self.record);
@@ -137,7 +137,7 @@ impl RunningServer {
         self.record.key_log()
     }
 
-    /// Waits until every connection that was made so far is over, so that the record is whole.
+    /// Waits until every connection that was made so far is over, so that the record has all of it.
     ///
     /// # Errors
     /// A connection is still open after `deadline`.
@@ -147,7 +147,7 @@ impl RunningServer {
         if let Some(orders) = &self.orders
             && orders.send(done).is_ok()
         {
-            // If the thread is gone, or busy beyond the deadline, the count below says what is known.
+            // If the thread has ended, or is busy beyond the deadline, the count below says what is known.
             let _ = caught_up.recv_timeout(deadline);
         }
         let left = deadline.saturating_sub(begun.elapsed());
@@ -176,7 +176,7 @@ impl RunningServer {
     fn end(&mut self) {
         self.orders = None;
         if let Some(thread) = self.thread.take() {
-            // A panic there is a bug that its own message has reported; the record up to it is still good.
+            // A panic there is a bug that its own message has reported. The record up to it is still right.
             let _ = thread.join();
             self.record.dismiss_watchers();
         }
@@ -189,7 +189,7 @@ impl Drop for RunningServer {
     }
 }
 
-/// All that a stopped server has to tell.
+/// All that a stopped server has seen.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServerLog {
     /// Where it listened.
@@ -198,7 +198,7 @@ pub struct ServerLog {
     pub events: Vec<ServerEvent>,
     /// Application bytes that clients sent, after decryption.
     pub application_bytes_received: u64,
-    /// The secrets of its sessions in the NSS key log format. They decrypt this run's traffic and nothing else.
+    /// The secrets of its sessions in the NSS key log format. They decrypt the traffic of this run only.
     pub key_log: String,
 }
 
@@ -231,7 +231,7 @@ fn last_words(last: Option<&ServerEvent>) -> String {
     last.map_or_else(String::new, |event| format!(" (last seen: {event})"))
 }
 
-/// The server's thread. Connections live on its runtime, and die with it.
+/// The server's thread. Connections live on its runtime and end with it.
 struct Accepting {
     settings: Arc<Mutex<Arc<Settings>>>,
     record: Arc<Record>,
@@ -246,7 +246,7 @@ impl Accepting {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => self.serve(stream),
-                    // The client is gone again, or the system is short of descriptors: let others run, then go on.
+                    // The client has closed already, or the system is short of descriptors: let others run, then go on.
                     Err(_) => tokio::task::yield_now().await,
                 },
                 order = inbox.recv() => {
@@ -258,7 +258,7 @@ impl Accepting {
                             self.serve(stream);
                         }
                     }
-                    // Whoever asked may have given up.
+                    // The caller of `wait_idle` may have given up.
                     let _ = done.send(());
                 }
             }
@@ -266,7 +266,7 @@ impl Accepting {
     }
 
     fn serve(&self, stream: TcpStream) {
-        // Small records go out at once, as a server's should; where that fails they go out a little later.
+        // Small records go out at once, as a server's should. If that fails, they go out a little later.
         let _ = stream.set_nodelay(true);
         let record = ConnectionRecord::open(&self.record);
         let settings = Arc::clone(&self.settings.lock().unwrap_or_else(PoisonError::into_inner));

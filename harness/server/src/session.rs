@@ -1,7 +1,7 @@
 //! An established TLS session of either kind of server.
 //!
-//! What enters: a [`Wire`] and the server's settings. What leaves: plaintext both ways. The two kinds differ in the
-//! handshake and in who protects the records; the connection's story above is the same for both.
+//! What enters: a [`Wire`] and the server's settings. What leaves: plaintext both ways. The two kinds differ in their
+//! handshake and in the code that protects records. The connection's story, which uses this module, is the same for both.
 
 use crate::acceptor::{Acceptor, Settings};
 use crate::broken::{Broken, Incoming, Negotiated};
@@ -20,8 +20,8 @@ impl Session {
     /// Performs the handshake that the settings ask for.
     pub(crate) async fn open(wire: &mut Wire, settings: &Settings) -> Result<(Self, Negotiated), Broken> {
         match &settings.acceptor {
-            Acceptor::Honest { config, key_update } => {
-                let (session, negotiated) = HonestSession::open(wire, config, *key_update).await?;
+            Acceptor::Honest(acceptor) => {
+                let (session, negotiated) = HonestSession::open(wire, acceptor).await?;
                 Ok((Self::Honest(Box::new(session)), negotiated))
             }
             Acceptor::Rogue(acceptor) => {
@@ -29,7 +29,7 @@ impl Session {
                 Ok((Self::Rogue(Box::new(session)), negotiated))
             }
             Acceptor::NoTls(bytes) => {
-                // Whatever it is that the client says first.
+                // The first thing that the client sends, TLS or not.
                 if wire.read_record().await?.is_none() {
                     return Err(Broken::EndOfStream);
                 }

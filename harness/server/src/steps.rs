@@ -1,122 +1,304 @@
 //! The steps of the server's side of a handshake, and lists of them.
 //!
-//! What enters: a list as a scenario writes it. What leaves: the list to perform. A scenario leaves steps out, repeats
-//! them, changes their order, puts others in their place, or spoils one: all of that is another list.
+//! What enters: steps, each with the settings that apply to it. What leaves: the list to perform. A scenario leaves
+//! steps out, repeats them, changes their order, puts others in their place, or spoils one: each is another list.
 
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer};
 
-macro_rules! steps {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
-        /// One thing that a TLS 1.3 server does between the ClientHello and the request (RFC 8446 section 2), or must
-        /// not do.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        #[serde(rename_all = "kebab-case")]
-        pub enum Step {
-            $($(#[doc = $doc])+ #[serde(rename = $name)] $variant,)+
-        }
+use crate::alert::AlertDescription;
+use crate::bounded::Bounded;
+use crate::from_text::from_text;
+use crate::hex::HexBytes;
+use crate::message::Message;
 
-        impl Step {
-            /// Every step.
-            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+/// Bytes of application data in one record, however long. A protected record is its content, one byte for the content
+/// type and 16 for the tag, and says its length in 16 bits (RFC 8446 section 5.2). More than 2^14 bytes are against
+/// section 5.1: a client must refuse them.
+pub type DataSize = Bounded<0, 65_518>;
 
-            /// The step's name as a scenario spells it.
-            #[must_use]
-            pub fn name(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)+
-                }
-            }
-        }
-    };
+/// Application data of which only the presence matters.
+const ONE_BYTE: DataSize = match DataSize::new(1) {
+    Some(size) => size,
+    None => DataSize::MIN,
+};
+
+/// Bytes of content in a record: at most 2^14 (RFC 8446 section 5.1), and at least one in a handshake record.
+pub type FragmentSize = Bounded<1, { 1 << 14 }>;
+
+/// Bytes of a handshake message: four of header, and a body that says its length in 24 bits (RFC 8446 section 4).
+pub type MessageSize = Bounded<1, { 4 + (1 << 24) - 1 }>;
+
+/// The number of a bit in its byte; 0 is the least significant.
+pub type BitNumber = Bounded<0, 7>;
+
+/// One bit of a message. Bytes are counted from the message's first, which is that of its handshake header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bit {
+    /// The byte, from 0; negative ones count from the end, and -1 is the last.
+    pub byte: i64,
+    /// The bit of that byte.
+    pub bit: BitNumber,
 }
 
-steps! {
-    /// Section 4.1.3.
-    ServerHello = "server-hello",
-    /// Section 4.3.1.
-    EncryptedExtensions = "encrypted-extensions",
-    /// Section 4.4.2: the server's chain.
-    Certificate = "certificate",
-    /// Section 4.4.3: the proof that the server has the leaf's key.
-    CertificateVerify = "certificate-verify",
-    /// Section 4.4.4.
-    Finished = "finished",
-    /// Wait for the client's Finished and check it; what follows is protected by the application's keys. A list without
-    /// it has it at its end.
-    ClientFinished = "client-finished",
+impl Bit {
+    /// The index of its byte in a message of `length` bytes, if there is such a byte.
+    pub(crate) fn index(self, length: usize) -> Option<usize> {
+        let from_start = usize::try_from(self.byte).ok().filter(|byte| *byte < length);
+        let back = usize::try_from(self.byte.unsigned_abs()).ok();
+        if self.byte < 0 {
+            back.and_then(|back| length.checked_sub(back))
+        } else {
+            from_start
+        }
+    }
+}
 
-    /// A ServerHello of TLS 1.2, without extensions.
-    OlderServerHello = "older-server-hello",
-    /// The same, with the mark of a server that can do better (section 4.1.3).
-    DowngradedServerHello = "downgraded-server-hello",
-    /// A ServerHello that selects a version of the future.
-    FutureServerHello = "future-server-hello",
-    /// A ServerHello that selects TLS_AES_128_CCM_SHA256, which hardly anybody offers.
-    OtherSuiteServerHello = "other-suite-server-hello",
-    /// A ServerHello with a key share of x25519.
-    OtherGroupServerHello = "other-group-server-hello",
-    /// A ServerHello whose key share is no point of the curve.
-    OffCurveServerHello = "off-curve-server-hello",
-    /// A ServerHello with another session id than the client's.
-    OtherSessionServerHello = "other-session-server-hello",
-    /// A ServerHello that takes a pre-shared key.
-    PskServerHello = "psk-server-hello",
-    /// A ServerHello without a key share.
-    NoShareServerHello = "no-share-server-hello",
-    /// A HelloRetryRequest (section 4.1.4) for the group that the client has offered already.
-    HelloRetryRequest = "hello-retry-request",
+/// Whether a record is encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Encryption {
+    /// As it should be: as soon as there are keys.
+    #[default]
+    AsDue,
+    /// Never.
+    Off,
+}
 
-    /// EncryptedExtensions with an extension that the client did not ask for.
-    UnaskedExtensions = "unasked-extensions",
-    /// Section 4.3.2.
-    CertificateRequest = "certificate-request",
-    /// A Certificate with an empty list.
-    EmptyCertificate = "empty-certificate",
-    /// A CertificateVerify that says rsa_pss_rsae_sha256 over an ECDSA signature.
-    MislabelledVerify = "mislabelled-verify",
-    /// A CertificateVerify made as a client makes it: with the client's context string.
-    ClientVerify = "client-verify",
-    /// A CertificateVerify over the handshake without its Certificate.
-    StaleVerify = "stale-verify",
-    /// A Finished of the client's side.
-    ReflectedFinished = "reflected-finished",
+/// How a handshake message reaches the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// In records of its own.
+    Records {
+        /// The most bytes of content in one of them; `None` for 2^14.
+        fragment: Option<FragmentSize>,
+        /// Whether they are encrypted.
+        encryption: Encryption,
+    },
+    /// Held back, then sent in the records of the next message that is sent.
+    WithNext,
+    /// Not at all: the server takes it for sent.
+    Unsent,
+}
 
-    /// Section 4.6.1.
-    NewSessionTicket = "new-session-ticket",
-    /// Section 4.6.3, without a request for the client's own.
-    KeyUpdate = "key-update",
-    /// The HelloRequest of TLS 1.2 (RFC 5246 section 7.4.1.1), which asks for a renegotiation.
-    HelloRequest = "hello-request",
-    /// The client's own ClientHello, sent back.
-    ClientHello = "client-hello",
-    /// A handshake message of a type that no RFC knows.
-    UnknownMessage = "unknown-message",
-    /// Application data: `size` bytes, one unless told otherwise.
-    ApplicationData = "application-data",
-    /// A handshake record without content.
-    EmptyHandshake = "empty-handshake",
-    /// An encrypted record without even a content type.
-    EmptyRecord = "empty-record",
-    /// ChangeCipherSpec, for the sake of middleboxes (appendix D.4).
-    ChangeCipherSpec = "change-cipher-spec",
-    /// An alert, of `description`.
-    Alert = "alert",
-    /// The bytes of `hex`, as they are.
-    Raw = "raw",
+impl Default for Delivery {
+    fn default() -> Self {
+        Self::Records {
+            fragment: None,
+            encryption: Encryption::default(),
+        }
+    }
+}
+
+/// A handshake message, and how it is spoilt. The server's own view of the handshake has the spoilt message too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedMessage {
+    /// The message.
+    pub message: Message,
+    /// The bit to change.
+    pub flip_bit: Option<Bit>,
+    /// Keep only this many bytes of the message; fewer than it has.
+    pub cut: Option<MessageSize>,
+    /// How it is sent.
+    pub delivery: Delivery,
+}
+
+impl From<Message> for PlannedMessage {
+    fn from(message: Message) -> Self {
+        Self {
+            message,
+            flip_bit: None,
+            cut: None,
+            delivery: Delivery::default(),
+        }
+    }
+}
+
+/// One thing that a TLS 1.3 server does between the ClientHello and the request (RFC 8446 section 2), or must not do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlannedStep {
+    /// Send a handshake message.
+    Message(PlannedMessage),
+    /// Wait for the client's Finished and check it. What follows is protected by the application's keys. A list without
+    /// this step has it at its end.
+    ClientFinished,
+    /// Send application data in one record.
+    ApplicationData {
+        /// How many bytes.
+        size: DataSize,
+        /// Whether the record is encrypted.
+        encryption: Encryption,
+    },
+    /// Send a handshake record without content.
+    EmptyHandshake {
+        /// Whether the record is encrypted.
+        encryption: Encryption,
+    },
+    /// Send an encrypted record without even a content type.
+    EmptyRecord,
+    /// Send ChangeCipherSpec, for the sake of middleboxes (appendix D.4).
+    ChangeCipherSpec,
+    /// Send an alert.
+    Alert {
+        /// What it says.
+        description: AlertDescription,
+        /// Whether its record is encrypted.
+        encryption: Encryption,
+    },
+    /// Send these bytes, which need not be TLS, as they are.
+    Raw(HexBytes),
+}
+
+impl From<Message> for PlannedStep {
+    fn from(message: Message) -> Self {
+        Self::Message(message.into())
+    }
+}
+
+impl From<PlannedMessage> for PlannedStep {
+    fn from(message: PlannedMessage) -> Self {
+        Self::Message(message)
+    }
+}
+
+impl PlannedStep {
+    /// What it does, without the settings.
+    #[must_use]
+    pub fn step(&self) -> Step {
+        match self {
+            Self::Message(planned) => Step::Message(planned.message),
+            Self::ClientFinished => Step::ClientFinished,
+            Self::ApplicationData { .. } => Step::ApplicationData,
+            Self::EmptyHandshake { .. } => Step::EmptyHandshake,
+            Self::EmptyRecord => Step::EmptyRecord,
+            Self::ChangeCipherSpec => Step::ChangeCipherSpec,
+            Self::Alert { .. } => Step::Alert,
+            Self::Raw(_) => Step::Raw,
+        }
+    }
+
+    /// The step as its name alone asks for it: one byte of application data, the alert handshake_failure, nothing
+    /// spoilt. `None` for raw bytes, since a name has none.
+    #[must_use]
+    pub fn plain(step: Step) -> Option<Self> {
+        let encryption = Encryption::default();
+        Some(match step {
+            Step::Message(message) => message.into(),
+            Step::ClientFinished => Self::ClientFinished,
+            Step::ApplicationData => Self::ApplicationData {
+                size: ONE_BYTE,
+                encryption,
+            },
+            Step::EmptyHandshake => Self::EmptyHandshake { encryption },
+            Step::EmptyRecord => Self::EmptyRecord,
+            Step::ChangeCipherSpec => Self::ChangeCipherSpec,
+            Step::Alert => Self::Alert {
+                description: AlertDescription::HANDSHAKE_FAILURE,
+                encryption,
+            },
+            Step::Raw => return None,
+        })
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let in_clear = |encryption: Encryption| (encryption == Encryption::Off).then(|| "in clear".to_owned());
+        let mut notes = Vec::new();
+        match self {
+            Self::Message(planned) => {
+                let flipped = planned.flip_bit;
+                notes.extend(flipped.map(|Bit { byte, bit }| format!("bit {bit} of byte {byte} changed")));
+                notes.extend(planned.cut.map(|length| format!("cut to {length} bytes")));
+                match planned.delivery {
+                    Delivery::Records { fragment, encryption } => {
+                        notes.extend(fragment.map(|size| format!("in records of {size} bytes")));
+                        notes.extend(in_clear(encryption));
+                    }
+                    Delivery::WithNext => notes.push("in the next one's record".to_owned()),
+                    Delivery::Unsent => notes.push("not sent".to_owned()),
+                }
+            }
+            Self::ApplicationData { size, encryption } => {
+                notes.extend((*size != ONE_BYTE).then(|| format!("{size} bytes")));
+                notes.extend(in_clear(*encryption));
+            }
+            Self::EmptyHandshake { encryption } => notes.extend(in_clear(*encryption)),
+            Self::Alert {
+                description,
+                encryption,
+            } => {
+                notes.push(description.to_string());
+                notes.extend(in_clear(*encryption));
+            }
+            Self::Raw(hex) => notes.push(hex.to_string()),
+            Self::ClientFinished | Self::EmptyRecord | Self::ChangeCipherSpec => {}
+        }
+        notes
+    }
+}
+
+/// As the server lane tells it.
+impl fmt::Display for PlannedStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let notes = self.notes();
+        write!(f, "{}", self.step())?;
+        if notes.is_empty() {
+            return Ok(());
+        }
+        write!(f, " ({})", notes.join(", "))
+    }
+}
+
+/// What a step does, without its settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// [`PlannedStep::Message`].
+    Message(Message),
+    /// [`PlannedStep::ClientFinished`].
+    ClientFinished,
+    /// [`PlannedStep::ApplicationData`].
+    ApplicationData,
+    /// [`PlannedStep::EmptyHandshake`].
+    EmptyHandshake,
+    /// [`PlannedStep::EmptyRecord`].
+    EmptyRecord,
+    /// [`PlannedStep::ChangeCipherSpec`].
+    ChangeCipherSpec,
+    /// [`PlannedStep::Alert`].
+    Alert,
+    /// [`PlannedStep::Raw`].
+    Raw,
 }
 
 impl Step {
-    /// The steps of an honest server, in order.
-    pub const HONEST: [Self; 5] = [
-        Self::ServerHello,
-        Self::EncryptedExtensions,
-        Self::Certificate,
-        Self::CertificateVerify,
-        Self::Finished,
-    ];
+    /// Every step: the messages, then the others.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let others = [
+            Self::ClientFinished,
+            Self::ApplicationData,
+            Self::EmptyHandshake,
+            Self::EmptyRecord,
+            Self::ChangeCipherSpec,
+            Self::Alert,
+            Self::Raw,
+        ];
+        Message::ALL.iter().copied().map(Self::Message).chain(others)
+    }
+
+    /// The step's name as a scenario spells it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Message(message) => message.name(),
+            Self::ClientFinished => "client-finished",
+            Self::ApplicationData => "application-data",
+            Self::EmptyHandshake => "empty-handshake",
+            Self::EmptyRecord => "empty-record",
+            Self::ChangeCipherSpec => "change-cipher-spec",
+            Self::Alert => "alert",
+            Self::Raw => "raw",
+        }
+    }
 }
 
 impl fmt::Display for Step {
@@ -129,110 +311,37 @@ impl FromStr for Step {
     type Err = UnknownStep;
 
     fn from_str(name: &str) -> Result<Self, UnknownStep> {
-        Self::ALL
-            .iter()
-            .copied()
+        Self::all()
             .find(|step| step.name() == name)
             .ok_or_else(|| UnknownStep(name.to_owned()))
     }
 }
 
+impl<'de> Deserialize<'de> for Step {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Step {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Step".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let names: Vec<&str> = Self::all().map(Self::name).collect();
+        schemars::json_schema!({ "type": "string", "enum": names })
+    }
+}
+
 /// No step has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no handshake step is called `{0}`; there are {list}", list = known_names())]
+#[error(
+    "no handshake step is called `{0}`; use one of {list}",
+    list = Step::all().map(Step::name).collect::<Vec<_>>().join(", ")
+)]
 pub struct UnknownStep(String);
-
-fn known_names() -> String {
-    let names: Vec<_> = Step::ALL.iter().map(|step| step.name()).collect();
-    names.join(", ")
-}
-
-/// One bit of a message, counted from its first byte (its handshake header included) and its least significant bit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Bit {
-    /// Which byte; negative ones count from the end.
-    pub byte: isize,
-    /// Which bit, 0 to 7.
-    pub bit: u8,
-}
-
-/// A step, and how it is spoilt.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct PlannedStep {
-    /// What to do.
-    pub step: Step,
-    /// Changes one bit of the message before it is sent; the server's own view of the handshake has the changed one too.
-    pub flip_bit: Option<Bit>,
-    /// Sends only so many bytes of the message.
-    pub cut: Option<usize>,
-    /// Sends the message in records of at most so many bytes of content.
-    pub fragment: Option<usize>,
-    /// Holds the message back, for the record of the next one.
-    #[serde(default)]
-    pub with_next: bool,
-    /// Sends the message unencrypted, whatever it should be.
-    #[serde(default)]
-    pub in_clear: bool,
-    /// Takes the message for sent, and does not send it.
-    #[serde(default)]
-    pub unsent: bool,
-    /// So many bytes of application data.
-    pub size: Option<usize>,
-    /// The alert's description (section 6).
-    pub description: Option<u8>,
-    /// The bytes of a raw step, in hexadecimal digits; spaces do not matter.
-    pub hex: Option<String>,
-}
-
-impl From<Step> for PlannedStep {
-    fn from(step: Step) -> Self {
-        Self {
-            step,
-            flip_bit: None,
-            cut: None,
-            fragment: None,
-            with_next: false,
-            in_clear: false,
-            unsent: false,
-            size: None,
-            description: None,
-            hex: None,
-        }
-    }
-}
-
-/// As the server lane tells it.
-impl fmt::Display for PlannedStep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { step, .. } = self;
-        write!(f, "{step}")?;
-        let mut notes = Vec::new();
-        notes.extend(
-            self.flip_bit
-                .map(|Bit { byte, bit }| format!("bit {bit} of byte {byte} changed")),
-        );
-        notes.extend(self.cut.map(|length| format!("cut to {length} bytes")));
-        notes.extend(self.fragment.map(|size| format!("in records of {size} bytes")));
-        notes.extend(self.size.map(|size| format!("{size} bytes")));
-        notes.extend(self.description.map(crate::names::alert));
-        notes.extend(self.hex.clone());
-        for (set, note) in [
-            (self.with_next, "in the next one's record"),
-            (self.in_clear, "in clear"),
-            (self.unsent, "not sent"),
-        ] {
-            if set {
-                notes.push(note.to_owned());
-            }
-        }
-        if notes.is_empty() {
-            return Ok(());
-        }
-        write!(f, " ({})", notes.join(", "))
-    }
-}
 
 /// A list of steps. It may leave steps out, repeat them, change their order, and spoil them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -242,7 +351,7 @@ impl RogueHandshake {
     /// The steps of an honest server: the list to edit.
     #[must_use]
     pub fn honest() -> Self {
-        Self::of(Step::HONEST)
+        Self::of(Message::HONEST)
     }
 
     /// Exactly these steps.
@@ -251,10 +360,10 @@ impl RogueHandshake {
         Self(steps.into_iter().map(Into::into).collect())
     }
 
-    /// The same list without `step`.
+    /// The same list without `message`.
     #[must_use]
-    pub fn omit(mut self, step: Step) -> Self {
-        self.0.retain(|kept| kept.step != step);
+    pub fn omit(mut self, message: Message) -> Self {
+        self.0.retain(|kept| kept.step() != Step::Message(message));
         self
     }
 
@@ -264,13 +373,87 @@ impl RogueHandshake {
         &self.0
     }
 
-    /// The honest steps that the list lacks, where it differs from the honest one in nothing else.
-    pub(crate) fn omitted(&self) -> Option<Vec<Step>> {
-        let missing: Vec<Step> = Step::HONEST
-            .into_iter()
-            .filter(|step| !self.0.iter().any(|kept| kept.step == *step))
-            .collect();
-        let rest = missing.iter().fold(Self::honest(), |plan, step| plan.omit(*step));
+    /// The honest messages that the list lacks, where it differs from the honest one in nothing else.
+    pub(crate) fn omitted(&self) -> Option<Vec<Message>> {
+        let has = |message: Message| self.0.iter().any(|kept| kept.step() == Step::Message(message));
+        let missing: Vec<Message> = Message::HONEST.into_iter().filter(|message| !has(*message)).collect();
+        let rest = missing.iter().fold(Self::honest(), |plan, message| plan.omit(*message));
         (rest == *self).then_some(missing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bit_is_counted_from_either_end_and_never_beyond() {
+        let index = |byte| {
+            let bit = BitNumber::MIN;
+            Bit { byte, bit }.index(36)
+        };
+        assert_eq!([0, 35, -1, -36].map(index), [Some(0), Some(35), Some(35), Some(0)]);
+        assert_eq!([36, -37, i64::MIN, i64::MAX].map(index), [None; 4]);
+    }
+
+    #[test]
+    fn a_step_is_told_with_how_it_is_spoilt() {
+        let spoilt = PlannedMessage {
+            flip_bit: Some(Bit {
+                byte: -1,
+                bit: BitNumber::MIN,
+            }),
+            cut: MessageSize::new(20),
+            delivery: Delivery::Records {
+                fragment: FragmentSize::new(300),
+                encryption: Encryption::Off,
+            },
+            ..Message::Finished.into()
+        };
+        let with = |delivery| {
+            PlannedStep::from(PlannedMessage {
+                delivery,
+                ..Message::Certificate.into()
+            })
+        };
+        let off = Encryption::Off;
+        for (step, text) in [
+            (
+                spoilt.into(),
+                "finished (bit 0 of byte -1 changed, cut to 20 bytes, in records of 300 bytes, in clear)",
+            ),
+            (with(Delivery::WithNext), "certificate (in the next one's record)"),
+            (with(Delivery::Unsent), "certificate (not sent)"),
+            (
+                PlannedStep::ApplicationData {
+                    size: DataSize::MAX,
+                    encryption: off,
+                },
+                "application-data (65518 bytes, in clear)",
+            ),
+            (
+                PlannedStep::Alert {
+                    description: AlertDescription(80),
+                    encryption: Encryption::AsDue,
+                },
+                "alert (internal_error)",
+            ),
+            (PlannedStep::Raw("17 0303 ffff".parse().unwrap()), "raw (17 0303 ffff)"),
+            (PlannedStep::EmptyRecord, "empty-record"),
+        ] {
+            assert_eq!(step.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn every_step_is_found_by_its_name() {
+        for step in Step::all() {
+            assert_eq!(step.name().parse(), Ok(step));
+        }
+        let error = "finnished".parse::<Step>().unwrap_err().to_string();
+        assert!(
+            error.contains("`finnished`") && error.contains("certificate-verify, finished"),
+            "{error}"
+        );
     }
 }

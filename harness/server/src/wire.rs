@@ -1,8 +1,8 @@
-//! A TCP connection read record by record, and watched.
+//! A TCP connection that is read record by record, and watched.
 //!
-//! What enters: a socket. What leaves: whole TLS records (RFC 8446 section 5.1), one at a time, so that what each record
-//! causes is recorded before the next is looked at; and events for what passes unprotected: the ClientHello, and alerts
-//! in clear. It decrypts nothing and must not know which kind of server uses it.
+//! What enters: a socket. What leaves: whole TLS records (RFC 8446 section 5.1), one at a time, so that what a record
+//! causes is in the server's record before the next one is read. It also pushes events for what passes unprotected: the
+//! ClientHello, and alerts in clear. It decrypts nothing, and does not know which kind of server uses it.
 
 use std::io;
 
@@ -37,10 +37,20 @@ pub(crate) struct Wire {
     alert: Option<String>,
     /// What is still to be done to the connection.
     fault: Option<Fault>,
-    /// Bytes and records that were sent.
-    sent: (usize, usize),
+    /// What was sent so far.
+    sent: Sent,
+    /// The next byte is to be changed.
+    corrupt_next: bool,
     /// Nothing more may leave.
     muted: bool,
+}
+
+/// How much was sent on a connection.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sent {
+    bytes: usize,
+    /// TLS records, or pieces of what is not TLS.
+    records: usize,
 }
 
 /// How far the client's first message has been seen.
@@ -59,12 +69,13 @@ impl Wire {
             hello: Hello::Awaited(Vec::new()),
             alert: None,
             fault,
-            sent: (0, 0),
+            sent: Sent::default(),
+            corrupt_next: false,
             muted: false,
         }
     }
 
-    /// The next record with its header. What is no TLS is returned as it came; `None` is the end of the stream.
+    /// The next record with its header. What is not TLS is returned as it came; `None` is the end of the stream.
     pub(crate) async fn read_record(&mut self) -> io::Result<Option<Vec<u8>>> {
         self.alert = None;
         loop {
@@ -77,7 +88,7 @@ impl Wire {
             let read = self.stream.read_buf(&mut self.pending).await;
             self.record.wire_received(*read.as_ref().unwrap_or(&0));
             if read? == 0 {
-                // A cut record is still something that the TLS library may want to complain about.
+                // The TLS library gets a cut record too, and may answer it with an alert.
                 let cut = std::mem::take(&mut self.pending);
                 return Ok(Some(cut).filter(|cut| !cut.is_empty()));
             }
@@ -107,46 +118,48 @@ impl Wire {
         self.send(rest).await
     }
 
-    /// Writes bytes that are no TLS.
+    /// Writes bytes that are not TLS.
     pub(crate) async fn write_plain(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.send(bytes).await
     }
 
-    /// Sends one record, or a part of one; and does to the connection what is due within it.
+    /// Sends one record, or a part of one. A fault that is due within it happens there.
     async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         if bytes.is_empty() {
             return Ok(());
         }
         let due = match self.fault.map(|fault| fault.when) {
-            Some(When::Sent(limit)) => limit.checked_sub(self.sent.0).filter(|left| *left < bytes.len()),
-            Some(When::Records(limit)) if limit == self.sent.1 => Some(0),
+            Some(When::Sent(limit)) => limit.checked_sub(self.sent.bytes).filter(|left| *left < bytes.len()),
+            Some(When::Records(limit)) if limit == self.sent.records => Some(0),
             _ => None,
         };
-        self.sent.0 += bytes.len();
-        self.sent.1 += 1;
-        let Some((whole, Fault { what, .. })) = due.zip(self.fault) else {
+        self.sent.bytes += bytes.len();
+        self.sent.records += 1;
+        let Some(whole) = due else {
             return self.put(bytes).await;
         };
         let (before, after) = bytes.split_at(whole);
         self.put(before).await?;
         self.happen().await?;
-        let mut after = after.to_vec();
-        if let (FaultKind::Corrupt, Some(byte)) = (what, after.first_mut()) {
-            *byte ^= 1;
-        }
-        self.put(&after).await
+        self.put(after).await
     }
 
     async fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         if self.muted || bytes.is_empty() {
             return Ok(());
         }
-        self.stream.write_all(bytes).await?;
+        if std::mem::take(&mut self.corrupt_next) {
+            let mut corrupt = bytes.to_vec();
+            corrupt[0] ^= 1;
+            self.stream.write_all(&corrupt).await?;
+        } else {
+            self.stream.write_all(bytes).await?;
+        }
         self.record.wire_sent(bytes.len());
         self.stream.flush().await
     }
 
-    /// Does what is to be done at this point, which is none of those within what is sent.
+    /// Does what is to be done at this moment, which is not one of those within what is sent.
     pub(crate) async fn reached(&mut self, point: When) -> Result<(), Broken> {
         if self.fault.is_some_and(|fault| fault.when == point) {
             self.happen().await?;
@@ -162,14 +175,14 @@ impl Wire {
             what: fault.to_string(),
         });
         match fault.what {
-            FaultKind::Corrupt => {}
+            FaultKind::Corrupt => self.corrupt_next = true,
             FaultKind::Stall => self.muted = true,
             FaultKind::End => {
                 self.finish_writing().await;
                 self.muted = true;
             }
             FaultKind::Reset => {
-                // So that closing resets. Where the system refuses it closes in order, which the client will not miss.
+                // This makes closing a reset. Where the system refuses it, the connection is closed in order instead.
                 let _ = self.stream.set_zero_linger();
                 return Err(io::Error::other(OnPurpose));
             }
@@ -183,12 +196,12 @@ impl Wire {
         Broken::OnPurpose
     }
 
-    /// Whether nothing more leaves, on purpose.
+    /// Reports whether nothing more leaves, on purpose.
     pub(crate) fn is_muted(&self) -> bool {
         self.muted
     }
 
-    /// Says that nothing more will be written (TCP FIN). A peer that is already gone is no error.
+    /// Says that nothing more will be written (TCP FIN). It is not an error if the client has closed already.
     pub(crate) async fn finish_writing(&mut self) {
         if !self.muted {
             let _ = self.stream.shutdown().await;
@@ -209,6 +222,11 @@ impl Wire {
         }
     }
 
+    /// Reports whether the client's first message has been read whole and could not be parsed.
+    pub(crate) fn has_unreadable_hello(&self) -> bool {
+        matches!(self.hello, Hello::Seen(None))
+    }
+
     /// Closes the socket and the connection's record.
     pub(crate) fn close(self, ending: Ending) {
         drop(self.stream);
@@ -225,7 +243,7 @@ impl Wire {
         }
         if let (Hello::Awaited(message), Some(&HANDSHAKE)) = (&mut self.hello, record.first()) {
             message.extend_from_slice(record.get(HEADER..).unwrap_or_default());
-            // A handshake message is a type, a length of three bytes, and a body (RFC 8446 section 4).
+            // A handshake message is a type, a length in three bytes, and a body (RFC 8446 section 4).
             let Some(&[_, a, b, c]) = message.first_chunk() else {
                 return;
             };

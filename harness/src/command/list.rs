@@ -1,4 +1,4 @@
-//! `pinrig list`.
+//! `pinrig list`: the scenarios there are, and how they are written.
 
 use std::io::Write;
 
@@ -10,14 +10,21 @@ use super::{CommandResult, Place, terminal};
 
 #[derive(Args, Debug)]
 pub(super) struct List {
-    /// As the page that stands in the scenarios' folder
+    /// Print the page that stands in the scenarios' folder
     #[arg(long)]
     markdown: bool,
+    /// Print the JSON schema of scenario files, for editors, and nothing else
+    #[arg(long, conflicts_with = "markdown")]
+    schema: bool,
 }
 
 pub(super) fn list(place: &Place, options: &List) -> CommandResult {
-    let scenarios = super::scenarios(&place.fixtures()?)?;
     let mut out = anstream::stdout().lock();
+    if options.schema {
+        writeln!(out, "{:#}", scenario::schema())?;
+        return Ok(0);
+    }
+    let scenarios = super::scenarios(&place.fixtures()?)?;
     if options.markdown {
         write!(out, "{}", scenario::index(&scenarios))?;
     } else if place.json {

@@ -23,9 +23,20 @@ pub(super) struct Mutants {
     /// Let each mutant meet every scenario, and not only those that must notice it
     #[arg(long)]
     all_scenarios: bool,
+    /// Print the JSON schema of mutant files, for editors, and nothing else
+    #[arg(long)]
+    schema: bool,
 }
 
 pub(super) fn mutants(place: &Place, options: &run::Options, arguments: &Mutants) -> CommandResult {
+    if arguments.schema {
+        writeln!(
+            anstream::stdout().lock(),
+            "{:#}",
+            pinrig_builder::mutant::schema().to_value()
+        )?;
+        return Ok(0);
+    }
     if options.firmware.is_some() {
         return Err("mutants are built from the firmware's sources: leave --firmware and PINRIG_FIRMWARE out".into());
     }

@@ -1,4 +1,6 @@
 //! `pinrig serve`: one scenario's server, for any other client.
+//!
+//! What enters: a scenario's name and an address. What leaves: how to reach the server, then what it sees, line by line.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -30,7 +32,7 @@ pub(super) fn serve(place: &Place, options: &Serve) -> CommandResult {
     let [scenario] = &scenario::select(&all, std::slice::from_ref(&options.name))?[..] else {
         return Err(format!("`{}` is a folder of scenarios; name one of them", options.name).into());
     };
-    // The first run's: who serves it to other clients decides about further ones by hand.
+    // The server of the first run: further runs are what the harness does with a board.
     let Some(run) = scenario.runs.first() else {
         return Err(format!("`{}` has no run", scenario.name).into());
     };
@@ -59,9 +61,11 @@ pub(super) fn serve(place: &Place, options: &Serve) -> CommandResult {
         let port = address.port();
         let pin = prints.public_key();
         let path = &run.device.path;
+        let resolve = quoted(&format!("{host}:{port}:127.0.0.1"));
+        let url = quoted(&format!("https://{host}:{port}{path}"));
         writeln!(
             text,
-            "\n{DIM}try: curl --insecure --pinnedpubkey '{pin}' --resolve {host}:{port}:127.0.0.1 https://{host}:{port}{path}{DIM:#}"
+            "\n{DIM}try: curl --insecure --pinnedpubkey '{pin}' --resolve {resolve} {url}{DIM:#}"
         )?;
         writeln!(text, "{DIM}Ctrl-C ends.{DIM:#}\n")?;
         print(&String::from_utf8_lossy(&text))?;
@@ -76,4 +80,26 @@ pub(super) fn serve(place: &Place, options: &Serve) -> CommandResult {
         }
     }
     Ok(0)
+}
+
+/// A word for a shell: in quotes if it has a character that could mean something there.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/".contains(c);
+    if word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_word_means_nothing_else_to_a_shell() {
+        assert_eq!(quoted("https://a.b:1/c-d_e"), "https://a.b:1/c-d_e");
+        assert_eq!(quoted("/a?b=c&d"), "'/a?b=c&d'");
+        assert_eq!(quoted("/it's$(x)"), r"'/it'\''s$(x)'");
+    }
 }

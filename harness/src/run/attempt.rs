@@ -250,6 +250,9 @@ impl<'a> Attempt<'a> {
         let lanes = self.transcript.runs.last_mut().expect("the run has begun");
         lanes.server = seen.lines;
         let said = lanes.said().map(str::to_owned).collect();
+        if let Some(failure) = seen.failure {
+            return Err(rig(failure));
+        }
         let answer = driven?;
         lanes.answer = Some(answer.clone());
         if let Some(problem) = seen.problem {

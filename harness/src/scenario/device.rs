@@ -1,14 +1,27 @@
 //! What a scenario tells the device: `[device]` and `[then.device]`.
 //!
-//! What enters: the table as it was read. What leaves: [`DeviceSettings`], complete and checked, and the console commands that make a
-//! device have them.
+//! What enters: the table as it was read. What leaves: [`DeviceSettings`], complete and checked, and the console commands
+//! that give a device these settings.
 
-use pinrig_certs::{CertifiedChain, Recipe};
+use std::ops::Range;
+
+use pinrig_certs::{Fingerprint, Recipe};
+use pinrig_server::Bounded;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
 
-use super::text::{Problem, recipe};
-use super::{DEFAULT_HOST, DEFAULT_PATH};
+use super::problem::{At, Given, Line, Problem, given};
+use super::recipe::RecipeName;
+
+/// The name that the device connects to unless the scenario says otherwise.
+pub const DEFAULT_HOST: &str = "api.github.com";
+/// The path that the device asks for unless the scenario says otherwise.
+pub const DEFAULT_PATH: &str = "/repos/esp8266/Arduino/commits/master/status";
+
+/// The longest line that the console takes, in bytes (`firmware/README.md`, "The console").
+pub(super) const CONSOLE_LINE: usize = 512;
+/// What stands before each command: a tag of twelve digits, as the harness chooses it.
+const TAG: usize = "#0123456789ab ".len();
 
 /// What the device is told before it runs. The default is the original sketch's, with the right pin.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -34,10 +47,10 @@ pub struct DeviceSettings {
 }
 
 /// What the device does when the certificate's fingerprint is not the pinned one.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnMismatch {
-    /// Close the connection before any application byte.
+    /// Close the connection before the first application byte.
     #[default]
     Abort,
     /// Say so and go on, as the original sketch does.
@@ -45,7 +58,7 @@ pub enum OnMismatch {
 }
 
 /// How the device decides that a build has succeeded.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
     /// The original's: the body's first line starts with `{"state":"success"`.
@@ -56,8 +69,7 @@ pub enum Rule {
 }
 
 /// The device's time limits, in milliseconds.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Timeouts {
     /// To join the network and get an address.
     pub network: u32,
@@ -101,16 +113,16 @@ impl Default for DeviceSettings {
 }
 
 impl DeviceSettings {
-    /// The console commands for a device that has just booted: the five settings that every transcript shows, and whatever is not as
-    /// the firmware has it by itself.
+    /// The console commands for a device that has just booted: the five settings that every transcript shows, and those
+    /// that differ from the firmware's own.
     #[must_use]
     pub fn commands(&self) -> Vec<String> {
         let own = Self::default().all();
         let shown = ["host", "path", "on-mismatch", "rule", "pin"];
         let wanted = self.all().into_iter().zip(own);
         wanted
-            .filter(|(setting, own)| shown.contains(&setting.0) || setting != own)
-            .map(|(setting, _)| command(&setting))
+            .filter(|(setting, own)| shown.contains(&setting.name) || setting != own)
+            .map(|(setting, _)| setting.command())
             .collect()
     }
 
@@ -120,201 +132,288 @@ impl DeviceSettings {
         let changes = self.all().into_iter().zip(earlier.all());
         changes
             .filter(|(setting, earlier)| setting != earlier)
-            .map(|(setting, _)| command(&setting))
+            .map(|(setting, _)| setting.command())
             .collect()
     }
 
-    /// The console commands for a device of which nothing is known.
+    /// The console commands for a device whose settings are not known.
     #[must_use]
     pub fn all_commands(&self) -> Vec<String> {
-        self.all().iter().map(command).collect()
+        self.all().iter().map(Setting::command).collect()
     }
 
-    /// Every setting with its value, in the order in which they are sent. The pin is the last: the console may refuse it.
-    fn all(&self) -> [(&'static str, String); 13] {
-        let on = |on| if on { "on" } else { "off" }.to_owned();
-        let Timeouts {
-            network,
-            connect,
-            handshake,
-            response,
-            total,
-        } = self.timeouts;
+    /// The names of the settings, as the console has them.
+    pub(super) fn names() -> [&'static str; 13] {
+        Self::default().all().map(|setting| setting.name)
+    }
+
+    /// Every setting with its value, in the order in which they are sent. The pin is last, since the console may refuse it.
+    fn all(&self) -> [Setting; 13] {
+        let setting = |name, value: &str| Setting {
+            name,
+            value: value.to_owned(),
+        };
+        let switch = |name, on| setting(name, if on { "on" } else { "off" });
+        let limit = |name, milliseconds: u32| setting(name, &milliseconds.to_string());
+        let on_mismatch = match self.on_mismatch {
+            OnMismatch::Abort => "abort",
+            OnMismatch::Continue => "continue",
+        };
+        let rule = match self.rule {
+            Rule::Original => "original",
+            Rule::Robust => "robust",
+        };
         [
-            ("host", self.host.clone()),
-            ("path", self.path.clone()),
-            (
-                "on-mismatch",
-                match self.on_mismatch {
-                    OnMismatch::Abort => "abort".to_owned(),
-                    OnMismatch::Continue => "continue".to_owned(),
-                },
-            ),
-            (
-                "rule",
-                match self.rule {
-                    Rule::Original => "original".to_owned(),
-                    Rule::Robust => "robust".to_owned(),
-                },
-            ),
-            ("check-name", on(self.check_name)),
-            ("clock", self.clock.clone().unwrap_or_else(|| "none".to_owned())),
-            ("check-dates", on(self.check_dates)),
-            ("timeout network", network.to_string()),
-            ("timeout connect", connect.to_string()),
-            ("timeout handshake", handshake.to_string()),
-            ("timeout response", response.to_string()),
-            ("timeout total", total.to_string()),
-            ("pin", self.pin.clone()),
+            setting("host", &self.host),
+            setting("path", &self.path),
+            setting("on-mismatch", on_mismatch),
+            setting("rule", rule),
+            switch("check-name", self.check_name),
+            setting("clock", self.clock.as_deref().unwrap_or("none")),
+            switch("check-dates", self.check_dates),
+            limit("timeout network", self.timeouts.network),
+            limit("timeout connect", self.timeouts.connect),
+            limit("timeout handshake", self.timeouts.handshake),
+            limit("timeout response", self.timeouts.response),
+            limit("timeout total", self.timeouts.total),
+            setting("pin", &self.pin),
         ]
     }
 }
 
-fn command((setting, value): &(&str, String)) -> String {
-    format!("set {setting} {value}")
+/// A setting of the console, and its value there.
+#[derive(PartialEq)]
+struct Setting {
+    name: &'static str,
+    value: String,
 }
 
-/// The table. What is left out stays as it was; in the first run, as the firmware has it.
-#[derive(Default, Deserialize)]
+impl Setting {
+    fn command(&self) -> String {
+        format!("set {} {}", self.name, self.value)
+    }
+}
+
+/// What a scenario tells the device. A setting that is left out stays as it was; in the first run, as the firmware has
+/// it.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct RawDevice {
-    host: Option<Spanned<String>>,
-    path: Option<Spanned<String>>,
-    pin: Option<RawPin>,
+    /// The server's name, for DNS, SNI and the `Host` header; `api.github.com` by default.
+    host: Option<At<Line>>,
+    /// The path of the request.
+    path: Option<At<Line>>,
+    /// The fingerprint that the certificate must have.
+    pin: Option<At<RawPin>>,
+    /// What to do when the fingerprint is another one.
     on_mismatch: Option<OnMismatch>,
+    /// How the reply is judged.
     rule: Option<Rule>,
+    /// Whether the certificate must also bear the host's name.
     check_name: Option<bool>,
+    /// Whether the certificate must also be valid by the device's clock.
     check_dates: Option<bool>,
-    clock: Option<Spanned<String>>,
-    timeout: Option<Timeouts>,
+    /// The device's date: `2026-11-05T09:30:00Z`, or `none`.
+    clock: Option<At<Line>>,
+    /// The device's time limits.
+    timeout: Option<RawTimeouts>,
 }
 
-/// Either `{ of = "github", digest = "sha1" }` or `{ text = "..." }`.
-#[derive(Deserialize)]
+/// A time limit in milliseconds: the console takes up to an hour.
+type Limit = Bounded<1, 3_600_000>;
+
+/// Time limits in milliseconds. One that is left out stays as it was.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct RawTimeouts {
+    /// To join the network and get an address; 30000 by default.
+    network: Option<Limit>,
+    /// For DNS and TCP; 10000 by default.
+    connect: Option<Limit>,
+    /// For TLS; 15000 by default.
+    handshake: Option<Limit>,
+    /// For request and reply; 15000 by default.
+    response: Option<Limit>,
+    /// For all of these together; 60000 by default.
+    total: Option<Limit>,
+}
+
+/// A fingerprint: of a certificate (`of`), or any text (`text`).
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct RawPin {
-    of: Option<Spanned<String>>,
-    /// Which certificate of the chain, from 0.
-    certificate: Option<Spanned<usize>>,
-    digest: Option<Digest>,
-    flip_bit: Option<Spanned<BitPosition>>,
-    /// What stands between the bytes.
-    separator: Option<Spanned<String>>,
-    case: Option<Case>,
-    text: Option<Spanned<String>>,
+    /// The recipe of the chain whose fingerprint it is.
+    of: Option<At<RecipeName>>,
+    /// Which certificate of the chain, from 0: the leaf.
+    certificate: Option<At<Bounded<0, 255>>>,
+    /// The hash; SHA-1 by default.
+    digest: Option<At<Digest>>,
+    /// One bit that is wrong.
+    flip_bit: Option<At<BitPosition>>,
+    /// What stands between the bytes; `:` by default.
+    separator: Option<At<Line>>,
+    /// The case of the digits; upper by default.
+    case: Option<At<Case>>,
+    /// The text that `set pin` is given, right or wrong.
+    text: Option<At<Line>>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Digest {
     Sha1,
     Sha256,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 enum Case {
     Upper,
     Lower,
+    /// Upper and lower in turn.
     Mixed,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+/// A bit of a digest.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct BitPosition {
-    byte: usize,
-    bit: usize,
+    /// The byte, from 0.
+    byte: At<Bounded<0, 255>>,
+    /// The bit, from 0, the least significant.
+    bit: Bounded<0, 7>,
 }
 
 impl RawDevice {
-    pub(super) fn check(self, earlier: DeviceSettings) -> Result<DeviceSettings, Problem> {
+    /// The settings after `earlier`. `rejected` is the command that the console must refuse, if the run expects that.
+    pub(super) fn check(self, earlier: DeviceSettings, rejected: Option<&str>) -> Result<DeviceSettings, Problem> {
+        let setting = |name: &str, value: Option<At<Line>>| match value {
+            Some(value) => {
+                console_line(name, value.get().as_str(), value.span(), rejected)?;
+                Ok(Some(value.into_inner().into_string()))
+            }
+            None => Ok(None),
+        };
+        let timeouts = self.timeout.map_or(earlier.timeouts, |raw| raw.after(earlier.timeouts));
         Ok(DeviceSettings {
-            host: one_line(self.host)?.unwrap_or(earlier.host),
-            path: one_line(self.path)?.unwrap_or(earlier.path),
+            host: setting("host", self.host)?.unwrap_or(earlier.host),
+            path: setting("path", self.path)?.unwrap_or(earlier.path),
             pin: match self.pin {
-                Some(pin) => pin.check()?,
+                Some(pin) => {
+                    let text = pin.get().check(pin.span())?;
+                    console_line("pin", &text, pin.get().place().unwrap_or(pin.span()), rejected)?;
+                    text
+                }
                 None => earlier.pin,
             },
             on_mismatch: self.on_mismatch.unwrap_or(earlier.on_mismatch),
             rule: self.rule.unwrap_or(earlier.rule),
             check_name: self.check_name.unwrap_or(earlier.check_name),
             check_dates: self.check_dates.unwrap_or(earlier.check_dates),
-            clock: one_line(self.clock)?.or(earlier.clock),
-            timeouts: self.timeout.unwrap_or(earlier.timeouts),
+            clock: setting("clock", self.clock)?.or(earlier.clock),
+            timeouts,
         })
     }
 }
 
-/// The text, unless it would end the console command.
-fn one_line(text: Option<Spanned<String>>) -> Result<Option<String>, Problem> {
-    match text {
-        Some(text) if text.get_ref().contains(['\r', '\n']) => {
-            Err(Problem::at(&text, "a line break would end the console command"))
+/// Checks that the console takes a line with this setting. Its answer to a line that is too long has no tag, so the
+/// harness would wait for its own answer until the time is over. It refuses every empty value.
+fn console_line(setting: &str, value: &str, span: Range<usize>, rejected: Option<&str>) -> Result<(), Problem> {
+    let command = format!("set {setting}");
+    let room = CONSOLE_LINE - TAG - command.len() - 1;
+    if value.len() > room {
+        let message = format!(
+            "this has {} bytes, and a line of the console has room for {room} after `{command}`",
+            value.len()
+        );
+        return Err(Problem::new(span, message));
+    }
+    if value.is_empty() && rejected != Some(&command) {
+        let message =
+            format!("the console refuses an empty {setting}; give one, or expect that `{command}` is rejected");
+        return Err(Problem::new(span, message));
+    }
+    Ok(())
+}
+
+impl RawTimeouts {
+    fn after(self, earlier: Timeouts) -> Timeouts {
+        let limit = |new: Option<Limit>, earlier: u32| {
+            new.map_or(earlier, |limit| u32::try_from(limit.get()).unwrap_or(u32::MAX))
+        };
+        Timeouts {
+            network: limit(self.network, earlier.network),
+            connect: limit(self.connect, earlier.connect),
+            handshake: limit(self.handshake, earlier.handshake),
+            response: limit(self.response, earlier.response),
+            total: limit(self.total, earlier.total),
         }
-        text => Ok(text.map(Spanned::into_inner)),
     }
 }
 
 impl RawPin {
-    fn check(self) -> Result<String, Problem> {
-        match (&self.of, &self.text) {
-            (Some(of), None) => self.digest_of(recipe(of)?.issue()),
-            (None, Some(text)) => {
-                if self.certificate.is_some()
-                    || self.digest.is_some()
-                    || self.flip_bit.is_some()
-                    || self.separator.is_some()
-                    || self.case.is_some()
-                {
-                    return Err(Problem::at(
-                        text,
-                        "`certificate`, `digest`, `flip-bit`, `separator` and `case` go with `of`, not with `text`",
-                    ));
-                }
-                Ok(one_line(self.text)?.unwrap_or_default())
+    /// The text after `set pin`; `whole` is the place of the table.
+    fn check(&self, whole: Range<usize>) -> Result<String, Problem> {
+        let text = match (&self.of, &self.text) {
+            (Some(of), None) => return self.digest_of(of.get().0, whole),
+            (Some(_), Some(text)) => return Err(text.problem("give either `of` or `text`")),
+            (None, None) => {
+                let message = "a pin needs `of`, a certificate's recipe, or `text`";
+                return Err(Problem::new(whole, message));
             }
-            (Some(of), Some(_)) => Err(Problem::at(of, "give either `of` or `text`")),
-            (None, None) => Err(Problem {
-                span: None,
-                message: "[device] pin: give `of` (a certificate) or `text`".to_owned(),
-            }),
+            (None, Some(text)) => text,
+        };
+        let others = [
+            given("certificate", &self.certificate),
+            given("digest", &self.digest),
+            given("flip-bit", &self.flip_bit),
+            given("separator", &self.separator),
+            given("case", &self.case),
+        ];
+        for Given { key, span } in others {
+            if let Some(span) = span {
+                return Err(Problem::new(span, format!("`{key}` goes with `of`, not with `text`")));
+            }
         }
+        Ok(text.get().as_str().to_owned())
     }
 
-    fn digest_of(&self, chain: CertifiedChain) -> Result<String, Problem> {
-        let certificates = &chain.chain;
-        let index = self.certificate.as_ref().map_or(0, |index| *index.get_ref());
+    /// The part of it that decides how long the text is, if there is one.
+    fn place(&self) -> Option<Range<usize>> {
+        let text = self.text.as_ref().map(At::span);
+        text.or_else(|| self.separator.as_ref().map(At::span))
+    }
+
+    fn digest_of(&self, recipe: Recipe, whole: Range<usize>) -> Result<String, Problem> {
+        let certificates = recipe.issue().chain;
+        let index = self.certificate.as_ref().map_or(0, |index| index.get().size());
         let Some(der) = certificates.get(index) else {
-            let message = format!("this chain has the certificates 0 to {}", certificates.len() - 1);
-            return Err(Problem {
-                span: self.certificate.as_ref().map(Spanned::span),
-                message,
-            });
+            let last = certificates.len().saturating_sub(1);
+            let span = self.certificate.as_ref().map_or(whole, At::span);
+            return Err(Problem::new(
+                span,
+                format!("this chain has the certificates 0 to {last}"),
+            ));
         };
-        let mut pin = match self.digest.unwrap_or(Digest::Sha1) {
-            Digest::Sha1 => pinrig_certs::Fingerprint::sha1_of(der),
-            Digest::Sha256 => pinrig_certs::Fingerprint::sha256_of(der),
+        let digest = self.digest.as_ref().map_or(Digest::Sha1, |digest| *digest.get());
+        let mut pin = match digest {
+            Digest::Sha1 => Fingerprint::sha1_of(der),
+            Digest::Sha256 => Fingerprint::sha256_of(der),
         };
         if let Some(position) = &self.flip_bit {
-            let BitPosition { byte, bit } = *position.get_ref();
-            let length = pin.as_bytes().len();
-            if byte >= length || bit > 7 {
-                return Err(Problem::at(
-                    position,
-                    format!("this digest has bytes 0 to {} of bits 0 to 7", length - 1),
-                ));
+            let BitPosition { byte, bit } = position.get();
+            let last = pin.as_bytes().len() - 1;
+            if byte.get().size() > last {
+                return Err(byte.problem(format!("this digest has the bytes 0 to {last}")));
             }
-            pin = pin.with_bit_flipped(byte, bit);
+            pin = pin.with_bit_flipped(byte.get().size(), bit.size());
         }
-        let separator = match &self.separator {
-            Some(separator) if separator.get_ref().contains(['\r', '\n']) => {
-                return Err(Problem::at(separator, "a line break would end the console command"));
-            }
-            Some(separator) => separator.get_ref(),
-            None => ":",
-        };
+        let separator = self
+            .separator
+            .as_ref()
+            .map_or(":", |separator| separator.get().as_str());
         let text = pin.to_string().replace(':', separator);
-        Ok(match self.case.unwrap_or(Case::Upper) {
+        Ok(match self.case.as_ref().map_or(Case::Upper, |case| *case.get()) {
             Case::Upper => text,
             Case::Lower => text.to_lowercase(),
             Case::Mixed => text

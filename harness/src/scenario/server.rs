@@ -1,358 +1,302 @@
 //! What a scenario puts at the server's address: `[server]` and `[then.server]`.
 //!
-//! What enters: the table as it was read. What leaves: a [`Service`] that can be served.
-
-use std::fmt;
-use std::marker::PhantomData;
+//! What enters: the table as it was read. What leaves: a [`Service`] that can be served, in which every setting has an
+//! effect.
 
 use pinrig_certs::Recipe;
-use serde::de::value::{MapAccessDeserializer, StrDeserializer};
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde::{Deserialize, de};
-use toml::Spanned;
-
-use super::text::{Problem, recipe};
-use super::{Service, TlsService};
 use pinrig_server::{
-    Close, Fault, Framing, Handshake, Honest, PlannedStep, Reply, RogueHandshake, Step, TlsVersion, group_names,
-    suite_names,
+    Bounded, Close, Fault, FaultKind, Framing, Group, Handshake, Honest, RecordSize, Reply, ReplySize, Step, Suite,
+    TicketCount, TlsVersion, When,
 };
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-/// The table. What is left out is an honest server's.
-#[derive(Default, Deserialize)]
+use super::problem::{At, Given, Named, Problem, given};
+use super::recipe::RecipeName;
+use super::reply::RawReply;
+use super::steps::{self, RawStep};
+
+/// What stands at the server's address.
+#[derive(Clone, Debug)]
+pub enum Service {
+    /// A port at which nothing listens.
+    Closed,
+    /// A TLS server.
+    Tls(Box<TlsService>),
+}
+
+/// A TLS server's certificate, reply and misbehaviour.
+#[derive(Clone, Debug)]
+pub struct TlsService {
+    /// The chain that it shows.
+    pub certificate: Recipe,
+    /// The recipe whose key signs the handshake; another one's where a public certificate is replayed.
+    pub signing_key: Recipe,
+    /// The HTTP reply.
+    pub reply: Reply,
+    /// How it behaves in the handshake.
+    pub handshake: Handshake,
+    /// How it ends a connection on which it has replied.
+    pub close: Close,
+    /// What it does to each of its connections on purpose.
+    pub fault: Option<Fault>,
+}
+
+impl TlsService {
+    /// The right server: the pinned certificate, and the reply that says that the build succeeded.
+    #[must_use]
+    pub fn honest() -> Self {
+        Self {
+            certificate: Recipe::Github,
+            signing_key: Recipe::Github,
+            reply: Reply::github("success").expect("the default reply exists"),
+            handshake: Handshake::default(),
+            close: Close::default(),
+            fault: None,
+        }
+    }
+}
+
+/// What stands at the server's address. What is left out is an honest server's.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub(super) struct RawServer {
-    listening: Option<Spanned<bool>>,
-    certificate: Option<Spanned<String>>,
-    signing_key: Option<Spanned<String>>,
-    reply: Option<Spanned<Named<RawReply>>>,
-    transfer: Option<Framing>,
-    close: Option<Close>,
-    fault: Option<Fault>,
-    // A handshake that is not quite honest, ...
-    omit: Option<Spanned<Vec<Step>>>,
-    handshake: Option<Spanned<Vec<Named<PlannedStep>>>>,
-    // ... none at all, ...
-    says: Option<Spanned<String>>,
-    // ... or what an honest server offers.
-    versions: Option<Spanned<Vec<TlsVersion>>>,
-    tickets: Option<usize>,
-    suites: Option<Spanned<Vec<String>>>,
-    groups: Option<Spanned<Vec<String>>>,
-    record_size: Option<Spanned<usize>>,
-    key_update: Option<bool>,
+    /// `false`: nothing listens at the port.
+    listening: Option<At<bool>>,
+    /// The recipe of the certificate chain that the server shows; `github` by default.
+    certificate: Option<At<RecipeName>>,
+    /// The recipe whose key signs the handshake; the certificate's own by default.
+    signing_key: Option<At<RecipeName>>,
+    /// The reply: the name of one of GitHub's, or a table.
+    reply: Option<At<Named<RawReply>>>,
+    /// How the end of the body is marked.
+    transfer: Option<At<Framing>>,
+    /// How the server ends a connection on which it has replied.
+    close: Option<At<Close>>,
+    /// What the server does to each of its connections on purpose.
+    fault: Option<At<RawFault>>,
+    /// Messages that an otherwise honest handshake leaves out.
+    omit: Option<At<Vec<At<Step>>>>,
+    /// The whole list of the handshake's steps.
+    handshake: Option<At<Vec<At<Named<RawStep>>>>>,
+    /// What the server answers instead of TLS.
+    says: Option<At<String>>,
+    /// The protocol versions that an honest server offers.
+    versions: Option<At<Vec<TlsVersion>>>,
+    /// How many session tickets an honest server sends; 2 by default.
+    tickets: Option<At<TicketCount>>,
+    /// The cipher suites that an honest server offers, by their registered names.
+    suites: Option<At<Vec<Suite>>>,
+    /// The groups of the key exchange that an honest server offers, by their registered names.
+    groups: Option<At<Vec<Group>>>,
+    /// The most bytes of content in one of an honest server's records.
+    record_size: Option<At<RecordSize>>,
+    /// Whether an honest server changes its keys in the middle of the reply.
+    key_update: Option<At<bool>>,
+}
+
+/// What happens to a connection, and when.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RawFault {
+    /// The moment.
+    when: At<RawWhen>,
+    /// What happens.
+    what: FaultKind,
+}
+
+/// A count of bytes that a server has sent. It is twice that of the longest reply: in the smallest records that reply
+/// nearly doubles.
+type SentBytes = Bounded<0, { 2 * ReplySize::MAX.get() }>;
+
+/// A count of records that a server has sent: those of the longest reply in the smallest records, and of a handshake.
+type SentRecords = Bounded<0, { ReplySize::MAX.get() / RecordSize::MIN.get() + 1000 }>;
+
+/// The moment at which something happens to a connection.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum RawWhen {
+    /// As soon as there is a connection.
+    Connected,
+    /// When the whole request has come.
+    Request,
+    /// When the server has sent this many bytes; with 0, in place of its answer to the ClientHello.
+    Sent(SentBytes),
+    /// When the server has sent this many TLS records.
+    Records(SentRecords),
+}
+
+impl RawFault {
+    fn fault(&self) -> Fault {
+        Fault {
+            when: match self.when.get() {
+                RawWhen::Connected => When::Connected,
+                RawWhen::Request => When::Request,
+                RawWhen::Sent(bytes) => When::Sent(bytes.size()),
+                RawWhen::Records(records) => When::Records(records.size()),
+            },
+            what: self.what,
+        }
+    }
 }
 
 impl RawServer {
-    pub(super) fn check(self) -> Result<Service, Problem> {
+    pub(super) fn check(&self) -> Result<Service, Problem> {
         if let Some(listening) = &self.listening {
-            let alone = Self {
-                listening: None,
-                ..self
-            };
-            return match (listening.get_ref(), alone.is_empty()) {
-                (false, true) => Ok(Service::Closed),
-                (false, false) => Err(Problem::at(
-                    listening,
-                    "a server that is not listening has no certificate, reply or handshake: leave them out",
-                )),
-                (true, _) => Err(Problem::at(
-                    listening,
-                    "a server listens unless told otherwise: leave this out",
-                )),
+            return match (listening.get(), self.any_of_a_server()) {
+                (false, None) => Ok(Service::Closed),
+                (false, Some(_)) => {
+                    let message =
+                        "a server that is not listening has no certificate, reply or handshake; leave them out";
+                    Err(listening.problem(message))
+                }
+                (true, _) => Err(listening.problem("a server listens unless told otherwise; leave this out")),
             };
         }
-        let certificate = match &self.certificate {
-            Some(name) => recipe(name)?,
-            None => Recipe::Github,
-        };
-        let signing_key = match &self.signing_key {
-            Some(name) => recipe(name)?,
-            None => certificate,
-        };
-        let mut reply = match &self.reply {
-            Some(reply) => reply
-                .get_ref()
-                .0
-                .check()
-                .map_err(|message| Problem::at(reply, message))?,
-            None => RawReply::default().check().expect("the default reply exists"),
-        };
-        if let Some(transfer) = self.transfer {
-            reply = reply.framed(transfer);
-        }
+        let certificate = self.certificate.as_ref().map_or(Recipe::Github, |name| name.get().0);
+        let honest = RawReply::default();
+        let reply = self.reply.as_ref().map_or(&honest, |reply| &reply.get().0);
         Ok(Service::Tls(Box::new(TlsService {
             certificate,
-            signing_key,
-            reply,
-            close: self.close.unwrap_or_default(),
-            fault: self.fault,
-            handshake: self.handshake()?,
+            signing_key: self.signing_key.as_ref().map_or(certificate, |name| name.get().0),
+            reply: reply.check(self.transfer.as_ref())?,
+            close: self.close.as_ref().map_or(Close::default(), |close| *close.get()),
+            fault: self.fault.as_ref().map(|fault| fault.get().fault()),
+            handshake: self.handshake(certificate)?,
         })))
     }
 
-    fn is_empty(&self) -> bool {
-        self.certificate.is_none()
-            && self.signing_key.is_none()
-            && self.reply.is_none()
-            && self.transfer.is_none()
-            && self.close.is_none()
-            && self.fault.is_none()
-            && self.omit.is_none()
-            && self.handshake.is_none()
-            && self.says.is_none()
-            && !self.offers()
+    /// The settings of a server's identity and reply.
+    fn of_a_session(&self) -> [Given; 5] {
+        [
+            given("certificate", &self.certificate),
+            given("signing-key", &self.signing_key),
+            given("reply", &self.reply),
+            given("transfer", &self.transfer),
+            given("close", &self.close),
+        ]
     }
 
-    /// Whether it says anything about what an honest server offers.
-    fn offers(&self) -> bool {
-        self.versions.is_some()
-            || self.tickets.is_some()
-            || self.suites.is_some()
-            || self.groups.is_some()
-            || self.record_size.is_some()
-            || self.key_update.is_some()
+    /// The settings of an honest server's offer.
+    fn of_an_offer(&self) -> [Given; 6] {
+        [
+            given("versions", &self.versions),
+            given("tickets", &self.tickets),
+            given("suites", &self.suites),
+            given("groups", &self.groups),
+            given("record-size", &self.record_size),
+            given("key-update", &self.key_update),
+        ]
     }
 
-    fn handshake(self) -> Result<Handshake, Problem> {
-        let offers = self.offers();
-        let alone = |span, others: bool| {
-            if others || offers {
-                let message = "give one of `omit`, `handshake`, `says`, or what an honest server offers";
-                return Err(Problem {
-                    span: Some(span),
-                    message: message.to_owned(),
-                });
-            }
-            Ok(())
-        };
-        if let Some(steps) = self.omit {
-            alone(steps.span(), self.handshake.is_some() || self.says.is_some())?;
-            if steps.get_ref().is_empty() {
-                return Err(Problem::at(&steps, "names no step: leave it out"));
-            }
-            let honest = RogueHandshake::honest();
-            let rest = steps.into_inner().into_iter().fold(honest, RogueHandshake::omit);
-            return Ok(Handshake::Rogue(rest));
-        }
-        if let Some(steps) = self.handshake {
-            alone(steps.span(), self.says.is_some())?;
-            let steps = steps.into_inner().into_iter().map(|step| step.0);
-            return Ok(Handshake::Rogue(RogueHandshake::of(steps)));
-        }
-        if let Some(text) = self.says {
-            alone(text.span(), false)?;
-            return Ok(Handshake::NoTls(text.into_inner().into_bytes()));
-        }
-        let default = Honest::default();
-        if let Some(versions) = self.versions.as_ref().filter(|versions| versions.get_ref().is_empty()) {
-            return Err(Problem::at(
-                versions,
-                "a server has a version: name \"1.2\", \"1.3\" or both",
-            ));
-        }
-        if let Some(size) = self
-            .record_size
-            .as_ref()
-            .filter(|size| !(32..=16_384).contains(size.get_ref()))
-        {
-            return Err(Problem::at(size, "a record has 32 to 16384 bytes of content here"));
-        }
-        Ok(Handshake::Honest(Honest {
-            versions: self.versions.map_or(default.versions, Spanned::into_inner),
-            tickets: self.tickets.unwrap_or(default.tickets),
-            suites: known(self.suites, &suite_names())?,
-            groups: known(self.groups, &group_names())?,
-            record_size: self.record_size.map(Spanned::into_inner),
-            key_update: self.key_update.unwrap_or_default(),
-        }))
-    }
-}
-
-/// The names, if every one is among those that there are.
-fn known(names: Option<Spanned<Vec<String>>>, all: &[String]) -> Result<Vec<String>, Problem> {
-    let Some(names) = names else {
-        return Ok(Vec::new());
-    };
-    if let Some(unknown) = names.get_ref().iter().find(|name| !all.contains(name)) {
-        let message = format!("there is no `{unknown}` here; there are {}", all.join(", "));
-        return Err(Problem::at(&names, message));
-    }
-    Ok(names.into_inner())
-}
-
-/// A reply: one of GitHub's, or other bytes, and what is wrong with it.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-struct RawReply {
-    /// One of GitHub's replies, by name.
-    of: Option<String>,
-    status: Option<String>,
-    headers: Vec<(String, String)>,
-    /// So many more headers, of so many bytes each.
-    filler_headers: Option<Filler>,
-    body: Option<String>,
-    /// The body, as hexadecimal digits.
-    body_hex: Option<String>,
-    /// So many bytes of the body, and no more.
-    cut_body_to: Option<usize>,
-    /// Whether the JSON is indented over many lines.
-    pretty: bool,
-    /// The body's size, reached by one more member of its JSON object.
-    padded_to: Option<usize>,
-    /// What Content-Length says.
-    claims_length: Option<u64>,
-    /// So many bytes of the whole response, and no more.
-    cut_to: Option<usize>,
-    /// Whether it promises to keep the connection open.
-    keep_alive: bool,
-    /// Whether the head's lines end in a bare line feed.
-    bare_line_feeds: bool,
-    /// What comes before the response, as it is.
-    before: Option<String>,
-    /// What comes instead of a response, as it is.
-    raw: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Filler {
-    count: usize,
-    size: usize,
-}
-
-impl From<&str> for RawReply {
-    fn from(name: &str) -> Self {
-        Self {
-            of: Some(name.to_owned()),
-            ..Self::default()
-        }
-    }
-}
-
-impl RawReply {
-    fn check(&self) -> Result<Reply, String> {
-        let given = [
-            self.of.is_some(),
-            self.body.is_some(),
-            self.body_hex.is_some(),
-            self.raw.is_some(),
+    /// The first setting that says anything about a server, if there is one.
+    fn any_of_a_server(&self) -> Option<Given> {
+        let others = [
+            given("fault", &self.fault),
+            given("omit", &self.omit),
+            given("handshake", &self.handshake),
+            given("says", &self.says),
         ];
-        if given.into_iter().filter(|given| *given).count() > 1 {
-            return Err("give one of `of`, `body`, `body-hex` and `raw`".to_owned());
+        let all = self.of_a_session().into_iter().chain(others).chain(self.of_an_offer());
+        all.into_iter().find(|setting| setting.span.is_some())
+    }
+
+    fn handshake(&self, certificate: Recipe) -> Result<Handshake, Problem> {
+        let kinds = [
+            given("omit", &self.omit),
+            given("handshake", &self.handshake),
+            given("says", &self.says),
+        ];
+        let offer = self.of_an_offer().into_iter().find(|setting| setting.span.is_some());
+        let mut chosen: Vec<_> = kinds.into_iter().chain(offer).filter_map(|kind| kind.span).collect();
+        chosen.sort_by_key(|span| span.start);
+        if let [_, second, ..] = &chosen[..] {
+            let message = "give one of `omit`, `handshake`, `says`, or what an honest server offers";
+            return Err(Problem::new(second.clone(), message));
         }
-        if let Some(raw) = &self.raw {
-            return Ok(Reply::raw(raw.as_bytes()));
+        if let Some(text) = &self.says {
+            return self.says(text);
         }
-        let mut reply = match (&self.body, &self.body_hex) {
-            (Some(body), _) => Reply::json(body.as_bytes()),
-            (None, Some(digits)) => Reply::json(bytes(digits)?),
-            (None, None) => {
-                Reply::github(self.of.as_deref().unwrap_or("success")).map_err(|error| error.to_string())?
-            }
+        let key = self.signing_key.as_ref().or(self.certificate.as_ref());
+        let signer = key.map_or(certificate, |name| name.get().0);
+        let identity = certificate.issue().with_key_of(&signer.issue());
+        let key = key.map(At::span).unwrap_or_default();
+        if let Some(list) = &self.omit {
+            return steps::omit(list, &identity, key).map(Handshake::Rogue);
+        }
+        if let Some(list) = &self.handshake {
+            return steps::handshake(list, &identity, key).map(Handshake::Rogue);
+        }
+        self.offer().map(Handshake::Honest)
+    }
+
+    /// A server that does not speak TLS.
+    fn says(&self, text: &At<String>) -> Result<Handshake, Problem> {
+        let request = self
+            .fault
+            .as_ref()
+            .filter(|fault| matches!(fault.get().when.get(), RawWhen::Request));
+        let request = Given {
+            key: "when = \"request\"",
+            span: request.map(|fault| fault.get().when.span()),
         };
-        if self.pretty {
-            reply = reply.pretty();
-        }
-        if let Some(size) = self.padded_to {
-            reply = reply.padded_to(size);
-            if reply.body().len() != size {
-                let length = reply.body().len();
-                return Err(format!("the body has {length} bytes and cannot be padded to {size}"));
+        for Given { key, span } in self.of_a_session().into_iter().chain([request]) {
+            if let Some(span) = span {
+                let message = format!("`{key}` does not go with `says`: without TLS there is no request and no reply");
+                return Err(Problem::new(span, message));
             }
         }
-        if let Some(size) = self.cut_body_to {
-            let length = reply.body().len();
-            let Some(kept) = reply.body().get(..size).map(<[u8]>::to_vec) else {
-                return Err(format!("the body has {length} bytes and cannot be cut to {size}"));
-            };
-            reply = reply.with_body(kept);
-        }
-        if let Some(status) = &self.status {
-            reply = reply.with_status(status);
-        }
-        for (name, value) in &self.headers {
-            reply = reply.with_header(name, value);
-        }
-        if let Some(Filler { count, size }) = self.filler_headers {
-            for number in 1..=count {
-                reply = reply.with_header(format!("X-Filler-{number}"), "x".repeat(size));
-            }
-        }
-        if let Some(length) = self.claims_length {
-            reply = reply.claiming(length);
-        }
-        if let Some(length) = self.cut_to {
-            reply = reply.cut_to(length);
-        }
-        if self.keep_alive {
-            reply = reply.keeping_alive();
-        }
-        if self.bare_line_feeds {
-            reply = reply.with_bare_line_feeds();
-        }
-        if let Some(before) = &self.before {
-            reply = reply.after(before.as_bytes());
-        }
-        Ok(reply)
+        Ok(Handshake::NoTls(text.get().as_bytes().to_vec()))
     }
-}
 
-/// The bytes of hexadecimal digits; spaces do not matter.
-fn bytes(digits: &str) -> Result<Vec<u8>, String> {
-    let digits: Vec<char> = digits.chars().filter(|digit| !digit.is_whitespace()).collect();
-    digits
-        .chunks(2)
-        .map(|pair| {
-            let pair: String = pair.iter().collect();
-            u8::from_str_radix(&pair, 16)
-                .ok()
-                .filter(|_| pair.len() == 2)
-                .ok_or_else(|| format!("`{pair}` is no byte of two hexadecimal digits"))
+    fn offer(&self) -> Result<Honest, Problem> {
+        let default = Honest::default();
+        let versions = match &self.versions {
+            Some(versions) if versions.get().is_empty() => {
+                return Err(versions.problem("names no version; name \"1.2\", \"1.3\" or both"));
+            }
+            Some(versions) => versions.get().clone(),
+            None => default.versions,
+        };
+        let suites = named(&self.suites, "suite")?;
+        if let Some(given) = self
+            .suites
+            .as_ref()
+            .filter(|_| !suites.iter().any(|suite| versions.contains(&suite.version())))
+        {
+            let versions: Vec<String> = versions.iter().map(ToString::to_string).collect();
+            let message = format!("none of these suites belongs to TLS {}", versions.join(" or "));
+            return Err(given.problem(message));
+        }
+        let key_update = self.key_update.as_ref().filter(|update| *update.get());
+        let of_tls_1_3 = [
+            given("tickets", &self.tickets),
+            Given {
+                key: "key-update",
+                span: key_update.map(At::span),
+            },
+        ];
+        for Given { key, span } in of_tls_1_3 {
+            if let Some(span) = span.filter(|_| !versions.contains(&TlsVersion::Tls13)) {
+                return Err(Problem::new(span, format!("`{key}` has no effect without TLS 1.3")));
+            }
+        }
+        Ok(Honest {
+            versions,
+            tickets: self.tickets.as_ref().map_or(default.tickets, |tickets| *tickets.get()),
+            suites,
+            groups: named(&self.groups, "group")?,
+            record_size: self.record_size.as_ref().map(|size| *size.get()),
+            key_update: key_update.is_some(),
         })
-        .collect()
-}
-
-/// Something that is written as a name or as a table.
-///
-/// Serde's untagged enums would do, but say of a mistake only that nothing matched.
-struct Named<T>(T);
-
-/// Made from a name alone.
-trait FromName: Sized {
-    fn from_name<E: de::Error>(name: &str) -> Result<Self, E>;
-}
-
-impl FromName for RawReply {
-    fn from_name<E: de::Error>(name: &str) -> Result<Self, E> {
-        Ok(name.into())
     }
 }
 
-impl FromName for PlannedStep {
-    fn from_name<E: de::Error>(name: &str) -> Result<Self, E> {
-        Step::deserialize(StrDeserializer::new(name)).map(Self::from)
-    }
-}
-
-impl<'de, T: Deserialize<'de> + FromName> Deserialize<'de> for Named<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de> + FromName> Visitor<'de> for Either<T> {
-            type Value = Named<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a name or a table")
-            }
-
-            fn visit_str<E: de::Error>(self, name: &str) -> Result<Named<T>, E> {
-                T::from_name(name).map(Named)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<Named<T>, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(table)).map(Named)
-            }
-        }
-        deserializer.deserialize_any(Either(PhantomData))
+/// The names of a list, which has some if it is given: an empty one stands for all that there are.
+fn named<T: Clone>(names: &Option<At<Vec<T>>>, kind: &str) -> Result<Vec<T>, Problem> {
+    match names {
+        Some(names) if names.get().is_empty() => Err(names.problem(format!("names no {kind}; leave it out for all"))),
+        Some(names) => Ok(names.get().clone()),
+        None => Ok(Vec::new()),
     }
 }

@@ -2,78 +2,84 @@
 //!
 //! What enters: the text. What leaves: a [`Scenario`], or a [`Problem`] with the bytes of the file that it is about.
 
-use std::ops::Range;
-
-use pinrig_certs::Recipe;
+use pinrig_server::Bounded;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use toml::Spanned;
 use virtual_lan::Faults;
 
-use super::device::RawDevice;
+use super::device::{DeviceSettings, RawDevice};
+use super::expect::Expectation;
+use super::model::{Run, SOAK_WARM_UP, Scenario};
 use super::network::RawNetwork;
-use super::server::RawServer;
-use super::{DeviceSettings, Expectation, Run, SOAK_WARM_UP, Scenario, Service};
+use super::problem::{At, Line, Problem};
+use super::server::{RawServer, Service};
 
-/// What is wrong, and at which bytes of the file.
-#[derive(Debug)]
-pub(super) struct Problem {
-    pub(super) span: Option<Range<usize>>,
-    pub(super) message: String,
-}
+/// How often a run can be repeated: a hundred thousand take a virtual board some hours.
+type Repetitions = Bounded<1, 100_000>;
 
-impl Problem {
-    pub(super) fn at<T>(value: &Spanned<T>, message: impl Into<String>) -> Self {
-        Self {
-            span: Some(value.span()),
-            message: message.into(),
-        }
-    }
-}
+/// How many further runs a scenario has at most: each keeps its own reply in memory.
+const MOST_FURTHER_RUNS: usize = 100;
 
-#[derive(Deserialize)]
+/// A test of a board that speaks HTTPS: what stands at the server's address, what the device is told, and what both must
+/// show.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct RawScenario {
-    about: Spanned<String>,
-    repeat: Option<Spanned<u32>>,
+#[schemars(title = "Scenario")]
+pub(super) struct RawScenario {
+    /// What the scenario shows, in one sentence.
+    about: At<Line>,
+    /// How often the last run is made in all, in a soak test.
+    repeat: Option<At<Repetitions>>,
+    /// What stands at the server's address.
     #[serde(default)]
     server: RawServer,
+    /// What the device is told.
     #[serde(default)]
     device: RawDevice,
-    network: Option<Spanned<RawNetwork>>,
+    /// What is wrong with the network.
+    network: Option<At<RawNetwork>>,
+    /// What device and server must show.
     expect: Expectation,
+    /// Further runs of the same board, without a restart.
     #[serde(default)]
-    then: Vec<Spanned<RawThen>>,
+    then: Vec<At<RawThen>>,
 }
 
-/// A further run of the same board. Server and network stay as they were unless they are described anew; each setting of the device stays as it was
-/// unless it is given.
-#[derive(Deserialize)]
+/// A further run of the same board. Server and network stay as they were unless they are described again. Each setting
+/// of the device stays as it was unless it is given.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct RawThen {
-    server: Option<RawServer>,
+    /// What stands at the server's address now.
+    server: Option<At<RawServer>>,
+    /// What the device is told.
     device: Option<RawDevice>,
+    /// What is wrong with the network now.
     network: Option<RawNetwork>,
+    /// What device and server must show.
     expect: Expectation,
 }
 
 /// Reads the text of the scenario `name`.
 pub(super) fn parse(name: &str, text: &str) -> Result<Scenario, Problem> {
-    let raw: RawScenario = toml::from_str(text).map_err(|error| Problem {
-        span: error.span(),
-        message: error.message().to_owned(),
-    })?;
-    if raw.about.get_ref().trim().is_empty() {
-        return Err(Problem::at(&raw.about, "say in one sentence what the scenario shows"));
+    let raw: RawScenario = toml::from_str(text).map_err(|error| Problem::of_reader(text, &error))?;
+    if raw.about.get().as_str().trim().is_empty() {
+        return Err(raw.about.problem("say in one sentence what the scenario shows"));
     }
-    if let Some(repeat) = raw.repeat.as_ref().filter(|repeat| *repeat.get_ref() <= SOAK_WARM_UP) {
-        return Err(Problem::at(
-            repeat,
-            format!("the device's memory is watched after {SOAK_WARM_UP} runs: repeat more often, or leave this out"),
-        ));
+    let repeat = raw.repeat.as_ref().map_or(1, |times| times.get().get());
+    let repeat = u32::try_from(repeat).unwrap_or(u32::MAX);
+    if let Some(times) = raw.repeat.as_ref().filter(|_| repeat <= SOAK_WARM_UP) {
+        return Err(times.problem(format!(
+            "the device's memory is watched after {SOAK_WARM_UP} runs; repeat more often, or leave this out"
+        )));
+    }
+    if let Some(beyond) = raw.then.get(MOST_FURTHER_RUNS) {
+        let message = format!("there are at most {MOST_FURTHER_RUNS} further runs; `repeat` makes the last one again");
+        return Err(beyond.problem(message));
     }
     let mut last = Run {
         service: raw.server.check()?,
-        device: raw.device.check(DeviceSettings::default())?,
+        device: raw.device.check(DeviceSettings::default(), raw.expect.rejected())?,
         network: match raw.network {
             Some(network) => described(network)?,
             None => Faults::default(),
@@ -82,20 +88,17 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Scenario, Problem> {
     };
     let mut runs = vec![last.clone()];
     for then in raw.then {
-        let span = then.span();
         let then = then.into_inner();
         let listened = matches!(last.service, Service::Tls(_));
         if let Some(server) = then.server {
-            last.service = server.check()?;
-        }
-        if listened && matches!(last.service, Service::Closed) {
-            return Err(Problem {
-                span: Some(span),
-                message: "a server that has listened stays: only its first run can be without one".to_owned(),
-            });
+            last.service = server.get().check()?;
+            if listened && matches!(last.service, Service::Closed) {
+                let message = "a server that has listened stays; only the first run can be without one";
+                return Err(server.problem(message));
+            }
         }
         if let Some(device) = then.device {
-            last.device = device.check(last.device)?;
+            last.device = device.check(last.device, then.expect.rejected())?;
         }
         if let Some(network) = then.network {
             last.network = network.check()?;
@@ -105,27 +108,19 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Scenario, Problem> {
     }
     Ok(Scenario {
         name: name.to_owned(),
-        about: raw.about.into_inner(),
+        about: raw.about.into_inner().into_string(),
         runs,
-        repeat: raw.repeat.map_or(1, Spanned::into_inner),
+        repeat,
     })
 }
 
 /// The faults of a scenario's first run, of which there are some.
-fn described(network: Spanned<RawNetwork>) -> Result<Faults, Problem> {
+fn described(network: At<RawNetwork>) -> Result<Faults, Problem> {
     let span = network.span();
     let faults = network.into_inner().check()?;
     if faults.are_none() {
-        return Err(Problem {
-            span: Some(span),
-            message: "says nothing that is wrong with the network: leave it out".to_owned(),
-        });
+        let message = "this table says nothing that is wrong with the network; leave it out";
+        return Err(Problem::new(span, message));
     }
     Ok(faults)
-}
-
-pub(super) fn recipe(name: &Spanned<String>) -> Result<Recipe, Problem> {
-    name.get_ref()
-        .parse()
-        .map_err(|error: pinrig_certs::UnknownRecipe| Problem::at(name, error.to_string()))
 }

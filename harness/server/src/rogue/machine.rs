@@ -1,8 +1,8 @@
 //! The handshake while it is performed, step by step.
 //!
-//! What enters: the ClientHello, then steps. What leaves: records, and at the end a [`RogueSession`]. Where a step is
-//! spoilt, the server's own view of the handshake goes on as if it were right: whatever the client makes of it is the
-//! client's doing.
+//! What enters: the ClientHello, then steps. What leaves: records, and at the end a [`RogueSession`]. Where a message is
+//! spoilt, the server goes on as if the spoilt message were right, so that it is the client that must notice. A step that
+//! cannot be performed is the server's own failure, never another step.
 
 use hkdf::hmac::{Hmac, KeyInit, Mac};
 use p256::SecretKey;
@@ -11,25 +11,24 @@ use p256::elliptic_curve::sec1::ToSec1Point;
 use sha2::{Digest, Sha256};
 
 use super::acceptor::RogueAcceptor;
+use super::check::{fits, step_error};
 use super::code_points::{
-    AES_128_GCM_SHA256, DECRYPT_ERROR, HANDSHAKE_FAILURE, PROTOCOL_VERSION, SECP256R1, TLS_1_3, UNEXPECTED_MESSAGE,
+    AES_128_GCM_SHA256, DECODE_ERROR, DECRYPT_ERROR, HANDSHAKE_FAILURE, PROTOCOL_VERSION, SECP256R1, TLS_1_3,
+    UNEXPECTED_MESSAGE,
 };
 use super::keys::{self, HandshakeSecret, TrafficSecrets};
-use super::messages::{self, RETRY, ServerHello, Signed};
+use super::messages::{self, Content, Covers, ServerHello, Side};
 use super::protection::{self, Protection};
 use super::records::{alert_received, next_record, refuse};
 use super::session::RogueSession;
 use crate::broken::{Broken, Negotiated};
 use crate::client_hello::ClientHello;
 use crate::event::EventKind;
+use crate::message::Message;
 use crate::names;
-use crate::steps::{Bit, PlannedStep, Step};
-use crate::wire::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER, Wire};
-
-const AES_128_CCM_SHA256: u16 = 0x1304;
-const ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: u16 = 0xC02B;
-const X25519: u16 = 0x001D;
-const TLS_OF_THE_FUTURE: u16 = 0x0305;
+use crate::step_error::{Length, StepProblem};
+use crate::steps::{Delivery, Encryption, FragmentSize, PlannedMessage, PlannedStep};
+use crate::wire::{ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER, Wire};
 
 /// Performs the handshake, and records which steps it has left out or is made of.
 pub(crate) async fn open(wire: &mut Wire, acceptor: &RogueAcceptor) -> Result<(RogueSession, Negotiated), Broken> {
@@ -37,6 +36,9 @@ pub(crate) async fn open(wire: &mut Wire, acceptor: &RogueAcceptor) -> Result<(R
         let record = next_record(wire).await?;
         if record[0] != HANDSHAKE {
             return Err(refuse(wire, UNEXPECTED_MESSAGE, "the client did not begin with a ClientHello").await);
+        }
+        if wire.has_unreadable_hello() {
+            return Err(refuse(wire, DECODE_ERROR, "the client's ClientHello cannot be read").await);
         }
     }
     match acceptor.plan.omitted() {
@@ -81,8 +83,14 @@ pub(super) struct Machine {
     held: Vec<u8>,
     /// What came from the client and was not taken yet.
     inbox: Vec<u8>,
-    /// Lines for the key log: label and secret.
-    secrets: Vec<(&'static str, [u8; 32])>,
+    /// What the key log has not been told yet.
+    secrets: Vec<Secret>,
+}
+
+/// A line for the key log.
+struct Secret {
+    label: &'static str,
+    value: [u8; 32],
 }
 
 impl Machine {
@@ -99,8 +107,8 @@ impl Machine {
         let share = hello
             .key_shares
             .iter()
-            .find(|(group, _)| *group == SECP256R1)
-            .and_then(|(_, point)| p256::PublicKey::from_sec1_bytes(point).ok());
+            .find(|share| share.group == SECP256R1)
+            .and_then(|share| p256::PublicKey::from_sec1_bytes(&share.value).ok());
         let Some(share) = share else {
             let why = "the client sent no secp256r1 key share, and the rogue server makes no HelloRetryRequest";
             return Err(refuse(wire, HANDSHAKE_FAILURE, why).await);
@@ -124,16 +132,34 @@ impl Machine {
 
     /// Performs every step. What comes before the client's turn goes out at once.
     pub(super) async fn run(mut self, wire: &mut Wire, acceptor: &RogueAcceptor) -> Result<RogueSession, Broken> {
+        let plan = &acceptor.plan;
+        let own_fault = |index, problem| Broken::Server(step_error(plan, index, problem).to_string());
         let mut flight = Vec::new();
         let mut client_is_done = false;
-        for planned in acceptor.plan.steps() {
-            if planned.step == Step::ClientFinished {
-                self.send(wire, &std::mem::take(&mut flight)).await?;
-                self.receive_finished(wire).await?;
-                client_is_done = true;
-            } else {
-                flight.extend(self.perform(planned, acceptor)?);
+        let mut held_since = None;
+        for (index, planned) in plan.steps().iter().enumerate() {
+            match planned {
+                PlannedStep::ClientFinished if client_is_done => {
+                    return Err(own_fault(index, StepProblem::FinishedTwice));
+                }
+                PlannedStep::ClientFinished => {
+                    self.send(wire, &std::mem::take(&mut flight)).await?;
+                    self.receive_finished(wire).await?;
+                    client_is_done = true;
+                }
+                _ => {
+                    let records = self.perform(planned, acceptor);
+                    flight.extend(records.map_err(|problem| own_fault(index, problem))?);
+                }
             }
+            if self.held.is_empty() {
+                held_since = None;
+            } else {
+                held_since.get_or_insert(index);
+            }
+        }
+        if let Some(index) = held_since {
+            return Err(own_fault(index, StepProblem::NothingFollows));
         }
         self.send(wire, &flight).await?;
         if !client_is_done {
@@ -146,179 +172,155 @@ impl Machine {
     }
 
     /// Performs one step and returns its records.
-    fn perform(&mut self, planned: &PlannedStep, acceptor: &RogueAcceptor) -> Result<Vec<u8>, Broken> {
-        let step = planned.step;
-        let message = match step {
-            Step::ServerHello
-            | Step::OlderServerHello
-            | Step::DowngradedServerHello
-            | Step::FutureServerHello
-            | Step::OtherSuiteServerHello
-            | Step::OtherGroupServerHello
-            | Step::OffCurveServerHello
-            | Step::OtherSessionServerHello
-            | Step::PskServerHello
-            | Step::NoShareServerHello
-            | Step::HelloRetryRequest => return Ok(self.server_hello(planned)),
-            Step::EncryptedExtensions => messages::encrypted_extensions(false),
-            Step::UnaskedExtensions => messages::encrypted_extensions(true),
-            Step::CertificateRequest => {
-                self.client_certificate_asked = true;
-                messages::certificate_request()
+    fn perform(&mut self, planned: &PlannedStep, acceptor: &RogueAcceptor) -> Result<Vec<u8>, StepProblem> {
+        Ok(match planned {
+            PlannedStep::Message(planned) => self.message(planned, acceptor)?,
+            // The one step that waits: `run` has performed it.
+            PlannedStep::ClientFinished => Vec::new(),
+            PlannedStep::ApplicationData { size, encryption } => match self.protection(*encryption) {
+                Some(protection) => protection.seal_data(*size),
+                None => protection::data_in_clear(*size),
+            },
+            PlannedStep::EmptyHandshake { encryption } => self.seal(*encryption, HANDSHAKE, &[]),
+            PlannedStep::EmptyRecord => {
+                let protection = self.outbound.as_mut().ok_or(StepProblem::NoKeys)?;
+                protection.seal_nothing()
             }
-            Step::Certificate => messages::certificate(&acceptor.chain),
-            Step::EmptyCertificate => messages::certificate(&[]),
-            Step::CertificateVerify => self.certificate_verify(acceptor, Signed::AsServer),
-            Step::ClientVerify => self.certificate_verify(acceptor, Signed::AsClient),
-            Step::MislabelledVerify => self.certificate_verify(acceptor, Signed::Mislabelled),
-            Step::StaleVerify => {
-                let hash = self.transcript_without_certificate.clone().finalize().into();
-                messages::certificate_verify(&acceptor.key, &hash, Signed::AsServer)
+            PlannedStep::ChangeCipherSpec => protection::in_clear(CHANGE_CIPHER_SPEC, &[1]),
+            PlannedStep::Alert {
+                description,
+                encryption,
+            } => self.seal(*encryption, ALERT, &[2, description.0]),
+            PlannedStep::Raw(hex) => hex.bytes().to_vec(),
+        })
+    }
+
+    /// Sends a handshake message, with what follows from it for the handshake.
+    fn message(&mut self, planned: &PlannedMessage, acceptor: &RogueAcceptor) -> Result<Vec<u8>, StepProblem> {
+        let message = match Content::of(planned.message)? {
+            Content::ServerHello => return self.server_hello(planned),
+            Content::Certificate => messages::certificate(&acceptor.chain)?,
+            Content::Verify(signed, covers) => {
+                let transcript = match covers {
+                    Covers::All => &self.transcript,
+                    Covers::AllButCertificate => &self.transcript_without_certificate,
+                };
+                let hash = transcript.clone().finalize().into();
+                let signature = messages::signature(&acceptor.key, &hash, signed);
+                messages::certificate_verify(&signature, signed)?
             }
-            Step::Finished => self.finished(|secrets| &secrets.server)?,
-            Step::ReflectedFinished => self.finished(|secrets| &secrets.client)?,
-            Step::ClientFinished => return Ok(Vec::new()),
-            Step::NewSessionTicket => messages::new_session_ticket(),
-            Step::KeyUpdate => messages::key_update(),
-            Step::HelloRequest => messages::hello_request(),
-            Step::ClientHello => self.hello.message.clone(),
-            Step::UnknownMessage => messages::unknown(),
-            Step::ApplicationData => {
-                let data = vec![b'x'; planned.size.unwrap_or(1)];
-                return Ok(self.seal(planned, APPLICATION_DATA, &data));
+            Content::Finished(side) => {
+                let traffic = &self.handshake.as_ref().ok_or(StepProblem::NoKeys)?.traffic;
+                let secret = match side {
+                    Side::Client => &traffic.client,
+                    Side::Server => &traffic.server,
+                };
+                messages::finished(&verify_data(secret, &self.transcript_hash()))?
             }
-            Step::EmptyHandshake => return Ok(self.seal(planned, HANDSHAKE, &[])),
-            Step::EmptyRecord => return Ok(self.outbound.as_mut().map(Protection::seal_nothing).unwrap_or_default()),
-            Step::ChangeCipherSpec => return Ok(protection::in_clear(CHANGE_CIPHER_SPEC, &[1])),
-            Step::Alert => {
-                let description = planned.description.unwrap_or(HANDSHAKE_FAILURE);
-                return Ok(self.seal(planned, ALERT, &[2, description]));
-            }
-            Step::Raw => return Ok(from_hex(planned.hex.as_deref().unwrap_or_default())),
+            Content::ClientHello => self.hello.message.clone(),
+            Content::Fixed(message) => message,
         };
-        let records = self.say(planned, message);
-        if step == Step::Finished {
-            self.derive_application_secrets();
+        let records = self.say(planned, message)?;
+        match planned.message {
+            Message::CertificateRequest => self.client_certificate_asked = true,
+            Message::Finished => self.derive_application_secrets(),
+            _ => {}
         }
         Ok(records)
     }
 
-    fn certificate_verify(&self, acceptor: &RogueAcceptor, signed: Signed) -> Vec<u8> {
-        messages::certificate_verify(&acceptor.key, &self.transcript_hash(), signed)
-    }
-
-    fn finished(&self, whose: impl FnOnce(&TrafficSecrets) -> &[u8; 32]) -> Result<Vec<u8>, Broken> {
-        let Some(handshake) = &self.handshake else {
-            let why = "the list of steps has Finished before ServerHello, from which its key comes";
-            return Err(Broken::Protocol(why.to_owned()));
-        };
-        let verify_data = verify_data(whose(&handshake.traffic), &self.transcript_hash());
-        Ok(messages::finished(&verify_data))
-    }
-
     /// ServerHello in clear, after which everything is protected by the handshake's secrets.
-    fn server_hello(&mut self, planned: &PlannedStep) -> Vec<u8> {
+    fn server_hello(&mut self, planned: &PlannedMessage) -> Result<Vec<u8>, StepProblem> {
         let ephemeral = SecretKey::generate();
         let point = ephemeral.public_key().to_sec1_point(false);
         let random: [u8; 32] = SecretKey::generate().to_bytes().into();
-        let mut hello = ServerHello::honest(random, &self.hello.session_id, point.as_bytes());
-        match planned.step {
-            Step::OlderServerHello | Step::DowngradedServerHello => {
-                hello.version = None;
-                hello.share = None;
-                hello.suite = ECDHE_ECDSA_WITH_AES_128_GCM_SHA256;
-                if planned.step == Step::DowngradedServerHello {
-                    hello.random[24..].copy_from_slice(b"DOWNGRD\x01");
-                }
-            }
-            Step::FutureServerHello => hello.version = Some(TLS_OF_THE_FUTURE),
-            Step::OtherSuiteServerHello => hello.suite = AES_128_CCM_SHA256,
-            Step::OtherGroupServerHello => hello.share = Some((X25519, Some(vec![9; 32]))),
-            Step::OffCurveServerHello => {
-                // Uncompressed, and with a y that no x has.
-                let point = [&[4][..], &[0xFF; 64]].concat();
-                hello.share = Some((SECP256R1, Some(point)));
-            }
-            Step::OtherSessionServerHello => hello.session_id = vec![7; 32],
-            Step::PskServerHello => hello.psk = Some(0),
-            Step::NoShareServerHello => hello.share = None,
-            Step::HelloRetryRequest => {
-                hello.random = RETRY;
-                hello.share = Some((SECP256R1, None));
-            }
-            _ => {}
-        }
-        let mut records = self.say(planned, hello.message());
+        let hello = ServerHello::new(planned.message, random, &self.hello.session_id, point.as_bytes());
+        let mut records = self.say(planned, hello.message()?)?;
         if !self.hello.session_id.is_empty() {
             // For the sake of middleboxes (RFC 8446 appendix D.4).
             records.extend(protection::in_clear(CHANGE_CIPHER_SPEC, &[1]));
         }
-        if planned.step == Step::HelloRetryRequest {
-            return records;
+        if !Content::ServerHello.brings_keys(planned.message) {
+            return Ok(records);
         }
         let shared = p256::ecdh::diffie_hellman(ephemeral.to_nonzero_scalar(), self.share.as_affine());
         let handshake = HandshakeSecret::new(shared.raw_secret_bytes(), &self.transcript_hash());
-        self.secrets.extend([
-            ("CLIENT_HANDSHAKE_TRAFFIC_SECRET", handshake.traffic.client),
-            ("SERVER_HANDSHAKE_TRAFFIC_SECRET", handshake.traffic.server),
-        ]);
+        self.log_secrets(
+            ["CLIENT_HANDSHAKE_TRAFFIC_SECRET", "SERVER_HANDSHAKE_TRAFFIC_SECRET"],
+            &handshake.traffic,
+        );
         self.outbound = Some(Protection::new(&handshake.traffic.server));
         self.inbound = Some(Protection::new(&handshake.traffic.client));
         self.handshake = Some(handshake);
-        records
+        Ok(records)
     }
 
     fn derive_application_secrets(&mut self) {
         if let Some(handshake) = &self.handshake {
             let secrets = handshake.application(&self.transcript_hash());
-            self.secrets.extend([
-                ("CLIENT_TRAFFIC_SECRET_0", secrets.client),
-                ("SERVER_TRAFFIC_SECRET_0", secrets.server),
-            ]);
+            self.log_secrets(["CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0"], &secrets);
             self.application = Some(secrets);
         }
     }
 
-    /// Adds a handshake message to the transcript and returns its records, protected as far as there are keys.
-    fn say(&mut self, planned: &PlannedStep, mut message: Vec<u8>) -> Vec<u8> {
-        if let Some(Bit { byte, bit }) = planned.flip_bit
-            && let Some(byte) = message.len().checked_add_signed(byte).map(|at| at % message.len())
-        {
-            message[byte] ^= 1 << (bit % 8);
-        }
-        message.truncate(planned.cut.unwrap_or(message.len()));
-        // After the handshake no transcript is needed any more.
-        self.transcript.update(&message);
-        if !matches!(planned.step, Step::Certificate) {
-            self.transcript_without_certificate.update(&message);
-        }
-        if planned.unsent {
-            return Vec::new();
-        }
-        let mut content = std::mem::take(&mut self.held);
-        content.extend(message);
-        if planned.with_next {
-            self.held = content;
-            return Vec::new();
-        }
-        let size = planned.fragment.unwrap_or(content.len()).max(1);
-        content
-            .chunks(size)
-            .flat_map(|piece| self.seal(planned, HANDSHAKE, piece))
-            .collect()
+    fn log_secrets(&mut self, [client, server]: [&'static str; 2], traffic: &TrafficSecrets) {
+        let secret = |label, value| Secret { label, value };
+        let both = [secret(client, traffic.client), secret(server, traffic.server)];
+        self.secrets.extend(both);
     }
 
-    fn seal(&mut self, planned: &PlannedStep, kind: u8, content: &[u8]) -> Vec<u8> {
-        match &mut self.outbound {
-            Some(protection) if !planned.in_clear && planned.size.is_some() => protection.seal_whole(kind, content),
-            Some(protection) if !planned.in_clear => protection.seal(kind, content),
-            _ => protection::in_clear(kind, content),
+    /// Spoils a handshake message as planned, adds it to the transcript and returns its records.
+    fn say(&mut self, planned: &PlannedMessage, mut message: Vec<u8>) -> Result<Vec<u8>, StepProblem> {
+        fits(planned, &Length(message.len()..=message.len()))?;
+        if let Some(bit) = planned.flip_bit
+            && let Some(index) = bit.index(message.len())
+        {
+            message[index] ^= 1 << bit.bit.get();
+        }
+        if let Some(length) = planned.cut {
+            message.truncate(length.size());
+        }
+        // After the handshake the transcript is not needed any more.
+        self.transcript.update(&message);
+        if planned.message != Message::Certificate {
+            self.transcript_without_certificate.update(&message);
+        }
+        Ok(match planned.delivery {
+            Delivery::Unsent => Vec::new(),
+            Delivery::WithNext => {
+                self.held.extend(message);
+                Vec::new()
+            }
+            Delivery::Records { fragment, encryption } => {
+                let mut content = std::mem::take(&mut self.held);
+                content.extend(message);
+                let size = fragment.map_or(content.len(), FragmentSize::size);
+                content
+                    .chunks(size)
+                    .flat_map(|piece| self.seal(encryption, HANDSHAKE, piece))
+                    .collect()
+            }
+        })
+    }
+
+    /// What protects a record now; `None` where it goes in clear.
+    fn protection(&mut self, encryption: Encryption) -> Option<&mut Protection> {
+        match encryption {
+            Encryption::AsDue => self.outbound.as_mut(),
+            Encryption::Off => None,
+        }
+    }
+
+    fn seal(&mut self, encryption: Encryption, kind: u8, content: &[u8]) -> Vec<u8> {
+        match self.protection(encryption) {
+            Some(protection) => protection.seal(kind, content),
+            None => protection::in_clear(kind, content),
         }
     }
 
     async fn send(&mut self, wire: &mut Wire, flight: &[u8]) -> Result<(), Broken> {
-        for (label, secret) in self.secrets.drain(..) {
-            wire.record.log_secret(label, &self.hello.random, &secret);
+        for Secret { label, value } in self.secrets.drain(..) {
+            wire.record.log_secret(label, &self.hello.random, &value);
         }
         Ok(wire.write(flight).await?)
     }
@@ -334,14 +336,14 @@ impl Machine {
         }
         let message = self.receive_message(wire).await?;
         if self.application.is_none() {
-            // The list of steps has no Finished, and the client went on all the same.
+            // The list of steps has no Finished, and the client has gone on without it.
             self.derive_application_secrets();
         }
         let (Some(handshake), Some(application)) = (&self.handshake, &self.application) else {
             return Err(Broken::Protocol("the client answered without a ServerHello".to_owned()));
         };
         let expected = verify_data(&handshake.traffic.client, &self.transcript_hash());
-        if message != messages::finished(&expected) {
+        if Ok(message) != messages::finished(&expected) {
             let alert = Protection::new(&application.server).seal(ALERT, &[2, DECRYPT_ERROR]);
             wire.record.push(EventKind::AlertSent {
                 description: names::alert(DECRYPT_ERROR),
@@ -361,7 +363,7 @@ impl Machine {
     /// The client's next handshake message.
     async fn receive_message(&mut self, wire: &mut Wire) -> Result<Vec<u8>, Broken> {
         loop {
-            // A type, a length of three bytes, and so many more (RFC 8446 section 4).
+            // A type, a length in three bytes, and a body of that length (RFC 8446 section 4).
             if let Some(&[_, a, b, c]) = self.inbox.first_chunk() {
                 let length = 4 + u32::from_be_bytes([0, a, b, c]) as usize;
                 if length <= self.inbox.len() {
@@ -400,13 +402,4 @@ fn verify_data(secret: &[u8; 32], transcript_hash: &[u8; 32]) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("HMAC takes keys of any length");
     mac.update(transcript_hash);
     mac.finalize().into_bytes().into()
-}
-
-/// Bytes from pairs of hexadecimal digits; anything else between them is passed over.
-fn from_hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text
-        .chars()
-        .filter_map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-        .collect();
-    digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }

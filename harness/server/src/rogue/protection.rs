@@ -8,9 +8,10 @@ use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes128Gcm, Nonce};
 
 use super::keys::expand_label;
+use crate::steps::DataSize;
 use crate::wire::{APPLICATION_DATA, HEADER};
 
-/// The largest plaintext of a record.
+/// The most bytes of content in a record (RFC 8446 section 5.1).
 const LARGEST: usize = 1 << 14;
 
 /// One direction's key, nonce and record count.
@@ -32,20 +33,14 @@ impl Protection {
 
     /// Protects `content` in as many records as it takes; empty content is one empty record.
     pub(super) fn seal(&mut self, kind: u8, content: &[u8]) -> Vec<u8> {
-        let pieces: Vec<&[u8]> = if content.is_empty() {
-            vec![&[]]
-        } else {
-            content.chunks(LARGEST).collect()
-        };
-        pieces
-            .into_iter()
-            .flat_map(|piece| self.seal_whole(kind, piece))
+        pieces(content)
+            .flat_map(|piece| self.seal_inner(&[piece, &[kind]].concat()))
             .collect()
     }
 
-    /// Protects `content` in one record, even where it is more than a record may have.
-    pub(super) fn seal_whole(&mut self, kind: u8, content: &[u8]) -> Vec<u8> {
-        self.seal_inner(&[content, &[kind]].concat())
+    /// Protects application data in one record, even where it is more than a record may have.
+    pub(super) fn seal_data(&mut self, size: DataSize) -> Vec<u8> {
+        self.seal_inner(&[&data(size)[..], &[APPLICATION_DATA]].concat())
     }
 
     /// A record with neither content nor a content type.
@@ -53,6 +48,7 @@ impl Protection {
         self.seal_inner(&[])
     }
 
+    /// `inner` is a content of at most [`DataSize::MAX`] bytes and its type.
     fn seal_inner(&mut self, inner: &[u8]) -> Vec<u8> {
         let mut record = header(APPLICATION_DATA, inner.len() + TAG).to_vec();
         let payload = Payload {
@@ -109,17 +105,56 @@ impl fmt::Debug for Protection {
 /// The size of AES-GCM's tag.
 const TAG: usize = 16;
 
-/// `content` in unprotected records.
+/// `content` in as many unprotected records as it takes; empty content is one empty record.
 pub(super) fn in_clear(kind: u8, content: &[u8]) -> Vec<u8> {
-    content
-        .chunks(LARGEST)
+    pieces(content)
         .flat_map(|piece| [&header(kind, piece.len()), piece].concat())
         .collect()
 }
 
+/// Application data in one unprotected record, even where it is more than a record may have.
+pub(super) fn data_in_clear(size: DataSize) -> Vec<u8> {
+    [&header(APPLICATION_DATA, size.size())[..], &data(size)].concat()
+}
+
+fn data(size: DataSize) -> Vec<u8> {
+    vec![b'x'; size.size()]
+}
+
+/// The contents of the records that `content` is split into.
+fn pieces(content: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let empty = content.is_empty().then_some(content);
+    content.chunks(LARGEST).chain(empty)
+}
+
+/// The header of a record. Records are split at [`LARGEST`]; application data is at most [`DataSize::MAX`], which leaves
+/// room for a type and a tag.
 fn header(kind: u8, length: usize) -> [u8; HEADER] {
     let [high, low] = u16::try_from(length)
         .expect("a record is below 2^16 bytes")
         .to_be_bytes();
     [kind, 3, 3, high, low]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_data_fills_the_length_field_of_its_record() {
+        let mut protection = Protection::new(&[7; 32]);
+        let record = protection.seal_data(DataSize::MAX);
+        assert_eq!((record.len(), &record[3..5]), (HEADER + 0xffff, &[0xff, 0xff][..]));
+        let mut other_end = Protection::new(&[7; 32]);
+        let (kind, content) = other_end.open(&record).unwrap();
+        assert_eq!((kind, content), (APPLICATION_DATA, data(DataSize::MAX)));
+        assert_eq!(data_in_clear(DataSize::MAX).len(), HEADER + 65_518);
+    }
+
+    #[test]
+    fn empty_content_is_one_empty_record() {
+        assert_eq!(in_clear(22, &[]), [22, 3, 3, 0, 0]);
+        assert_eq!(Protection::new(&[7; 32]).seal(22, &[]).len(), HEADER + 1 + TAG);
+        assert_eq!(in_clear(22, &[1; LARGEST + 1]).len(), LARGEST + 1 + 2 * HEADER);
+    }
 }

@@ -1,4 +1,6 @@
 //! Records and alerts as a session by steps reads and sends them.
+//!
+//! What enters: the wire. What leaves: whole records, or the reason why there are no more.
 
 use super::protection;
 use crate::broken::Broken;
@@ -6,7 +8,7 @@ use crate::event::EventKind;
 use crate::names;
 use crate::wire::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HEADER, Wire};
 
-/// The next record, header included, which is complete and no alert in clear.
+/// The next record, header included. It is complete, and it is not an alert in clear.
 pub(super) async fn next_record(wire: &mut Wire) -> Result<Vec<u8>, Broken> {
     let Some(record) = wire.read_record().await? else {
         return Err(Broken::EndOfStream);
@@ -30,9 +32,9 @@ pub(super) fn alert_received(wire: &mut Wire, description: u8) -> Broken {
     Broken::Alert(description)
 }
 
-/// Tells the client by an alert in clear that it will not be served.
+/// Refuses the client by an alert in clear.
 pub(super) async fn refuse(wire: &mut Wire, description: u8, why: &str) -> Broken {
-    // The client may be gone already; why it is refused is what counts.
+    // The client may have closed already; the reason matters more than the alert.
     let _ = wire.write(&protection::in_clear(ALERT, &[2, description])).await;
     Broken::Protocol(why.to_owned())
 }

@@ -1,4 +1,6 @@
 //! A session with the application's keys, after a handshake by steps.
+//!
+//! What enters: protected records, or plaintext. What leaves: the other.
 
 use super::protection::Protection;
 use super::records::{alert_received, next_record};

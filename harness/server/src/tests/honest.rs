@@ -6,7 +6,7 @@ use pinrig_certs::Recipe;
 
 use super::client::{Client, REQUEST, body_of};
 use super::{assert_lane, github, start};
-use crate::{Handshake, Honest, Reply, TlsVersion};
+use crate::{Handshake, Honest, Reply, TicketCount, TlsVersion};
 
 const REQUEST_LINE: &str = "#1 request: GET /repos/esp8266/Arduino/commits/master/status HTTP/1.1 | Host: api.github.com | \
      User-Agent: BuildFailureDetectorESP8266 | Connection: close";
@@ -44,7 +44,7 @@ fn a_whole_exchange_in_tls_1_2() {
     let mut config = github();
     config.handshake = Handshake::Honest(Honest {
         versions: vec![TlsVersion::Tls12],
-        tickets: 0,
+        tickets: TicketCount::MIN,
         ..Honest::default()
     });
     let server = start(config);
@@ -70,7 +70,7 @@ fn a_server_of_tls_1_2_alone_tells_a_client_of_tls_1_3_alone() {
     let mut config = github();
     config.handshake = Handshake::Honest(Honest {
         versions: vec![TlsVersion::Tls12],
-        tickets: 0,
+        tickets: TicketCount::MIN,
         ..Honest::default()
     });
     let server = start(config);

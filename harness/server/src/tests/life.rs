@@ -8,7 +8,7 @@ use pinrig_certs::Recipe;
 
 use super::client::{Client, REQUEST};
 use super::{assert_lane, github, start};
-use crate::{Handshake, Honest, RogueHandshake, StartError, TlsServer};
+use crate::{Fault, FaultKind, Handshake, Honest, RogueHandshake, StartError, TicketCount, TlsServer, When};
 
 #[test]
 fn the_port_is_free_and_the_client_cut_off_once_the_server_is_dropped() {
@@ -86,7 +86,7 @@ fn a_silent_client_is_given_up() {
 }
 
 #[test]
-fn a_reset_is_no_orderly_end() {
+fn a_reset_is_told_from_an_orderly_end() {
     let server = start(github());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -168,7 +168,7 @@ fn a_server_that_cannot_start_says_why() {
     let mut config = github();
     config.handshake = Handshake::Honest(Honest {
         versions: vec![],
-        tickets: 0,
+        tickets: TicketCount::MIN,
         ..Honest::default()
     });
     assert!(matches!(TlsServer::start(config), Err(StartError::Versions(_))));
@@ -209,5 +209,29 @@ fn every_recipe_can_be_served_by_both_kinds_of_server() {
             assert_eq!(outcome.is_ok(), trusted, "{recipe}: {outcome:?}");
             assert_eq!(server.application_bytes_received() > 0, trusted, "{recipe}");
         }
+    }
+}
+
+#[test]
+fn one_bit_is_changed_at_the_moment_that_was_asked_for() {
+    let moments = [
+        (When::Connected, ", right at the start"),
+        (When::Sent(200), ", 200 bytes sent"),
+        (When::Records(1), ", 1 records sent"),
+        (When::Request, ", in place of the reply"),
+    ];
+    for (when, told) in moments {
+        let mut config = github();
+        config.fault = Some(Fault {
+            when,
+            what: FaultKind::Corrupt,
+        });
+        let server = start(config);
+        // In TLS 1.2, since rustls does not look at the outer content type of TLS 1.3.
+        let outcome = Client::new().version(&rustls::version::TLS12).get(&server, REQUEST);
+        assert!(outcome.is_err(), "{when:?}");
+        let lane = super::lane(&server);
+        let line = format!("#1 on purpose: one bit is changed{told}");
+        assert_eq!(lane.iter().filter(|told| **told == line).count(), 1, "{lane:?}");
     }
 }

@@ -7,7 +7,7 @@ use pinrig_certs::Recipe;
 
 use super::client::{REQUEST, body_of};
 use super::{github, start};
-use crate::{Framing, Handshake, Honest, Reply, RogueHandshake, RunningServer, Step};
+use crate::{Framing, Handshake, Honest, Message, RecordSize, Reply, RogueHandshake, RunningServer, TicketCount};
 
 #[test]
 fn curl_takes_the_reply_of_both_kinds_of_server() {
@@ -45,8 +45,8 @@ fn openssl_verifies_the_chain_and_reads_to_close_notify() {
 fn openssl_refuses_a_handshake_without_its_proof() {
     let plan = RogueHandshake::honest();
     for plan in [
-        plan.clone().omit(Step::CertificateVerify),
-        plan.omit(Step::Certificate).omit(Step::CertificateVerify),
+        plan.clone().omit(Message::CertificateVerify),
+        plan.omit(Message::Certificate).omit(Message::CertificateVerify),
     ] {
         let mut config = github();
         config.handshake = Handshake::Rogue(plan);
@@ -126,7 +126,7 @@ fn gnutls_verifies_the_chain_and_takes_the_reply_of_both_kinds_of_server() {
 #[test]
 fn gnutls_refuses_a_handshake_without_its_proof() {
     let mut config = github();
-    config.handshake = Handshake::Rogue(RogueHandshake::honest().omit(Step::CertificateVerify));
+    config.handshake = Handshake::Rogue(RogueHandshake::honest().omit(Message::CertificateVerify));
     let server = start(config);
     let output = run(
         Command::new("gnutls-cli")
@@ -169,7 +169,7 @@ fn messages(offer: Honest, more: &[&str]) -> Option<(Output, String)> {
 
 #[test]
 fn openssl_gets_what_an_honest_server_is_told_to_offer() {
-    for tickets in [0, 2, 5] {
+    for tickets in [0, 2, 5].map(|count| TicketCount::new(count).unwrap()) {
         let offer = Honest {
             tickets,
             ..Honest::default()
@@ -178,7 +178,7 @@ fn openssl_gets_what_an_honest_server_is_told_to_offer() {
         let received = text
             .lines()
             .filter(|line| line.starts_with("<<<") && line.contains("NewSessionTicket"));
-        assert_eq!(received.count(), tickets, "{text}");
+        assert_eq!(received.count(), tickets.size(), "{text}");
     }
     let key_update = Honest {
         key_update: true,
@@ -201,7 +201,7 @@ fn openssl_gets_what_an_honest_server_is_told_to_offer() {
 #[test]
 fn openssl_gets_records_of_the_size_that_was_asked_for() {
     let offer = Honest {
-        record_size: Some(100),
+        record_size: RecordSize::new(100),
         ..Honest::default()
     };
     let Some((_, text)) = messages(offer, &[]) else { return };
@@ -225,8 +225,8 @@ fn openssl_gets_records_of_the_size_that_was_asked_for() {
 #[test]
 fn openssl_finds_the_groups_and_suites_that_were_asked_for_and_no_others() {
     let narrow = || Honest {
-        groups: vec!["x25519".to_owned()],
-        suites: vec!["TLS_CHACHA20_POLY1305_SHA256".to_owned()],
+        groups: vec!["x25519".parse().unwrap()],
+        suites: vec!["TLS_CHACHA20_POLY1305_SHA256".parse().unwrap()],
         ..Honest::default()
     };
     let right = ["-groups", "X25519", "-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"];
@@ -311,7 +311,7 @@ fn authority() -> tempfile::NamedTempFile {
 }
 
 /// Runs a program with `input`; `None`, with a note, where it is not installed.
-#[expect(clippy::print_stderr, reason = "a skipped test says so to whoever runs it")]
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn run(command: &mut Command, input: &str) -> Option<Output> {
     let child = command
         .stdin(Stdio::piped())

@@ -1,15 +1,29 @@
 //! The server that can leave out handshake messages.
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
+
+use p256::elliptic_curve::Generate;
+use p256::elliptic_curve::sec1::ToSec1Point;
 use pinrig_certs::Recipe;
 
 use super::client::{Client, REQUEST, body_of};
 use super::{assert_lane, github, start};
-use crate::{Framing, Handshake, PlannedStep, Reply, RogueHandshake, RunningServer, Step};
+use crate::{
+    Bit, BitNumber, DataSize, Delivery, Encryption, EventKind, FragmentSize, Framing, Handshake, Message, MessageSize,
+    PlannedMessage, PlannedStep, Reply, RogueHandshake, RunningServer,
+};
 
 fn rogue(plan: RogueHandshake) -> RunningServer {
     let mut config = github();
     config.handshake = Handshake::Rogue(plan);
     start(config)
+}
+
+/// A step by its name, with nothing set.
+fn step(name: &str) -> PlannedStep {
+    PlannedStep::plain(name.parse().unwrap()).unwrap()
 }
 
 #[test]
@@ -52,10 +66,13 @@ fn a_chunked_reply_arrives_in_chunks() {
 #[test]
 fn rustls_refuses_every_list_that_leaves_out_a_message() {
     for (left_out, alert) in [
-        (&[Step::Certificate, Step::CertificateVerify][..], "unexpected_message"),
-        (&[Step::CertificateVerify], "unexpected_message"),
-        (&[Step::Certificate], "unexpected_message"),
-        (&[Step::EncryptedExtensions], "unexpected_message"),
+        (
+            &[Message::Certificate, Message::CertificateVerify][..],
+            "unexpected_message",
+        ),
+        (&[Message::CertificateVerify], "unexpected_message"),
+        (&[Message::Certificate], "unexpected_message"),
+        (&[Message::EncryptedExtensions], "unexpected_message"),
     ] {
         let plan = left_out
             .iter()
@@ -73,7 +90,7 @@ fn rustls_refuses_every_list_that_leaves_out_a_message() {
 
 #[test]
 fn a_list_without_server_hello_is_refused_in_clear() {
-    let server = rogue(RogueHandshake::of([Step::EncryptedExtensions]));
+    let server = rogue(RogueHandshake::of([Message::EncryptedExtensions]));
     Client::new().only_p256().get(&server, REQUEST).unwrap_err();
     let lane = super::lane(&server);
     assert!(
@@ -130,24 +147,21 @@ fn a_client_with_nothing_in_common_is_told_why() {
 #[test]
 fn an_impossible_list_fails_without_a_panic() {
     for plan in [
-        RogueHandshake::of([Step::Finished]),
+        RogueHandshake::of([Message::Finished]),
         RogueHandshake::of([
-            Step::CertificateVerify,
-            Step::ServerHello,
-            Step::ServerHello,
-            Step::Finished,
+            Message::CertificateVerify,
+            Message::ServerHello,
+            Message::ServerHello,
+            Message::Finished,
         ]),
-        RogueHandshake::of([] as [Step; 0]),
+        RogueHandshake::of([] as [Message; 0]),
     ] {
         let mut config = github();
         config.handshake = Handshake::Rogue(plan);
-        config.limits.handshake = std::time::Duration::from_millis(300);
+        config.limits.handshake = Duration::from_millis(300);
         let server = start(config);
         let mut stream = Client::new().only_p256().connect(&server);
-        stream
-            .sock
-            .set_read_timeout(Some(std::time::Duration::from_secs(5)))
-            .unwrap();
+        stream.sock.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         stream.conn.complete_io(&mut stream.sock).unwrap_err();
         drop(stream);
         let lane = super::lane(&server);
@@ -161,10 +175,12 @@ fn an_impossible_list_fails_without_a_panic() {
 #[test]
 fn a_clients_finished_over_another_handshake_is_refused() {
     // The server counts a message that the client never gets: the client's proof is then over another handshake.
-    let mut unsent = PlannedStep::from(Step::UnknownMessage);
-    unsent.unsent = true;
+    let unsent = PlannedMessage {
+        delivery: Delivery::Unsent,
+        ..Message::UnknownMessage.into()
+    };
     let mut steps = RogueHandshake::honest().steps().to_vec();
-    steps.push(unsent);
+    steps.push(unsent.into());
     let server = rogue(RogueHandshake::of(steps));
     Client::new().only_p256().get(&server, REQUEST).unwrap_err();
     assert_lane(
@@ -184,13 +200,21 @@ fn a_clients_finished_over_another_handshake_is_refused() {
 
 #[test]
 fn lawful_oddities_do_not_disturb_rustls() {
-    let steps = |list: &[&str]| RogueHandshake::of(list.iter().map(|name| name.parse::<Step>().unwrap()));
-    let mut together = RogueHandshake::honest().steps().to_vec();
-    for step in &mut together[1..4] {
-        step.with_next = true;
-    }
-    let mut in_pieces = RogueHandshake::honest().steps().to_vec();
-    in_pieces[2].fragment = Some(100);
+    let steps = |list: &[&str]| RogueHandshake::of(list.iter().map(|name| step(name)));
+    let together = Message::HONEST.map(|message| PlannedMessage {
+        delivery: match message {
+            Message::ServerHello | Message::Finished => Delivery::default(),
+            _ => Delivery::WithNext,
+        },
+        ..message.into()
+    });
+    let in_pieces = Message::HONEST.map(|message| PlannedMessage {
+        delivery: Delivery::Records {
+            fragment: FragmentSize::new(100).filter(|_| message == Message::Certificate),
+            encryption: Encryption::AsDue,
+        },
+        ..message.into()
+    });
     for plan in [
         steps(&[
             "server-hello",
@@ -229,16 +253,10 @@ fn lawful_oddities_do_not_disturb_rustls() {
 
 #[test]
 fn rustls_refuses_every_unlawful_step() {
-    let honest = [
-        "server-hello",
-        "encrypted-extensions",
-        "certificate",
-        "certificate-verify",
-        "finished",
-    ];
+    let honest = Message::HONEST.map(Message::name);
     let mut wrong = Vec::new();
     // Replaced, by what, and the alert that a careful client sends.
-    for (at, step, alert) in [
+    for (at, name, alert) in [
         (0, "older-server-hello", "protocol_version"),
         (0, "downgraded-server-hello", "protocol_version"),
         (0, "future-server-hello", "protocol_version"),
@@ -255,19 +273,223 @@ fn rustls_refuses_every_unlawful_step() {
         (4, "application-data", "unexpected_message"),
     ] {
         let mut list = honest;
-        list[at] = step;
-        let server = rogue(RogueHandshake::of(list.map(|name| name.parse::<Step>().unwrap())));
+        list[at] = name;
+        let server = rogue(RogueHandshake::of(list.map(step)));
         let client = Client::new().only_p256().version(&rustls::version::TLS13);
         if client.get(&server, REQUEST).is_ok() {
-            wrong.push(format!("{step} is taken"));
+            wrong.push(format!("{name} is taken"));
             continue;
         }
         let lane = super::lane(&server);
         let alert_line = format!("#1 alert received: {alert}");
         if !lane.iter().any(|line| line.starts_with(&alert_line)) {
-            wrong.push(format!("{step}, not {alert}: {:?}", &lane[3..]));
+            wrong.push(format!("{name}, not {alert}: {:?}", &lane[3..]));
         }
-        assert_eq!(server.application_bytes_received(), 0, "{step}");
+        assert_eq!(server.application_bytes_received(), 0, "{name}");
     }
     assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn a_step_that_turns_out_to_be_impossible_is_the_servers_own_failure() {
+    // The signature's length differs from handshake to handshake, and rustls sends a session id of 32 bytes.
+    let flipped = |message: Message, byte| PlannedMessage {
+        flip_bit: Some(Bit {
+            byte,
+            bit: BitNumber::MIN,
+        }),
+        ..message.into()
+    };
+    let cut = |message: Message, length| PlannedMessage {
+        cut: MessageSize::new(length),
+        ..message.into()
+    };
+    for (at, planned, why) in [
+        (
+            0,
+            flipped(Message::ServerHello, 155),
+            "there is no byte 155 to change, the message has 155 bytes",
+        ),
+        (
+            4,
+            flipped(Message::Finished, -37),
+            "there is no byte -37 to change, the message has 36 bytes",
+        ),
+        (
+            4,
+            cut(Message::Finished, 36),
+            "it cannot be cut to 36 bytes, the message has 36 bytes",
+        ),
+        (
+            4,
+            PlannedMessage {
+                delivery: Delivery::WithNext,
+                ..Message::Finished.into()
+            },
+            "no later message is sent in whose record it could go",
+        ),
+    ] {
+        let mut steps = RogueHandshake::honest().steps().to_vec();
+        steps[at] = planned.into();
+        let server = rogue(RogueHandshake::of(steps));
+        Client::new().only_p256().get(&server, REQUEST).unwrap_err();
+        let reason = format!("step {}, `{}`: {why}", at + 1, planned.message);
+        assert_lane(
+            &server,
+            &[
+                "#1 connected",
+                "#1 client hello: ...",
+                "#1 handshake by: ...",
+                &format!("#1 the server failed: {reason}"),
+                &format!("#1 handshake failed: {reason}"),
+                "#1 connection closed by the client; no application data received",
+            ],
+        );
+    }
+}
+
+#[test]
+fn the_last_byte_of_a_message_can_be_changed_from_either_end() {
+    for byte in [35, -1] {
+        let spoilt = PlannedMessage {
+            flip_bit: Some(Bit {
+                byte,
+                bit: BitNumber::MAX,
+            }),
+            ..Message::Finished.into()
+        };
+        let mut steps = RogueHandshake::honest().steps().to_vec();
+        steps[4] = spoilt.into();
+        let server = rogue(RogueHandshake::of(steps));
+        Client::new().only_p256().get(&server, REQUEST).unwrap_err();
+        let lane = super::lane(&server);
+        assert!(
+            lane.contains(&"#1 alert received: decrypt_error".to_owned()),
+            "{lane:?}"
+        );
+    }
+}
+
+#[test]
+fn application_data_of_any_size_is_sent_without_a_panic() {
+    for encryption in [Encryption::AsDue, Encryption::Off] {
+        for size in [DataSize::MIN, DataSize::MAX] {
+            let mut steps = RogueHandshake::honest().steps().to_vec();
+            steps.push(PlannedStep::ClientFinished);
+            steps.push(PlannedStep::ApplicationData { size, encryption });
+            let server = rogue(RogueHandshake::of(steps));
+            let outcome = Client::new().only_p256().get(&server, REQUEST);
+            let lane = super::lane(&server);
+            assert!(!lane.iter().any(|line| line.contains("the server failed")), "{lane:?}");
+            // A record without content is lawful; rustls takes it for nothing.
+            let lawful = size == DataSize::MIN && encryption == Encryption::AsDue;
+            assert_eq!(outcome.is_ok(), lawful, "{size} {encryption:?}: {outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_a_client_hello_is_refused_at_once() {
+    for (record, alert, why) in [
+        // A ClientHello whose session id is longer than the message.
+        (
+            [&[22, 3, 1, 0, 39, 1, 0, 0, 35, 3, 3][..], &[7; 32], &[200]].concat(),
+            50,
+            "the client's ClientHello cannot be read",
+        ),
+        (
+            vec![23, 3, 3, 0, 1, 0],
+            10,
+            "the client did not begin with a ClientHello",
+        ),
+    ] {
+        let server = rogue(RogueHandshake::honest());
+        let mut socket = TcpStream::connect(server.address()).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        socket.write_all(&record).unwrap();
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer).unwrap();
+        drop(socket);
+        assert_eq!(answer, [21, 3, 3, 0, 2, 2, alert]);
+        let lane = super::lane(&server);
+        assert!(lane.contains(&format!("#1 handshake failed: {why}")), "{lane:?}");
+    }
+}
+
+/// A ClientHello that the server can answer, with a session id of this length.
+fn client_hello(session_id: u8) -> Vec<u8> {
+    let share = p256::SecretKey::generate();
+    let point = share.public_key().to_sec1_point(false);
+    let key_share = [&[0, 51, 0, 71, 0, 69, 0, 23, 0, 65][..], point.as_bytes()].concat();
+    let extensions = [&[0, 43, 0, 3, 2, 3, 4][..], &key_share].concat();
+    let mut body = vec![3, 3];
+    body.extend([7; 32]);
+    body.push(session_id);
+    body.extend(vec![9; session_id.into()]);
+    body.extend([0, 2, 0x13, 0x01, 1, 0]);
+    body.extend(u16::try_from(extensions.len()).unwrap().to_be_bytes());
+    body.extend(extensions);
+    let length = u16::try_from(body.len()).unwrap();
+    let [high, low] = length.to_be_bytes();
+    let mut record = vec![22, 3, 1];
+    record.extend((length + 4).to_be_bytes());
+    record.extend([1, 0, high, low]);
+    record.extend(body);
+    record
+}
+
+#[test]
+fn a_session_id_that_is_longer_than_the_rfc_allows_is_answered() {
+    for session_id in [0, 33, 255] {
+        let server = rogue(RogueHandshake::honest());
+        let mut socket = TcpStream::connect(server.address()).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        socket.write_all(&client_hello(session_id)).unwrap();
+        let mut header = [0; 5];
+        socket.read_exact(&mut header).unwrap();
+        let mut message = vec![0; u16::from_be_bytes([header[3], header[4]]).into()];
+        socket.read_exact(&mut message).unwrap();
+        assert_eq!((header[0], message[0], message[38]), (22, 2, session_id));
+        drop(socket);
+        let lane = super::lane(&server);
+        assert!(!lane.iter().any(|line| line.contains("the server failed")), "{lane:?}");
+    }
+}
+
+#[test]
+fn no_bytes_of_a_client_make_the_server_panic() {
+    let whole = client_hello(32);
+    let mut inputs: Vec<Vec<u8>> = vec![
+        vec![0; 5],
+        vec![22, 3, 3, 0, 0],
+        vec![22, 3, 3, 0xff, 0xff],
+        [&whole[..], &[22, 3, 3, 0, 4, 20, 0xff, 0xff, 0xff]].concat(),
+        [&whole[..], &[21, 3, 3, 0, 1, 0]].concat(),
+        [&whole[..], &[23, 3, 3, 0, 0]].concat(),
+        [&whole[..], &[20, 3, 3, 0, 0]].concat(),
+        [&whole[..], &whole[..]].concat(),
+    ];
+    // Each byte of the ClientHello is changed once; and it is cut at each place.
+    inputs.extend((0..whole.len()).map(|at| {
+        let mut changed = whole.clone();
+        changed[at] ^= 0xff;
+        changed
+    }));
+    inputs.extend((0..whole.len()).step_by(7).map(|end| whole[..end].to_vec()));
+    let servers = [start(github()), rogue(RogueHandshake::honest())];
+    for server in servers {
+        for input in &inputs {
+            let mut socket = TcpStream::connect(server.address()).unwrap();
+            // The server may have closed before it has read everything.
+            let _ = socket.write_all(input);
+            let _ = socket.shutdown(Shutdown::Write);
+            let _ = socket.read_to_end(&mut Vec::new());
+        }
+        server.wait_idle(Duration::from_secs(20)).unwrap();
+        let failed = server
+            .events()
+            .into_iter()
+            .find(|event| matches!(event.kind, EventKind::ServerFailed { .. }));
+        assert_eq!(failed, None);
+    }
 }
