@@ -1,12 +1,13 @@
 //! The catalogue for people who browse the repository: `fixtures/scenarios/README.md`.
 //!
-//! What enters: all scenarios. What leaves: a page in Markdown, folder by folder, with what each expects. A test keeps the file current.
+//! What enters: all scenarios. What leaves: a page in Markdown, folder by folder, with what each scenario shows and
+//! expects. A test fails when the page in the tree is not this one.
 
 use std::fmt::Write as _;
 
-use super::Scenario;
+use super::model::Scenario;
 
-/// What stands above the tables: how a scenario is written.
+/// The text above the tables, which says how a scenario is written.
 const PREFACE: &str = include_str!("language.md");
 
 /// The page; `scenarios` are sorted by name.

@@ -108,7 +108,7 @@ fn further_runs_keep_what_they_do_not_say() {
     assert_eq!(server.certificate, Recipe::Expired);
     let closed = text.replace("server.certificate = \"expired\"", "server.listening = false");
     let (line, message) = error(&closed);
-    assert_eq!((line, message.contains("listened")), (12, true), "{message}");
+    assert_eq!((line, message.contains("listened")), (13, true), "{message}");
 }
 
 #[test]
@@ -1016,6 +1016,12 @@ fn a_scenario_says_what_it_shows_and_how_often() {
             ("about = «x", "string values must be quoted"),
         ],
     );
+    let further = |count: usize, mark: &str| {
+        let run = "[[then]]\nexpect.accepted.build = \"success\"\n";
+        format!("{EXPECT}\n{}{mark}{run}", run.repeat(count))
+    };
+    assert!(text::parse("x", &GOOD.replace(EXPECT, &further(99, ""))).is_ok());
+    mistakes(EXPECT, &[(&further(100, "«"), "there are at most 100 further runs")]);
     mistakes(
         &format!("{EXPECT}\n"),
         &[(&format!("{EXPECT}\n«[[then]]\n"), "missing field `expect`")],

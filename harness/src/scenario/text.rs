@@ -17,6 +17,9 @@ use super::server::{RawServer, Service};
 /// How often a run can be repeated: a hundred thousand take a virtual board some hours.
 type Repetitions = Bounded<1, 100_000>;
 
+/// How many further runs a scenario has at most: each keeps its own reply in memory.
+const MOST_FURTHER_RUNS: usize = 100;
+
 /// A test of a board that speaks HTTPS: what stands at the server's address, what the device is told, and what both must
 /// show.
 #[derive(Deserialize, JsonSchema)]
@@ -48,7 +51,7 @@ pub(super) struct RawScenario {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct RawThen {
     /// What stands at the server's address now.
-    server: Option<RawServer>,
+    server: Option<At<RawServer>>,
     /// What the device is told.
     device: Option<RawDevice>,
     /// What is wrong with the network now.
@@ -70,6 +73,10 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Scenario, Problem> {
             "the device's memory is watched after {SOAK_WARM_UP} runs; repeat more often, or leave this out"
         )));
     }
+    if let Some(beyond) = raw.then.get(MOST_FURTHER_RUNS) {
+        let message = format!("there are at most {MOST_FURTHER_RUNS} further runs; `repeat` makes the last one again");
+        return Err(beyond.problem(message));
+    }
     let mut last = Run {
         service: raw.server.check()?,
         device: raw.device.check(DeviceSettings::default(), raw.expect.rejected())?,
@@ -81,15 +88,14 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Scenario, Problem> {
     };
     let mut runs = vec![last.clone()];
     for then in raw.then {
-        let span = then.span();
         let then = then.into_inner();
         let listened = matches!(last.service, Service::Tls(_));
         if let Some(server) = then.server {
-            last.service = server.check()?;
-        }
-        if listened && matches!(last.service, Service::Closed) {
-            let message = "a server that has listened stays; only the first run can be without one";
-            return Err(Problem::new(span, message));
+            last.service = server.get().check()?;
+            if listened && matches!(last.service, Service::Closed) {
+                let message = "a server that has listened stays; only the first run can be without one";
+                return Err(server.problem(message));
+            }
         }
         if let Some(device) = then.device {
             last.device = device.check(last.device, then.expect.rejected())?;
