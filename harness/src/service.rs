@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(running.seen(&deadline).failure, None, "told once");
     }
 
-    /// Begins a handshake with a P-256 key share, and takes whatever comes of it.
+    /// Begins a handshake with a P-256 key share, which must fail.
     fn rustls_client(address: SocketAddr) {
         let mut provider = rustls::crypto::ring::default_provider();
         provider.kx_groups = vec![rustls::crypto::ring::kx_group::SECP256R1];

@@ -151,7 +151,7 @@ impl HonestSession {
         self.flush(wire).await
     }
 
-    /// Takes one record from the client and sends whatever rustls answers.
+    /// Takes one record from the client and sends what rustls answers.
     async fn advance(&mut self, wire: &mut Wire) -> Result<(), Broken> {
         let Some(record) = wire.read_record().await? else {
             return Err(Broken::EndOfStream);
@@ -203,7 +203,7 @@ fn explain(error: rustls::Error, wire: &mut Wire) -> Broken {
     }
 }
 
-/// Presents one chain whatever the client asks for.
+/// Presents the same chain to every client.
 #[derive(Debug)]
 struct Presented(Arc<CertifiedKey>);
 

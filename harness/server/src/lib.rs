@@ -2,7 +2,7 @@
 //!
 //! What enters: a [`ServerConfig`], which has a certificate chain, a handshake to perform and a reply to give. What
 //! leaves: the address at which the server listens, an ordered list of [`ServerEvent`]s, and a [`ServerLog`] when it is
-//! stopped. The server does not know what the client ought to do, who the client is, or what a test wants to show.
+//! stopped. The server does not know what the client should do, who the client is, or what a test wants to show.
 //!
 //! A server that leaves out the proof that the certificate is its own, and a client that does not even speak TLS:
 //!

@@ -121,8 +121,8 @@ impl DeviceSettings {
         let shown = ["host", "path", "on-mismatch", "rule", "pin"];
         let wanted = self.all().into_iter().zip(own);
         wanted
-            .filter(|(setting, own)| shown.contains(&setting.0) || setting != own)
-            .map(|(setting, _)| command(&setting))
+            .filter(|(setting, own)| shown.contains(&setting.name) || setting != own)
+            .map(|(setting, _)| setting.command())
             .collect()
     }
 
@@ -132,63 +132,66 @@ impl DeviceSettings {
         let changes = self.all().into_iter().zip(earlier.all());
         changes
             .filter(|(setting, earlier)| setting != earlier)
-            .map(|(setting, _)| command(&setting))
+            .map(|(setting, _)| setting.command())
             .collect()
     }
 
     /// The console commands for a device whose settings are not known.
     #[must_use]
     pub fn all_commands(&self) -> Vec<String> {
-        self.all().iter().map(command).collect()
+        self.all().iter().map(Setting::command).collect()
     }
 
     /// The names of the settings, as the console has them.
     pub(super) fn names() -> [&'static str; 13] {
-        Self::default().all().map(|(name, _)| name)
+        Self::default().all().map(|setting| setting.name)
     }
 
     /// Every setting with its value, in the order in which they are sent. The pin is last, since the console may refuse it.
-    fn all(&self) -> [(&'static str, String); 13] {
-        let on = |on| if on { "on" } else { "off" }.to_owned();
-        let Timeouts {
-            network,
-            connect,
-            handshake,
-            response,
-            total,
-        } = self.timeouts;
+    fn all(&self) -> [Setting; 13] {
+        let setting = |name, value: &str| Setting {
+            name,
+            value: value.to_owned(),
+        };
+        let switch = |name, on| setting(name, if on { "on" } else { "off" });
+        let limit = |name, milliseconds: u32| setting(name, &milliseconds.to_string());
+        let on_mismatch = match self.on_mismatch {
+            OnMismatch::Abort => "abort",
+            OnMismatch::Continue => "continue",
+        };
+        let rule = match self.rule {
+            Rule::Original => "original",
+            Rule::Robust => "robust",
+        };
         [
-            ("host", self.host.clone()),
-            ("path", self.path.clone()),
-            (
-                "on-mismatch",
-                match self.on_mismatch {
-                    OnMismatch::Abort => "abort".to_owned(),
-                    OnMismatch::Continue => "continue".to_owned(),
-                },
-            ),
-            (
-                "rule",
-                match self.rule {
-                    Rule::Original => "original".to_owned(),
-                    Rule::Robust => "robust".to_owned(),
-                },
-            ),
-            ("check-name", on(self.check_name)),
-            ("clock", self.clock.clone().unwrap_or_else(|| "none".to_owned())),
-            ("check-dates", on(self.check_dates)),
-            ("timeout network", network.to_string()),
-            ("timeout connect", connect.to_string()),
-            ("timeout handshake", handshake.to_string()),
-            ("timeout response", response.to_string()),
-            ("timeout total", total.to_string()),
-            ("pin", self.pin.clone()),
+            setting("host", &self.host),
+            setting("path", &self.path),
+            setting("on-mismatch", on_mismatch),
+            setting("rule", rule),
+            switch("check-name", self.check_name),
+            setting("clock", self.clock.as_deref().unwrap_or("none")),
+            switch("check-dates", self.check_dates),
+            limit("timeout network", self.timeouts.network),
+            limit("timeout connect", self.timeouts.connect),
+            limit("timeout handshake", self.timeouts.handshake),
+            limit("timeout response", self.timeouts.response),
+            limit("timeout total", self.timeouts.total),
+            setting("pin", &self.pin),
         ]
     }
 }
 
-fn command((setting, value): &(&str, String)) -> String {
-    format!("set {setting} {value}")
+/// A setting of the console, and its value there.
+#[derive(PartialEq)]
+struct Setting {
+    name: &'static str,
+    value: String,
+}
+
+impl Setting {
+    fn command(&self) -> String {
+        format!("set {} {}", self.name, self.value)
+    }
 }
 
 /// What a scenario tells the device. A setting that is left out stays as it was; in the first run, as the firmware has

@@ -311,7 +311,7 @@ fn authority() -> tempfile::NamedTempFile {
 }
 
 /// Runs a program with `input`; `None`, with a note, where it is not installed.
-#[expect(clippy::print_stderr, reason = "a skipped test says so to whoever runs it")]
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn run(command: &mut Command, input: &str) -> Option<Output> {
     let child = command
         .stdin(Stdio::piped())
