@@ -27,24 +27,45 @@ impl Problem {
         Self { span, message }
     }
 
-    /// A mistake in `text` that the TOML reader has found, in words that do not speak of the reader.
+    /// A mistake in `text` that the TOML reader has found, in the words of the language and not of the reader.
     pub(super) fn of_reader(text: &str, error: &toml::de::Error) -> Self {
         let span = error.span().unwrap_or_default();
+        let is_date = text
+            .get(span.clone())
+            .is_some_and(|value| value.parse::<Datetime>().is_ok());
         let message = match error.message() {
-            _ if text.get(span.clone()).is_some_and(is_date) => {
-                "this is a date of TOML, which no setting takes; write it in quotes".to_owned()
-            }
             "wanted exactly 1 element, more than 1 element" => "give one of these, not several".to_owned(),
             "wanted exactly 1 element, found 0 elements" => "this table is empty; say what it stands for".to_owned(),
-            "wanted string or table" => "expected a name in quotes, or a table".to_owned(),
-            other => other.to_owned(),
+            "wanted string or table" if !is_date => "expected a name in quotes, or a table".to_owned(),
+            other => match other
+                .strip_prefix("invalid type: ")
+                .and_then(|types| types.split_once(", expected "))
+            {
+                Some(("unit variant", _)) => {
+                    "a name alone is not enough here; give a table with its settings".to_owned()
+                }
+                Some((_, "a string")) | None if is_date => "this is a date of TOML; write text in quotes".to_owned(),
+                Some((found, expected)) => wrong_type(if is_date { "a date of TOML" } else { found }, expected),
+                None => other.to_owned(),
+            },
         };
         Self { span, message }
     }
 }
 
-fn is_date(value: &str) -> bool {
-    value.parse::<Datetime>().is_ok()
+/// What is said of a value of the wrong type, by the names that TOML has for types.
+fn wrong_type(found: &str, expected: &str) -> String {
+    let found = match found {
+        "map" => "a table",
+        "sequence" => "a list",
+        other => other,
+    };
+    let expected = match expected {
+        "a sequence" => "a list",
+        structure if structure.starts_with("struct ") => "a table",
+        other => other,
+    };
+    format!("invalid type: {found}, expected {expected}")
 }
 
 /// A value with its place in the file.

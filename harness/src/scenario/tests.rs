@@ -317,7 +317,7 @@ fn numbers_of_a_step_are_in_their_ranges() {
         ),
         (
             "{ step = \"application-data\", size = «2026-11-05 }",
-            "this is a date of TOML",
+            "invalid type: a date of TOML, expected a whole number from 0 to 65518",
         ),
         (
             "{ step = \"finished\", fragment = «0 }",
@@ -718,7 +718,7 @@ fn what_the_device_is_told_is_a_line_of_its_console() {
             ("clock = «\"2026\\n\"", "control character"),
             (
                 "clock = «2026-11-05T09:30:00Z",
-                "this is a date of TOML, which no setting takes; write it in quotes",
+                "this is a date of TOML; write text in quotes",
             ),
             ("host = «5", "expected a string"),
             (
@@ -1025,6 +1025,49 @@ fn a_scenario_says_what_it_shows_and_how_often() {
     mistakes(
         &format!("{EXPECT}\n"),
         &[(&format!("{EXPECT}\n«[[then]]\n"), "missing field `expect`")],
+    );
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_shown_in_words_of_toml() {
+    mistakes(
+        SERVER,
+        &[
+            (
+                "reply = «[\"success\"]",
+                "invalid type: a list, expected a name or a table",
+            ),
+            (
+                "handshake = «\"server-hello\"",
+                "invalid type: string \"server-hello\", expected a list",
+            ),
+            ("fault = «\"stall\"", "invalid type: string \"stall\", expected a table"),
+            ("fault = «{ what = \"stall\" }", "missing field `when`"),
+            (
+                "reply = { headers = «{ X = \"y\" } }",
+                "invalid type: a table, expected a list",
+            ),
+            ("says = «2026-11-05", "this is a date of TOML; write text in quotes"),
+            (
+                "tickets = «2026-11-05",
+                "invalid type: a date of TOML, expected a whole number from 0 to 255",
+            ),
+        ],
+    );
+    mistakes(
+        EXPECT,
+        &[
+            ("[expect]\naccepted = «5", "invalid type: integer `5`, expected a table"),
+            (
+                &format!("[network]\noutages = «{{ after.ms = 5 }}\n{EXPECT}"),
+                "invalid type: a table, expected a list",
+            ),
+        ],
+    );
+    let message = mistake("about = \"x\"\nexpect = «\"accepted\"\n");
+    assert_eq!(
+        message,
+        "a name alone is not enough here; give a table with its settings"
     );
 }
 
