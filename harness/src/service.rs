@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_can_come_to_stand_at_a_closed_port() {
+    fn a_server_can_take_over_a_closed_port() {
         let mut running = Running::start(&Service::Closed, Ipv4Addr::LOCALHOST.into()).unwrap();
         let deadline = Deadline::after("the connection to end", Duration::from_secs(10));
         assert_eq!(running.seen(&deadline).lines, Vec::<String>::new());

@@ -59,8 +59,10 @@ mod event;
 mod header;
 mod request;
 mod reply;
+mod alert;
 mod message;
 mod steps;
+mod step_error;
 mod offer;
 mod config;
 mod record;
@@ -72,6 +74,7 @@ mod session;
 mod connection;
 mod running;
 
+pub use alert::{AlertDescription, UnknownAlert};
 pub use bounded::Bounded;
 pub use client_hello::ClientHelloFacts;
 pub use config::{Close, Fault, FaultKind, Handshake, Limits, ServerConfig, StartError, When};
@@ -83,9 +86,10 @@ pub use offer::{Group, Honest, RecordSize, Suite, TicketCount, TlsVersion, Unkno
 pub use reply::{BodyError, Framing, Reply, ReplySize, UnknownReply};
 pub use rogue::PlanError;
 pub use running::{RunningServer, ServerLog, TlsServer, WaitIdleError};
+pub use step_error::{Length, StepError, StepProblem};
 pub use steps::{
-    AlertDescription, Bit, BitNumber, DataSize, Delivery, Encryption, FragmentSize, Length, MessageSize,
-    PlannedMessage, PlannedStep, RogueHandshake, Step, StepError, StepProblem, UnknownAlert, UnknownStep,
+    Bit, BitNumber, DataSize, Delivery, Encryption, FragmentSize, MessageSize, PlannedMessage, PlannedStep,
+    RogueHandshake, Step, UnknownStep,
 };
 pub use traffic::{Settled, Traffic};
 

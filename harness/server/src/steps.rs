@@ -4,16 +4,15 @@
 //! steps out, repeats them, changes their order, puts others in their place, or spoils one: each is another list.
 
 use std::fmt;
-use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::{Deserialize, Deserializer};
 
+use crate::alert::AlertDescription;
 use crate::bounded::Bounded;
 use crate::from_text::from_text;
 use crate::hex::HexBytes;
 use crate::message::Message;
-use crate::names;
 
 /// Bytes of application data in one record, however long. A protected record is its content, one byte for the content
 /// type and 16 for the tag, and says its length in 16 bits (RFC 8446 section 5.2). More than 2^14 bytes are against
@@ -56,82 +55,6 @@ impl Bit {
         }
     }
 }
-
-/// The description of an alert (RFC 8446 section 6): any number, registered or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AlertDescription(pub u8);
-
-impl AlertDescription {
-    /// The alert of a server that finds no parameters in common with the client.
-    pub const HANDSHAKE_FAILURE: Self = Self(40);
-}
-
-/// The registered name, or `alert 7` where there is none.
-impl fmt::Display for AlertDescription {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&names::alert(self.0))
-    }
-}
-
-impl FromStr for AlertDescription {
-    type Err = UnknownAlert;
-
-    fn from_str(name: &str) -> Result<Self, UnknownAlert> {
-        names::alert_code(name)
-            .map(Self)
-            .ok_or_else(|| UnknownAlert(name.to_owned()))
-    }
-}
-
-/// In a file it is a number or a registered name.
-impl<'de> Deserialize<'de> for AlertDescription {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NumberOrName;
-        impl Visitor<'_> for NumberOrName {
-            type Value = AlertDescription;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an alert's name, or its number from 0 to 255")
-            }
-
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<AlertDescription, E> {
-                u8::try_from(number).map(AlertDescription).map_err(|_| {
-                    E::custom(format_args!(
-                        "{number} is out of range; an alert has a number from 0 to 255"
-                    ))
-                })
-            }
-
-            fn visit_str<E: de::Error>(self, name: &str) -> Result<AlertDescription, E> {
-                name.parse().map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_any(NumberOrName)
-    }
-}
-
-#[cfg(feature = "schema")]
-impl schemars::JsonSchema for AlertDescription {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "AlertDescription".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let names: Vec<&str> = names::alerts().collect();
-        schemars::json_schema!({ "anyOf": [
-            { "type": "integer", "minimum": 0, "maximum": 255 },
-            { "type": "string", "enum": names },
-        ] })
-    }
-}
-
-/// No alert has this name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "no alert is called `{0}`; use a number from 0 to 255, or one of {list}",
-    list = names::alerts().collect::<Vec<_>>().join(", ")
-)]
-pub struct UnknownAlert(String);
 
 /// Whether a record is encrypted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -459,71 +382,6 @@ impl RogueHandshake {
     }
 }
 
-/// A step of a list that the server cannot perform.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("step {}, `{step}`: {problem}", .index + 1)]
-pub struct StepError {
-    /// The step's place in the list, from 0.
-    pub index: usize,
-    /// The step.
-    pub step: Step,
-    /// Why.
-    pub problem: StepProblem,
-}
-
-/// Why the server cannot perform a step.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StepProblem {
-    /// The bit to change is beyond the message.
-    #[error("there is no byte {byte} to change, the message has {length}")]
-    NoSuchByte {
-        /// The byte.
-        byte: i64,
-        /// The message's length.
-        length: Length,
-    },
-    /// The message is not longer than what is to be left of it.
-    #[error("it cannot be cut to {to} bytes, the message has {length}")]
-    NotCut {
-        /// What is to be left.
-        to: MessageSize,
-        /// The message's length.
-        length: Length,
-    },
-    /// A length in it does not fit the field that the RFC has for it.
-    #[error("{content} bytes do not fit a field whose length is said in {bits} bits")]
-    TooLong {
-        /// The length in bytes.
-        content: usize,
-        /// The bits of the field's length.
-        bits: u32,
-    },
-    /// There are no keys yet.
-    #[error("it needs keys, which the server has after a ServerHello; put one before it")]
-    NoKeys,
-    /// The message was held back, and no other follows.
-    #[error("no later message is sent in whose record it could go")]
-    NothingFollows,
-    /// The client sends its Finished once.
-    #[error("the client sends its Finished once, and an earlier step has waited for it")]
-    FinishedTwice,
-}
-
-/// The length of a message in bytes, or what is known of it before the client has said anything.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Length(pub RangeInclusive<usize>);
-
-impl fmt::Display for Length {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (least, most) = (self.0.start(), self.0.end());
-        if least == most {
-            write!(f, "{least} bytes")
-        } else {
-            write!(f, "{least} to {most} bytes")
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -597,12 +455,5 @@ mod tests {
             error.contains("`finnished`") && error.contains("certificate-verify, finished"),
             "{error}"
         );
-    }
-
-    #[test]
-    fn an_alert_is_found_by_its_registered_name() {
-        assert_eq!("bad_certificate".parse(), Ok(AlertDescription(42)));
-        assert_eq!(AlertDescription(7).to_string(), "alert 7");
-        assert!("alert 7".parse::<AlertDescription>().is_err());
     }
 }

@@ -484,7 +484,7 @@ syn = { ignore-first = 3, refuse-first = 4, delay-ms = 500 }
     }
 
     #[test]
-    fn both_ways_is_both_ways() {
+    fn both_ways_holds_for_both_directions() {
         let faults = faults("both-ways = { loss = 0.5 }").unwrap();
         assert_eq!((faults.to_board.loss, faults.from_board.loss), (0.5, 0.5));
     }
@@ -507,7 +507,7 @@ syn = { ignore-first = 3, refuse-first = 4, delay-ms = 500 }
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_in_words() {
+    fn a_fault_that_cannot_be_is_explained() {
         for (text, words) in [
             ("to-board.loss = 1.5", "1.5 is not a probability"),
             ("to-board.reorder = 0.5", "without a delay"),

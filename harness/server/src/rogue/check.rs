@@ -8,9 +8,8 @@ use pinrig_certs::CertifiedChain;
 use super::acceptor::signing_key;
 use super::messages::{self, Content, SIGNATURE_LENGTHS, ServerHello};
 use crate::message::Message;
-use crate::steps::{
-    Delivery, Length, MessageSize, PlannedMessage, PlannedStep, RogueHandshake, StepError, StepProblem,
-};
+use crate::step_error::{Length, StepError, StepProblem};
+use crate::steps::{Delivery, MessageSize, PlannedMessage, PlannedStep, RogueHandshake};
 
 /// Why a server cannot perform a list of steps.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -26,7 +26,8 @@ use crate::client_hello::ClientHello;
 use crate::event::EventKind;
 use crate::message::Message;
 use crate::names;
-use crate::steps::{Delivery, Encryption, FragmentSize, Length, PlannedMessage, PlannedStep, StepProblem};
+use crate::step_error::{Length, StepProblem};
+use crate::steps::{Delivery, Encryption, FragmentSize, PlannedMessage, PlannedStep};
 use crate::wire::{ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER, Wire};
 
 /// Performs the handshake, and records which steps it has left out or is made of.

@@ -8,7 +8,7 @@ use p256::ecdsa::{DerSignature, SigningKey};
 
 use super::code_points::{AES_128_GCM_SHA256, SECP256R1, TLS_1_3};
 use crate::message::Message;
-use crate::steps::StepProblem;
+use crate::step_error::StepProblem;
 
 const TLS_1_2: u16 = 0x0303;
 const TLS_OF_THE_FUTURE: u16 = 0x0305;

@@ -86,7 +86,7 @@ fn a_silent_client_is_given_up() {
 }
 
 #[test]
-fn a_reset_is_no_orderly_end() {
+fn a_reset_is_told_from_an_orderly_end() {
     let server = start(github());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -213,7 +213,7 @@ fn every_recipe_can_be_served_by_both_kinds_of_server() {
 }
 
 #[test]
-fn one_bit_is_changed_at_whichever_moment_was_asked_for() {
+fn one_bit_is_changed_at_the_moment_that_was_asked_for() {
     let moments = [
         (When::Connected, ", right at the start"),
         (When::Sent(200), ", 200 bytes sent"),
