@@ -343,7 +343,9 @@ impl schemars::JsonSchema for Step {
 )]
 pub struct UnknownStep(String);
 
-/// A list of steps. It may leave steps out, repeat them, change their order, and spoil them.
+/// A list of steps. It may leave steps out, repeat them, change their order, and spoil them. A step that the server
+/// cannot perform is found by [`RogueHandshake::check`], or else when a client comes:
+/// [`EventKind::ServerFailed`](crate::EventKind::ServerFailed).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RogueHandshake(Vec<PlannedStep>);
 

@@ -156,10 +156,16 @@ impl RawServer {
         let certificate = self.certificate.as_ref().map_or(Recipe::Github, |name| name.get().0);
         let honest = RawReply::default();
         let reply = self.reply.as_ref().map_or(&honest, |reply| &reply.get().0);
+        let reply = reply.check(self.transfer.as_ref())?;
+        if let Some(update) = self.key_update.as_ref().filter(|update| *update.get())
+            && reply.render().is_empty()
+        {
+            return Err(update.problem("`key-update` has no effect on an empty reply, which has no middle"));
+        }
         Ok(Service::Tls(Box::new(TlsService {
             certificate,
             signing_key: self.signing_key.as_ref().map_or(certificate, |name| name.get().0),
-            reply: reply.check(self.transfer.as_ref())?,
+            reply,
             close: self.close.as_ref().map_or(Close::default(), |close| *close.get()),
             fault: self.fault.as_ref().map(|fault| fault.get().fault()),
             handshake: self.handshake(certificate)?,

@@ -506,6 +506,10 @@ fn a_server_has_only_settings_with_an_effect() {
             ("record-size = «16385", "16385 is out of range; use 32 to 16384"),
             ("key-update = «1", "expected a boolean"),
             (
+                "reply = { raw = \"\" }\nkey-update = «true",
+                "`key-update` has no effect on an empty reply",
+            ),
+            (
                 "tickets = 1\nsays = «\"SSH-2.0\"",
                 "give one of `omit`, `handshake`, `says`, or",
             ),
