@@ -9,25 +9,31 @@ use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Aes256};
 
 use super::gdma::{Gdma, Peer};
-use super::registers::Registers;
+use super::registers::{Registers, offsets};
 use super::{Context, Peripheral};
 use crate::memory::Memory;
 
-const KEY: u32 = 0x00;
-const TEXT_IN: u32 = 0x20;
-const TEXT_OUT: u32 = 0x30;
-const MODE: u32 = 0x40;
-const TRIGGER: u32 = 0x48;
-const STATE: u32 = 0x4C;
-const IV_MEM: u32 = 0x50;
-const DMA_ENABLE: u32 = 0x90;
-const BLOCK_MODE: u32 = 0x94;
-const BLOCK_NUM: u32 = 0x98;
-const INC_SEL: u32 = 0x9C;
-const INT_CLR: u32 = 0xAC;
-const INT_ENA: u32 = 0xB0;
-const DATE: u32 = 0xB4;
-const DMA_EXIT: u32 = 0xB8;
+offsets! { AES:
+    KEY0 = 0x00,
+    KEY7 = 0x1C,
+    TEXT_IN0 = 0x20,
+    TEXT_IN3 = 0x2C,
+    TEXT_OUT0 = 0x30,
+    TEXT_OUT3 = 0x3C,
+    MODE = 0x40,
+    TRIGGER = 0x48,
+    STATE = 0x4C,
+    IV_MEM0 = 0x50,
+    IV_MEM3 = 0x5C,
+    DMA_ENABLE = 0x90,
+    BLOCK_MODE = 0x94,
+    BLOCK_NUM = 0x98,
+    INC_SEL = 0x9C,
+    INT_CLR = 0xAC,
+    INT_ENA = 0xB0,
+    DATE = 0xB4,
+    DMA_EXIT = 0xB8,
+}
 
 type Block = [u8; 16];
 
@@ -114,8 +120,8 @@ impl Aes {
             context.report(self.registers.base() + MODE, Some(self.registers.get(MODE)));
         }
         if self.registers.get(DMA_ENABLE) & 1 == 0 {
-            let output = self.cipher(self.block(TEXT_IN), self.decrypts());
-            self.set_block(TEXT_OUT, output);
+            let output = self.cipher(self.block(TEXT_IN0), self.decrypts());
+            self.set_block(TEXT_OUT0, output);
             return;
         }
         if self.registers.get(BLOCK_MODE) > 5 {
@@ -132,7 +138,7 @@ impl Aes {
     /// One block in the mode of operation that BLOCK_MODE names. The block in IV_MEM goes on to what the next one needs.
     fn chained(&mut self, input: Block) -> Block {
         let decrypts = self.decrypts();
-        let iv = self.block(IV_MEM);
+        let iv = self.block(IV_MEM0);
         let (output, next) = match self.registers.get(BLOCK_MODE) {
             1 if decrypts => (xor(self.cipher(input, true), iv), input),
             1 => {
@@ -151,7 +157,7 @@ impl Aes {
             }
             _ => (self.cipher(input, decrypts), iv),
         };
-        self.set_block(IV_MEM, next);
+        self.set_block(IV_MEM0, next);
         output
     }
 
@@ -181,7 +187,7 @@ impl Aes {
     fn cipher(&self, block: Block, decrypt: bool) -> Block {
         let mut key = [0; 32];
         for (n, word) in key.chunks_exact_mut(4).enumerate() {
-            word.copy_from_slice(&self.registers.get(KEY + 4 * n as u32).to_le_bytes());
+            word.copy_from_slice(&self.registers.get(KEY0 + 4 * n as u32).to_le_bytes());
         }
         let mut block = block.into();
         match (key.first_chunk::<16>(), self.registers.get(MODE) & 3 >= 2) {
@@ -233,7 +239,7 @@ impl Peripheral for Aes {
         match offset {
             STATE => self.state as u32,
             TRIGGER | INT_CLR | DMA_EXIT => 0,
-            0x00..=MODE | IV_MEM..=0x5C | DMA_ENABLE..=INC_SEL | INT_ENA | DATE => self.registers.get(offset),
+            KEY0..=MODE | IV_MEM0..=IV_MEM3 | DMA_ENABLE..=INC_SEL | INT_ENA | DATE => self.registers.get(offset),
             _ => context.unmodelled_read(&self.registers, offset),
         }
     }
@@ -243,9 +249,11 @@ impl Peripheral for Aes {
             TRIGGER if value & 1 != 0 => self.start(context),
             INT_CLR if value & 1 != 0 => self.interrupt = false,
             DMA_EXIT if value & 1 != 0 => self.state = State::Idle,
-            TRIGGER | INT_CLR | DMA_EXIT | STATE | TEXT_OUT..MODE => {}
+            TRIGGER | INT_CLR | DMA_EXIT | STATE | TEXT_OUT0..=TEXT_OUT3 => {}
             MODE => self.registers.set(offset, value & 7),
-            0x00..TEXT_OUT | IV_MEM..=0x5C | DMA_ENABLE..=INC_SEL | INT_ENA | DATE => self.registers.set(offset, value),
+            KEY0..=KEY7 | TEXT_IN0..=TEXT_IN3 | IV_MEM0..=IV_MEM3 | DMA_ENABLE..=INC_SEL | INT_ENA | DATE => {
+                self.registers.set(offset, value);
+            }
             _ => context.unmodelled_write(&mut self.registers, offset, value),
         }
     }

@@ -3,6 +3,14 @@
 use super::registers::Registers;
 use super::{Context, Peripheral};
 
+/// Commands to the parts' two buses. The manual has no names for them; these are ESP-IDF's for the ROM's regi2c functions.
+const I2C0_CTRL: u32 = 0x00;
+const I2C1_CTRL: u32 = 0x04;
+/// I2C_ANA_MST.ANA_CONF0 and what follows it.
+const ANA_CONF0: u32 = 0x40;
+const ANA_CONFIG: u32 = 0x44;
+const ANA_CONFIG2: u32 = 0x48;
+
 /// The bus to the analog parts (regi2c): each command reads or writes a byte of one of them.
 #[derive(Debug, Clone)]
 pub(crate) struct AnalogBus {
@@ -23,13 +31,13 @@ impl Peripheral for AnalogBus {
     fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
         const BBPLL_CAL_DONE: u32 = 1 << 24;
         match offset {
-            0x00 | 0x04 => {
+            I2C0_CTRL | I2C1_CTRL => {
                 let command = self.registers.get(offset);
                 let byte = self.bytes.get(&(command as u16)).copied().unwrap_or(0);
                 command & 0xFFFF | u32::from(byte) << 16
             }
-            0x40 => self.registers.get(offset) | BBPLL_CAL_DONE,
-            0x44 | 0x48 => self.registers.get(offset),
+            ANA_CONF0 => self.registers.get(offset) | BBPLL_CAL_DONE,
+            ANA_CONFIG | ANA_CONFIG2 => self.registers.get(offset),
             _ => context.unmodelled_read(&self.registers, offset),
         }
     }
@@ -37,13 +45,13 @@ impl Peripheral for AnalogBus {
     fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
         const WRITE: u32 = 1 << 24;
         match offset {
-            0x00 | 0x04 => {
+            I2C0_CTRL | I2C1_CTRL => {
                 self.registers.set(offset, value);
                 if value & WRITE != 0 {
                     self.bytes.insert(value as u16, (value >> 16) as u8);
                 }
             }
-            0x40..=0x48 => self.registers.set(offset, value),
+            ANA_CONF0..=ANA_CONFIG2 => self.registers.set(offset, value),
             _ => context.unmodelled_write(&mut self.registers, offset, value),
         }
     }

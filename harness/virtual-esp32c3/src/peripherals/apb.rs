@@ -1,8 +1,18 @@
 //! APB control, with the random number generator's data register. A seed enters, settings and random words leave; it never
 //! asks the host for randomness.
 
-use super::registers::Registers;
+use super::registers::{Registers, offsets};
 use super::{Context, Peripheral};
+
+offsets! { APB_CTRL:
+    SYSCLK_CONF = 0x00,
+    RND_DATA = 0xB0,
+    PERI_BACKUP_INT_CLR = 0xD0,
+    DATE = 0x3FC,
+}
+/// Where Espressif's emulator shows that it is one, and what it shows there. The chip has no register here.
+const EMULATOR: u32 = 0x3F8;
+const QEMU: u32 = u32::from_be_bytes(*b"QEMU");
 
 /// APB control, with the random number generator's data register and the mark by which firmware knows an emulator.
 #[derive(Debug, Clone)]
@@ -33,18 +43,17 @@ impl ApbControl {
 impl Peripheral for ApbControl {
     fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
         match offset {
-            0xB0 => self.random(),
-            // "QEMU", where Espressif's emulator shows it.
-            0x3F8 => 0x5145_4D55,
-            0x00..=0xD0 | 0x3FC => self.registers.get(offset),
+            RND_DATA => self.random(),
+            EMULATOR => QEMU,
+            SYSCLK_CONF..=PERI_BACKUP_INT_CLR | DATE => self.registers.get(offset),
             _ => context.unmodelled_read(&self.registers, offset),
         }
     }
 
     fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
         match offset {
-            0xB0 | 0x3F8 => {}
-            0x00..=0xD0 | 0x3FC => self.registers.set(offset, value),
+            RND_DATA | EMULATOR => {}
+            SYSCLK_CONF..=PERI_BACKUP_INT_CLR | DATE => self.registers.set(offset, value),
             _ => context.unmodelled_write(&mut self.registers, offset, value),
         }
     }

@@ -8,7 +8,7 @@
 //! time, and timing settings make no difference.
 
 use super::reed_solomon;
-use super::registers::Registers;
+use super::registers::{Registers, offsets};
 use super::{Context, Peripheral};
 
 /// Version 1.3 of the block's contents, as current chips have.
@@ -16,23 +16,34 @@ const BLOCK_MAJOR: u32 = 1;
 const BLOCK_MINOR: u32 = 3;
 
 const BLOCKS: usize = 11;
-const PGM_DATA: u32 = 0x00;
-const PGM_CHECK_VALUE: u32 = 0x20;
-const RD_WR_DIS: u32 = 0x2C;
-const RD_REPEAT_DATA1: u32 = 0x34;
-const RD_REPEAT_ERR: u32 = 0x17C;
-const RD_RS_ERR0: u32 = 0x1C0;
-const RD_RS_ERR1: u32 = 0x1C4;
-const CLK: u32 = 0x1C8;
-const CONF: u32 = 0x1CC;
-const STATUS: u32 = 0x1D0;
-const CMD: u32 = 0x1D4;
-const INT_RAW: u32 = 0x1D8;
-const INT_ST: u32 = 0x1DC;
-const INT_ENA: u32 = 0x1E0;
-const INT_CLR: u32 = 0x1E4;
-const DAC_CONF: u32 = 0x1E8;
-const DATE: u32 = 0x1FC;
+/// Bytes of the data of blocks 2 to 10.
+const BLOCK_BYTES: u32 = 32;
+
+offsets! { EFUSE:
+    PGM_DATA0 = 0x00,
+    PGM_CHECK_VALUE0 = 0x20,
+    PGM_CHECK_VALUE2 = 0x28,
+    RD_WR_DIS = 0x2C,
+    RD_REPEAT_DATA1 = 0x34,
+    RD_MAC_SPI_SYS_0 = 0x44,
+    RD_SYS_PART1_DATA0 = 0x5C,
+    RD_SYS_PART2_DATA7 = 0x178,
+    RD_REPEAT_ERR0 = 0x17C,
+    RD_REPEAT_ERR4 = 0x190,
+    RD_RS_ERR0 = 0x1C0,
+    RD_RS_ERR1 = 0x1C4,
+    CLK = 0x1C8,
+    CONF = 0x1CC,
+    STATUS = 0x1D0,
+    CMD = 0x1D4,
+    INT_RAW = 0x1D8,
+    INT_ST = 0x1DC,
+    INT_ENA = 0x1E0,
+    INT_CLR = 0x1E4,
+    DAC_CONF = 0x1E8,
+    WR_TIM_CONF2 = 0x1F4,
+    DATE = 0x1FC,
+}
 
 const CONF_PROGRAM: u32 = 0x5A5A;
 const CONF_READ: u32 = 0x5AA5;
@@ -138,10 +149,10 @@ impl Efuse {
         if !is_locked {
             for (word, value) in block.data.iter_mut().enumerate().take(words(n)) {
                 let kept = if n == 0 { locked(word, protected) } else { 0 };
-                *value |= self.registers.get(PGM_DATA + 4 * word as u32) & !kept;
+                *value |= self.registers.get(PGM_DATA0 + 4 * word as u32) & !kept;
             }
             for (word, value) in block.check.iter_mut().enumerate() {
-                *value |= self.registers.get(PGM_CHECK_VALUE + 4 * word as u32);
+                *value |= self.registers.get(PGM_CHECK_VALUE0 + 4 * word as u32);
             }
         }
         self.interrupts |= INT_PROGRAM_DONE;
@@ -173,8 +184,8 @@ fn words(block: usize) -> usize {
 fn read_register(block: usize) -> u32 {
     match block {
         0 => RD_WR_DIS,
-        1 => 0x44,
-        _ => 0x5C + 0x20 * (block as u32 - 2),
+        1 => RD_MAC_SPI_SYS_0,
+        _ => RD_SYS_PART1_DATA0 + BLOCK_BYTES * (block as u32 - 2),
     }
 }
 
@@ -221,8 +232,10 @@ impl Peripheral for Efuse {
             INT_RAW => self.interrupts,
             INT_ST => self.interrupts & self.registers.get(INT_ENA),
             // Four copies of block 0 are burnt, and never differ.
-            RD_REPEAT_ERR..=0x190 => 0,
-            0x00..=0x178 | RD_RS_ERR0..=CONF | INT_ENA | DAC_CONF..=0x1F4 | DATE => self.registers.get(offset),
+            RD_REPEAT_ERR0..=RD_REPEAT_ERR4 => 0,
+            PGM_DATA0..=RD_SYS_PART2_DATA7 | RD_RS_ERR0..=CONF | INT_ENA | DAC_CONF..=WR_TIM_CONF2 | DATE => {
+                self.registers.get(offset)
+            }
             _ => context.unmodelled_read(&self.registers, offset),
         }
     }
@@ -231,8 +244,10 @@ impl Peripheral for Efuse {
         match offset {
             CMD => self.command(value, context),
             INT_CLR => self.interrupts &= !value,
-            INT_ENA => self.registers.set(offset, value & 3),
-            PGM_DATA..=0x28 | CLK | CONF | DAC_CONF..=0x1F4 | DATE => self.registers.set(offset, value),
+            INT_ENA => self.registers.set(offset, value & (INT_READ_DONE | INT_PROGRAM_DONE)),
+            PGM_DATA0..=PGM_CHECK_VALUE2 | CLK | CONF | DAC_CONF..=WR_TIM_CONF2 | DATE => {
+                self.registers.set(offset, value);
+            }
             RD_WR_DIS..=RD_RS_ERR1 | STATUS..=INT_ST => {}
             _ => context.unmodelled_write(&mut self.registers, offset, value),
         }

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::Context;
+use super::opcode;
 use super::sfdp;
 use crate::chip::CYCLES_PER_SECOND;
 use crate::log::HardwareEvent;
@@ -170,10 +171,15 @@ impl FlashChip {
         let size = context.memory.flash_size().max(1);
         let address = transaction.address as usize % size;
         let accepted = match transaction.opcode {
-            0xAB => true,
+            opcode::RELEASE_POWER_DOWN => true,
             _ if self.powered_down => false,
             // What a busy chip listens to: its status, suspend, reset.
-            0x05 | 0x35 | 0x15 | 0x75 | 0x66 | 0x99 => true,
+            opcode::READ_STATUS_1
+            | opcode::READ_STATUS_2
+            | opcode::READ_STATUS_3
+            | opcode::SUSPEND
+            | opcode::ENABLE_RESET
+            | opcode::RESET_DEVICE => true,
             _ => self.busy.is_none(),
         };
         if !accepted {
@@ -181,54 +187,58 @@ impl FlashChip {
         }
         let reset_enabled = std::mem::take(&mut self.reset_enabled);
         match transaction.opcode {
-            0x06 => self.write_enabled = true,
-            0x04 => self.write_enabled = false,
-            0x50 => self.write_volatile = true,
-            0x05 => return vec![self.status_1(); transaction.length],
-            0x35 => return vec![self.status_2(); transaction.length],
-            0x15 => return vec![self.status[2]; transaction.length],
-            0x01 => self.write_status(0, transaction.data, context.time),
-            0x31 => self.write_status(1, transaction.data, context.time),
-            0x11 => self.write_status(2, transaction.data, context.time),
-            0x02 => self.program(address, transaction.data, context),
-            0x32 if self.quad() => self.program(address, transaction.data, context),
-            0x20 => self.erase(address, SECTOR, self.timing.sector_erase, context),
-            0x52 => self.erase(address, HALF_BLOCK, self.timing.half_block_erase, context),
-            0xD8 => self.erase(address, BLOCK, self.timing.block_erase, context),
-            0x60 | 0xC7 => {
+            opcode::WRITE_ENABLE => self.write_enabled = true,
+            opcode::WRITE_DISABLE => self.write_enabled = false,
+            opcode::VOLATILE_STATUS_WRITE_ENABLE => self.write_volatile = true,
+            opcode::READ_STATUS_1 => return vec![self.status_1(); transaction.length],
+            opcode::READ_STATUS_2 => return vec![self.status_2(); transaction.length],
+            opcode::READ_STATUS_3 => return vec![self.status[2]; transaction.length],
+            opcode::WRITE_STATUS_1 => self.write_status(0, transaction.data, context.time),
+            opcode::WRITE_STATUS_2 => self.write_status(1, transaction.data, context.time),
+            opcode::WRITE_STATUS_3 => self.write_status(2, transaction.data, context.time),
+            opcode::PAGE_PROGRAM => self.program(address, transaction.data, context),
+            opcode::QUAD_INPUT_PAGE_PROGRAM if self.quad() => self.program(address, transaction.data, context),
+            opcode::SECTOR_ERASE => self.erase(address, SECTOR, self.timing.sector_erase, context),
+            opcode::HALF_BLOCK_ERASE => self.erase(address, HALF_BLOCK, self.timing.half_block_erase, context),
+            opcode::BLOCK_ERASE => self.erase(address, BLOCK, self.timing.block_erase, context),
+            opcode::CHIP_ERASE | opcode::CHIP_ERASE_TOO => {
                 let megabytes = (size >> 20).max(1) as u32;
                 self.erase(0, size, self.timing.chip_erase * megabytes, context);
             }
-            0x75 => self.suspend(context.time),
-            0x7A => self.resume(context.time),
-            0x66 => self.reset_enabled = true,
-            0x99 if reset_enabled => {
+            opcode::SUSPEND => self.suspend(context.time),
+            opcode::RESUME => self.resume(context.time),
+            opcode::ENABLE_RESET => self.reset_enabled = true,
+            opcode::RESET_DEVICE if reset_enabled => {
                 self.interrupt(context);
                 self.restart();
             }
-            0x99 | 0x32 => {}
-            0xB9 => self.powered_down = true,
-            0x03 | 0x0B | 0x3B | 0xBB => return read(context, address, transaction.length),
-            0x6B | 0xEB => match self.quad() {
+            opcode::RESET_DEVICE | opcode::QUAD_INPUT_PAGE_PROGRAM => {}
+            opcode::POWER_DOWN => self.powered_down = true,
+            opcode::READ_DATA | opcode::FAST_READ | opcode::FAST_READ_DUAL_OUTPUT | opcode::FAST_READ_DUAL_IO => {
+                return read(context, address, transaction.length);
+            }
+            opcode::FAST_READ_QUAD_OUTPUT | opcode::FAST_READ_QUAD_IO => match self.quad() {
                 true => return read(context, address, transaction.length),
                 // The lines for it are /WP and /HOLD.
                 false => return silence,
             },
-            0x9F => return repeat(&[MANUFACTURER, TYPE, capacity(size)], transaction.length),
-            0xAB => {
+            opcode::JEDEC_ID => return repeat(&[MANUFACTURER, TYPE, capacity(size)], transaction.length),
+            opcode::RELEASE_POWER_DOWN => {
                 self.powered_down = false;
                 return vec![capacity(size) - 1; transaction.length];
             }
             // The address's last bit says which of the two comes first.
-            0x90 if address & 1 == 0 => return repeat(&[MANUFACTURER, capacity(size) - 1], transaction.length),
-            0x90 => return repeat(&[capacity(size) - 1, MANUFACTURER], transaction.length),
-            0x4B => return repeat(&unique_id(size), transaction.length),
-            0x5A => {
+            opcode::MANUFACTURER_DEVICE_ID if address & 1 == 0 => {
+                return repeat(&[MANUFACTURER, capacity(size) - 1], transaction.length);
+            }
+            opcode::MANUFACTURER_DEVICE_ID => return repeat(&[capacity(size) - 1, MANUFACTURER], transaction.length),
+            opcode::READ_UNIQUE_ID => return repeat(&unique_id(size), transaction.length),
+            opcode::READ_SFDP => {
                 let table = sfdp::table(size as u64, &self.timing);
                 let bytes = (address..).map(|at| table.get(at & 0xFF).copied().unwrap_or(0xFF));
                 return bytes.take(transaction.length).collect();
             }
-            opcode => context.once_for_flash_command(opcode),
+            unknown => context.once_for_flash_command(unknown),
         }
         silence
     }

@@ -5,7 +5,7 @@
 //!
 //! A channel has no FIFO of its own here: bytes are fetched when the peer takes them. OUTFIFO_STATUS shows what would wait.
 
-use super::registers::Registers;
+use super::registers::{Registers, offsets};
 use super::{Context, Peripheral};
 use crate::bus::Width;
 use crate::memory::{Memory, SRAM_DATA};
@@ -41,7 +41,28 @@ const OUT_DSCR_ERR: u32 = 1 << 6;
 const IN_DSCR_EMPTY: u32 = 1 << 7;
 const OUT_TOTAL_EOF: u32 = 1 << 8;
 
-/// Registers of a channel, from its base.
+offsets! { DMA:
+    INT_CH0_RAW = 0x00,
+    INT_CH0_ST = 0x04,
+    INT_CH0_ENA = 0x08,
+    INT_CH0_CLR = 0x0C,
+    INT_CH1_RAW = 0x10,
+    INT_CH2_CLR = 0x2C,
+    AHB_TEST = 0x40,
+    DATE = 0x48,
+    CH0_IN_CONF0 = 0x70,
+    CH0_OUT_CONF0 = 0xD0,
+    CH1_IN_CONF0 = 0x130,
+}
+/// Bytes from one channel's interrupt registers to the next's, from one pair of channels to the next, and from a pair's inward
+/// channel to its outward one.
+const INTERRUPT_STRIDE: u32 = INT_CH1_RAW - INT_CH0_RAW;
+const PAIR_STRIDE: u32 = CH1_IN_CONF0 - CH0_IN_CONF0;
+const OUTWARD: u32 = CH0_OUT_CONF0 - CH0_IN_CONF0;
+/// The interrupts of a channel: bits 0 to 12.
+const INTERRUPTS: u32 = 0x1FFF;
+
+/// Registers of a channel, from its CONF0. Both directions have the same ones.
 const CONF0: u32 = 0x00;
 const CONF1: u32 = 0x04;
 const FIFO_STATUS: u32 = 0x08;
@@ -397,6 +418,11 @@ impl Gdma {
         }
     }
 
+    /// The interrupts that software has enabled.
+    fn enabled(&self, channel: usize) -> u32 {
+        self.registers.get(INT_CH0_ENA + INTERRUPT_STRIDE * channel as u32)
+    }
+
     fn get(&self, channel: usize, direction: Direction, register: u32) -> u32 {
         self.registers.get(offset_of(channel, direction, register))
     }
@@ -408,20 +434,19 @@ impl Gdma {
 
 /// Offset of a channel's register.
 fn offset_of(channel: usize, direction: Direction, register: u32) -> u32 {
-    let half = if direction == Direction::In { 0 } else { 0x60 };
-    0x70 + 0xC0 * channel as u32 + half + register
+    let half = if direction == Direction::In { 0 } else { OUTWARD };
+    CH0_IN_CONF0 + PAIR_STRIDE * channel as u32 + half + register
 }
 
 /// The channel, direction and register at an offset.
 fn decode(offset: u32) -> Option<(usize, Direction, u32)> {
-    let from_first = offset.checked_sub(0x70)?;
-    let (channel, register) = ((from_first / 0xC0) as usize, from_first % 0xC0);
-    let (direction, register) = match register {
-        0x00..=0x30 => (Direction::In, register),
-        0x60..=0x90 => (Direction::Out, register - 0x60),
-        _ => return None,
+    let from_first = offset.checked_sub(CH0_IN_CONF0)?;
+    let (channel, register) = ((from_first / PAIR_STRIDE) as usize, from_first % PAIR_STRIDE);
+    let (direction, register) = match register.checked_sub(OUTWARD) {
+        Some(register) => (Direction::Out, register),
+        None => (Direction::In, register),
     };
-    (channel < CHANNELS).then_some((channel, direction, register))
+    (channel < CHANNELS && register <= PERI_SEL).then_some((channel, direction, register))
 }
 
 fn read(memory: &Memory, address: u32) -> Option<Descriptor> {
@@ -446,16 +471,15 @@ fn in_sram1(address: u32, bytes: u32) -> bool {
 
 impl Peripheral for Gdma {
     fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
-        let channel = (offset / 0x10) as usize;
+        let channel = (offset / INTERRUPT_STRIDE) as usize;
         match offset {
-            0x00..=0x2C => match offset % 0x10 {
-                0x0 => self.raw[channel],
-                0x4 => self.raw[channel] & self.registers.get(offset + 4),
-                0x8 => self.registers.get(offset),
+            INT_CH0_RAW..=INT_CH2_CLR => match offset % INTERRUPT_STRIDE {
+                INT_CH0_RAW => self.raw[channel],
+                INT_CH0_ST => self.raw[channel] & self.enabled(channel),
+                INT_CH0_ENA => self.enabled(channel),
                 _ => 0,
             },
-            // AHB_TEST, MISC_CONF and DATE.
-            0x40..=0x48 => self.registers.get(offset),
+            AHB_TEST..=DATE => self.registers.get(offset),
             _ => match decode(offset) {
                 Some((channel, direction, FIFO_STATUS)) => self.fifo_status(channel, direction, context.memory),
                 Some((channel, direction, LINK)) => {
@@ -472,14 +496,14 @@ impl Peripheral for Gdma {
     }
 
     fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
-        let channel = (offset / 0x10) as usize;
+        let channel = (offset / INTERRUPT_STRIDE) as usize;
         match offset {
-            0x00..=0x2C => match offset % 0x10 {
-                0x8 => self.registers.set(offset, value & 0x1FFF),
-                0xC => self.raw[channel] &= !value,
+            INT_CH0_RAW..=INT_CH2_CLR => match offset % INTERRUPT_STRIDE {
+                INT_CH0_ENA => self.registers.set(offset, value & INTERRUPTS),
+                INT_CH0_CLR => self.raw[channel] &= !value,
                 _ => {}
             },
-            0x40..=0x48 => self.registers.set(offset, value),
+            AHB_TEST..=DATE => self.registers.set(offset, value),
             _ => match decode(offset) {
                 Some((channel, direction, CONF0)) => {
                     self.registers.set(offset, value);
@@ -512,8 +536,7 @@ impl Peripheral for Gdma {
 
     fn interrupts(&self) -> u64 {
         (0..CHANNELS).fold(0, |levels, channel| {
-            let enabled = self.registers.get(0x10 * channel as u32 + 8);
-            levels | u64::from(self.raw[channel] & enabled != 0) << channel
+            levels | u64::from(self.raw[channel] & self.enabled(channel) != 0) << channel
         })
     }
 }

@@ -6,7 +6,7 @@
 //! input filters, synchronisers and the settings for sleep are kept and make no difference.
 //! (ESP32-C3 Technical Reference Manual, chapter "IO MUX and GPIO Matrix".)
 
-use super::registers::Registers;
+use super::registers::{Registers, offsets};
 use super::{Context, Peripheral};
 
 /// Number of pads.
@@ -32,11 +32,47 @@ const ALWAYS_LOW: u32 = 0x1F;
 const PAD_U0RXD: u32 = 20;
 const PAD_U0TXD: u32 = 21;
 
-const OUT: u32 = 0x04;
-const ENABLE: u32 = 0x20;
-const PIN0: u32 = 0x74;
-const IN_SEL: u32 = 0x154;
-const OUT_SEL: u32 = 0x554;
+offsets! { GPIO:
+    BT_SELECT = 0x00,
+    OUT = 0x04,
+    OUT_W1TS = 0x08,
+    OUT_W1TC = 0x0C,
+    SDIO_SELECT = 0x1C,
+    ENABLE = 0x20,
+    ENABLE_W1TS = 0x24,
+    ENABLE_W1TC = 0x28,
+    STRAP = 0x38,
+    IN = 0x3C,
+    STATUS = 0x44,
+    STATUS_W1TS = 0x48,
+    STATUS_W1TC = 0x4C,
+    PCPU_INT = 0x5C,
+    PCPU_NMI_INT = 0x60,
+    CPUSDIO_INT = 0x64,
+    PIN0 = 0x74,
+    PIN25 = 0xD8,
+    STATUS_NEXT = 0x14C,
+    FUNC_IN_SEL_CFG0 = 0x154,
+    FUNC_IN_SEL_CFG127 = 0x350,
+    FUNC_OUT_SEL_CFG0 = 0x554,
+    FUNC_OUT_SEL_CFG25 = 0x5B8,
+    CLOCK_GATE = 0x62C,
+    REG_DATE = 0x6FC,
+}
+/// GPIO_SD.CLOCK_GATE, of the sigma-delta modulators behind the matrix.
+const SIGMADELTA_CLOCK_GATE: u32 = 0xF20;
+
+/// Registers of IO_MUX, from where it begins.
+mod mux {
+    use super::super::registers::offsets;
+
+    offsets! { pub(super) IO_MUX:
+        PIN_CTRL = 0x00,
+        GPIO0 = 0x04,
+        GPIO21 = 0x58,
+        DATE = 0xFC,
+    }
+}
 
 const PIN_OPEN_DRAIN: u32 = 1 << 2;
 const PIN_WAKEUP: u32 = 1 << 10;
@@ -196,14 +232,14 @@ impl Gpio {
 
     /// The pad that the matrix connects to a peripheral's input, if it is one.
     fn input_pad(&self, signal: u32) -> Option<u32> {
-        let config = self.registers.get(IN_SEL + 4 * signal);
+        let config = self.registers.get(FUNC_IN_SEL_CFG0 + 4 * signal);
         let pad = config & 0x1F;
         (config & IN_THROUGH_MATRIX != 0 && (pad as usize) < PINS).then_some(pad)
     }
 
     /// The level that the matrix brings to a peripheral's input; `None` if the matrix is bypassed.
     pub(crate) fn input(&self, signal: u32) -> Option<bool> {
-        let config = self.registers.get(IN_SEL + 4 * signal);
+        let config = self.registers.get(FUNC_IN_SEL_CFG0 + 4 * signal);
         let level = match config & 0x1F {
             ALWAYS_HIGH => true,
             ALWAYS_LOW => false,
@@ -218,9 +254,9 @@ impl Gpio {
         let Some(pad) = self.input_pad(to) else {
             return false;
         };
-        let config = self.mux.get(4 + 4 * pad);
+        let config = self.mux.get(mux::GPIO0 + 4 * pad);
         let direct = from == SIGNAL_U0 && pad == PAD_U0TXD && function(config) == 0;
-        let routed = function(config) == 1 && self.registers.get(OUT_SEL + 4 * pad) & 0xFF == from;
+        let routed = function(config) == 1 && self.registers.get(FUNC_OUT_SEL_CFG0 + 4 * pad) & 0xFF == from;
         config & MUX_INPUT != 0 && (direct || routed)
     }
 
@@ -228,8 +264,8 @@ impl Gpio {
     fn driver(&self, pin: u32) -> Option<bool> {
         let bit = |word: u32| word >> pin & 1 != 0;
         let enable = bit(self.registers.get(ENABLE));
-        let select = self.registers.get(OUT_SEL + 4 * pin);
-        let (level, enabled) = match (function(self.mux.get(4 + 4 * pin)), pin, select & 0xFF) {
+        let select = self.registers.get(FUNC_OUT_SEL_CFG0 + 4 * pin);
+        let (level, enabled) = match (function(self.mux.get(mux::GPIO0 + 4 * pin)), pin, select & 0xFF) {
             // UART lines at rest are high; bytes on them take no time.
             (0, PAD_U0TXD, _) => (true, true),
             (0, PAD_U0RXD, _) => (false, false),
@@ -279,7 +315,7 @@ impl Gpio {
     fn settle(&mut self) {
         let (mut pads, mut inputs) = (0, 0);
         for pin in 0..PINS as u32 {
-            let config = self.mux.get(4 + 4 * pin);
+            let config = self.mux.get(mux::GPIO0 + 4 * pin);
             let outside = (self.driven >> pin & 1 != 0).then_some(self.driven_high >> pin & 1 != 0);
             let level = match (self.driver(pin), outside) {
                 (Some(inside), Some(outside)) => inside && outside,
@@ -326,10 +362,16 @@ impl Gpio {
         })
     }
 
+    fn read_mux(&self, offset: u32, context: &mut Context<'_>) -> u32 {
+        match offset {
+            mux::PIN_CTRL..=mux::GPIO21 | mux::DATE => self.mux.get(offset),
+            _ => context.unmodelled_read(&self.mux, offset),
+        }
+    }
+
     fn write_mux(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
         match offset {
-            // PIN_CTRL (clock outputs), the pads, DATE.
-            0x00..=0x58 | 0xFC => self.mux.set(offset, value),
+            mux::PIN_CTRL..=mux::GPIO21 | mux::DATE => self.mux.set(offset, value),
             _ => context.unmodelled_write(&mut self.mux, offset, value),
         }
     }
@@ -338,20 +380,17 @@ impl Gpio {
 impl Peripheral for Gpio {
     fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
         match offset {
-            0x38 => self.strapping(),
-            0x3C => self.inputs,
-            0x44 => self.status,
-            0x5C => self.interrupting(PIN_INTERRUPT),
-            0x60 => self.interrupting(PIN_NMI),
+            STRAP => self.strapping(),
+            IN => self.inputs,
+            STATUS => self.status,
+            PCPU_INT => self.interrupting(PIN_INTERRUPT),
+            PCPU_NMI_INT => self.interrupting(PIN_NMI),
             // What GPIO_STATUS would hold next.
-            0x14C => self.status,
+            STATUS_NEXT => self.status,
             // Write-only, and nothing for SDIO.
-            0x08 | 0x0C | 0x24 | 0x28 | 0x48 | 0x4C | 0x64 => 0,
-            0x00 | OUT | 0x1C | ENABLE | 0x74..=0xD8 | 0x154..=0x350 | 0x554..=0x5B8 | 0x62C | 0x6FC | 0xF20 => {
-                self.registers.get(offset)
-            }
-            IO_MUX..=0x1058 | 0x10FC => self.mux.get(offset - IO_MUX),
-            IO_MUX.. => context.unmodelled_read(&self.mux, offset - IO_MUX),
+            OUT_W1TS | OUT_W1TC | ENABLE_W1TS | ENABLE_W1TC | STATUS_W1TS | STATUS_W1TC | CPUSDIO_INT => 0,
+            _ if is_setting(offset) => self.registers.get(offset),
+            IO_MUX.. => self.read_mux(offset - IO_MUX, context),
             _ => context.unmodelled_read(&self.registers, offset),
         }
     }
@@ -359,19 +398,17 @@ impl Peripheral for Gpio {
     fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
         let (out, enable) = (self.registers.get(OUT), self.registers.get(ENABLE));
         match offset {
-            0x08 => self.registers.set(OUT, out | value),
-            0x0C => self.registers.set(OUT, out & !value),
-            0x24 => self.registers.set(ENABLE, enable | value),
-            0x28 => self.registers.set(ENABLE, enable & !value),
-            0x44 => self.status = value & ALL,
-            0x48 => self.status |= value & ALL,
+            OUT_W1TS => self.registers.set(OUT, out | value),
+            OUT_W1TC => self.registers.set(OUT, out & !value),
+            ENABLE_W1TS => self.registers.set(ENABLE, enable | value),
+            ENABLE_W1TC => self.registers.set(ENABLE, enable & !value),
+            STATUS => self.status = value & ALL,
+            STATUS_W1TS => self.status |= value & ALL,
             // A level that is still there comes back at once.
-            0x4C => self.status &= !value,
+            STATUS_W1TC => self.status &= !value,
             // Read-only.
-            0x38 | 0x3C | 0x5C | 0x60 | 0x64 | 0x14C => {}
-            0x00 | OUT | 0x1C | ENABLE | 0x74..=0xD8 | 0x154..=0x350 | 0x554..=0x5B8 | 0x62C | 0x6FC | 0xF20 => {
-                self.registers.set(offset, value);
-            }
+            STRAP | IN | PCPU_INT | PCPU_NMI_INT | CPUSDIO_INT | STATUS_NEXT => {}
+            _ if is_setting(offset) => self.registers.set(offset, value),
             IO_MUX.. => self.write_mux(offset - IO_MUX, value, context),
             _ => context.unmodelled_write(&mut self.registers, offset, value),
         }
@@ -390,6 +427,23 @@ impl Peripheral for Gpio {
     fn interrupts(&self) -> u64 {
         u64::from(self.interrupting(PIN_INTERRUPT) != 0) | u64::from(self.interrupting(PIN_NMI) != 0) << 1
     }
+}
+
+/// Whether a register of the matrix reads as software has written it.
+fn is_setting(offset: u32) -> bool {
+    matches!(
+        offset,
+        BT_SELECT
+            | OUT
+            | SDIO_SELECT
+            | ENABLE
+            | PIN0..=PIN25
+            | FUNC_IN_SEL_CFG0..=FUNC_IN_SEL_CFG127
+            | FUNC_OUT_SEL_CFG0..=FUNC_OUT_SEL_CFG25
+            | CLOCK_GATE
+            | REG_DATE
+            | SIGMADELTA_CLOCK_GATE
+    )
 }
 
 /// The function that IO_MUX selects: 0 is the pad's own, 1 the GPIO matrix.

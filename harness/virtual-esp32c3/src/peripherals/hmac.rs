@@ -4,24 +4,28 @@
 //!
 //! A block takes no time. The comparison that re-enables JTAG is not modelled.
 
-use super::registers::Registers;
+use super::registers::{Registers, offsets};
 use super::sha::SHA256;
 use super::{Context, Peripheral};
 
-const SET_START: u32 = 0x40;
-const SET_PARA_PURPOSE: u32 = 0x44;
-const SET_PARA_KEY: u32 = 0x48;
-const SET_PARA_FINISH: u32 = 0x4C;
-const SET_MESSAGE_ONE: u32 = 0x50;
-const SET_MESSAGE_END: u32 = 0x58;
-const SET_RESULT_FINISH: u32 = 0x5C;
-const SET_INVALIDATE_DS: u32 = 0x64;
-const QUERY_ERROR: u32 = 0x68;
-const QUERY_BUSY: u32 = 0x6C;
-const WR_MESSAGE_MEM: u32 = 0x80;
-const RD_RESULT_MEM: u32 = 0xC0;
-const SET_MESSAGE_PAD: u32 = 0xF0;
-const ONE_BLOCK: u32 = 0xF4;
+offsets! { HMAC:
+    SET_START = 0x40,
+    SET_PARA_PURPOSE = 0x44,
+    SET_PARA_KEY = 0x48,
+    SET_PARA_FINISH = 0x4C,
+    SET_MESSAGE_ONE = 0x50,
+    SET_MESSAGE_END = 0x58,
+    SET_RESULT_FINISH = 0x5C,
+    SET_INVALIDATE_DS = 0x64,
+    QUERY_ERROR = 0x68,
+    QUERY_BUSY = 0x6C,
+    WR_MESSAGE_MEM0 = 0x80,
+    WR_MESSAGE_MEM15 = 0xBC,
+    RD_RESULT_MEM0 = 0xC0,
+    RD_RESULT_MEM7 = 0xDC,
+    SET_MESSAGE_PAD = 0xF0,
+    ONE_BLOCK = 0xF4,
+}
 
 /// Values of SET_PARA_PURPOSE, which are those of the eFuses' KEY_PURPOSE.
 const PURPOSE_DOWN_ALL: u32 = 5;
@@ -105,7 +109,7 @@ impl Hmac {
     fn message_block(&mut self) {
         let mut block = [0; 64];
         for (n, word) in block.chunks_exact_mut(4).enumerate() {
-            word.copy_from_slice(&self.registers.get(WR_MESSAGE_MEM + 4 * n as u32).to_le_bytes());
+            word.copy_from_slice(&self.registers.get(WR_MESSAGE_MEM0 + 4 * n as u32).to_le_bytes());
         }
         let Some(session) = &mut self.session else { return };
         session.absorb(block);
@@ -126,7 +130,7 @@ impl Hmac {
         if let Some(session) = &self.session {
             for (n, word) in session.tag().as_chunks().0.iter().enumerate() {
                 self.registers
-                    .set(RD_RESULT_MEM + 4 * n as u32, u32::from_le_bytes(*word));
+                    .set(RD_RESULT_MEM0 + 4 * n as u32, u32::from_le_bytes(*word));
             }
         }
     }
@@ -135,7 +139,7 @@ impl Hmac {
         self.session = None;
         self.error = false;
         for n in 0..8 {
-            self.registers.set(RD_RESULT_MEM + 4 * n, 0);
+            self.registers.set(RD_RESULT_MEM0 + 4 * n, 0);
         }
     }
 }
@@ -208,7 +212,7 @@ impl Peripheral for Hmac {
             QUERY_ERROR => u32::from(self.error),
             QUERY_BUSY => 0,
             SET_START..=SET_INVALIDATE_DS | SET_MESSAGE_PAD | ONE_BLOCK => 0,
-            WR_MESSAGE_MEM..=0xDC => self.registers.get(offset),
+            WR_MESSAGE_MEM0..=RD_RESULT_MEM7 => self.registers.get(offset),
             _ => context.unmodelled_read(&self.registers, offset),
         }
     }
@@ -218,7 +222,7 @@ impl Peripheral for Hmac {
         match offset {
             SET_PARA_PURPOSE => self.registers.set(offset, value & 15),
             SET_PARA_KEY => self.registers.set(offset, value & 7),
-            WR_MESSAGE_MEM..=0xBC => self.registers.set(offset, value),
+            WR_MESSAGE_MEM0..=WR_MESSAGE_MEM15 => self.registers.set(offset, value),
             SET_START if set => self.start(),
             SET_PARA_FINISH if set => {
                 self.request = Some(KeyRequest {
@@ -237,7 +241,7 @@ impl Peripheral for Hmac {
             // The ROM's driver sets bit 1, esp-hal's bit 0.
             SET_RESULT_FINISH => self.start(),
             SET_INVALIDATE_DS if set => self.signature_key = None,
-            SET_START..=QUERY_BUSY | RD_RESULT_MEM..=0xDC | SET_MESSAGE_PAD | ONE_BLOCK => {}
+            SET_START..=QUERY_BUSY | RD_RESULT_MEM0..=RD_RESULT_MEM7 | SET_MESSAGE_PAD | ONE_BLOCK => {}
             _ => context.unmodelled_write(&mut self.registers, offset, value),
         }
     }

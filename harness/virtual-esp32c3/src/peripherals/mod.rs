@@ -8,6 +8,7 @@ mod uart_line;
 mod usb_serial_jtag;
 mod spi_flash;
 mod flash_chip;
+mod opcode;
 mod sfdp;
 mod cache;
 mod efuse;

@@ -11,6 +11,7 @@ use crate::memory::Memory;
 /// Bytes of registers; the descriptors begin at 0x400.
 const REGISTERS: u32 = 0x54;
 const DESCRIPTORS: u32 = 0x400;
+const DESCRIPTORS_END: u32 = DESCRIPTORS + 8 * COUNT as u32;
 const COUNT: usize = 128;
 /// Frames that wait on the wire for an empty descriptor of a receiver that is on.
 const WIRE: usize = 64;
@@ -39,10 +40,35 @@ const BD_PAD: u32 = 1 << 12;
 const MODER: u32 = 0x00;
 const INT_SOURCE: u32 = 0x04;
 const INT_MASK: u32 = 0x08;
+const IPGT: u32 = 0x0C;
+const IPGR1: u32 = 0x10;
+const IPGR2: u32 = 0x14;
+const PACKETLEN: u32 = 0x18;
+const COLLCONF: u32 = 0x1C;
 const TX_BD_NUM: u32 = 0x20;
+const MIIMODER: u32 = 0x28;
 const MIICOMMAND: u32 = 0x2C;
 const MIIADDRESS: u32 = 0x30;
 const MIIRX_DATA: u32 = 0x38;
+const MIISTATUS: u32 = 0x3C;
+const MAC_ADDR0: u32 = 0x40;
+const MAC_ADDR1: u32 = 0x44;
+const ETH_HASH0: u32 = 0x48;
+const ETH_HASH1: u32 = 0x4C;
+const ETH_TXCTRL: u32 = 0x50;
+const RSTAT: u32 = 1 << 1;
+
+/// What the registers hold after reset; the others hold zero.
+const AFTER_RESET: [(u32, u32); 8] = [
+    (MODER, 0xA000),
+    (IPGT, 0x12),
+    (IPGR1, 0x0C),
+    (IPGR2, 0x12),
+    (PACKETLEN, 0x0040_0600),
+    (COLLCONF, 0x000F_003F),
+    (TX_BD_NUM, 0x40),
+    (MIIMODER, 0x64),
+];
 
 #[derive(Debug, Clone)]
 pub(crate) struct OpenEth {
@@ -101,8 +127,8 @@ impl OpenEth {
             return false;
         }
         let moder = self.registers.get(MODER);
-        let low = self.registers.get(0x40).to_be_bytes();
-        let [.., high, next] = self.registers.get(0x44).to_be_bytes();
+        let low = self.registers.get(MAC_ADDR0).to_be_bytes();
+        let [.., high, next] = self.registers.get(MAC_ADDR1).to_be_bytes();
         let own = [high, next, low[0], low[1], low[2], low[3]];
         if moder & MODER_PRO != 0 || *destination == own {
             return true;
@@ -112,7 +138,7 @@ impl OpenEth {
         }
         // Multicast goes by the hash table of the destination's check sequence.
         let bit = crc32(destination) >> 26;
-        let hash = self.registers.get(if bit < 32 { 0x48 } else { 0x4C });
+        let hash = self.registers.get(if bit < 32 { ETH_HASH0 } else { ETH_HASH1 });
         destination[0] & 1 != 0 && hash >> (bit & 31) & 1 != 0
     }
 
@@ -208,9 +234,9 @@ impl Peripheral for OpenEth {
     fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
         match offset {
             // The transceiver is never busy.
-            0x3C => 0,
-            0x00..=0x50 => self.registers.get(offset),
-            DESCRIPTORS..0x800 => {
+            MIISTATUS => 0,
+            MODER..=ETH_TXCTRL => self.registers.get(offset),
+            DESCRIPTORS..DESCRIPTORS_END => {
                 let [flags, pointer] = self.descriptors[(offset - DESCRIPTORS) as usize / 8];
                 if offset & 4 == 0 { flags } else { pointer }
             }
@@ -240,15 +266,15 @@ impl Peripheral for OpenEth {
                 self.registers.set(INT_SOURCE, source & !value);
             }
             MIICOMMAND => {
-                if value & 2 != 0 {
+                if value & RSTAT != 0 {
                     let data = self.phy(self.registers.get(MIIADDRESS));
                     self.registers.set(MIIRX_DATA, data);
                 }
                 self.registers.set(offset, 0);
             }
-            0x38 | 0x3C => {}
-            0x08..=0x50 => self.registers.set(offset, value),
-            DESCRIPTORS..0x800 => {
+            MIIRX_DATA | MIISTATUS => {}
+            INT_MASK..=ETH_TXCTRL => self.registers.set(offset, value),
+            DESCRIPTORS..DESCRIPTORS_END => {
                 let index = (offset - DESCRIPTORS) as usize / 8;
                 self.descriptors[index][usize::from(offset & 4 != 0)] = value;
                 if offset & 4 == 0 && value & BD_OWNED != 0 {
@@ -265,16 +291,7 @@ impl Peripheral for OpenEth {
 
     fn reset(&mut self, _now: u64) {
         self.registers.reset();
-        for (offset, value) in [
-            (MODER, 0xA000),
-            (0x0C, 0x12),
-            (0x10, 0x0C),
-            (0x14, 0x12),
-            (0x18, 0x0040_0600),
-            (0x1C, 0x000F_003F),
-            (TX_BD_NUM, 0x40),
-            (0x28, 0x64),
-        ] {
+        for (offset, value) in AFTER_RESET {
             self.registers.set(offset, value);
         }
         self.transmit = 0;

@@ -14,6 +14,22 @@ struct Block {
     registers: Vec<(u32, &'static str, u32)>,
 }
 
+/// Declares offsets of registers, under the names that the chip's description gives them in this block of the catalogue:
+/// `offsets! { UART0: FIFO = 0x00, }`. A test that comes with them compares the two.
+macro_rules! offsets {
+    ($visibility:vis $block:ident: $($name:ident = $offset:literal,)+) => {
+        $($visibility const $name: u32 = $offset;)+
+
+        #[cfg(test)]
+        #[test]
+        fn registers_are_named_as_in_the_chips_description() {
+            let described = |offset| crate::peripherals::registers::name_in(stringify!($block), offset);
+            $(assert_eq!(described($offset), Some(stringify!($name)));)+
+        }
+    };
+}
+pub(super) use offsets;
+
 /// Storage for a peripheral's registers, as after reset.
 #[derive(Debug, Clone)]
 pub(crate) struct Registers {
@@ -74,6 +90,14 @@ pub(crate) fn name(address: u32) -> String {
         None if offset < 0x1000 => format!("{}+{offset:#x}", block.name),
         None => format!("{address:#010x}"),
     }
+}
+
+/// The name of a register by its block's name and its offset there.
+#[cfg(test)]
+pub(super) fn name_in(block: &str, offset: u32) -> Option<&'static str> {
+    let block = CATALOGUE.iter().find(|known| known.name == block)?;
+    let register = block.registers.iter().find(|(at, ..)| *at == offset);
+    register.map(|(_, name, _)| *name)
 }
 
 fn parse() -> Vec<Block> {

@@ -5,28 +5,32 @@
 //! An operation takes no time, so CONSTANT_TIME makes no difference.
 
 use super::montgomery::{Modulus, multiply};
-use super::registers::Registers;
+use super::registers::{Registers, offsets};
 use super::{Context, Peripheral};
 
 /// Words of each block of memory.
 const WORDS: usize = 96;
-const M_MEM: u32 = 0x000;
-const Z_MEM: u32 = 0x200;
-const Y_MEM: u32 = 0x400;
-const X_MEM: u32 = 0x600;
-const M_PRIME: u32 = 0x800;
-const MODE: u32 = 0x804;
-const QUERY_CLEAN: u32 = 0x808;
-const SET_START_MODEXP: u32 = 0x80C;
-const SET_START_MODMULT: u32 = 0x810;
-const SET_START_MULT: u32 = 0x814;
-const QUERY_IDLE: u32 = 0x818;
-const INT_CLR: u32 = 0x81C;
-const CONSTANT_TIME: u32 = 0x820;
-const SEARCH_ENABLE: u32 = 0x824;
-const SEARCH_POS: u32 = 0x828;
-const INT_ENA: u32 = 0x82C;
-const DATE: u32 = 0x830;
+/// Bytes from one block of memory to the next.
+const STRIDE: u32 = 0x200;
+offsets! { RSA:
+    M_MEM0 = 0x000,
+    Z_MEM0 = 0x200,
+    Y_MEM0 = 0x400,
+    X_MEM0 = 0x600,
+    M_PRIME = 0x800,
+    MODE = 0x804,
+    QUERY_CLEAN = 0x808,
+    SET_START_MODEXP = 0x80C,
+    SET_START_MODMULT = 0x810,
+    SET_START_MULT = 0x814,
+    QUERY_IDLE = 0x818,
+    INT_CLR = 0x81C,
+    CONSTANT_TIME = 0x820,
+    SEARCH_ENABLE = 0x824,
+    SEARCH_POS = 0x828,
+    INT_ENA = 0x82C,
+    DATE = 0x830,
+}
 
 #[derive(Debug, Clone)]
 pub(crate) struct Rsa {
@@ -63,7 +67,7 @@ impl Rsa {
         } else {
             32 * length
         };
-        let (base, exponent) = (self.number(X_MEM, length), self.number(Y_MEM, length));
+        let (base, exponent) = (self.number(X_MEM0, length), self.number(Y_MEM0, length));
         let result = self.with_modulus(length, |modulus| modulus.power(&base, &exponent, bits));
         self.finish(&result);
     }
@@ -71,7 +75,7 @@ impl Rsa {
     /// Z = X * Y mod M.
     fn multiply_modulo(&mut self) {
         let length = self.length();
-        let (a, b) = (self.number(X_MEM, length), self.number(Y_MEM, length));
+        let (a, b) = (self.number(X_MEM0, length), self.number(Y_MEM0, length));
         let result = self.with_modulus(length, |modulus| modulus.multiply(&a, &b));
         self.finish(&result);
     }
@@ -79,8 +83,8 @@ impl Rsa {
     /// Z = X * Y: MODE has the length of the product, and Y lies in the upper half of Z's memory.
     fn multiply(&mut self) {
         let length = self.length() / 2;
-        let b = self.number(Z_MEM + 4 * length as u32, length);
-        let result = multiply(&self.number(X_MEM, length), &b);
+        let b = self.number(Z_MEM0 + 4 * length as u32, length);
+        let result = multiply(&self.number(X_MEM0, length), &b);
         self.finish(&result);
     }
 
@@ -92,9 +96,9 @@ impl Rsa {
     /// The modulus, with R^2 where software puts it, in Z's memory.
     fn with_modulus<T>(&self, length: usize, work: impl FnOnce(Modulus<'_>) -> T) -> T {
         work(Modulus {
-            words: &self.number(M_MEM, length),
+            words: &self.number(M_MEM0, length),
             inverse: self.registers.get(M_PRIME),
-            r_squared: &self.number(Z_MEM, length),
+            r_squared: &self.number(Z_MEM0, length),
         })
     }
 
@@ -104,7 +108,7 @@ impl Rsa {
 
     fn finish(&mut self, result: &[u32]) {
         for (n, word) in result.iter().enumerate().take(WORDS) {
-            self.registers.set(Z_MEM + 4 * n as u32, *word);
+            self.registers.set(Z_MEM0 + 4 * n as u32, *word);
         }
         self.interrupt = true;
     }
@@ -112,7 +116,7 @@ impl Rsa {
 
 /// Whether an offset lies in the memory of a number.
 fn is_number(offset: u32) -> bool {
-    offset < M_PRIME && offset % 0x200 < 4 * WORDS as u32
+    offset < M_PRIME && offset % STRIDE < 4 * WORDS as u32
 }
 
 impl Peripheral for Rsa {

@@ -3,35 +3,71 @@
 //! pads and UARTs do enter; reset requests and the state of sleep leave.
 //! (ESP32-C3 Technical Reference Manual, chapters "Low-power Management", "Reset and Clock", "Watchdog Timers".)
 
-use super::registers::Registers;
+use super::registers::{Registers, offsets};
 use super::sleep::{Kind, Pending, Sleep, WakeInputs};
 use super::watchdog::{Action, Watchdog};
 use super::{Context, Peripheral};
 use crate::chip::{CYCLES_PER_SECOND, RTC_SLOW_HZ};
 use crate::log::ResetCause;
 
-const OPTIONS0: u32 = 0x00;
-const SLP_TIMER0: u32 = 0x04;
-const SLP_TIMER1: u32 = 0x08;
-const TIME_UPDATE: u32 = 0x0C;
-const STATE0: u32 = 0x18;
-const RESET_STATE: u32 = 0x38;
-const INT_ENA: u32 = 0x40;
-const CLK_CONF: u32 = 0x70;
-const WDTCONFIG0: u32 = 0x90;
-const WDTFEED: u32 = 0xA4;
-const WDTWPROTECT: u32 = 0xA8;
-const SWD_CONF: u32 = 0xAC;
-const SWD_WPROTECT: u32 = 0xB0;
-const BROWN_OUT: u32 = 0xD8;
-const REJECT_CAUSE: u32 = 0xF0;
-const GPIO_WAKEUP: u32 = 0x110;
+offsets! { RTC_CNTL:
+    OPTIONS0 = 0x00,
+    SLP_TIMER0 = 0x04,
+    SLP_TIMER1 = 0x08,
+    TIME_UPDATE = 0x0C,
+    TIME_LOW0 = 0x10,
+    TIME_HIGH0 = 0x14,
+    STATE0 = 0x18,
+    TIMER1 = 0x1C,
+    RESET_STATE = 0x38,
+    WAKEUP_STATE = 0x3C,
+    INT_ENA = 0x40,
+    INT_RAW = 0x44,
+    INT_ST = 0x48,
+    INT_CLR = 0x4C,
+    STORE0 = 0x50,
+    CLK_CONF = 0x70,
+    WDTCONFIG0 = 0x90,
+    WDTCONFIG1 = 0x94,
+    WDTCONFIG2 = 0x98,
+    WDTCONFIG3 = 0x9C,
+    WDTCONFIG4 = 0xA0,
+    WDTFEED = 0xA4,
+    WDTWPROTECT = 0xA8,
+    SWD_CONF = 0xAC,
+    SWD_WPROTECT = 0xB0,
+    BROWN_OUT = 0xD8,
+    SLP_REJECT_CAUSE = 0xF0,
+    SLP_WAKEUP_CAUSE = 0xF8,
+    ULP_CP_TIMER_1 = 0xFC,
+    INT_ENA_RTC_W1TS = 0x100,
+    INT_ENA_RTC_W1TC = 0x104,
+    RETENTION_CTRL = 0x108,
+    GPIO_WAKEUP = 0x110,
+    PG_CTRL = 0x124,
+    DATE = 0x1FC,
+}
 
+/// The registers of the watchdogs, which every reset but the processor's own returns to their values after reset.
+const WATCHDOGS: [u32; 8] = [
+    WDTCONFIG0,
+    WDTCONFIG1,
+    WDTCONFIG2,
+    WDTCONFIG3,
+    WDTCONFIG4,
+    WDTWPROTECT,
+    SWD_CONF,
+    SWD_WPROTECT,
+];
+
+/// STAT_VECTOR_SEL_PROCPU and _APPCPU of RESET_STATE.
+const STAT_VECTOR_SEL: u32 = 3 << 12;
 const SW_SYS_RST: u32 = 1 << 31;
 const SW_PROCPU_RST: u32 = 1 << 5;
 const UPDATE: u32 = 1 << 31;
 const SLEEP_EN: u32 = 1 << 31;
-const REJECT_CAUSE_CLEAR: u32 = 1 << 1;
+const SLP_REJECT_CAUSE_CLR: u32 = 1 << 1;
+const SW_CPU_INT: u32 = 1 << 0;
 
 const WDT_EN: u32 = 1 << 31;
 const WDT_FLASHBOOT_MOD_EN: u32 = 1 << 12;
@@ -52,6 +88,7 @@ const SWD_KEY: u32 = 0x8F1D_312A;
 const SWD_PERIOD: u64 = CYCLES_PER_SECOND;
 const SWD_WARNING: u64 = SWD_PERIOD / 8;
 
+const BROWN_OUT_DET: u32 = 1 << 31;
 const BROWN_OUT_ENA: u32 = 1 << 30;
 const BROWN_OUT_COUNT_CLEAR: u32 = 1 << 29;
 const BROWN_OUT_ANALOG_RESET: u32 = 1 << 28;
@@ -139,7 +176,7 @@ impl RtcControl {
             self.reset(now);
         }
         let fresh = Registers::new(self.registers.base(), 0x200);
-        for offset in [0x90, 0x94, 0x98, 0x9C, 0xA0, 0xA8, 0xAC, 0xB0] {
+        for offset in WATCHDOGS {
             self.registers.set(offset, fresh.get(offset));
         }
         if cause == ResetCause::SuperWatchdog {
@@ -246,7 +283,8 @@ impl RtcControl {
     fn watchdog_settings(&self) -> ([Action; 4], [u64; 4]) {
         let config = self.registers.get(WDTCONFIG0);
         let stages = [28, 25, 22, 19].map(|at| Action::from_bits(config >> at & 7));
-        let mut holds = [0x94, 0x98, 0x9C, 0xA0].map(|at| self.cycles(u64::from(self.registers.get(at))));
+        let mut holds =
+            [WDTCONFIG1, WDTCONFIG2, WDTCONFIG3, WDTCONFIG4].map(|at| self.cycles(u64::from(self.registers.get(at))));
         holds[0] = holds[0].saturating_mul(1 << WDT_STAGE0_SHIFT);
         (stages, holds)
     }
@@ -316,10 +354,11 @@ impl RtcControl {
     }
 
     fn write_state(&mut self, value: u32, now: u64) {
-        if value & REJECT_CAUSE_CLEAR != 0 {
-            self.registers.set(REJECT_CAUSE, 0);
+        if value & SLP_REJECT_CAUSE_CLR != 0 {
+            self.registers.set(SLP_REJECT_CAUSE, 0);
         }
-        self.registers.set(STATE0, value & !(SLEEP_EN | REJECT_CAUSE_CLEAR | 1));
+        self.registers
+            .set(STATE0, value & !(SLEEP_EN | SLP_REJECT_CAUSE_CLR | SW_CPU_INT));
         if value & SLEEP_EN == 0 {
             return;
         }
@@ -351,11 +390,15 @@ impl Peripheral for RtcControl {
     fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
         match offset {
             // Both vector selections point to the ROM.
-            RESET_STATE => self.cause as u32 | (self.cause as u32) << 6 | 0x3000,
-            0x44 => self.raw,
-            0x48 => self.raw & self.registers.get(INT_ENA),
-            WDTFEED | 0x4C | 0x100 | 0x104 => 0,
-            0x00..=0x3C | 0x40 | 0x50..=0xA0 | 0xA8..=0xFC | 0x108..=0x124 | 0x1FC => self.registers.get(offset),
+            RESET_STATE => self.cause as u32 | (self.cause as u32) << 6 | STAT_VECTOR_SEL,
+            INT_RAW => self.raw,
+            INT_ST => self.raw & self.registers.get(INT_ENA),
+            WDTFEED | INT_CLR | INT_ENA_RTC_W1TS | INT_ENA_RTC_W1TC => 0,
+            OPTIONS0..=INT_ENA
+            | STORE0..=WDTCONFIG4
+            | WDTWPROTECT..=ULP_CP_TIMER_1
+            | RETENTION_CTRL..=PG_CTRL
+            | DATE => self.registers.get(offset),
             _ => context.unmodelled_read(&self.registers, offset),
         }
     }
@@ -373,30 +416,34 @@ impl Peripheral for RtcControl {
             TIME_UPDATE => {
                 if value & UPDATE != 0 {
                     let counts = self.counts(now);
-                    self.registers.set(0x10, counts as u32);
-                    self.registers.set(0x14, (counts >> 32) as u32 & 0xFFFF);
+                    self.registers.set(TIME_LOW0, counts as u32);
+                    self.registers.set(TIME_HIGH0, (counts >> 32) as u32 & 0xFFFF);
                 }
                 self.registers.set(offset, value & !UPDATE);
             }
             STATE0 => self.write_state(value, now),
-            0x4C => self.raw &= !value,
+            INT_CLR => self.raw &= !value,
             CLK_CONF => {
                 self.registers.set(offset, value);
                 self.select_slow_clock(value, now);
             }
-            WDTCONFIG0..=0xA0 if unlocked => self.write_watchdog(offset, value, now),
+            WDTCONFIG0..=WDTCONFIG4 if unlocked => self.write_watchdog(offset, value, now),
             WDTFEED if unlocked => self.watchdog.feed(now),
             WDTCONFIG0..=WDTFEED => {}
             SWD_CONF if self.registers.get(SWD_WPROTECT) == SWD_KEY => self.write_super_watchdog(value, now),
             SWD_CONF => {}
             // The detector's flag is read-only and low again after a dip.
-            BROWN_OUT => self.registers.set(offset, value & !(BROWN_OUT_COUNT_CLEAR | 1 << 31)),
+            BROWN_OUT => self
+                .registers
+                .set(offset, value & !(BROWN_OUT_COUNT_CLEAR | BROWN_OUT_DET)),
             GPIO_WAKEUP => Sleep::write_gpio_wakeup(&mut self.registers, value),
-            0x100 => self.registers.set(INT_ENA, self.registers.get(INT_ENA) | value),
-            0x104 => self.registers.set(INT_ENA, self.registers.get(INT_ENA) & !value),
-            // Counter, interrupts, causes; the reset flags that can be cleared at 0x38 are not kept.
-            0x10 | 0x14 | 0x44 | 0x48 | RESET_STATE | REJECT_CAUSE | 0xF8 => {}
-            0x1C..=0x3C | 0x40 | 0x50..=0xFC | 0x108..=0x124 | 0x1FC => self.registers.set(offset, value),
+            INT_ENA_RTC_W1TS => self.registers.set(INT_ENA, self.registers.get(INT_ENA) | value),
+            INT_ENA_RTC_W1TC => self.registers.set(INT_ENA, self.registers.get(INT_ENA) & !value),
+            // Counter, interrupts, causes; the reset flags that can be cleared in RESET_STATE are not kept.
+            TIME_LOW0 | TIME_HIGH0 | INT_RAW | INT_ST | RESET_STATE | SLP_REJECT_CAUSE | SLP_WAKEUP_CAUSE => {}
+            TIMER1..=WAKEUP_STATE | INT_ENA | STORE0..=ULP_CP_TIMER_1 | RETENTION_CTRL..=PG_CTRL | DATE => {
+                self.registers.set(offset, value);
+            }
             _ => context.unmodelled_write(&mut self.registers, offset, value),
         }
     }

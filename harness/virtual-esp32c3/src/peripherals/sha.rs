@@ -5,7 +5,7 @@
 //! A block takes no time.
 
 use super::gdma::{Gdma, Peer};
-use super::registers::Registers;
+use super::registers::{Registers, offsets};
 use super::{Context, Peripheral};
 use crate::memory::Memory;
 
@@ -32,18 +32,22 @@ pub(super) const SHA256: [u32; 8] = [
     0x5BE0_CD19,
 ];
 
-const MODE: u32 = 0x00;
-const DMA_BLOCK_NUM: u32 = 0x0C;
-const START: u32 = 0x10;
-const CONTINUE: u32 = 0x14;
-const BUSY: u32 = 0x18;
-const DMA_START: u32 = 0x1C;
-const DMA_CONTINUE: u32 = 0x20;
-const CLEAR_IRQ: u32 = 0x24;
-const IRQ_ENA: u32 = 0x28;
-const DATE: u32 = 0x2C;
-const H_MEM: u32 = 0x40;
-const M_MEM: u32 = 0x80;
+offsets! { SHA:
+    MODE = 0x00,
+    DMA_BLOCK_NUM = 0x0C,
+    START = 0x10,
+    CONTINUE = 0x14,
+    BUSY = 0x18,
+    DMA_START = 0x1C,
+    DMA_CONTINUE = 0x20,
+    CLEAR_IRQ = 0x24,
+    IRQ_ENA = 0x28,
+    DATE = 0x2C,
+    H_MEM0 = 0x40,
+    H_MEM7 = 0x5C,
+    M_MEM0 = 0x80,
+    M_MEM15 = 0xBC,
+}
 
 #[derive(Debug, Clone)]
 pub(crate) struct Sha {
@@ -109,11 +113,11 @@ impl Sha {
         });
     }
 
-    /// One block of 64 bytes, from M_MEM.
+    /// One block of 64 bytes, from M_MEM0 to M_MEM15.
     fn digest_typical(&mut self, first: bool) {
         let mut block = [0; 64];
         for (n, word) in block.chunks_exact_mut(4).enumerate() {
-            word.copy_from_slice(&self.registers.get(M_MEM + 4 * n as u32).to_le_bytes());
+            word.copy_from_slice(&self.registers.get(M_MEM0 + 4 * n as u32).to_le_bytes());
         }
         self.digest(first, block);
     }
@@ -124,7 +128,7 @@ impl Sha {
             (true, 0) => SHA1,
             (true, 1) => SHA224,
             (true, _) => SHA256,
-            (false, _) => std::array::from_fn(|n| self.registers.get(H_MEM + 4 * n as u32).swap_bytes()),
+            (false, _) => std::array::from_fn(|n| self.registers.get(H_MEM0 + 4 * n as u32).swap_bytes()),
         };
         if mode == 0 {
             if let Some(state) = state.first_chunk_mut() {
@@ -134,7 +138,7 @@ impl Sha {
             sha2::block_api::compress256(&mut state, &[block]);
         }
         for (n, word) in state.iter().enumerate() {
-            self.registers.set(H_MEM + 4 * n as u32, word.swap_bytes());
+            self.registers.set(H_MEM0 + 4 * n as u32, word.swap_bytes());
         }
     }
 }
@@ -144,7 +148,7 @@ impl Peripheral for Sha {
         match offset {
             BUSY => u32::from(self.job.is_some()),
             START | CONTINUE | DMA_START | DMA_CONTINUE | CLEAR_IRQ => 0,
-            MODE | DMA_BLOCK_NUM | IRQ_ENA | DATE | H_MEM..=0x5C | M_MEM..=0xBC => self.registers.get(offset),
+            MODE | DMA_BLOCK_NUM | IRQ_ENA | DATE | H_MEM0..=H_MEM7 | M_MEM0..=M_MEM15 => self.registers.get(offset),
             _ => context.unmodelled_read(&self.registers, offset),
         }
     }
@@ -159,7 +163,7 @@ impl Peripheral for Sha {
             START | CONTINUE | DMA_START | DMA_CONTINUE | CLEAR_IRQ | BUSY => {}
             MODE => self.registers.set(offset, value & 7),
             DMA_BLOCK_NUM => self.registers.set(offset, value & 0x3F),
-            IRQ_ENA | DATE | H_MEM..=0x5C | M_MEM..=0xBC => self.registers.set(offset, value),
+            IRQ_ENA | DATE | H_MEM0..=H_MEM7 | M_MEM0..=M_MEM15 => self.registers.set(offset, value),
             _ => context.unmodelled_write(&mut self.registers, offset, value),
         }
     }

@@ -2,15 +2,17 @@
 //! and UARTs do enter; wake-up and reject causes leave. It knows no clock but the time that it is given.
 //! (ESP32-C3 Technical Reference Manual, chapter "Low-power Management", sections "Wakeup Source", "Reject Sleep".)
 
-use super::registers::Registers;
+use super::registers::{Registers, offsets};
 
-const TIMER5: u32 = 0x2C;
-const WAKEUP_STATE: u32 = 0x3C;
-const REJECT_CONF: u32 = 0x68;
-const DIG_PWC: u32 = 0x88;
-const REJECT_CAUSE: u32 = 0xF0;
-const WAKEUP_CAUSE: u32 = 0xF8;
-const GPIO_WAKEUP: u32 = 0x110;
+offsets! { RTC_CNTL:
+    TIMER5 = 0x2C,
+    WAKEUP_STATE = 0x3C,
+    SLP_REJECT_CONF = 0x68,
+    DIG_PWC = 0x88,
+    SLP_REJECT_CAUSE = 0xF0,
+    SLP_WAKEUP_CAUSE = 0xF8,
+    GPIO_WAKEUP = 0x110,
+}
 
 /// The digital system loses its power in sleep: deep sleep.
 const DG_WRAP_PD_EN: u32 = 1 << 31;
@@ -76,10 +78,10 @@ impl Sleep {
         } else {
             (Kind::Deep, DEEP_REJECT_EN)
         };
-        let conf = registers.get(REJECT_CONF);
+        let conf = registers.get(SLP_REJECT_CONF);
         let rejecting = self.sources(registers, kind, pending) & conf >> 12 & 0x3_FFFF;
         if conf & reject_enabled != 0 && rejecting != 0 {
-            registers.set(REJECT_CAUSE, rejecting);
+            registers.set(SLP_REJECT_CAUSE, rejecting);
             return false;
         }
         let shortest = u64::from(registers.get(TIMER5) >> 8 & 0xFF) * slow_clock;
@@ -94,7 +96,7 @@ impl Sleep {
         if waking == 0 || now < earliest {
             return None;
         }
-        registers.set(WAKEUP_CAUSE, waking);
+        registers.set(SLP_WAKEUP_CAUSE, waking);
         self.under_way = None;
         Some(kind)
     }

@@ -3,8 +3,32 @@
 //! (ESP32-C3 Technical Reference Manual, chapter "SPI Controller"; SPI_MEM registers of the `esp32c3` description.)
 
 use super::flash_chip::{FlashChip, FlashTiming, Transaction};
-use super::registers::Registers;
+use super::opcode;
+use super::registers::{Registers, offsets};
 use super::{Context, Peripheral};
+
+offsets! { SPI1:
+    CMD = 0x00,
+    ADDR = 0x04,
+    CTRL = 0x08,
+    USER = 0x18,
+    USER1 = 0x1C,
+    USER2 = 0x20,
+    MOSI_DLEN = 0x24,
+    MISO_DLEN = 0x28,
+    RD_STATUS = 0x2C,
+    CACHE_FCTRL = 0x3C,
+    W0 = 0x58,
+    W15 = 0x94,
+    FLASH_WAITI_CTRL = 0x98,
+    FLASH_SUS_CTRL = 0x9C,
+    FLASH_SUS_CMD = 0xA0,
+    INT_RAW = 0xC8,
+    DATE = 0x3FC,
+}
+/// Settings around CLOCK_GATE that the description does not name.
+const UNNAMED_FIRST: u32 = 0xD4;
+const UNNAMED_LAST: u32 = 0xE0;
 
 const CMD_READ: u32 = 1 << 31;
 const CMD_WREN: u32 = 1 << 30;
@@ -31,14 +55,6 @@ const USER_MISO_HIGHPART: u32 = 1 << 24;
 const FLASH_PER: u32 = 1 << 0;
 const FLASH_PES: u32 = 1 << 1;
 
-const ADDR: u32 = 0x04;
-const CTRL: u32 = 0x08;
-const MOSI_DLEN: u32 = 0x24;
-const MISO_DLEN: u32 = 0x28;
-const RD_STATUS: u32 = 0x2C;
-const W0: u32 = 0x58;
-const FLASH_SUS_CTRL: u32 = 0x9C;
-const FLASH_SUS_CMD: u32 = 0xA0;
 const BUFFER: usize = 64;
 
 #[derive(Debug, Clone)]
@@ -93,21 +109,21 @@ impl SpiFlash {
         transaction.opcode = if command & CMD_READ != 0 {
             let length = (self.registers.get(MISO_DLEN) & 0x3FF) as usize / 8 + 1;
             transaction.length = length.min(BUFFER);
-            0x03
+            opcode::READ_DATA
         } else if command & CMD_WREN != 0 {
-            0x06
+            opcode::WRITE_ENABLE
         } else if command & CMD_WRDI != 0 {
-            0x04
+            opcode::WRITE_DISABLE
         } else if command & CMD_RDID != 0 {
             transaction.length = 3;
-            0x9F
+            opcode::JEDEC_ID
         } else if command & CMD_RDSR != 0 {
             transaction.length = 1;
-            0x05
+            opcode::READ_STATUS_1
         } else if command & CMD_WRSR != 0 {
             let length = 1 + usize::from(self.registers.get(CTRL) & CTRL_WRSR_2B != 0);
             transaction.data = &status[..length];
-            0x01
+            opcode::WRITE_STATUS_1
         } else if command & CMD_PP != 0 {
             // The address register's top byte is the length; the data are in the buffer.
             let length = match (address >> 24) as usize {
@@ -115,25 +131,25 @@ impl SpiFlash {
                 length => length.min(BUFFER),
             };
             transaction.data = &bytes[..length];
-            0x02
+            opcode::PAGE_PROGRAM
         } else if command & CMD_SE != 0 {
-            0x20
+            opcode::SECTOR_ERASE
         } else if command & CMD_BE != 0 {
-            0xD8
+            opcode::BLOCK_ERASE
         } else if command & CMD_CE != 0 {
-            0xC7
+            opcode::CHIP_ERASE
         } else if command & CMD_DP != 0 {
-            0xB9
+            opcode::POWER_DOWN
         } else if command & CMD_RES != 0 {
-            0xAB
+            opcode::RELEASE_POWER_DOWN
         } else {
             // High performance mode is another vendor's.
             return;
         };
         let answer = self.chip.transfer(&transaction, context);
         match transaction.opcode {
-            0x03 | 0x9F => self.fill(0, &answer),
-            0x05 => self
+            opcode::READ_DATA | opcode::JEDEC_ID => self.fill(0, &answer),
+            opcode::READ_STATUS_1 => self
                 .registers
                 .set(RD_STATUS, answer.first().copied().map_or(0, u32::from)),
             _ => {}
@@ -142,16 +158,16 @@ impl SpiFlash {
 
     /// A transaction of phases that software has put together.
     fn user(&mut self, context: &mut Context<'_>) {
-        let user = self.registers.get(0x18);
+        let user = self.registers.get(USER);
         let opcode = match user & USER_COMMAND {
             0 => 0,
-            _ => self.registers.get(0x20) as u8,
+            _ => self.registers.get(USER2) as u8,
         };
         let address = match user & USER_ADDR {
             0 => 0,
             _ => {
                 // The register holds the address right-aligned; a longer phase has mode bits after it.
-                let bits = (self.registers.get(0x1C) >> 26) + 1;
+                let bits = (self.registers.get(USER1) >> 26) + 1;
                 self.registers.get(ADDR) >> bits.saturating_sub(24).min(8) & 0xFF_FFFF
             }
         };
@@ -212,26 +228,32 @@ impl SpiFlash {
     }
 }
 
+/// Whether a register reads as software has written it.
+fn is_setting(offset: u32) -> bool {
+    matches!(
+        offset,
+        ADDR..=CACHE_FCTRL | W0..=W15 | FLASH_WAITI_CTRL..=INT_RAW | UNNAMED_FIRST..=UNNAMED_LAST | DATE
+    )
+}
+
 impl Peripheral for SpiFlash {
     fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
         match offset {
             // Every command is over when its store is.
-            0x00 => 0,
-            0x04..=0x3C | 0x58..=0x94 | 0x98..=0xC8 | 0xD4..=0xE0 | 0x3FC => self.registers.get(offset),
+            CMD => 0,
+            _ if is_setting(offset) => self.registers.get(offset),
             _ => context.unmodelled_read(&self.registers, offset),
         }
     }
 
     fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
         match offset {
-            0x00 => self.command(value, context),
+            CMD => self.command(value, context),
             FLASH_SUS_CTRL => {
                 self.registers.set(offset, value & !(FLASH_PER | FLASH_PES));
                 self.suspend_or_resume(value, context);
             }
-            0x04..=0x3C | 0x58..=0x94 | 0x98..=0xC8 | 0xD4..=0xE0 | 0x3FC => {
-                self.registers.set(offset, value);
-            }
+            _ if is_setting(offset) => self.registers.set(offset, value),
             _ => context.unmodelled_write(&mut self.registers, offset, value),
         }
     }

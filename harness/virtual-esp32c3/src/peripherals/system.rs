@@ -2,14 +2,19 @@
 //! power. Stores and memory enter; four interrupt levels leave. Which peripheral a reset bit means is the bus's business.
 //! (ESP32-C3 Technical Reference Manual, chapter "System Registers".)
 
-use super::registers::Registers;
+use super::registers::{Registers, offsets};
 use super::{Context, Peripheral};
 use crate::memory::{RTC, RTC_SIZE};
 
-const FROM_CPU: u32 = 0x28;
-const FASTMEM_CONFIG: u32 = 0x48;
-const FASTMEM_CRC: u32 = 0x4C;
-const SYSCLK_CONF: u32 = 0x58;
+offsets! { SYSTEM:
+    CPU_PERI_CLK_EN = 0x00,
+    CPU_INTR_FROM_CPU0 = 0x28,
+    CACHE_CONTROL = 0x40,
+    RTC_FASTMEM_CONFIG = 0x48,
+    RTC_FASTMEM_CRC = 0x4C,
+    SYSCLK_CONF = 0x58,
+    SYSTEM_REG_DATE = 0xFFC,
+}
 
 const CRC_START: u32 = 1 << 8;
 const CRC_FINISH: u32 = 1 << 31;
@@ -56,16 +61,18 @@ impl System {
 impl Peripheral for System {
     fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
         match offset {
-            FASTMEM_CRC => self.crc,
+            RTC_FASTMEM_CRC => self.crc,
             SYSCLK_CONF => self.registers.get(offset) & !XTAL_FREQ | XTAL_MHZ << 12 | DIV_EN,
-            0x00..=0x40 | FASTMEM_CONFIG..=SYSCLK_CONF | 0xFFC => self.registers.get(offset),
+            CPU_PERI_CLK_EN..=CACHE_CONTROL | RTC_FASTMEM_CONFIG..=SYSCLK_CONF | SYSTEM_REG_DATE => {
+                self.registers.get(offset)
+            }
             _ => context.unmodelled_read(&self.registers, offset),
         }
     }
 
     fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
         match offset {
-            FASTMEM_CONFIG => {
+            RTC_FASTMEM_CONFIG => {
                 let started = value & CRC_START != 0;
                 if started {
                     self.checksum(value, context);
@@ -73,9 +80,11 @@ impl Peripheral for System {
                 let finish = if started { CRC_FINISH } else { 0 };
                 self.registers.set(offset, value & !CRC_FINISH | finish);
             }
-            FASTMEM_CRC => {}
-            // Not the switch of flash encryption (0x44), nor the process monitors (from 0x5C).
-            0x00..=0x40 | FASTMEM_CONFIG..=SYSCLK_CONF | 0xFFC => self.registers.set(offset, value),
+            RTC_FASTMEM_CRC => {}
+            // Not the switch of flash encryption (EXTERNAL_DEVICE_ENCRYPT_DECRYPT_CONTROL), nor the process monitors (from MEM_PVT on).
+            CPU_PERI_CLK_EN..=CACHE_CONTROL | RTC_FASTMEM_CONFIG..=SYSCLK_CONF | SYSTEM_REG_DATE => {
+                self.registers.set(offset, value);
+            }
             _ => context.unmodelled_write(&mut self.registers, offset, value),
         }
     }
@@ -87,7 +96,7 @@ impl Peripheral for System {
 
     fn interrupts(&self) -> u64 {
         (0..4).fold(0, |levels, n| {
-            levels | u64::from(self.registers.get(FROM_CPU + 4 * n) & 1) << n
+            levels | u64::from(self.registers.get(CPU_INTR_FROM_CPU0 + 4 * n) & 1) << n
         })
     }
 }

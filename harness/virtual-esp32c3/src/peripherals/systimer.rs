@@ -1,12 +1,35 @@
 //! The system timer: two counters of 52 bits at 16 MHz and three comparators. The hart's clock enters, alarms leave.
 //! (ESP32-C3 Technical Reference Manual, chapter "System Timer".)
 
-use super::registers::Registers;
+use super::registers::{Registers, offsets};
 use super::{Context, Peripheral};
 
 /// Cycles of the hart to one count.
 const CYCLES_PER_COUNT: u64 = 10;
 const COUNTER: u64 = (1 << 52) - 1;
+
+offsets! { SYSTIMER:
+    CONF = 0x00,
+    UNIT_OP0 = 0x04,
+    UNIT_OP1 = 0x08,
+    UNITLOAD0_HI = 0x0C,
+    TRGT0_HI = 0x1C,
+    TARGET_CONF0 = 0x34,
+    TARGET_CONF2 = 0x3C,
+    UNIT_VALUE0_HI = 0x40,
+    UNIT_VALUE0_LO = 0x44,
+    UNIT_VALUE1_HI = 0x48,
+    UNIT_VALUE1_LO = 0x4C,
+    COMP_LOAD0 = 0x50,
+    COMP_LOAD2 = 0x58,
+    UNIT_LOAD0 = 0x5C,
+    UNIT_LOAD1 = 0x60,
+    INT_ENA = 0x64,
+    INT_RAW = 0x68,
+    INT_CLR = 0x6C,
+    INT_ST = 0x70,
+    DATE = 0xFC,
+}
 
 const CONF_UNIT_WORK_EN: [u32; 2] = [1 << 30, 1 << 29];
 const CONF_UNIT_CORE0_STALL_EN: [u32; 2] = [1 << 28, 1 << 26];
@@ -77,7 +100,7 @@ impl SystemTimer {
 
     /// Lets the counters run that should.
     fn start_and_stop(&mut self, now: u64) {
-        let conf = self.registers.get(0);
+        let conf = self.registers.get(CONF);
         for (index, unit) in self.units.iter_mut().enumerate() {
             let stalls = self.halted && conf & CONF_UNIT_CORE0_STALL_EN[index] != 0;
             let running = conf & CONF_UNIT_WORK_EN[index] != 0 && !stalls;
@@ -92,22 +115,22 @@ impl SystemTimer {
     }
 
     fn unit_of(&self, target: usize) -> Unit {
-        let conf = self.registers.get(0x34 + 4 * target as u32);
+        let conf = self.registers.get(TARGET_CONF0 + 4 * target as u32);
         self.units[usize::from(conf & TARGET_UNIT_SEL != 0)]
     }
 
     /// The comparator takes its settings over (COMPn_LOAD), or starts to work.
     fn arm(&mut self, target: usize, now: u64) {
-        let conf = self.registers.get(0x34 + 4 * target as u32);
+        let conf = self.registers.get(TARGET_CONF0 + 4 * target as u32);
         self.alarms[target] = Some(if conf & TARGET_PERIOD_MODE != 0 {
             self.unit_of(target).at(now) + u64::from((conf & PERIOD).max(1))
         } else {
-            self.load(0x1C + 8 * target as u32) & COUNTER
+            self.load(TRGT0_HI + 8 * target as u32) & COUNTER
         });
     }
 
     fn works(&self, target: usize) -> bool {
-        self.registers.get(0) & CONF_TARGET_WORK_EN[target] != 0
+        self.registers.get(CONF) & CONF_TARGET_WORK_EN[target] != 0
     }
 
     /// The hart's clock when the comparator's alarm is due.
@@ -123,24 +146,26 @@ impl SystemTimer {
 
 impl Peripheral for SystemTimer {
     fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
+        let index = |first: u32, stride: u32| ((offset - first) / stride) as usize;
         match offset {
-            0x04 | 0x08 => u32::from(self.units[offset as usize / 4 - 1].valid) * OP_VALUE_VALID,
-            0x40 | 0x48 => (self.units[(offset as usize - 0x40) / 8].latched >> 32) as u32,
-            0x44 | 0x4C => self.units[(offset as usize - 0x44) / 8].latched as u32,
-            0x68 => self.raw,
-            0x70 => self.raw & self.registers.get(0x64),
-            0x6C | 0x50..=0x60 => 0,
-            0x00 | 0x0C..=0x3C | 0x64 | 0xFC => self.registers.get(offset),
+            UNIT_OP0 | UNIT_OP1 => u32::from(self.units[index(UNIT_OP0, 4)].valid) * OP_VALUE_VALID,
+            UNIT_VALUE0_HI | UNIT_VALUE1_HI => (self.units[index(UNIT_VALUE0_HI, 8)].latched >> 32) as u32,
+            UNIT_VALUE0_LO | UNIT_VALUE1_LO => self.units[index(UNIT_VALUE0_LO, 8)].latched as u32,
+            INT_RAW => self.raw,
+            INT_ST => self.raw & self.registers.get(INT_ENA),
+            INT_CLR | COMP_LOAD0..=UNIT_LOAD1 => 0,
+            CONF | UNITLOAD0_HI..=TARGET_CONF2 | INT_ENA | DATE => self.registers.get(offset),
             _ => context.unmodelled_read(&self.registers, offset),
         }
     }
 
     fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
         let now = context.now;
+        let index = |first: u32, stride: u32| ((offset - first) / stride) as usize;
         match offset {
-            0x00 => {
-                let before = self.registers.get(0);
-                self.registers.set(0, value);
+            CONF => {
+                let before = self.registers.get(CONF);
+                self.registers.set(CONF, value);
                 self.start_and_stop(now);
                 for (target, bit) in CONF_TARGET_WORK_EN.into_iter().enumerate() {
                     if value & !before & bit != 0 && self.alarms[target].is_none() {
@@ -148,23 +173,23 @@ impl Peripheral for SystemTimer {
                     }
                 }
             }
-            0x04 | 0x08 => {
-                let unit = &mut self.units[offset as usize / 4 - 1];
+            UNIT_OP0 | UNIT_OP1 => {
+                let unit = &mut self.units[index(UNIT_OP0, 4)];
                 if value & OP_UPDATE != 0 {
                     unit.latched = unit.at(now);
                     unit.valid = true;
                 }
             }
-            0x50..=0x58 => self.arm((offset as usize - 0x50) / 4, now),
-            0x5C | 0x60 => {
-                let index = (offset as usize - 0x5C) / 4;
-                let value = self.load(0x0C + 8 * index as u32) & COUNTER;
-                let unit = &mut self.units[index];
+            COMP_LOAD0..=COMP_LOAD2 => self.arm(index(COMP_LOAD0, 4), now),
+            UNIT_LOAD0 | UNIT_LOAD1 => {
+                let unit = index(UNIT_LOAD0, 4);
+                let value = self.load(UNITLOAD0_HI + 8 * unit as u32) & COUNTER;
+                let unit = &mut self.units[unit];
                 unit.set(value, unit.running, now);
             }
-            0x6C => self.raw &= !value,
-            0x40..=0x4C | 0x68 | 0x70 => {}
-            0x0C..=0x3C | 0x64 | 0xFC => self.registers.set(offset, value),
+            INT_CLR => self.raw &= !value,
+            UNIT_VALUE0_HI..=UNIT_VALUE1_LO | INT_RAW | INT_ST => {}
+            UNITLOAD0_HI..=TARGET_CONF2 | INT_ENA | DATE => self.registers.set(offset, value),
             _ => context.unmodelled_write(&mut self.registers, offset, value),
         }
     }
@@ -184,7 +209,7 @@ impl Peripheral for SystemTimer {
                 continue;
             }
             self.raw |= 1 << target;
-            let conf = self.registers.get(0x34 + 4 * target as u32);
+            let conf = self.registers.get(TARGET_CONF0 + 4 * target as u32);
             let period = u64::from((conf & PERIOD).max(1));
             let count = self.unit_of(target).at(now);
             self.alarms[target] = self.alarms[target]
@@ -198,6 +223,6 @@ impl Peripheral for SystemTimer {
     }
 
     fn interrupts(&self) -> u64 {
-        u64::from(self.raw & self.registers.get(0x64))
+        u64::from(self.raw & self.registers.get(INT_ENA))
     }
 }

@@ -2,7 +2,7 @@
 //! hart's clock enters; alarms and reset requests leave.
 //! (ESP32-C3 Technical Reference Manual, chapters "Timer Group" and "Watchdog Timers".)
 
-use super::registers::Registers;
+use super::registers::{Registers, offsets};
 use super::watchdog::{Action, Watchdog};
 use super::{Context, Peripheral};
 use crate::chip::{CYCLES_PER_MICROSECOND, RTC_SLOW_HZ};
@@ -12,6 +12,34 @@ use crate::log::ResetCause;
 const CYCLES_PER_APB: u64 = 2;
 const CYCLES_PER_XTAL: u64 = 4;
 const COUNTER: u64 = (1 << 54) - 1;
+
+offsets! { TIMG0:
+    T_CONFIG = 0x00,
+    T_LO = 0x04,
+    T_HI = 0x08,
+    T_UPDATE = 0x0C,
+    T_ALARMLO = 0x10,
+    T_LOADLO = 0x18,
+    T_LOADHI = 0x1C,
+    T_LOAD = 0x20,
+    WDTCONFIG0 = 0x48,
+    WDTCONFIG1 = 0x4C,
+    WDTCONFIG2 = 0x50,
+    WDTCONFIG3 = 0x54,
+    WDTCONFIG4 = 0x58,
+    WDTCONFIG5 = 0x5C,
+    WDTFEED = 0x60,
+    WDTWPROTECT = 0x64,
+    RTCCALICFG = 0x68,
+    RTCCALICFG1 = 0x6C,
+    INT_ENA = 0x70,
+    INT_RAW = 0x74,
+    INT_ST = 0x78,
+    INT_CLR = 0x7C,
+    RTCCALICFG2 = 0x80,
+    NTIMG_DATE = 0xF8,
+    REGCLK = 0xFC,
+}
 
 const T_EN: u32 = 1 << 31;
 const T_INCREASE: u32 = 1 << 30;
@@ -30,6 +58,10 @@ const WDT_KEY: u32 = 0x50D8_3AA1;
 const CALI_START: u32 = 1 << 31;
 const CALI_START_CYCLING: u32 = 1 << 12;
 const CALI_RDY: u32 = 1 << 15;
+/// RTC_CALI_CYCLING_DATA_VLD of RTCCALICFG1.
+const CALI_CYCLING_DATA_VLD: u32 = 1 << 0;
+/// RTC_CALI_TIMEOUT of RTCCALICFG2.
+const CALI_TIMEOUT: u32 = 1 << 0;
 /// 17.5 MHz fast RC oscillator, divided by 256 (RTC_CALI_CLK_SEL = 1).
 const FAST_DIVIDED_HZ: u64 = 68_359;
 
@@ -71,7 +103,7 @@ impl TimerGroup {
 
     /// Starts the watchdog as the hardware does when the chip starts from flash.
     pub(crate) fn guard_flash_boot(&mut self, now: u64) {
-        if self.registers.get(0x48) & WDT_FLASHBOOT_MOD_EN != 0 {
+        if self.registers.get(WDTCONFIG0) & WDT_FLASHBOOT_MOD_EN != 0 {
             let (_, holds) = self.watchdog_settings();
             let stages = [Action::System, Action::None, Action::None, Action::None];
             self.watchdog.start(stages, holds, now);
@@ -91,13 +123,13 @@ impl TimerGroup {
                 self.raw |= INT_WDT;
                 None
             }
-            Action::Cpu => (self.registers.get(0x48) & WDT_PROCPU_RESET_EN != 0).then_some(self.cpu_reset),
+            Action::Cpu => (self.registers.get(WDTCONFIG0) & WDT_PROCPU_RESET_EN != 0).then_some(self.cpu_reset),
             Action::System | Action::Rtc => Some(self.system_reset),
         }
     }
 
     fn period(&self) -> u64 {
-        let config = self.registers.get(0);
+        let config = self.registers.get(T_CONFIG);
         let divider = match config >> 13 & 0xFFFF {
             0 => 0x1_0000,
             1 => 2,
@@ -112,7 +144,7 @@ impl TimerGroup {
     }
 
     fn at(&self, now: u64) -> u64 {
-        let config = self.registers.get(0);
+        let config = self.registers.get(T_CONFIG);
         if config & T_EN == 0 {
             return self.value;
         }
@@ -132,7 +164,7 @@ impl TimerGroup {
 
     /// New settings. What is over of a count stays, unless the divider is another or is reset.
     fn write_config(&mut self, value: u32, now: u64) {
-        let before = self.registers.get(0);
+        let before = self.registers.get(T_CONFIG);
         let same = (before ^ value) & (T_EN | T_USE_XTAL | DIVIDER) == 0 && value & T_DIVIDER_RESET == 0;
         let over = if before & T_EN == 0 {
             0
@@ -140,7 +172,7 @@ impl TimerGroup {
             (now - self.since) % self.period()
         };
         self.set(self.at(now), if same { now - over } else { now });
-        self.registers.set(0, value & !T_DIVIDER_RESET);
+        self.registers.set(T_CONFIG, value & !T_DIVIDER_RESET);
     }
 
     fn pair(&self, low: u32) -> u64 {
@@ -149,11 +181,11 @@ impl TimerGroup {
 
     /// The hart's clock when the alarm is due. An alarm that has been passed is due at once.
     fn due(&self) -> Option<u64> {
-        let config = self.registers.get(0);
+        let config = self.registers.get(T_CONFIG);
         if config & T_EN == 0 || config & T_ALARM_EN == 0 {
             return None;
         }
-        let alarm = self.pair(0x10);
+        let alarm = self.pair(T_ALARMLO);
         let counts = if config & T_INCREASE == 0 {
             self.value.saturating_sub(alarm)
         } else {
@@ -163,22 +195,22 @@ impl TimerGroup {
     }
 
     fn watchdog_settings(&self) -> ([Action; 4], [u64; 4]) {
-        let config = self.registers.get(0x48);
+        let config = self.registers.get(WDTCONFIG0);
         let clock = if config & WDT_USE_XTAL == 0 {
             CYCLES_PER_APB
         } else {
             CYCLES_PER_XTAL
         };
-        let tick = clock * u64::from((self.registers.get(0x4C) >> 16).max(1));
+        let tick = clock * u64::from((self.registers.get(WDTCONFIG1) >> 16).max(1));
         let stages = [29, 27, 25, 23].map(|at| Action::from_bits(config >> at & 3));
-        let holds = [0x50, 0x54, 0x58, 0x5C].map(|at| u64::from(self.registers.get(at)) * tick);
+        let holds = [WDTCONFIG2, WDTCONFIG3, WDTCONFIG4, WDTCONFIG5].map(|at| u64::from(self.registers.get(at)) * tick);
         (stages, holds)
     }
 
     fn write_watchdog(&mut self, offset: u32, value: u32, now: u64) {
-        let ran = self.registers.get(0x48) & WDT_EN != 0;
+        let ran = self.registers.get(WDTCONFIG0) & WDT_EN != 0;
         self.registers.set(offset, value);
-        let config = self.registers.get(0x48);
+        let config = self.registers.get(WDTCONFIG0);
         if config & WDT_EN != 0 {
             let (stages, holds) = self.watchdog_settings();
             if ran {
@@ -200,62 +232,72 @@ impl TimerGroup {
             // No 32 kHz crystal is fitted: the measurement never ends and times out.
             _ => {
                 self.measured = None;
-                self.registers.set(0x80, self.registers.get(0x80) | 1);
+                self.registers
+                    .set(RTCCALICFG2, self.registers.get(RTCCALICFG2) | CALI_TIMEOUT);
                 return;
             }
         };
-        self.registers.set(0x80, self.registers.get(0x80) & !1);
+        self.registers
+            .set(RTCCALICFG2, self.registers.get(RTCCALICFG2) & !CALI_TIMEOUT);
         let micros = cycles * 1_000_000 / hz;
         self.measured = Some(now + micros * CYCLES_PER_MICROSECOND);
         let counts = cycles * 40_000_000 / hz;
-        self.registers.set(0x6C, (counts as u32) << 7 | 1);
+        self.registers
+            .set(RTCCALICFG1, (counts as u32) << 7 | CALI_CYCLING_DATA_VLD);
     }
 }
 
 impl Peripheral for TimerGroup {
     fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
         match offset {
-            0x68 => {
+            RTCCALICFG => {
                 let config = self.registers.get(offset) & !CALI_RDY;
                 let done = self.measured.is_some_and(|at| at <= context.now);
                 config | (u32::from(done) * CALI_RDY)
             }
-            0x74 => self.raw,
-            0x78 => self.raw & self.registers.get(0x70),
-            0x00..=0x1C | 0x48..=0x5C | 0x64 | 0x6C | 0x70 | 0x80 | 0xF8 | 0xFC => self.registers.get(offset),
-            0x20 | 0x60 | 0x7C => 0,
+            INT_RAW => self.raw,
+            INT_ST => self.raw & self.registers.get(INT_ENA),
+            T_CONFIG..=T_LOADHI
+            | WDTCONFIG0..=WDTCONFIG5
+            | WDTWPROTECT
+            | RTCCALICFG1
+            | INT_ENA
+            | RTCCALICFG2
+            | NTIMG_DATE
+            | REGCLK => self.registers.get(offset),
+            T_LOAD | WDTFEED | INT_CLR => 0,
             _ => context.unmodelled_read(&self.registers, offset),
         }
     }
 
     fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
         let now = context.now;
-        let unlocked = self.registers.get(0x64) == WDT_KEY;
+        let unlocked = self.registers.get(WDTWPROTECT) == WDT_KEY;
         match offset {
-            0x00 => self.write_config(value, now),
-            0x0C => {
+            T_CONFIG => self.write_config(value, now),
+            T_UPDATE => {
                 let counter = self.at(now);
-                self.registers.set(0x04, counter as u32);
-                self.registers.set(0x08, (counter >> 32) as u32);
+                self.registers.set(T_LO, counter as u32);
+                self.registers.set(T_HI, (counter >> 32) as u32);
             }
-            0x20 => self.set(self.pair(0x18), now),
-            0x48..=0x5C if unlocked => self.write_watchdog(offset, value, now),
-            0x60 if unlocked => self.watchdog.feed(now),
-            0x48..=0x60 => {}
-            0x68 => {
+            T_LOAD => self.set(self.pair(T_LOADLO), now),
+            WDTCONFIG0..=WDTCONFIG5 if unlocked => self.write_watchdog(offset, value, now),
+            WDTFEED if unlocked => self.watchdog.feed(now),
+            WDTCONFIG0..=WDTFEED => {}
+            RTCCALICFG => {
                 let started = value & !self.registers.get(offset) & CALI_START != 0;
                 self.registers.set(offset, value);
                 if started || value & CALI_START_CYCLING != 0 {
                     self.measure(value, now);
                 }
             }
-            0x7C => self.raw &= !value,
-            0x04 | 0x08 | 0x6C | 0x74 | 0x78 => {}
-            0x80 => {
-                let timeout = self.registers.get(offset) & 1;
-                self.registers.set(offset, value & !1 | timeout);
+            INT_CLR => self.raw &= !value,
+            T_LO | T_HI | RTCCALICFG1 | INT_RAW | INT_ST => {}
+            RTCCALICFG2 => {
+                let timeout = self.registers.get(offset) & CALI_TIMEOUT;
+                self.registers.set(offset, value & !CALI_TIMEOUT | timeout);
             }
-            0x10..=0x1C | 0x64 | 0x70 | 0xF8 | 0xFC => self.registers.set(offset, value),
+            T_ALARMLO..=T_LOADHI | WDTWPROTECT | INT_ENA | NTIMG_DATE | REGCLK => self.registers.set(offset, value),
             _ => context.unmodelled_write(&mut self.registers, offset, value),
         }
     }
@@ -266,18 +308,18 @@ impl Peripheral for TimerGroup {
         self.set(0, now);
         self.watchdog.stop();
         // The chip measures its slow clock from the start (RTC_CALI_START_CYCLING after reset).
-        self.measure(self.registers.get(0x68), now);
+        self.measure(self.registers.get(RTCCALICFG), now);
     }
 
     fn update(&mut self, now: u64) {
         if self.due().is_some_and(|due| due <= now) {
             self.raw |= INT_TIMER;
-            let config = self.registers.get(0);
+            let config = self.registers.get(T_CONFIG);
             if config & T_AUTORELOAD != 0 {
-                self.set(self.pair(0x18), now);
+                self.set(self.pair(T_LOADLO), now);
             }
             // The alarm switches itself off.
-            self.registers.set(0, config & !T_ALARM_EN);
+            self.registers.set(T_CONFIG, config & !T_ALARM_EN);
         }
         self.watchdog.update(now);
     }
@@ -287,6 +329,6 @@ impl Peripheral for TimerGroup {
     }
 
     fn interrupts(&self) -> u64 {
-        u64::from(self.raw & self.registers.get(0x70))
+        u64::from(self.raw & self.registers.get(INT_ENA))
     }
 }

@@ -9,12 +9,12 @@
 
 use std::collections::VecDeque;
 
-use super::registers::Registers;
+use super::registers::{Registers, offsets};
 use super::uart_line::{Line, Receiver, UartFormat, UartParity};
 use super::{Context, Peripheral};
 
 /// Bytes in each FIFO.
-const FIFO: usize = 128;
+const FIFO_BYTES: usize = 128;
 /// Bytes that the far end takes before it pushes back.
 const LINE: usize = 4096;
 /// Bytes that are kept for a far end that asks what was sent; the oldest go first.
@@ -22,6 +22,32 @@ const HEARD: usize = 64 << 10;
 /// Periods of the clocks that UART_SCLK_SEL selects, in 256ths of the hart's cycle: the bus at 80 MHz, the fast RC oscillator at
 /// 17.5 MHz, the crystal at 40 MHz.
 const SOURCES: [u64; 4] = [0, 2 * 256, 2341, 4 * 256];
+
+offsets! { UART0:
+    FIFO = 0x00,
+    INT_RAW = 0x04,
+    INT_ST = 0x08,
+    INT_ENA = 0x0C,
+    INT_CLR = 0x10,
+    CLKDIV = 0x14,
+    RX_FILT = 0x18,
+    STATUS = 0x1C,
+    CONF0 = 0x20,
+    CONF1 = 0x24,
+    LOWPULSE = 0x28,
+    HIGHPULSE = 0x2C,
+    RXD_CNT = 0x30,
+    FLOW_CONF = 0x34,
+    SLEEP_CONF = 0x38,
+    MEM_CONF = 0x60,
+    MEM_TX_STATUS = 0x64,
+    FSM_STATUS = 0x6C,
+    POSPULSE = 0x70,
+    NEGPULSE = 0x74,
+    CLK_CONF = 0x78,
+    DATE = 0x7C,
+    ID = 0x80,
+}
 
 const RXFIFO_FULL: u32 = 1 << 0;
 const TXFIFO_EMPTY: u32 = 1 << 1;
@@ -36,6 +62,8 @@ const TX_BRK_IDLE_DONE: u32 = 1 << 13;
 const TX_DONE: u32 = 1 << 14;
 const WAKEUP: u32 = 1 << 19;
 
+/// TXD, DTRN and RXD of STATUS: lines at rest are high.
+const STATUS_AT_REST: u32 = 1 << 31 | 1 << 29 | 1 << 15;
 const CONF0_PARITY_ODD: u32 = 1 << 0;
 const CONF0_PARITY_EN: u32 = 1 << 1;
 const CONF0_SW_RTS: u32 = 1 << 6;
@@ -48,6 +76,7 @@ const CONF0_LOOPBACK: u32 = 1 << 14;
 const CONF0_AUTOBAUD_EN: u32 = 1 << 27;
 const CONF1_RX_FLOW_EN: u32 = 1 << 20;
 const CONF1_RX_TOUT_EN: u32 = 1 << 21;
+const ID_REG_UPDATE: u32 = 1 << 31;
 
 /// The line's rate as baud rate detection sees it: 115200 baud of a 40 MHz clock, less one as the counters count.
 const DETECTED_PULSE: u32 = 40_000_000 / 115_200 - 1;
@@ -160,10 +189,10 @@ impl Uart {
 
     /// The level at RTS: high while the receiver wants nothing.
     pub(crate) fn rts(&self) -> bool {
-        if self.registers.get(0x24) & CONF1_RX_FLOW_EN != 0 {
-            self.receive.len() >= (self.registers.get(0x60) >> 7 & 0x1FF) as usize
+        if self.registers.get(CONF1) & CONF1_RX_FLOW_EN != 0 {
+            self.receive.len() >= (self.registers.get(MEM_CONF) >> 7 & 0x1FF) as usize
         } else {
-            self.registers.get(0x20) & CONF0_SW_RTS == 0
+            self.registers.get(CONF0) & CONF0_SW_RTS == 0
         }
     }
 
@@ -178,7 +207,7 @@ impl Uart {
 
     /// Whether enough edges have come to end light sleep (UART_ACTIVE_THRESHOLD, which counts from three).
     pub(crate) fn wakes(&self) -> bool {
-        self.asleep && self.wake_edges >= (self.registers.get(0x38) & 0x3FF) + 3
+        self.asleep && self.wake_edges >= (self.registers.get(SLEEP_CONF) & 0x3FF) + 3
     }
 
     /// Bytes that wait on the line.
@@ -209,7 +238,7 @@ impl Uart {
 
     fn raw(&self) -> u32 {
         let mut raw = self.latched;
-        let conf1 = self.registers.get(0x24);
+        let conf1 = self.registers.get(CONF1);
         if self.transmit.len() < (conf1 >> 9 & 0x1FF) as usize {
             raw |= TXFIFO_EMPTY;
         }
@@ -219,11 +248,11 @@ impl Uart {
     /// Takes from the line what the FIFO has room for.
     fn fill(&mut self, now: u64) {
         let mut arrived = false;
-        while self.receive.len() < FIFO {
+        while self.receive.len() < FIFO_BYTES {
             let Some(byte) = self.incoming.pop_front() else {
                 break;
             };
-            if self.registers.get(0x20) & CONF0_AUTOBAUD_EN != 0 {
+            if self.registers.get(CONF0) & CONF0_AUTOBAUD_EN != 0 {
                 self.edges = (self.edges + edges(byte)).min(0x3FF);
             }
             self.receive.push_back(byte);
@@ -236,14 +265,14 @@ impl Uart {
     }
 
     fn latch_full(&mut self) {
-        if self.receive.len() >= (self.registers.get(0x24) & 0x1FF).max(1) as usize {
+        if self.receive.len() >= (self.registers.get(CONF1) & 0x1FF).max(1) as usize {
             self.latched |= RXFIFO_FULL;
         }
     }
 
     /// A bit at the baud rate that is set, in 256ths of the hart's cycle.
     fn bit_time(&self) -> u64 {
-        let (divider, clock) = (self.registers.get(0x14), self.registers.get(0x78));
+        let (divider, clock) = (self.registers.get(CLKDIV), self.registers.get(CLK_CONF));
         let sixteenths = u64::from((divider & 0xFFF).max(1) << 4 | divider >> 20 & 15);
         let source = SOURCES[(clock >> 20 & 3) as usize].max(SOURCES[1]);
         let (a, b) = (u64::from(clock >> 6 & 0x3F), u64::from(clock & 0x3F));
@@ -259,7 +288,7 @@ impl Uart {
     }
 
     fn receiver(&self) -> Receiver {
-        let conf0 = self.registers.get(0x20);
+        let conf0 = self.registers.get(CONF0);
         let parity = if conf0 & CONF0_PARITY_ODD != 0 {
             UartParity::Odd
         } else {
@@ -287,10 +316,10 @@ impl Uart {
                 errors |= BRK_DET;
             }
             self.latched |= errors;
-            if errors != 0 && self.registers.get(0x20) & CONF0_ERR_WR_MASK != 0 {
+            if errors != 0 && self.registers.get(CONF0) & CONF0_ERR_WR_MASK != 0 {
                 continue;
             }
-            if self.receive.len() < FIFO {
+            if self.receive.len() < FIFO_BYTES {
                 self.receive.push_back(character.byte);
                 self.latch_full();
                 self.arm_timeout(now);
@@ -302,13 +331,13 @@ impl Uart {
 
     /// Starts the receiver's time-out anew, if there is anything that it could be about.
     fn arm_timeout(&mut self, now: u64) {
-        let enabled = self.registers.get(0x24) & CONF1_RX_TOUT_EN != 0;
-        let bits = u64::from(self.registers.get(0x60) >> 16 & 0x3FF);
+        let enabled = self.registers.get(CONF1) & CONF1_RX_TOUT_EN != 0;
+        let bits = u64::from(self.registers.get(MEM_CONF) >> 16 & 0x3FF);
         self.timeout = (enabled && !self.receive.is_empty()).then(|| now + bits * self.bit_cycles());
     }
 
     fn send(&mut self) {
-        let conf0 = self.registers.get(0x20);
+        let conf0 = self.registers.get(CONF0);
         let loopback = conf0 & CONF0_LOOPBACK != 0;
         let stopped = conf0 & CONF0_TX_FLOW_EN != 0 && if loopback { self.rts() } else { self.cts };
         let had_any = !self.transmit.is_empty();
@@ -341,10 +370,10 @@ impl Uart {
 impl Peripheral for Uart {
     fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
         match offset {
-            0x00 => {
+            FIFO => {
                 let byte = self.receive.pop_front().unwrap_or(0);
                 self.fill(context.now);
-                if self.registers.get(0x20) & CONF0_LOOPBACK != 0 {
+                if self.registers.get(CONF0) & CONF0_LOOPBACK != 0 {
                     self.send();
                     self.fill(context.now);
                 }
@@ -353,43 +382,42 @@ impl Peripheral for Uart {
                 }
                 u32::from(byte)
             }
-            0x04 => self.raw(),
-            0x08 => self.raw() & self.registers.get(0x0C),
-            // DTR, TXD and RXD at rest are high.
-            0x1C => {
+            INT_RAW => self.raw(),
+            INT_ST => self.raw() & self.registers.get(INT_ENA),
+            STATUS => {
                 self.receive.len() as u32
                     | (self.transmit.len() as u32) << 16
-                    | 0xA000_8000
+                    | STATUS_AT_REST
                     | u32::from(self.cts) << 14
                     | u32::from(self.rts()) << 30
             }
-            0x28 | 0x2C | 0x70 | 0x74 => {
+            LOWPULSE | HIGHPULSE | POSPULSE | NEGPULSE => {
                 if self.edges == 0 {
                     self.registers.get(offset)
                 } else {
                     DETECTED_PULSE
                 }
             }
-            0x30 => self.edges,
+            RXD_CNT => self.edges,
             // Receiver and transmitter are idle, since a byte takes no time on the line.
-            0x6C => u32::from(!self.transmit.is_empty()) << 4,
+            FSM_STATUS => u32::from(!self.transmit.is_empty()) << 4,
             // The update of UART_ID.REG_UPDATE is done as soon as it is asked for.
-            0x80 => self.registers.get(offset) & !(1 << 31),
-            0x0C | 0x14..=0x60 | 0x78 | 0x7C => self.registers.get(offset),
+            ID => self.registers.get(offset) & !ID_REG_UPDATE,
+            INT_ENA | CLKDIV..=MEM_CONF | CLK_CONF | DATE => self.registers.get(offset),
             _ => context.unmodelled_read(&self.registers, offset),
         }
     }
 
     fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
         match offset {
-            0x00 => {
-                if self.transmit.len() < FIFO {
+            FIFO => {
+                if self.transmit.len() < FIFO_BYTES {
                     self.transmit.push_back(value as u8);
                 }
                 self.send();
                 self.fill(context.now);
             }
-            0x10 => {
+            INT_CLR => {
                 self.latched &= !value;
                 if value & RXFIFO_FULL != 0 {
                     self.recheck = Some(context.now + self.bit_cycles());
@@ -398,7 +426,7 @@ impl Peripheral for Uart {
                     self.arm_timeout(context.now);
                 }
             }
-            0x20 => {
+            CONF0 => {
                 if value & CONF0_RXFIFO_RST != 0 {
                     self.receive.clear();
                     self.timeout = None;
@@ -418,7 +446,7 @@ impl Peripheral for Uart {
                     self.send();
                 }
             }
-            0x24 => {
+            CONF1 => {
                 let changed = self.registers.get(offset) ^ value;
                 self.registers.set(offset, value);
                 if changed & CONF1_RX_TOUT_EN != 0 {
@@ -426,8 +454,8 @@ impl Peripheral for Uart {
                 }
             }
             // Read-only.
-            0x04 | 0x08 | 0x1C | 0x28..=0x30 | 0x64..=0x74 => {}
-            0x0C | 0x14 | 0x18 | 0x34..=0x60 | 0x78..=0x80 => self.registers.set(offset, value),
+            INT_RAW | INT_ST | STATUS | LOWPULSE..=RXD_CNT | MEM_TX_STATUS..=NEGPULSE => {}
+            INT_ENA | CLKDIV | RX_FILT | FLOW_CONF..=MEM_CONF | CLK_CONF..=ID => self.registers.set(offset, value),
             _ => context.unmodelled_write(&mut self.registers, offset, value),
         }
     }
@@ -460,7 +488,7 @@ impl Peripheral for Uart {
     }
 
     fn interrupts(&self) -> u64 {
-        u64::from(self.raw() & self.registers.get(0x0C) != 0)
+        u64::from(self.raw() & self.registers.get(INT_ENA) != 0)
     }
 }
 

@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use super::registers::Registers;
+use super::registers::{Registers, offsets};
 use super::{Context, Peripheral};
 use crate::chip::CYCLES_PER_MICROSECOND;
 
@@ -18,13 +18,39 @@ const LINE: usize = 4096;
 /// A host starts a frame every millisecond.
 const FRAME: u64 = 1000 * CYCLES_PER_MICROSECOND;
 
+offsets! { USB_DEVICE:
+    EP1 = 0x00,
+    EP1_CONF = 0x04,
+    INT_RAW = 0x08,
+    INT_ST = 0x0C,
+    INT_ENA = 0x10,
+    INT_CLR = 0x14,
+    CONF0 = 0x18,
+    TEST = 0x1C,
+    JFIFO_ST = 0x20,
+    FRAM_NUM = 0x24,
+    IN_EP0_ST = 0x28,
+    IN_EP1_ST = 0x2C,
+    IN_EP2_ST = 0x30,
+    OUT_EP0_ST = 0x38,
+    OUT_EP1_ST = 0x3C,
+    OUT_EP2_ST = 0x40,
+    MISC_CONF = 0x44,
+    MEM_CONF = 0x48,
+    DATE = 0x80,
+}
+
 const SOF: u32 = 1 << 1;
 const SERIAL_OUT_RECV_PKT: u32 = 1 << 2;
 const SERIAL_IN_EMPTY: u32 = 1 << 3;
 const IN_TOKEN_REC_IN_EP1: u32 = 1 << 8;
 const USB_BUS_RESET: u32 = 1 << 9;
 
-const CONF0: u32 = 0x18;
+/// Bits of EP1_CONF.
+const WR_DONE: u32 = 1 << 0;
+const SERIAL_IN_EP_DATA_FREE: u32 = 1 << 1;
+const SERIAL_OUT_EP_DATA_AVAIL: u32 = 1 << 2;
+
 const PAD_PULL_OVERRIDE: u32 = 1 << 8;
 const DP_PULLUP: u32 = 1 << 9;
 const USB_PAD_ENABLE: u32 = 1 << 14;
@@ -142,34 +168,38 @@ impl UsbSerialJtag {
 impl Peripheral for UsbSerialJtag {
     fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
         match offset {
-            0x00 => {
+            EP1 => {
                 let byte = self.from_host.pop_front().unwrap_or(0);
                 self.next_packet();
                 u32::from(byte)
             }
-            0x04 => {
+            EP1_CONF => {
                 let free = !self.committed && self.to_host.len() < PACKET;
-                u32::from(free) << 1 | u32::from(!self.from_host.is_empty()) << 2
+                let available = !self.from_host.is_empty();
+                let free = if free { SERIAL_IN_EP_DATA_FREE } else { 0 };
+                free | if available { SERIAL_OUT_EP_DATA_AVAIL } else { 0 }
             }
-            0x08 => self.raw,
-            0x0C => self.raw & self.registers.get(0x10),
-            0x24 if self.attached => (context.now / FRAME) as u32 & 0x7FF,
-            0x24 => 0,
-            // IN_EP1_ST: idle, and where the next byte is written.
-            0x2C => (self.to_host.len() as u32) << 2 | 1,
-            // OUT_EP1_ST: bytes written by the host, read by the software, and received.
-            0x3C => {
+            INT_RAW => self.raw,
+            INT_ST => self.raw & self.registers.get(INT_ENA),
+            FRAM_NUM if self.attached => (context.now / FRAME) as u32 & 0x7FF,
+            FRAM_NUM => 0,
+            // Idle, and where the next byte is written.
+            IN_EP1_ST => (self.to_host.len() as u32) << 2 | 1,
+            // Bytes written by the host, read by the software, and received.
+            OUT_EP1_ST => {
                 let (packet, left) = (self.packet as u32, self.from_host.len() as u32);
                 packet << 2 | (packet - left) << 9 | packet << 16
             }
-            0x10 | 0x18 | 0x1C | 0x20 | 0x28 | 0x30..=0x38 | 0x40..=0x48 | 0x80 => self.registers.get(offset),
+            INT_ENA | CONF0 | TEST | JFIFO_ST | IN_EP0_ST | IN_EP2_ST..=OUT_EP0_ST | OUT_EP2_ST..=MEM_CONF | DATE => {
+                self.registers.get(offset)
+            }
             _ => context.unmodelled_read(&self.registers, offset),
         }
     }
 
     fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
         match offset {
-            0x00 => {
+            EP1 => {
                 if !self.committed && self.to_host.len() < PACKET {
                     self.to_host.push_back(value as u8);
                     // A full packet goes without being asked.
@@ -178,14 +208,14 @@ impl Peripheral for UsbSerialJtag {
                     }
                 }
             }
-            0x04 if value & 1 != 0 => self.commit(),
-            0x04 | 0x08 | 0x0C => {}
-            0x14 => self.raw &= !value,
+            EP1_CONF if value & WR_DONE != 0 => self.commit(),
+            EP1_CONF | INT_RAW | INT_ST => {}
+            INT_CLR => self.raw &= !value,
             CONF0 => {
                 self.registers.set(offset, value);
                 self.attach(context.now);
             }
-            0x10 | 0x1C | 0x44 | 0x48 | 0x80 => self.registers.set(offset, value),
+            INT_ENA | TEST | MISC_CONF | MEM_CONF | DATE => self.registers.set(offset, value),
             _ => context.unmodelled_write(&mut self.registers, offset, value),
         }
     }
@@ -212,6 +242,6 @@ impl Peripheral for UsbSerialJtag {
     }
 
     fn interrupts(&self) -> u64 {
-        u64::from(self.raw & self.registers.get(0x10) != 0)
+        u64::from(self.raw & self.registers.get(INT_ENA) != 0)
     }
 }
