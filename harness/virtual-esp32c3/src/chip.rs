@@ -9,8 +9,8 @@ use crate::debug::{DebugModule, DebugReset, DmiAccess, JtagClock, JtagTap, Targe
 use crate::hart::{Exit, HaltCause, Hart};
 use crate::log::{HardwareEvent, LogEntry, ResetCause};
 use crate::memory::Memory;
+use crate::peripherals::{FarEnd, PeripheralOptions, Peripherals, Uart};
 pub use crate::peripherals::{FlashTiming, UartFormat, UartParity};
-use crate::peripherals::{PeripheralOptions, Peripherals, Uart};
 use crate::rom::{RomError, mask_rom};
 
 /// The hart's clock.
@@ -93,6 +93,13 @@ impl Chip {
     /// # Errors
     /// If there is no mask ROM for the revision.
     pub fn new(options: ChipOptions) -> Result<Self, RomError> {
+        let far_end = |port| {
+            if options.console == port {
+                FarEnd::Connected
+            } else {
+                FarEnd::Open
+            }
+        };
         Ok(Self {
             hart: Hart::new(RESET_VECTOR),
             memory: Memory::with_flash(mask_rom(options.revision)?, options.flash),
@@ -100,8 +107,8 @@ impl Chip {
                 mac: options.mac,
                 revision: options.revision,
                 seed: options.seed,
-                uart_connected: options.console == ConsolePort::Uart0,
-                usb_connected: options.console == ConsolePort::UsbSerialJtag,
+                uart0: far_end(ConsolePort::Uart0),
+                usb: far_end(ConsolePort::UsbSerialJtag),
             }),
             console: options.console,
             debug: DebugModule::default(),
@@ -179,6 +186,7 @@ impl Chip {
     /// The cable to the USB serial/JTAG's host is plugged in, or unplugged: no frames start then, and nobody collects what is sent.
     pub fn set_usb_host(&mut self, host: bool) {
         let now = self.peripherals.digital(self.hart.now());
+        let host = if host { FarEnd::Connected } else { FarEnd::Open };
         self.peripherals.usb.set_host(host, now);
     }
 

@@ -8,7 +8,7 @@
 use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Aes256};
 
-use super::gdma::{Gdma, Peer};
+use super::gdma::{Gdma, Part, Peer};
 use super::registers::{Registers, offsets};
 use super::{Context, Peripheral};
 use crate::memory::Memory;
@@ -35,6 +35,19 @@ offsets! { AES:
     DMA_EXIT = 0xB8,
 }
 
+/// MODE: bit 2 is the direction, the rest the length of the key.
+const MODE_DECRYPT: u32 = 1 << 2;
+const MODE_KEY: u32 = 3;
+const MODE_KEY_128: u32 = 0;
+const MODE_KEY_256: u32 = 2;
+
+/// Values of BLOCK_MODE; 0 is ECB.
+const BLOCK_MODE_CBC: u32 = 1;
+const BLOCK_MODE_OFB: u32 = 2;
+const BLOCK_MODE_CTR: u32 = 3;
+const BLOCK_MODE_CFB8: u32 = 4;
+const BLOCK_MODE_CFB128: u32 = 5;
+
 type Block = [u8; 16];
 
 #[derive(Debug, Clone)]
@@ -51,6 +64,13 @@ enum State {
     Idle = 0,
     Work = 1,
     Done = 2,
+}
+
+/// Which way a block goes through the cipher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Encrypt,
+    Decrypt,
 }
 
 /// A run of blocks by DMA.
@@ -83,7 +103,8 @@ impl Aes {
         loop {
             if job.waiting != 0 {
                 let from = &job.output[16 - job.waiting..];
-                job.waiting -= gdma.give(Peer::Aes, memory, from, job.blocks == 0);
+                let part = if job.blocks == 0 { Part::Last } else { Part::Inner };
+                job.waiting -= gdma.give(Peer::Aes, memory, from, part);
                 if job.waiting != 0 {
                     break;
                 }
@@ -116,15 +137,15 @@ impl Aes {
 
     fn start(&mut self, context: &mut Context<'_>) {
         // 192-bit keys and GCM are not this chip's.
-        if !matches!(self.registers.get(MODE), 0 | 2 | 4 | 6) {
+        if !matches!(self.registers.get(MODE) & MODE_KEY, MODE_KEY_128 | MODE_KEY_256) {
             context.report(self.registers.base() + MODE, Some(self.registers.get(MODE)));
         }
         if self.registers.get(DMA_ENABLE) & 1 == 0 {
-            let output = self.cipher(self.block(TEXT_IN0), self.decrypts());
+            let output = self.cipher(self.block(TEXT_IN0), self.direction());
             self.set_block(TEXT_OUT0, output);
             return;
         }
-        if self.registers.get(BLOCK_MODE) > 5 {
+        if self.registers.get(BLOCK_MODE) > BLOCK_MODE_CFB128 {
             let mode = self.registers.get(BLOCK_MODE);
             context.report(self.registers.base() + BLOCK_MODE, Some(mode));
         }
@@ -137,37 +158,46 @@ impl Aes {
 
     /// One block in the mode of operation that BLOCK_MODE names. The block in IV_MEM goes on to what the next one needs.
     fn chained(&mut self, input: Block) -> Block {
-        let decrypts = self.decrypts();
+        let direction = self.direction();
         let iv = self.block(IV_MEM0);
         let (output, next) = match self.registers.get(BLOCK_MODE) {
-            1 if decrypts => (xor(self.cipher(input, true), iv), input),
-            1 => {
-                let output = self.cipher(xor(input, iv), false);
-                (output, output)
-            }
-            2 => {
-                let stream = self.cipher(iv, false);
+            BLOCK_MODE_CBC => match direction {
+                Direction::Decrypt => (xor(self.cipher(input, Direction::Decrypt), iv), input),
+                Direction::Encrypt => {
+                    let output = self.cipher(xor(input, iv), Direction::Encrypt);
+                    (output, output)
+                }
+            },
+            BLOCK_MODE_OFB => {
+                let stream = self.cipher(iv, Direction::Encrypt);
                 (xor(input, stream), stream)
             }
-            3 => (xor(input, self.cipher(iv, false)), self.incremented(iv)),
-            4 => self.cfb8(input, iv, decrypts),
-            5 => {
-                let output = xor(input, self.cipher(iv, false));
-                (output, if decrypts { input } else { output })
+            BLOCK_MODE_CTR => (xor(input, self.cipher(iv, Direction::Encrypt)), self.incremented(iv)),
+            BLOCK_MODE_CFB8 => self.cfb8(input, iv, direction),
+            BLOCK_MODE_CFB128 => {
+                let output = xor(input, self.cipher(iv, Direction::Encrypt));
+                let fed_back = match direction {
+                    Direction::Encrypt => output,
+                    Direction::Decrypt => input,
+                };
+                (output, fed_back)
             }
-            _ => (self.cipher(input, decrypts), iv),
+            _ => (self.cipher(input, direction), iv),
         };
         self.set_block(IV_MEM0, next);
         output
     }
 
     /// Sixteen steps of cipher feedback by the byte.
-    fn cfb8(&self, input: Block, mut shift: Block, decrypts: bool) -> (Block, Block) {
+    fn cfb8(&self, input: Block, mut shift: Block, direction: Direction) -> (Block, Block) {
         let output = input.map(|byte| {
-            let [stream, ..] = self.cipher(shift, false);
+            let [stream, ..] = self.cipher(shift, Direction::Encrypt);
             let out = byte ^ stream;
             shift.rotate_left(1);
-            shift[15] = if decrypts { byte } else { out };
+            shift[15] = match direction {
+                Direction::Encrypt => out,
+                Direction::Decrypt => byte,
+            };
             out
         });
         (output, shift)
@@ -184,35 +214,40 @@ impl Aes {
         (counter & !counting | counter.wrapping_add(1) & counting).to_be_bytes()
     }
 
-    fn cipher(&self, block: Block, decrypt: bool) -> Block {
+    fn cipher(&self, block: Block, direction: Direction) -> Block {
         let mut key = [0; 32];
         for (n, word) in key.chunks_exact_mut(4).enumerate() {
             word.copy_from_slice(&self.registers.get(KEY0 + 4 * n as u32).to_le_bytes());
         }
         let mut block = block.into();
-        match (key.first_chunk::<16>(), self.registers.get(MODE) & 3 >= 2) {
+        match (
+            key.first_chunk::<16>(),
+            self.registers.get(MODE) & MODE_KEY >= MODE_KEY_256,
+        ) {
             (Some(key), false) => {
                 let cipher = Aes128::new(key.into());
-                if decrypt {
-                    cipher.decrypt_block(&mut block);
-                } else {
-                    cipher.encrypt_block(&mut block);
+                match direction {
+                    Direction::Encrypt => cipher.encrypt_block(&mut block),
+                    Direction::Decrypt => cipher.decrypt_block(&mut block),
                 }
             }
             _ => {
                 let cipher = Aes256::new(&key.into());
-                if decrypt {
-                    cipher.decrypt_block(&mut block);
-                } else {
-                    cipher.encrypt_block(&mut block);
+                match direction {
+                    Direction::Encrypt => cipher.encrypt_block(&mut block),
+                    Direction::Decrypt => cipher.decrypt_block(&mut block),
                 }
             }
         }
         block.into()
     }
 
-    fn decrypts(&self) -> bool {
-        self.registers.get(MODE) & 4 != 0
+    fn direction(&self) -> Direction {
+        if self.registers.get(MODE) & MODE_DECRYPT == 0 {
+            Direction::Encrypt
+        } else {
+            Direction::Decrypt
+        }
     }
 
     fn block(&self, offset: u32) -> Block {

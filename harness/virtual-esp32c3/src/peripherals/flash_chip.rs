@@ -121,7 +121,14 @@ struct Operation {
     kept: Option<[u8; 3]>,
     ends: u64,
     total: u64,
-    may_suspend: bool,
+    suspension: Suspension,
+}
+
+/// Whether the suspend command interrupts an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Suspension {
+    Allowed,
+    Ignored,
 }
 
 impl FlashChip {
@@ -370,7 +377,7 @@ impl FlashChip {
                 *byte &= programmed;
             }
         };
-        self.start(range, self.timing.page_program, true, change, context);
+        self.start(range, self.timing.page_program, Suspension::Allowed, change, context);
     }
 
     fn erase(&mut self, address: usize, length: usize, time: Duration, context: &mut Context<'_>) {
@@ -388,14 +395,19 @@ impl FlashChip {
             .iter()
             .all(|byte| *byte == 0xFF);
         let range = if erased { start..start } else { range };
-        self.start(range, time, length < size, |bytes| bytes.fill(0xFF), context);
+        let suspension = if length < size {
+            Suspension::Allowed
+        } else {
+            Suspension::Ignored
+        };
+        self.start(range, time, suspension, |bytes| bytes.fill(0xFF), context);
     }
 
     fn start(
         &mut self,
         range: Range<usize>,
         time: Duration,
-        may_suspend: bool,
+        suspension: Suspension,
         change: impl FnOnce(&mut [u8]),
         context: &mut Context<'_>,
     ) {
@@ -408,7 +420,7 @@ impl FlashChip {
             kept: None,
             ends: context.time + total,
             total,
-            may_suspend,
+            suspension,
         });
     }
 
@@ -439,7 +451,7 @@ impl FlashChip {
                 kept: Some(kept),
                 ends: now + total,
                 total,
-                may_suspend: false,
+                suspension: Suspension::Ignored,
             });
         }
     }
@@ -448,7 +460,10 @@ impl FlashChip {
         if self.suspended.is_some() {
             return;
         }
-        if let Some(mut operation) = self.busy.take_if(|operation| operation.may_suspend) {
+        if let Some(mut operation) = self
+            .busy
+            .take_if(|operation| operation.suspension == Suspension::Allowed)
+        {
             // Until it is resumed, its end is how much is left.
             operation.ends -= now;
             self.suspended = Some(operation);

@@ -22,8 +22,18 @@ pub(crate) enum Peer {
 pub(crate) struct Taken {
     /// Bytes, from the front of the buffer.
     pub(crate) bytes: usize,
-    /// The last of them ends a frame: its descriptor has suc_eof.
-    pub(crate) end: bool,
+    /// [`Part::Last`] if their descriptor has suc_eof.
+    pub(crate) part: Part,
+}
+
+/// What a run of bytes is of its frame.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// More of the frame follows.
+    #[default]
+    Inner,
+    /// The last of the bytes ends the frame.
+    Last,
 }
 
 const CHANNELS: usize = 3;
@@ -127,7 +137,7 @@ impl Descriptor {
 #[derive(Debug, Clone, Default)]
 struct Carried {
     bytes: Vec<u8>,
-    end: bool,
+    part: Part,
 }
 
 #[derive(Debug, Clone)]
@@ -158,10 +168,10 @@ impl Gdma {
         }
     }
 
-    /// Stores bytes from a peer in memory, of which the last ends a frame if `end`: how many of them found room.
-    pub(crate) fn give(&mut self, peer: Peer, memory: &mut Memory, from: &[u8], end: bool) -> usize {
+    /// Stores bytes from a peer in memory: how many of them found room.
+    pub(crate) fn give(&mut self, peer: Peer, memory: &mut Memory, from: &[u8], part: Part) -> usize {
         match self.channel(peer, Direction::In) {
-            Some(channel) => self.store(channel, memory, from, end),
+            Some(channel) => self.store(channel, memory, from, part),
             None => 0,
         }
     }
@@ -182,7 +192,7 @@ impl Gdma {
         let mut copied = 0;
         let left = loop {
             if !carried.bytes.is_empty() {
-                let stored = self.store(channel, memory, &carried.bytes, carried.end);
+                let stored = self.store(channel, memory, &carried.bytes, carried.part);
                 carried.bytes.drain(..stored);
                 copied += stored;
                 if !carried.bytes.is_empty() {
@@ -198,7 +208,7 @@ impl Gdma {
                 break false;
             }
             carried.bytes.extend_from_slice(&burst[..taken.bytes]);
-            carried.end = taken.end;
+            carried.part = taken.part;
         };
         self.carried[channel] = carried;
         left
@@ -237,7 +247,7 @@ impl Gdma {
             if self.outward[channel].done >= descriptor.length() {
                 self.finish_out(channel, descriptor, memory);
                 if descriptor.flags & SUC_EOF != 0 && taken.bytes != 0 {
-                    taken.end = true;
+                    taken.part = Part::Last;
                     break;
                 }
             }
@@ -262,7 +272,7 @@ impl Gdma {
         }
     }
 
-    fn store(&mut self, channel: usize, memory: &mut Memory, from: &[u8], end: bool) -> usize {
+    fn store(&mut self, channel: usize, memory: &mut Memory, from: &[u8], part: Part) -> usize {
         let mut stored = 0;
         while stored < from.len() {
             let Some(descriptor) = self.load(channel, Direction::In, memory) else {
@@ -277,19 +287,19 @@ impl Gdma {
             stored += count;
             let done = done + count as u32;
             self.inward[channel].done = done;
-            let ends = end && stored == from.len();
-            if ends || done >= descriptor.size() {
-                self.finish_in(channel, descriptor, ends, memory);
+            let part = if stored == from.len() { part } else { Part::Inner };
+            if part == Part::Last || done >= descriptor.size() {
+                self.finish_in(channel, descriptor, part, memory);
             }
         }
         stored
     }
 
-    fn finish_in(&mut self, channel: usize, descriptor: Descriptor, ends: bool, memory: &mut Memory) {
+    fn finish_in(&mut self, channel: usize, descriptor: Descriptor, part: Part, memory: &mut Memory) {
         self.raw[channel] |= IN_DONE;
-        let flags = descriptor.size() | self.inward[channel].done << 12 | u32::from(ends) << 30;
+        let flags = descriptor.size() | self.inward[channel].done << 12 | if part == Part::Last { SUC_EOF } else { 0 };
         memory.store(descriptor.address, Width::Word, flags);
-        if ends {
+        if part == Part::Last {
             self.raw[channel] |= IN_SUC_EOF;
             self.set(channel, Direction::In, EOF_ADDRESS, descriptor.address);
         }

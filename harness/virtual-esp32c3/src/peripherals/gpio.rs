@@ -8,6 +8,7 @@
 
 use super::registers::{Registers, offsets};
 use super::{Context, Peripheral};
+use crate::log::ResetCause;
 
 /// Number of pads.
 pub(crate) const PINS: usize = 22;
@@ -167,14 +168,16 @@ impl Gpio {
             .fold(0, |strapping, (_, bit)| strapping | bit);
     }
 
-    /// The download flag of the USB serial/JTAG, which its host sets and clears.
-    pub(crate) fn want_download(&mut self, wanted: bool) {
-        self.download_wanted = wanted;
+    /// The download flag of the USB serial/JTAG, which its host sets and clears by the level of DTR.
+    pub(crate) fn want_download(&mut self, dtr: bool) {
+        self.download_wanted = dtr;
     }
 
     /// Lets a reset take notice of the download flag. The supply takes the flag away.
-    pub(crate) fn force_strapping(&mut self, power_on: bool) {
-        self.download_wanted &= !power_on;
+    pub(crate) fn force_strapping(&mut self, cause: ResetCause) {
+        if cause == ResetCause::PowerOn {
+            self.download_wanted = false;
+        }
         self.download_forced = self.download_wanted;
     }
 

@@ -144,6 +144,9 @@ const SYSTEM_PERIP_RST_EN0: u32 = 0x18;
 const SYSTEM_PERIP_RST_EN1: u32 = 0x1C;
 const SYSTEM_RSA_PD_CTRL: u32 = 0x38;
 
+/// Addresses at which peripherals answer. (ESP32-C3 Technical Reference Manual, chapter "System and Memory".)
+const SPACE: std::ops::Range<u32> = 0x6000_0000..0x600D_0000;
+
 /// All peripherals of the chip.
 #[derive(Debug, Clone)]
 pub(crate) struct Peripherals {
@@ -191,8 +194,16 @@ pub(crate) struct PeripheralOptions {
     pub(crate) mac: [u8; 6],
     pub(crate) revision: (u8, u8),
     pub(crate) seed: u64,
-    pub(crate) uart_connected: bool,
-    pub(crate) usb_connected: bool,
+    pub(crate) uart0: FarEnd,
+    pub(crate) usb: FarEnd,
+}
+
+/// The other end of a serial port's line or cable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FarEnd {
+    /// Nothing is there.
+    Open,
+    Connected,
 }
 
 /// Calls a method on every peripheral.
@@ -210,8 +221,8 @@ impl Peripherals {
     pub(crate) fn new(options: &PeripheralOptions) -> Self {
         use ResetCause::{TimerGroup0Cpu, TimerGroup0System, TimerGroup1Cpu, TimerGroup1System};
         Self {
-            uart0: Uart::new(0x6000_0000, options.uart_connected),
-            uart1: Uart::new(0x6001_0000, false),
+            uart0: Uart::new(0x6000_0000, options.uart0),
+            uart1: Uart::new(0x6001_0000, FarEnd::Open),
             spi1: SpiFlash::new(0x6000_2000, options.seed),
             spi0: Settings::new(0x6000_3000, 0x400, &[0x00..=0x54, 0x98..=0xE0, 0x3FC..=0x3FC]),
             gpio: Gpio::new(0x6000_4000, 0x6000_9000),
@@ -228,7 +239,7 @@ impl Peripherals {
             apb: ApbControl::new(0x6002_6000, options.seed),
             accelerators: Accelerators::new(),
             saradc: Settings::new(0x6004_0000, 0x400, &[0x00..=0x1C, 0x50..=0x5C, 0x3FC..=0x3FC]),
-            usb: UsbSerialJtag::new(0x6004_3000, options.usb_connected),
+            usb: UsbSerialJtag::new(0x6004_3000, options.usb),
             system: System::new(0x600C_0000),
             // Permissions that software takes away stay: INTERNAL_SRAM_USAGE_1 and DATE are all that makes no difference.
             sensitive: Settings::new(0x600C_1000, 0x1000, &[0x1C..=0x1C, 0xFFC..=0xFFC]),
@@ -301,8 +312,13 @@ impl Peripherals {
             }
             _ => return,
         }
-        self.uart0.sleep(self.asleep());
-        self.uart1.sleep(self.asleep());
+        for uart in [&mut self.uart0, &mut self.uart1] {
+            if self.asleep_since.is_some() {
+                uart.sleep();
+            } else {
+                uart.wake();
+            }
+        }
     }
 
     /// When the next thing becomes due; `u64::MAX` if nothing does.
@@ -356,12 +372,12 @@ impl Peripherals {
             self.gpio.strap();
         }
         if !cause.is_cpu_only() {
-            self.gpio.force_strapping(cause == ResetCause::PowerOn);
+            self.gpio.force_strapping(cause);
         }
         if cause == ResetCause::DeepSleep {
             memory.deep_sleep();
         }
-        self.rtc.after_reset(cause, self.gpio.boots_from_flash(), now);
+        self.rtc.after_reset(cause, now);
         self.follow_sleep(now);
         let digital = self.digital(now);
         if !cause.is_cpu_only() {
@@ -374,6 +390,7 @@ impl Peripherals {
             }
         }
         if !cause.is_cpu_only() && self.gpio.boots_from_flash() {
+            self.rtc.guard_flash_boot(now);
             self.timer_group0.guard_flash_boot(digital);
         }
         self.refresh();
@@ -566,13 +583,10 @@ impl Peripherals {
         &mut self.unknown[index].1
     }
 
-    fn answers(&mut self, now: u64, address: u32, store: bool) -> Result<(), Fault> {
-        if (0x6000_0000..0x600D_0000).contains(&address) {
-            return Ok(());
-        }
-        self.log
-            .push_once(now, address, || HardwareEvent::BusError { address, store });
-        Err(Fault)
+    /// Notes, once for each address, that nothing answers there.
+    fn fault(&mut self, now: u64, address: u32, event: HardwareEvent) -> Fault {
+        self.log.push_once(now, address, || event);
+        Fault
     }
 }
 
@@ -587,7 +601,9 @@ impl Bus for Peripherals {
             });
             return Ok(0);
         }
-        self.answers(now, address, false)?;
+        if !SPACE.contains(&address) {
+            return Err(self.fault(now, address, HardwareEvent::BusError { address, store: false }));
+        }
         let value = self.read_word(memory, now, address & !3);
         // Reading a FIFO moves levels; all other reads leave them alone.
         if address & 0xFFF == 0 {
@@ -605,7 +621,9 @@ impl Bus for Peripherals {
         width: Width,
         value: u32,
     ) -> Result<AfterStore, Fault> {
-        self.answers(now, address, true)?;
+        if !SPACE.contains(&address) {
+            return Err(self.fault(now, address, HardwareEvent::BusError { address, store: true }));
+        }
         let word = match width {
             Width::Word => value,
             // Registers are words: a narrower store leaves the other bytes as they read.
@@ -670,7 +688,7 @@ impl Bus for Peripherals {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bus, PeripheralOptions, Peripherals, Width};
+    use super::{Bus, FarEnd, PeripheralOptions, Peripherals, Width};
     use crate::bus::AfterStore;
     use crate::log::{HardwareEvent, ResetCause};
     use crate::memory::Memory;
@@ -688,8 +706,8 @@ mod tests {
                 mac: [2, 0, 0, 0, 0, 1],
                 revision: (0, 3),
                 seed: 7,
-                uart_connected: true,
-                usb_connected: false,
+                uart0: FarEnd::Connected,
+                usb: FarEnd::Open,
             });
             let mut memory = Memory::new(vec![0; 16].into(), 1 << 20);
             bus.reset(ResetCause::PowerOn, &mut memory, 0);

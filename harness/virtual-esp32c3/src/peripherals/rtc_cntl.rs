@@ -165,7 +165,7 @@ impl RtcControl {
     }
 
     /// What the reset does here. The RTC domain outlives all but the deepest; the watchdogs' settings go with each.
-    pub(crate) fn after_reset(&mut self, cause: ResetCause, flash_boot: bool, now: u64) {
+    pub(crate) fn after_reset(&mut self, cause: ResetCause, now: u64) {
         self.cause = cause;
         self.requested = None;
         self.sleep.abandon();
@@ -186,14 +186,16 @@ impl RtcControl {
         self.registers.set(OPTIONS0, options);
         self.watchdog.stop();
         self.super_watchdog = None;
-        if flash_boot {
-            if self.registers.get(WDTCONFIG0) & WDT_FLASHBOOT_MOD_EN != 0 {
-                let (_, holds) = self.watchdog_settings();
-                let stages = [Action::Rtc, Action::None, Action::None, Action::None];
-                self.watchdog.start(stages, holds, now);
-            }
-            self.super_watchdog = Some(SuperWatchdog::started(now));
+    }
+
+    /// Starts the watchdogs as the hardware does when the chip starts from flash.
+    pub(crate) fn guard_flash_boot(&mut self, now: u64) {
+        if self.registers.get(WDTCONFIG0) & WDT_FLASHBOOT_MOD_EN != 0 {
+            let (_, holds) = self.watchdog_settings();
+            let stages = [Action::Rtc, Action::None, Action::None, Action::None];
+            self.watchdog.start(stages, holds, now);
         }
+        self.super_watchdog = Some(SuperWatchdog::started(now));
     }
 
     /// The reset that software, a watchdog, the supply or the end of deep sleep asks for, once.

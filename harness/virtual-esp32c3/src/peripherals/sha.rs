@@ -49,6 +49,10 @@ offsets! { SHA:
     M_MEM15 = 0xBC,
 }
 
+/// Values of MODE; 2 is SHA-256.
+const MODE_SHA1: u32 = 0;
+const MODE_SHA224: u32 = 1;
+
 #[derive(Debug, Clone)]
 pub(crate) struct Sha {
     registers: Registers,
@@ -56,12 +60,19 @@ pub(crate) struct Sha {
     job: Option<Job>,
 }
 
+/// Where a block stands in its message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Position {
+    First,
+    Later,
+}
+
 /// A run of blocks by DMA.
 #[derive(Debug, Clone)]
 struct Job {
     blocks: u32,
-    /// The next block begins a message.
-    first: bool,
+    /// Of the next block.
+    position: Position,
     input: [u8; 64],
     /// Bytes of the input that are there.
     received: usize,
@@ -94,43 +105,43 @@ impl Sha {
             moved += taken;
             job.received += taken;
             if job.received == job.input.len() {
-                self.digest(job.first, job.input);
+                self.digest(job.position, job.input);
                 job.blocks -= 1;
                 job.received = 0;
-                job.first = false;
+                job.position = Position::Later;
             }
         }
         self.interrupt = true;
         false
     }
 
-    fn start_dma(&mut self, first: bool) {
+    fn start_dma(&mut self, position: Position) {
         self.job = Some(Job {
             blocks: self.registers.get(DMA_BLOCK_NUM),
-            first,
+            position,
             input: [0; 64],
             received: 0,
         });
     }
 
     /// One block of 64 bytes, from M_MEM0 to M_MEM15.
-    fn digest_typical(&mut self, first: bool) {
+    fn digest_typical(&mut self, position: Position) {
         let mut block = [0; 64];
         for (n, word) in block.chunks_exact_mut(4).enumerate() {
             word.copy_from_slice(&self.registers.get(M_MEM0 + 4 * n as u32).to_le_bytes());
         }
-        self.digest(first, block);
+        self.digest(position, block);
     }
 
-    fn digest(&mut self, first: bool, block: [u8; 64]) {
+    fn digest(&mut self, position: Position, block: [u8; 64]) {
         let mode = self.registers.get(MODE);
-        let mut state: [u32; 8] = match (first, mode) {
-            (true, 0) => SHA1,
-            (true, 1) => SHA224,
-            (true, _) => SHA256,
-            (false, _) => std::array::from_fn(|n| self.registers.get(H_MEM0 + 4 * n as u32).swap_bytes()),
+        let mut state: [u32; 8] = match (position, mode) {
+            (Position::First, MODE_SHA1) => SHA1,
+            (Position::First, MODE_SHA224) => SHA224,
+            (Position::First, _) => SHA256,
+            (Position::Later, _) => std::array::from_fn(|n| self.registers.get(H_MEM0 + 4 * n as u32).swap_bytes()),
         };
-        if mode == 0 {
+        if mode == MODE_SHA1 {
             if let Some(state) = state.first_chunk_mut() {
                 sha1::block_api::compress(state, &[block]);
             }
@@ -155,10 +166,10 @@ impl Peripheral for Sha {
 
     fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
         match offset {
-            START if value & 1 != 0 => self.digest_typical(true),
-            CONTINUE if value & 1 != 0 => self.digest_typical(false),
-            DMA_START if value & 1 != 0 => self.start_dma(true),
-            DMA_CONTINUE if value & 1 != 0 => self.start_dma(false),
+            START if value & 1 != 0 => self.digest_typical(Position::First),
+            CONTINUE if value & 1 != 0 => self.digest_typical(Position::Later),
+            DMA_START if value & 1 != 0 => self.start_dma(Position::First),
+            DMA_CONTINUE if value & 1 != 0 => self.start_dma(Position::Later),
             CLEAR_IRQ if value & 1 != 0 => self.interrupt = false,
             START | CONTINUE | DMA_START | DMA_CONTINUE | CLEAR_IRQ | BUSY => {}
             MODE => self.registers.set(offset, value & 7),

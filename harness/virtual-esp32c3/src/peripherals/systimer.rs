@@ -70,12 +70,24 @@ impl Unit {
         }
     }
 
-    /// Stops or goes on, at its value of now.
-    fn set(&mut self, value: u64, running: bool, now: u64) {
+    /// Counts on from where it has stopped.
+    fn start(&mut self, now: u64) {
+        if !self.running {
+            self.load(self.value, now);
+            self.running = true;
+        }
+    }
+
+    fn stop(&mut self, now: u64) {
+        self.value = self.at(now);
+        self.running = false;
+    }
+
+    /// Goes on from this value.
+    fn load(&mut self, value: u64, now: u64) {
         self.value = value;
         // A count begins on the clock's own edge.
         self.since = now / CYCLES_PER_COUNT * CYCLES_PER_COUNT;
-        self.running = running;
     }
 }
 
@@ -103,9 +115,10 @@ impl SystemTimer {
         let conf = self.registers.get(CONF);
         for (index, unit) in self.units.iter_mut().enumerate() {
             let stalls = self.halted && conf & CONF_UNIT_CORE0_STALL_EN[index] != 0;
-            let running = conf & CONF_UNIT_WORK_EN[index] != 0 && !stalls;
-            if unit.running != running {
-                unit.set(unit.at(now), running, now);
+            if conf & CONF_UNIT_WORK_EN[index] != 0 && !stalls {
+                unit.start(now);
+            } else {
+                unit.stop(now);
             }
         }
     }
@@ -184,8 +197,7 @@ impl Peripheral for SystemTimer {
             UNIT_LOAD0 | UNIT_LOAD1 => {
                 let unit = index(UNIT_LOAD0, 4);
                 let value = self.load(UNITLOAD0_HI + 8 * unit as u32) & COUNTER;
-                let unit = &mut self.units[unit];
-                unit.set(value, unit.running, now);
+                self.units[unit].load(value, now);
             }
             INT_CLR => self.raw &= !value,
             UNIT_VALUE0_HI..=UNIT_VALUE1_LO | INT_RAW | INT_ST => {}
@@ -200,7 +212,7 @@ impl Peripheral for SystemTimer {
         self.alarms = [None; 3];
         self.units = [Unit::default(); 2];
         // Unit 0 counts from the start (SYSTIMER_CONF after reset).
-        self.units[0].set(0, true, now);
+        self.units[0].start(now);
     }
 
     fn update(&mut self, now: u64) {

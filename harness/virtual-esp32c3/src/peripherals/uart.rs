@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 
 use super::registers::{Registers, offsets};
 use super::uart_line::{Line, Receiver, UartFormat, UartParity};
-use super::{Context, Peripheral};
+use super::{Context, FarEnd, Peripheral};
 
 /// Bytes in each FIFO.
 const FIFO_BYTES: usize = 128;
@@ -84,7 +84,7 @@ const DETECTED_PULSE: u32 = 40_000_000 / 115_200 - 1;
 #[derive(Debug, Clone)]
 pub(crate) struct Uart {
     registers: Registers,
-    connected: bool,
+    far_end: FarEnd,
     /// Raw interrupts that stay until they are cleared.
     latched: u32,
     receive: VecDeque<u8>,
@@ -115,10 +115,10 @@ pub(crate) struct Uart {
 
 impl Uart {
     /// A UART with its registers at `base`. When nothing is connected, what it sends is gone.
-    pub(crate) fn new(base: u32, connected: bool) -> Self {
+    pub(crate) fn new(base: u32, far_end: FarEnd) -> Self {
         Self {
             registers: Registers::new(base, 0x84),
-            connected,
+            far_end,
             latched: 0,
             receive: VecDeque::new(),
             transmit: VecDeque::new(),
@@ -196,13 +196,18 @@ impl Uart {
         }
     }
 
-    /// The chip falls asleep, or wakes.
-    pub(crate) fn sleep(&mut self, asleep: bool) {
-        if self.asleep != asleep {
-            self.line.cut();
-            self.asleep = asleep;
-            self.wake_edges = 0;
-        }
+    /// The chip falls asleep.
+    pub(crate) fn sleep(&mut self) {
+        self.line.cut();
+        self.asleep = true;
+        self.wake_edges = 0;
+    }
+
+    /// The chip wakes.
+    pub(crate) fn wake(&mut self) {
+        self.line.cut();
+        self.asleep = false;
+        self.wake_edges = 0;
     }
 
     /// Whether enough edges have come to end light sleep (UART_ACTIVE_THRESHOLD, which counts from three).
@@ -353,7 +358,7 @@ impl Uart {
                     self.heard.pop_front();
                 }
                 self.heard.push_back(byte);
-                if self.connected {
+                if self.far_end == FarEnd::Connected {
                     self.outgoing.push_back(byte);
                 }
             }

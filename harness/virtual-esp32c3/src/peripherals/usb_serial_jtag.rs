@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 
 use super::registers::{Registers, offsets};
-use super::{Context, Peripheral};
+use super::{Context, FarEnd, Peripheral};
 use crate::chip::CYCLES_PER_MICROSECOND;
 
 const PACKET: usize = 64;
@@ -58,8 +58,8 @@ const USB_PAD_ENABLE: u32 = 1 << 14;
 #[derive(Debug, Clone)]
 pub(crate) struct UsbSerialJtag {
     registers: Registers,
-    /// A host is at the other end of the cable.
-    host: bool,
+    /// Whether a host is at the other end of the cable.
+    host: FarEnd,
     /// The host has seen the device.
     attached: bool,
     raw: u32,
@@ -76,11 +76,12 @@ pub(crate) struct UsbSerialJtag {
 }
 
 impl UsbSerialJtag {
-    pub(crate) fn new(base: u32, connected: bool) -> Self {
+    pub(crate) fn new(base: u32, host: FarEnd) -> Self {
+        let attached = host == FarEnd::Connected;
         Self {
             registers: Registers::new(base, 0x84),
-            host: connected,
-            attached: connected,
+            host,
+            attached,
             raw: SERIAL_IN_EMPTY,
             to_host: VecDeque::new(),
             committed: false,
@@ -88,12 +89,12 @@ impl UsbSerialJtag {
             packet: 0,
             incoming: VecDeque::new(),
             outgoing: VecDeque::new(),
-            next_frame: connected.then_some(FRAME),
+            next_frame: attached.then_some(FRAME),
         }
     }
 
     /// A host is plugged in, or unplugged.
-    pub(crate) fn set_host(&mut self, host: bool, now: u64) {
+    pub(crate) fn set_host(&mut self, host: FarEnd, now: u64) {
         self.host = host;
         self.attach(now);
     }
@@ -102,7 +103,7 @@ impl UsbSerialJtag {
     fn attach(&mut self, now: u64) {
         let conf0 = self.registers.get(CONF0);
         let pulled_up = conf0 & PAD_PULL_OVERRIDE == 0 || conf0 & DP_PULLUP != 0;
-        let attached = self.host && pulled_up && conf0 & USB_PAD_ENABLE != 0;
+        let attached = self.host == FarEnd::Connected && pulled_up && conf0 & USB_PAD_ENABLE != 0;
         if attached == self.attached {
             return;
         }
