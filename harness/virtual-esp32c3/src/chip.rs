@@ -122,12 +122,12 @@ impl Chip {
 
     /// Sets the EN line and the level on GPIO9. EN low holds the chip in reset; when EN rises the strapping is sampled.
     pub fn set_lines(&mut self, enable: bool, boot: bool) {
-        self.peripherals.gpio.set_boot(boot);
+        self.peripherals.units.gpio.set_boot(boot);
         if !enable {
             self.held = true;
-            self.peripherals.uart0.cut();
-            self.peripherals.uart1.cut();
-            self.peripherals.usb.cut();
+            self.peripherals.units.uart0.cut();
+            self.peripherals.units.uart1.cut();
+            self.peripherals.units.usb.cut();
         } else if self.held {
             self.held = false;
             self.debug = DebugModule::default();
@@ -172,22 +172,22 @@ impl Chip {
 
     fn uart(&mut self, uart: UartPort) -> &mut Uart {
         match uart {
-            UartPort::Uart0 => &mut self.peripherals.uart0,
-            UartPort::Uart1 => &mut self.peripherals.uart1,
+            UartPort::Uart0 => &mut self.peripherals.units.uart0,
+            UartPort::Uart1 => &mut self.peripherals.units.uart1,
         }
     }
 
     /// Levels at the pins, GPIO0 in bit 0, as a meter would show them.
     #[must_use]
     pub fn pins(&self) -> u32 {
-        self.peripherals.gpio.pads()
+        self.peripherals.units.gpio.pads()
     }
 
     /// The cable to the USB serial/JTAG's host is plugged in, or unplugged: no frames start then, and nobody collects what is sent.
     pub fn set_usb_host(&mut self, host: bool) {
         let now = self.peripherals.digital(self.hart.now());
         let host = if host { FarEnd::Connected } else { FarEnd::Open };
-        self.peripherals.usb.set_host(host, now);
+        self.peripherals.units.usb.set_host(host, now);
     }
 
     /// The USB serial/JTAG's host moves the lines of its serial port. DTR alone asks for download mode at the next reset, none takes that
@@ -199,7 +199,7 @@ impl Chip {
         }
         match (dtr, rts) {
             (false, true) => self.reset(ResetCause::UsbUart),
-            (_, false) => self.peripherals.gpio.want_download(dtr),
+            (_, false) => self.peripherals.units.gpio.want_download(dtr),
             (true, true) => {}
         }
     }
@@ -207,7 +207,7 @@ impl Chip {
     /// The supply dips below the threshold of the brown-out detector for a moment: it interrupts, resets, or does neither, as
     /// software has set it.
     pub fn brown_out(&mut self) {
-        self.peripherals.rtc.brown_out(self.hart.now());
+        self.peripherals.units.rtc.brown_out(self.hart.now());
     }
 
     /// Resets the chip for a reason that lies outside it, as a glitch of its clock or supply does.
@@ -223,19 +223,19 @@ impl Chip {
     /// flash chip its supply, and lets it finish.
     pub fn power_cut(&mut self) {
         self.held = true;
-        self.peripherals.uart0.cut();
-        self.peripherals.usb.cut();
+        self.peripherals.units.uart0.cut();
+        self.peripherals.units.usb.cut();
         self.peripherals.power_cut(&mut self.memory, self.hart.now());
     }
 
     /// Sets how long the flash chip takes from now on.
     pub fn set_flash_timing(&mut self, timing: FlashTiming) {
-        self.peripherals.spi1.set_flash_timing(timing);
+        self.peripherals.units.spi1.set_flash_timing(timing);
     }
 
     /// Wears out the sector of 4 KB at this address of the flash: what is programmed there does not all arrive.
     pub fn wear_flash_out(&mut self, address: u32) {
-        self.peripherals.spi1.wear_out(address);
+        self.peripherals.units.spi1.wear_out(address);
     }
 
     /// Runs until the chip's clock stands at `until`, or until it has nothing to do.
@@ -327,9 +327,9 @@ impl Chip {
         match self.console {
             ConsolePort::Uart0 => {
                 let now = self.peripherals.digital(self.hart.now());
-                self.peripherals.uart0.receive(bytes, now);
+                self.peripherals.units.uart0.receive(bytes, now);
             }
-            ConsolePort::UsbSerialJtag => self.peripherals.usb.receive(bytes),
+            ConsolePort::UsbSerialJtag => self.peripherals.units.usb.receive(bytes),
         }
     }
 
@@ -337,35 +337,35 @@ impl Chip {
     #[must_use]
     pub fn waiting(&self) -> usize {
         match self.console {
-            ConsolePort::Uart0 => self.peripherals.uart0.waiting(),
-            ConsolePort::UsbSerialJtag => self.peripherals.usb.waiting(),
+            ConsolePort::Uart0 => self.peripherals.units.uart0.waiting(),
+            ConsolePort::UsbSerialJtag => self.peripherals.units.usb.waiting(),
         }
     }
 
     /// Bytes that the chip has sent. Whoever takes some calls [`Chip::taken`] afterwards.
     pub fn sent(&mut self) -> &mut VecDeque<u8> {
         match self.console {
-            ConsolePort::Uart0 => self.peripherals.uart0.outgoing(),
-            ConsolePort::UsbSerialJtag => self.peripherals.usb.outgoing(),
+            ConsolePort::Uart0 => self.peripherals.units.uart0.outgoing(),
+            ConsolePort::UsbSerialJtag => self.peripherals.units.usb.outgoing(),
         }
     }
 
     /// Lets the chip send on what it held back because the far end took nothing.
     pub fn taken(&mut self) {
-        self.peripherals.uart0.drain();
-        self.peripherals.usb.drain();
+        self.peripherals.units.uart0.drain();
+        self.peripherals.units.usb.drain();
     }
 
     /// A frame from the wire, without its check sequence.
     pub fn receive_frame(&mut self, frame: Vec<u8>) {
         if !self.held {
-            self.peripherals.openeth.receive(frame, &mut self.memory);
+            self.peripherals.units.openeth.receive(frame, &mut self.memory);
         }
     }
 
     /// The next frame that has left the chip, without its check sequence.
     pub fn sent_frame(&mut self) -> Option<Vec<u8>> {
-        self.peripherals.openeth.outgoing().pop_front()
+        self.peripherals.units.openeth.outgoing().pop_front()
     }
 
     /// The flash chip's contents, without a copy.
@@ -419,6 +419,7 @@ impl Chip {
         let halted = self.hart.is_halted();
         let stack_pointer = self.hart.register(2);
         self.peripherals
+            .units
             .assist_debug
             .before_reset(cause, self.hart.pc(), stack_pointer);
         self.hart.reset();

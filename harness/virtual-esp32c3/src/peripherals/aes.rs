@@ -8,10 +8,9 @@
 use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Aes256};
 
-use super::gdma::{Gdma, Part, Peer};
+use super::dma_port::{BUDGET, DmaPort, Part};
+use super::peripheral::{Context, Peripheral, Reach};
 use super::registers::{Registers, offsets};
-use super::{Context, Peripheral};
-use crate::memory::Memory;
 
 offsets! { AES:
     KEY0 = 0x00,
@@ -94,45 +93,6 @@ impl Aes {
             interrupt: false,
             job: None,
         }
-    }
-
-    /// Works on while DMA delivers and takes, for up to `budget` bytes. Whether it could go on.
-    pub(crate) fn run(&mut self, gdma: &mut Gdma, memory: &mut Memory, budget: usize) -> bool {
-        let Some(mut job) = self.job.take() else { return false };
-        let mut moved = 0;
-        loop {
-            if job.waiting != 0 {
-                let from = &job.output[16 - job.waiting..];
-                let part = if job.blocks == 0 { Part::Last } else { Part::Inner };
-                job.waiting -= gdma.give(Peer::Aes, memory, from, part);
-                if job.waiting != 0 {
-                    break;
-                }
-            }
-            if job.blocks == 0 {
-                self.state = State::Done;
-                self.interrupt = true;
-                return false;
-            }
-            if moved >= budget {
-                self.job = Some(job);
-                return true;
-            }
-            while job.received < 16 {
-                let taken = gdma.take(Peer::Aes, memory, &mut job.input[job.received..]);
-                if taken.bytes == 0 {
-                    self.job = Some(job);
-                    return false;
-                }
-                job.received += taken.bytes;
-            }
-            job.output = self.chained(job.input);
-            (job.received, job.waiting) = (0, 16);
-            job.blocks -= 1;
-            moved += 16;
-        }
-        self.job = Some(job);
-        false
     }
 
     fn start(&mut self, context: &mut Context<'_>) {
@@ -293,8 +253,50 @@ impl Peripheral for Aes {
         }
     }
 
-    fn reset(&mut self, _now: u64) {
+    fn reset(&mut self, _context: &mut Context<'_>) {
         *self = Self::new(self.registers.base());
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Dma
+    }
+
+    fn transfer(&mut self, port: &mut dyn DmaPort) -> bool {
+        let Some(mut job) = self.job.take() else { return false };
+        let mut moved = 0;
+        loop {
+            if job.waiting != 0 {
+                let from = &job.output[16 - job.waiting..];
+                let part = if job.blocks == 0 { Part::Last } else { Part::Inner };
+                job.waiting -= port.give(from, part);
+                if job.waiting != 0 {
+                    break;
+                }
+            }
+            if job.blocks == 0 {
+                self.state = State::Done;
+                self.interrupt = true;
+                return false;
+            }
+            if moved >= BUDGET {
+                self.job = Some(job);
+                return true;
+            }
+            while job.received < 16 {
+                let taken = port.take(&mut job.input[job.received..]);
+                if taken.bytes == 0 {
+                    self.job = Some(job);
+                    return false;
+                }
+                job.received += taken.bytes;
+            }
+            job.output = self.chained(job.input);
+            (job.received, job.waiting) = (0, 16);
+            job.blocks -= 1;
+            moved += 16;
+        }
+        self.job = Some(job);
+        false
     }
 
     fn interrupts(&self) -> u64 {

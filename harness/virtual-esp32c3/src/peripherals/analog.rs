@@ -1,7 +1,7 @@
 //! The bus to the analog parts (regi2c): commands enter, a byte of one of the parts leaves. The parts themselves do nothing.
 
+use super::peripheral::{Context, Peripheral};
 use super::registers::Registers;
-use super::{Context, Peripheral};
 
 /// Commands to the parts' two buses. The manual has no names for them; these are ESP-IDF's for the ROM's regi2c functions.
 const I2C0_CTRL: u32 = 0x00;
@@ -56,7 +56,7 @@ impl Peripheral for AnalogBus {
         }
     }
 
-    fn reset(&mut self, _now: u64) {
+    fn reset(&mut self, _context: &mut Context<'_>) {
         self.registers.reset();
         self.bytes.clear();
     }

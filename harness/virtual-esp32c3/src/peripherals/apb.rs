@@ -1,8 +1,8 @@
 //! APB control, with the random number generator's data register. A seed enters, settings and random words leave; it never
 //! asks the host for randomness.
 
+use super::peripheral::{Context, Peripheral};
 use super::registers::{Registers, offsets};
-use super::{Context, Peripheral};
 
 offsets! { APB_CTRL:
     SYSCLK_CONF = 0x00,
@@ -58,7 +58,7 @@ impl Peripheral for ApbControl {
         }
     }
 
-    fn reset(&mut self, _now: u64) {
+    fn reset(&mut self, _context: &mut Context<'_>) {
         self.registers.reset();
     }
 }

@@ -4,8 +4,8 @@
 //! The monitors of memory areas and buses are not modelled: whoever switches one on finds it in the log.
 //! (ESP32-C3 Technical Reference Manual, chapter "Debug Assistant".)
 
+use super::peripheral::{Context, Peripheral, Reach};
 use super::registers::{Registers, offsets};
-use super::{Context, Peripheral};
 use crate::log::ResetCause;
 
 offsets! { ASSIST_DEBUG:
@@ -77,11 +77,6 @@ impl AssistDebug {
             self.recorded = (pc, stack_pointer);
         }
     }
-
-    /// A debugger has halted the hart, or let go of it.
-    pub(crate) fn set_halted(&mut self, halted: bool) {
-        self.halted = halted;
-    }
 }
 
 impl Peripheral for AssistDebug {
@@ -113,10 +108,18 @@ impl Peripheral for AssistDebug {
         }
     }
 
-    fn reset(&mut self, _now: u64) {
+    fn reset(&mut self, _context: &mut Context<'_>) {
         self.registers.reset();
         self.raw = 0;
         self.spilled_at = 0;
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Hart
+    }
+
+    fn set_halted(&mut self, halted: bool, _now: u64) {
+        self.halted = halted;
     }
 
     fn interrupts(&self) -> u64 {

@@ -2,8 +2,8 @@
 //! the cache itself has nothing to keep: every operation is done at once.
 //! (ESP32-C3 `esp32c3` description: EXTMEM; MMU table at 0x600C_5000.)
 
+use super::peripheral::{Context, Peripheral, Reach};
 use super::registers::{Registers, offsets};
-use super::{Context, Peripheral};
 use crate::memory::MMU_ENTRIES;
 
 offsets! { EXTMEM:
@@ -70,7 +70,7 @@ impl Peripheral for Cache {
         }
     }
 
-    fn reset(&mut self, _now: u64) {
+    fn reset(&mut self, _context: &mut Context<'_>) {
         self.registers.reset();
     }
 }
@@ -82,7 +82,8 @@ pub(crate) struct MmuTable {
 }
 
 impl MmuTable {
-    pub(crate) fn new() -> Self {
+    /// The table needs no base: it is all that its page holds.
+    pub(crate) fn new(_base: u32) -> Self {
         Self {
             entries: [INVALID; MMU_ENTRIES],
         }
@@ -103,7 +104,14 @@ impl Peripheral for MmuTable {
         }
     }
 
-    fn reset(&mut self, _now: u64) {
+    fn reset(&mut self, context: &mut Context<'_>) {
         self.entries = [INVALID; MMU_ENTRIES];
+        for entry in 0..MMU_ENTRIES {
+            context.memory.map(entry, None);
+        }
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Hart
     }
 }

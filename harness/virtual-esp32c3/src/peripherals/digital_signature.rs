@@ -8,9 +8,10 @@ use aes::Aes256;
 use aes::cipher::{BlockCipherDecrypt, KeyInit};
 use sha2::{Digest, Sha256};
 
+use super::key::Key;
 use super::montgomery::Modulus;
+use super::peripheral::{Context, Peripheral};
 use super::registers::{Registers, offsets};
-use super::{Context, Peripheral};
 
 /// Words of each number.
 const WORDS: usize = 96;
@@ -48,7 +49,7 @@ const MANY_STARTS: u32 = 15;
 pub(crate) struct DigitalSignature {
     registers: Registers,
     starting: bool,
-    key: Option<[u8; 32]>,
+    key: Option<Key>,
     key_wrong: u32,
     check: u32,
 }
@@ -64,11 +65,14 @@ impl DigitalSignature {
         }
     }
 
-    /// Takes the key that the HMAC unit has derived, if the unit has been started and waits for it.
-    pub(crate) fn take_key(&mut self, key: Option<[u8; 32]>) {
-        if !std::mem::take(&mut self.starting) {
-            return;
-        }
+    /// Whether it has been started and waits for the key that the HMAC unit has derived, once. It is answered with
+    /// [`DigitalSignature::take_key`].
+    pub(super) fn take_start(&mut self) -> bool {
+        std::mem::take(&mut self.starting)
+    }
+
+    /// Takes the key, if there is one.
+    pub(super) fn take_key(&mut self, key: Option<Key>) {
         self.key = key;
         self.key_wrong = if key.is_some() {
             0
@@ -139,7 +143,7 @@ impl DigitalSignature {
 }
 
 /// AES-256-CBC.
-fn decrypt(key: [u8; 32], iv: &[u8], data: &mut [u8]) {
+fn decrypt(key: Key, iv: &[u8], data: &mut [u8]) {
     let cipher = Aes256::new(&key.into());
     let mut previous: Vec<u8> = iv.to_vec();
     for part in data.as_chunks_mut::<16>().0 {
@@ -195,7 +199,7 @@ impl Peripheral for DigitalSignature {
         }
     }
 
-    fn reset(&mut self, _now: u64) {
+    fn reset(&mut self, _context: &mut Context<'_>) {
         *self = Self::new(self.registers.base());
     }
 }

@@ -7,9 +7,10 @@
 //! the block counts as failed and its data are shown as burnt; the chip would correct up to six wrong bytes. A command takes no
 //! time, and timing settings make no difference.
 
+use super::key::BurntKey;
+use super::peripheral::{Context, Peripheral};
 use super::reed_solomon;
 use super::registers::{Registers, offsets};
-use super::{Context, Peripheral};
 
 /// Version 1.3 of the block's contents, as current chips have.
 const BLOCK_MAJOR: u32 = 1;
@@ -117,12 +118,14 @@ impl Efuse {
         efuse
     }
 
-    /// Key 0 to 5 as the accelerators get it, read-protected or not, and its KEY_PURPOSE.
-    pub(crate) fn key(&self, key: u32) -> (u32, [u8; 32]) {
+    /// Key 0 to 5 as the accelerators get it, read-protected or not.
+    pub(super) fn key(&self, number: u32) -> BurntKey {
         let purposes = u64::from(self.blocks[0].data[2] >> 24) | u64::from(self.blocks[0].data[3] & 0xFFFF) << 8;
-        let purpose = (purposes >> (4 * key)) as u32 & 15;
-        let block = self.blocks.get(4 + key as usize).filter(|_| key < 6);
-        (purpose, block.map_or([0; 32], Block::bytes))
+        let block = self.blocks.get(4 + number as usize).filter(|_| number < 6);
+        BurntKey {
+            key: block.map_or([0; 32], Block::bytes),
+            purpose: (purposes >> (4 * number)) as u32 & 15,
+        }
     }
 
     /// Loads the registers from the fuses. Protected keys show zeros.
@@ -254,7 +257,7 @@ impl Peripheral for Efuse {
     }
 
     /// The controller forgets what it was about to burn, and reads the fuses anew.
-    fn reset(&mut self, _now: u64) {
+    fn reset(&mut self, _context: &mut Context<'_>) {
         self.registers.reset();
         self.interrupts = 0;
         self.show();

@@ -6,8 +6,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::Context;
 use super::opcode;
+use super::peripheral::Context;
 use super::sfdp;
 use crate::chip::CYCLES_PER_SECOND;
 use crate::log::HardwareEvent;

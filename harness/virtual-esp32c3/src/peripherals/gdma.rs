@@ -5,39 +5,16 @@
 //!
 //! A channel has no FIFO of its own here: bytes are fetched when the peer takes them. OUTFIFO_STATUS shows what would wait.
 
+use super::dma_port::{BUDGET, DmaPort, Part, Taken};
+use super::peripheral::{Context, Peripheral, Reach};
 use super::registers::{Registers, offsets};
-use super::{Context, Peripheral};
 use crate::bus::Width;
 use crate::memory::{Memory, SRAM_DATA};
 
-/// Number of a peripheral in IN_PERI_SEL and OUT_PERI_SEL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Peer {
-    Aes = 6,
-    Sha = 7,
-}
-
-/// What one call of [`Gdma::take`] fetched.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Taken {
-    /// Bytes, from the front of the buffer.
-    pub(crate) bytes: usize,
-    /// [`Part::Last`] if their descriptor has suc_eof.
-    pub(crate) part: Part,
-}
-
-/// What a run of bytes is of its frame.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Part {
-    /// More of the frame follows.
-    #[default]
-    Inner,
-    /// The last of the bytes ends the frame.
-    Last,
-}
-
 const CHANNELS: usize = 3;
-/// Bytes that memory-to-memory mode copies in one go.
+/// Cycles between two goes of [`BUDGET`] bytes: four bytes a cycle.
+const PAUSE: u64 = BUDGET as u64 / 4;
+/// Bytes that memory-to-memory mode copies in one burst.
 const BURST: usize = 64;
 /// Descriptors without a byte that are passed over in one go.
 const EMPTY_IN_A_ROW: usize = 64;
@@ -87,6 +64,7 @@ const DSCR_BF1: u32 = 0x28;
 const PRIORITY: u32 = 0x2C;
 const PERI_SEL: u32 = 0x30;
 
+const PERI_SEL_MASK: u32 = 0x3F;
 const CONF0_RESET: u32 = 1 << 0;
 /// OUT_AUTO_WRBACK and MEM_TRANS_EN.
 const CONF0_OUT_WRITE_BACK: u32 = 1 << 2;
@@ -143,51 +121,83 @@ struct Carried {
 #[derive(Debug, Clone)]
 pub(crate) struct Gdma {
     registers: Registers,
+    /// The numbers of the peripherals that have DMA, in IN_PERI_SEL and OUT_PERI_SEL.
+    peers: &'static [u32],
     raw: [u32; CHANNELS],
     inward: [Link; CHANNELS],
     outward: [Link; CHANNELS],
     carried: [Carried; CHANNELS],
+    /// When transfers go on that were too much for one go.
+    resumes: Option<u64>,
 }
 
-impl Gdma {
-    pub(crate) fn new(base: u32) -> Self {
-        Self {
-            registers: Registers::new(base, 0x400),
-            raw: [0; CHANNELS],
-            inward: Default::default(),
-            outward: Default::default(),
-            carried: Default::default(),
-        }
-    }
+/// The channels that are joined to one peripheral, for one transfer.
+pub(crate) struct Port<'a> {
+    gdma: &'a mut Gdma,
+    peer: u32,
+    memory: &'a mut Memory,
+}
 
-    /// Fetches bytes from memory for a peer, up to the end of a frame: fewer than asked for if its list has no more.
-    pub(crate) fn take(&mut self, peer: Peer, memory: &mut Memory, into: &mut [u8]) -> Taken {
-        match self.channel(peer, Direction::Out) {
-            Some(channel) => self.fetch(channel, memory, into),
+impl DmaPort for Port<'_> {
+    fn take(&mut self, into: &mut [u8]) -> Taken {
+        match self.gdma.channel(self.peer, Direction::Out) {
+            Some(channel) => self.gdma.fetch(channel, self.memory, into),
             None => Taken::default(),
         }
     }
 
-    /// Stores bytes from a peer in memory: how many of them found room.
-    pub(crate) fn give(&mut self, peer: Peer, memory: &mut Memory, from: &[u8], part: Part) -> usize {
-        match self.channel(peer, Direction::In) {
-            Some(channel) => self.store(channel, memory, from, part),
+    fn give(&mut self, from: &[u8], part: Part) -> usize {
+        match self.gdma.channel(self.peer, Direction::In) {
+            Some(channel) => self.gdma.store(channel, self.memory, from, part),
             None => 0,
         }
     }
+}
 
-    /// Copies up to `budget` bytes for the pairs in memory-to-memory mode. Whether any could go on.
-    pub(crate) fn copy(&mut self, memory: &mut Memory, budget: usize) -> bool {
+impl Gdma {
+    pub(crate) fn new(base: u32, peers: &'static [u32]) -> Self {
+        Self {
+            registers: Registers::new(base, 0x400),
+            peers,
+            raw: [0; CHANNELS],
+            inward: Default::default(),
+            outward: Default::default(),
+            carried: Default::default(),
+            resumes: None,
+        }
+    }
+
+    /// The port of a peripheral.
+    pub(crate) fn port<'a>(&'a mut self, peer: u32, memory: &'a mut Memory) -> Port<'a> {
+        Port {
+            gdma: self,
+            peer,
+            memory,
+        }
+    }
+
+    /// Copies for the pairs in memory-to-memory mode. Returns whether any could go on.
+    pub(crate) fn copy(&mut self, memory: &mut Memory) -> bool {
         let mut left = false;
         for channel in 0..CHANNELS {
             if self.copies(channel) {
-                left |= self.copy_channel(channel, memory, budget);
+                left |= self.copy_channel(channel, memory);
             }
         }
         left
     }
 
-    fn copy_channel(&mut self, channel: usize, memory: &mut Memory, budget: usize) -> bool {
+    /// Lets what could go on do so after a pause.
+    pub(crate) fn pause(&mut self, goes_on: bool, now: u64) {
+        self.resumes = goes_on.then_some(now + PAUSE);
+    }
+
+    /// Whether transfers are to go on.
+    pub(crate) fn is_due(&self, now: u64) -> bool {
+        self.resumes.is_some_and(|at| at <= now)
+    }
+
+    fn copy_channel(&mut self, channel: usize, memory: &mut Memory) -> bool {
         let mut carried = std::mem::take(&mut self.carried[channel]);
         let mut copied = 0;
         let left = loop {
@@ -199,7 +209,7 @@ impl Gdma {
                     break false;
                 }
             }
-            if copied >= budget {
+            if copied >= BUDGET {
                 break true;
             }
             let mut burst = [0; BURST];
@@ -215,11 +225,11 @@ impl Gdma {
     }
 
     /// The running channel that is joined to a peer.
-    fn channel(&self, peer: Peer, direction: Direction) -> Option<usize> {
+    fn channel(&self, peer: u32, direction: Direction) -> Option<usize> {
         (0..CHANNELS).find(|&channel| {
             self.link(channel, direction).running
                 && !self.copies(channel)
-                && self.get(channel, direction, PERI_SEL) & 0x3F == peer as u32
+                && self.get(channel, direction, PERI_SEL) & PERI_SEL_MASK == peer
         })
     }
 
@@ -392,8 +402,8 @@ impl Gdma {
     /// Reports a channel that is started for a peripheral which has no DMA here.
     fn report_peer(&self, channel: usize, direction: Direction, context: &mut Context<'_>) {
         const NONE: u32 = 0x3F;
-        let peer = self.get(channel, direction, PERI_SEL) & 0x3F;
-        if ![Peer::Aes as u32, Peer::Sha as u32, NONE].contains(&peer) && !self.copies(channel) {
+        let peer = self.get(channel, direction, PERI_SEL) & PERI_SEL_MASK;
+        if peer != NONE && !self.peers.contains(&peer) && !self.copies(channel) {
             let address = self.registers.base() + offset_of(channel, direction, PERI_SEL);
             context.report(address, Some(peer));
         }
@@ -540,8 +550,16 @@ impl Peripheral for Gdma {
         }
     }
 
-    fn reset(&mut self, _now: u64) {
-        *self = Self::new(self.registers.base());
+    fn reset(&mut self, _context: &mut Context<'_>) {
+        *self = Self::new(self.registers.base(), self.peers);
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Dma
+    }
+
+    fn next_event(&self) -> Option<u64> {
+        self.resumes
     }
 
     fn interrupts(&self) -> u64 {

@@ -6,25 +6,21 @@
 //! input filters, synchronisers and the settings for sleep are kept and make no difference.
 //! (ESP32-C3 Technical Reference Manual, chapter "IO MUX and GPIO Matrix".)
 
+use super::peripheral::{Context, Peripheral, SECOND_WINDOW};
 use super::registers::{Registers, offsets};
-use super::{Context, Peripheral};
+use super::signals::{self, Inputs, Outputs};
 use crate::log::ResetCause;
 
 /// Number of pads.
 pub(crate) const PINS: usize = 22;
 /// A bit for each pad.
 pub(crate) const ALL: u32 = (1 << PINS) - 1;
-/// Where the registers of IO_MUX begin, for [`Peripheral::read`] and [`Peripheral::write`].
-pub(crate) const IO_MUX: u32 = 0x1000;
+/// IO_MUX is the second window.
+const IO_MUX: u32 = SECOND_WINDOW;
 
-/// Output signals by their numbers in FUNCn_OUT_SEL, and input signals with the same numbers.
-pub(crate) const SIGNAL_U0: u32 = 6;
-pub(crate) const SIGNAL_U1: u32 = 9;
-const SIGNAL_U0_RTS: u32 = 7;
-const SIGNAL_U1_RTS: u32 = 10;
-/// The first of the CPU's eight lines.
-const SIGNAL_CPU: u32 = 28;
-/// The pad follows GPIO_OUT and GPIO_ENABLE.
+/// The last of the processor's eight lines.
+const CPU_GPIO7: u32 = signals::CPU_GPIO0 + 7;
+/// What FUNCn_OUT_SEL says for no signal: the pad follows GPIO_OUT and GPIO_ENABLE.
 const SIGNAL_GPIO: u32 = 128;
 /// What FUNCn_IN_SEL says for an input that is always high, and always low.
 const ALWAYS_HIGH: u32 = 0x1E;
@@ -111,9 +107,10 @@ pub(crate) struct Gpio {
     download_forced: bool,
     /// The CPU's lines: output enable and level (CSRs 0x803, 0x805).
     cpu_enable: u32,
-    /// Levels at the RTS of UART0 and UART1.
-    rts: [bool; 2],
     cpu_out: u32,
+    /// Levels of the peripherals' outputs and inputs.
+    outputs: Outputs,
+    sensed: Inputs,
     /// Levels of the pads, and what the chip's input buffers make of them.
     pads: u32,
     inputs: u32,
@@ -132,18 +129,30 @@ impl Gpio {
             download_wanted: false,
             download_forced: false,
             cpu_enable: 0,
-            rts: [true; 2],
             cpu_out: 0,
+            outputs: Outputs::default(),
+            sensed: Inputs::default(),
             pads: 0,
             inputs: 0,
             status: 0,
         };
-        gpio.reset(0);
+        gpio.restart();
         gpio
     }
 
+    /// As after a reset.
+    fn restart(&mut self) {
+        self.registers.reset();
+        self.mux.reset();
+        self.connect_inputs();
+        self.cpu_enable = 0;
+        self.cpu_out = 0;
+        self.settle();
+        self.status = 0;
+    }
+
     /// The far end of a pin drives it, or lets go of it. Pins that do not exist are ignored.
-    pub(crate) fn drive(&mut self, pin: u32, level: Option<bool>) {
+    pub(crate) fn drive_pin(&mut self, pin: u32, level: Option<bool>) {
         if pin as usize >= PINS {
             return;
         }
@@ -155,7 +164,7 @@ impl Gpio {
 
     /// The boot button's line.
     pub(crate) fn set_boot(&mut self, level: bool) {
-        self.drive(BOOT, if level { None } else { Some(false) });
+        self.drive_pin(BOOT, if level { None } else { Some(false) });
     }
 
     /// Samples the strapping pins, as nothing but the far ends and the board's resistors hold them.
@@ -203,7 +212,7 @@ impl Gpio {
     /// The CPU's lines: the pads that the matrix connects to them.
     pub(crate) fn cpu_in(&self) -> u32 {
         (0..8).fold(0, |lines, line| {
-            lines | u32::from(self.input(SIGNAL_CPU + line).unwrap_or(false)) << line
+            lines | u32::from(self.sensed.level(signals::CPU_GPIO0 + line).unwrap_or(false)) << line
         })
     }
 
@@ -225,14 +234,6 @@ impl Gpio {
         self.settle();
     }
 
-    /// Whether a pad asks to be woken from light sleep: GPIO_PINn_WAKEUP_ENABLE, on a level.
-    pub(crate) fn wakes(&self) -> bool {
-        (0..PINS as u32).any(|pin| {
-            let config = self.registers.get(PIN0 + 4 * pin);
-            config & PIN_WAKEUP != 0 && self.at_level(config, pin)
-        })
-    }
-
     /// The pad that the matrix connects to a peripheral's input, if it is one.
     fn input_pad(&self, signal: u32) -> Option<u32> {
         let config = self.registers.get(FUNC_IN_SEL_CFG0 + 4 * signal);
@@ -240,15 +241,39 @@ impl Gpio {
         (config & IN_THROUGH_MATRIX != 0 && (pad as usize) < PINS).then_some(pad)
     }
 
-    /// The level that the matrix brings to a peripheral's input; `None` if the matrix is bypassed.
-    pub(crate) fn input(&self, signal: u32) -> Option<bool> {
+    /// Levels that the matrix brings to the peripherals' inputs.
+    pub(crate) fn sensed(&self) -> Inputs {
+        self.sensed
+    }
+
+    /// Takes over levels of the peripherals' outputs.
+    pub(crate) fn set_outputs(&mut self, outputs: Outputs) {
+        // Called after every store to any register.
+        if self.outputs != outputs {
+            self.outputs = outputs;
+            self.settle();
+        }
+    }
+
+    /// Notes which input signals go through the matrix.
+    fn connect_inputs(&mut self) {
+        let configs = (FUNC_IN_SEL_CFG0..=FUNC_IN_SEL_CFG127).step_by(4);
+        let connected = configs.enumerate().fold(0, |connected, (signal, offset)| {
+            let through = self.registers.get(offset) & IN_THROUGH_MATRIX != 0;
+            connected | u128::from(through) << signal
+        });
+        self.sensed = Inputs::of(connected);
+    }
+
+    /// The level that the matrix brings to an input signal.
+    fn level_at_input(&self, signal: u32) -> bool {
         let config = self.registers.get(FUNC_IN_SEL_CFG0 + 4 * signal);
         let level = match config & 0x1F {
             ALWAYS_HIGH => true,
             ALWAYS_LOW => false,
             pad => self.inputs >> pad & 1 != 0,
         };
-        (config & IN_THROUGH_MATRIX != 0).then_some(level != (config & IN_INVERT != 0))
+        level != (config & IN_INVERT != 0)
     }
 
     /// Whether what leaves the output of one peripheral arrives at the input of another over a pad: the numbers of the
@@ -258,7 +283,7 @@ impl Gpio {
             return false;
         };
         let config = self.mux.get(mux::GPIO0 + 4 * pad);
-        let direct = from == SIGNAL_U0 && pad == PAD_U0TXD && function(config) == 0;
+        let direct = from == signals::U0_DATA && pad == PAD_U0TXD && function(config) == 0;
         let routed = function(config) == 1 && self.registers.get(FUNC_OUT_SEL_CFG0 + 4 * pad) & 0xFF == from;
         config & MUX_INPUT != 0 && (direct || routed)
     }
@@ -294,23 +319,11 @@ impl Gpio {
     /// Level and output enable of a peripheral's output signal. Those that are not modelled are low.
     fn output(&self, signal: u32) -> (bool, bool) {
         match signal {
-            SIGNAL_U0 | SIGNAL_U1 => (true, true),
-            SIGNAL_U0_RTS => (self.rts[0], true),
-            SIGNAL_U1_RTS => (self.rts[1], true),
-            SIGNAL_CPU..36 => {
-                let line = signal - SIGNAL_CPU;
+            signals::CPU_GPIO0..=CPU_GPIO7 => {
+                let line = signal - signals::CPU_GPIO0;
                 (self.cpu_out >> line & 1 != 0, self.cpu_enable >> line & 1 != 0)
             }
-            _ => (false, true),
-        }
-    }
-
-    /// The levels at the UARTs' RTS.
-    pub(crate) fn set_rts(&mut self, rts: [bool; 2]) {
-        // Called after every store to any register.
-        if self.rts != rts {
-            self.rts = rts;
-            self.settle();
+            _ => (self.outputs.level(signal), true),
         }
     }
 
@@ -341,6 +354,10 @@ impl Gpio {
             };
             self.status |= edges & 1 << pin | u32::from(self.at_level(config, pin)) << pin;
         }
+        let levels = self.sensed.connected().fold(0, |levels, signal| {
+            levels | u128::from(self.level_at_input(signal)) << signal
+        });
+        self.sensed.set_levels(levels);
     }
 
     /// Whether a pin set to interrupt on a level is at it.
@@ -411,6 +428,10 @@ impl Peripheral for Gpio {
             STATUS_W1TC => self.status &= !value,
             // Read-only.
             STRAP | IN | PCPU_INT | PCPU_NMI_INT | CPUSDIO_INT | STATUS_NEXT => {}
+            FUNC_IN_SEL_CFG0..=FUNC_IN_SEL_CFG127 => {
+                self.registers.set(offset, value);
+                self.connect_inputs();
+            }
             _ if is_setting(offset) => self.registers.set(offset, value),
             IO_MUX.. => self.write_mux(offset - IO_MUX, value, context),
             _ => context.unmodelled_write(&mut self.registers, offset, value),
@@ -418,13 +439,16 @@ impl Peripheral for Gpio {
         self.settle();
     }
 
-    fn reset(&mut self, _now: u64) {
-        self.registers.reset();
-        self.mux.reset();
-        self.cpu_enable = 0;
-        self.cpu_out = 0;
-        self.settle();
-        self.status = 0;
+    fn reset(&mut self, _context: &mut Context<'_>) {
+        self.restart();
+    }
+
+    /// GPIO_PINn_WAKEUP_ENABLE, on a level.
+    fn wakes(&self) -> bool {
+        (0..PINS as u32).any(|pin| {
+            let config = self.registers.get(PIN0 + 4 * pin);
+            config & PIN_WAKEUP != 0 && self.at_level(config, pin)
+        })
     }
 
     fn interrupts(&self) -> u64 {

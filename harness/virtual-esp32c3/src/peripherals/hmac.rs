@@ -4,9 +4,10 @@
 //!
 //! A block takes no time. The comparison that re-enables JTAG is not modelled.
 
+use super::key::{BurntKey, Key};
+use super::peripheral::{Context, Peripheral};
 use super::registers::{Registers, offsets};
-use super::sha::SHA256;
-use super::{Context, Peripheral};
+use super::sha_states::SHA256;
 
 offsets! { HMAC:
     SET_START = 0x40,
@@ -33,12 +34,10 @@ const PURPOSE_DOWN_JTAG: u32 = 6;
 const PURPOSE_DOWN_DIGITAL_SIGNATURE: u32 = 7;
 const PURPOSE_UP: u32 = 8;
 
-type Key = [u8; 32];
-
 /// A key that the unit wants from the eFuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KeyRequest {
-    /// KEY0 to KEY5.
+    /// The number of the key, KEY0 to KEY5.
     pub(crate) key: u32,
     purpose: u32,
 }
@@ -80,20 +79,20 @@ impl Hmac {
         self.request.take()
     }
 
-    /// Begins with the key of that block of the eFuses, burnt for `burnt_for`. A key for another purpose is an error.
-    pub(crate) fn use_key(&mut self, request: KeyRequest, burnt_for: u32, key: Key) {
+    /// Begins with the key that was requested. A key that was burnt for another purpose is an error.
+    pub(super) fn use_key(&mut self, request: KeyRequest, burnt: BurntKey) {
         let purpose = request.purpose;
         let downstream = matches!(
             purpose,
             PURPOSE_DOWN_ALL | PURPOSE_DOWN_JTAG | PURPOSE_DOWN_DIGITAL_SIGNATURE
         );
-        let fits = burnt_for == purpose || downstream && burnt_for == PURPOSE_DOWN_ALL;
+        let fits = burnt.purpose == purpose || downstream && burnt.purpose == PURPOSE_DOWN_ALL;
         self.error = !(fits && (downstream || purpose == PURPOSE_UP));
         self.session = None;
         if self.error {
             return;
         }
-        let session = Session::new(key);
+        let session = Session::new(burnt.key);
         if !downstream {
             self.session = Some(session);
         } else if purpose != PURPOSE_DOWN_JTAG {
@@ -102,7 +101,7 @@ impl Hmac {
     }
 
     /// The key that the digital signature unit works with, if one has been derived.
-    pub(crate) fn signature_key(&self) -> Option<Key> {
+    pub(super) fn signature_key(&self) -> Option<Key> {
         self.signature_key
     }
 
@@ -246,7 +245,7 @@ impl Peripheral for Hmac {
         }
     }
 
-    fn reset(&mut self, _now: u64) {
+    fn reset(&mut self, _context: &mut Context<'_>) {
         *self = Self::new(self.registers.base());
     }
 }

@@ -2,8 +2,8 @@
 //! threshold for all. Levels of the sources enter, the line to present leaves.
 //! (ESP32-C3 Technical Reference Manual, chapter "Interrupt Matrix" and section "Interrupt Controller" of chapter 1.)
 
+use super::peripheral::{Context, Peripheral};
 use super::registers::{Registers, offsets};
-use super::{Context, Peripheral};
 
 const SOURCES: u32 = 62;
 
@@ -129,7 +129,7 @@ impl Peripheral for InterruptMatrix {
         self.evaluate();
     }
 
-    fn reset(&mut self, _now: u64) {
+    fn reset(&mut self, _context: &mut Context<'_>) {
         self.registers.reset();
         self.edges = 0;
         self.route();

@@ -4,8 +4,8 @@
 
 use std::collections::VecDeque;
 
+use super::peripheral::{Context, Peripheral};
 use super::registers::Registers;
-use super::{Context, Peripheral};
 use crate::memory::Memory;
 
 /// Bytes of registers; the descriptors begin at 0x400.
@@ -92,8 +92,19 @@ impl OpenEth {
             outgoing: VecDeque::new(),
             incoming: VecDeque::new(),
         };
-        mac.reset(0);
+        mac.restart();
         mac
+    }
+
+    /// As after a reset. The descriptors stay.
+    fn restart(&mut self) {
+        self.registers.reset();
+        for (offset, value) in AFTER_RESET {
+            self.registers.set(offset, value);
+        }
+        self.transmit = 0;
+        self.receive = 0;
+        self.incoming.clear();
     }
 
     /// A frame arrives. It is lost if the receiver is off or does not want it.
@@ -246,7 +257,7 @@ impl Peripheral for OpenEth {
 
     fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
         match offset {
-            MODER if value & MODER_RST != 0 => self.reset(context.now),
+            MODER if value & MODER_RST != 0 => self.restart(),
             MODER => {
                 let rising = value & !self.registers.get(MODER);
                 self.registers.set(MODER, value);
@@ -289,14 +300,8 @@ impl Peripheral for OpenEth {
         }
     }
 
-    fn reset(&mut self, _now: u64) {
-        self.registers.reset();
-        for (offset, value) in AFTER_RESET {
-            self.registers.set(offset, value);
-        }
-        self.transmit = 0;
-        self.receive = 0;
-        self.incoming.clear();
+    fn reset(&mut self, _context: &mut Context<'_>) {
+        self.restart();
     }
 
     fn interrupts(&self) -> u64 {

@@ -100,6 +100,15 @@ pub(super) fn name_in(block: &str, offset: u32) -> Option<&'static str> {
     register.map(|(_, name, _)| *name)
 }
 
+/// The address of a register by its name, as `UART0.STATUS`.
+#[cfg(test)]
+pub(super) fn address(name: &str) -> u32 {
+    let (block, register) = name.split_once('.').unwrap();
+    let block = CATALOGUE.iter().find(|known| known.name == block).unwrap();
+    let offset = block.registers.iter().find(|(_, known, _)| *known == register);
+    block.base + offset.unwrap().0
+}
+
 fn parse() -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     for line in include_str!("registers.txt").lines() {

@@ -5,8 +5,8 @@
 //! An operation takes no time, so CONSTANT_TIME makes no difference.
 
 use super::montgomery::{Modulus, multiply};
+use super::peripheral::{Context, Peripheral};
 use super::registers::{Registers, offsets};
-use super::{Context, Peripheral};
 
 /// Words of each block of memory.
 const WORDS: usize = 96;
@@ -36,7 +36,7 @@ offsets! { RSA:
 pub(crate) struct Rsa {
     registers: Registers,
     interrupt: bool,
-    /// The memory of the numbers has power.
+    /// Whether the memory of the numbers has power.
     memory: bool,
 }
 
@@ -49,9 +49,14 @@ impl Rsa {
         }
     }
 
-    /// Switches the memory of the numbers on or off. It comes up cleared.
-    pub(crate) fn set_memory(&mut self, on: bool) {
-        if !std::mem::replace(&mut self.memory, on) && on {
+    /// The memory of the numbers loses its power.
+    pub(super) fn switch_memory_off(&mut self) {
+        self.memory = false;
+    }
+
+    /// The memory of the numbers has power. If it had none, it comes up cleared.
+    pub(super) fn switch_memory_on(&mut self) {
+        if !std::mem::replace(&mut self.memory, true) {
             for offset in (0..M_PRIME).step_by(4) {
                 self.registers.set(offset, 0);
             }
@@ -147,7 +152,7 @@ impl Peripheral for Rsa {
         }
     }
 
-    fn reset(&mut self, _now: u64) {
+    fn reset(&mut self, _context: &mut Context<'_>) {
         *self = Self {
             memory: self.memory,
             ..Self::new(self.registers.base())

@@ -3,10 +3,11 @@
 //! pads and UARTs do enter; reset requests and the state of sleep leave.
 //! (ESP32-C3 Technical Reference Manual, chapters "Low-power Management", "Reset and Clock", "Watchdog Timers".)
 
+use super::clocks::Domain;
+use super::peripheral::{Context, Peripheral};
 use super::registers::{Registers, offsets};
 use super::sleep::{Kind, Pending, Sleep, WakeInputs};
 use super::watchdog::{Action, Watchdog};
-use super::{Context, Peripheral};
 use crate::chip::{CYCLES_PER_SECOND, RTC_SLOW_HZ};
 use crate::log::ResetCause;
 
@@ -164,16 +165,13 @@ impl RtcControl {
         }
     }
 
-    /// What the reset does here. The RTC domain outlives all but the deepest; the watchdogs' settings go with each.
-    pub(crate) fn after_reset(&mut self, cause: ResetCause, now: u64) {
+    /// What every reset does here. The RTC domain outlives all but the deepest; the watchdogs' settings go with each.
+    pub(crate) fn after_reset(&mut self, cause: ResetCause) {
         self.cause = cause;
         self.requested = None;
         self.sleep.abandon();
         if cause.is_cpu_only() {
             return;
-        }
-        if cause.reaches_rtc() {
-            self.reset(now);
         }
         let fresh = Registers::new(self.registers.base(), 0x200);
         for offset in WATCHDOGS {
@@ -196,21 +194,6 @@ impl RtcControl {
             self.watchdog.start(stages, holds, now);
         }
         self.super_watchdog = Some(SuperWatchdog::started(now));
-    }
-
-    /// The reset that software, a watchdog, the supply or the end of deep sleep asks for, once.
-    pub(crate) fn take_reset(&mut self) -> Option<ResetCause> {
-        if let Some(action) = self.watchdog.take_action() {
-            let may_reset_cpu = self.registers.get(WDTCONFIG0) & WDT_PROCPU_RESET_EN != 0;
-            match action {
-                Action::Interrupt => self.raw |= INT_WDT,
-                Action::Cpu if may_reset_cpu => self.requested = Some(ResetCause::RtcWatchdogCpu),
-                Action::System => self.requested = Some(ResetCause::RtcWatchdogSystem),
-                Action::Rtc => self.requested = Some(ResetCause::RtcWatchdogRtc),
-                Action::Cpu | Action::None => {}
-            }
-        }
-        self.requested.take()
     }
 
     /// The sleep that the chip is in.
@@ -450,7 +433,7 @@ impl Peripheral for RtcControl {
         }
     }
 
-    fn reset(&mut self, now: u64) {
+    fn reset(&mut self, context: &mut Context<'_>) {
         self.registers.reset();
         self.raw = 0;
         self.main_alarm = None;
@@ -458,10 +441,29 @@ impl Peripheral for RtcControl {
         self.brown_out_reset = None;
         self.slow_hz = RTC_SLOW_HZ;
         self.counted = 0;
-        self.since = now;
+        self.since = context.now;
     }
 
-    fn update(&mut self, now: u64) {
+    fn domain(&self) -> Domain {
+        Domain::Rtc
+    }
+
+    fn take_reset(&mut self) -> Option<ResetCause> {
+        if let Some(action) = self.watchdog.take_action() {
+            let may_reset_cpu = self.registers.get(WDTCONFIG0) & WDT_PROCPU_RESET_EN != 0;
+            match action {
+                Action::Interrupt => self.raw |= INT_WDT,
+                Action::Cpu if may_reset_cpu => self.requested = Some(ResetCause::RtcWatchdogCpu),
+                Action::System => self.requested = Some(ResetCause::RtcWatchdogSystem),
+                Action::Rtc => self.requested = Some(ResetCause::RtcWatchdogRtc),
+                Action::Cpu | Action::None => {}
+            }
+        }
+        self.requested.take()
+    }
+
+    fn update(&mut self, context: &mut Context<'_>) {
+        let now = context.now;
         let due = |at: &mut Option<u64>| at.take_if(|at| *at <= now).is_some();
         if due(&mut self.main_alarm) {
             self.raw |= INT_MAIN_TIMER;

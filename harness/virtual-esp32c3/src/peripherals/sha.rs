@@ -4,33 +4,10 @@
 //!
 //! A block takes no time.
 
-use super::gdma::{Gdma, Peer};
+use super::dma_port::{BUDGET, DmaPort};
+use super::peripheral::{Context, Peripheral, Reach};
 use super::registers::{Registers, offsets};
-use super::{Context, Peripheral};
-use crate::memory::Memory;
-
-const SHA1: [u32; 8] = [0x6745_2301, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476, 0xC3D2_E1F0, 0, 0, 0];
-const SHA224: [u32; 8] = [
-    0xC105_9ED8,
-    0x367C_D507,
-    0x3070_DD17,
-    0xF70E_5939,
-    0xFFC0_0B31,
-    0x6858_1511,
-    0x64F9_8FA7,
-    0xBEFA_4FA4,
-];
-/// The initial state of SHA-256, for the units that hash by themselves.
-pub(super) const SHA256: [u32; 8] = [
-    0x6A09_E667,
-    0xBB67_AE85,
-    0x3C6E_F372,
-    0xA54F_F53A,
-    0x510E_527F,
-    0x9B05_688C,
-    0x1F83_D9AB,
-    0x5BE0_CD19,
-];
+use super::sha_states::{SHA1, SHA224, SHA256};
 
 offsets! { SHA:
     MODE = 0x00,
@@ -85,34 +62,6 @@ impl Sha {
             interrupt: false,
             job: None,
         }
-    }
-
-    /// Works on while DMA delivers, for up to `budget` bytes. Whether it could go on.
-    pub(crate) fn run(&mut self, gdma: &mut Gdma, memory: &mut Memory, budget: usize) -> bool {
-        let Some(mut job) = self.job.take() else { return false };
-        let mut moved = 0;
-        while job.blocks != 0 {
-            let left = moved >= budget;
-            let taken = if left {
-                0
-            } else {
-                gdma.take(Peer::Sha, memory, &mut job.input[job.received..]).bytes
-            };
-            if taken == 0 {
-                self.job = Some(job);
-                return left;
-            }
-            moved += taken;
-            job.received += taken;
-            if job.received == job.input.len() {
-                self.digest(job.position, job.input);
-                job.blocks -= 1;
-                job.received = 0;
-                job.position = Position::Later;
-            }
-        }
-        self.interrupt = true;
-        false
     }
 
     fn start_dma(&mut self, position: Position) {
@@ -179,8 +128,39 @@ impl Peripheral for Sha {
         }
     }
 
-    fn reset(&mut self, _now: u64) {
+    fn reset(&mut self, _context: &mut Context<'_>) {
         *self = Self::new(self.registers.base());
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Dma
+    }
+
+    fn transfer(&mut self, port: &mut dyn DmaPort) -> bool {
+        let Some(mut job) = self.job.take() else { return false };
+        let mut moved = 0;
+        while job.blocks != 0 {
+            let left = moved >= BUDGET;
+            let taken = if left {
+                0
+            } else {
+                port.take(&mut job.input[job.received..]).bytes
+            };
+            if taken == 0 {
+                self.job = Some(job);
+                return left;
+            }
+            moved += taken;
+            job.received += taken;
+            if job.received == job.input.len() {
+                self.digest(job.position, job.input);
+                job.blocks -= 1;
+                job.received = 0;
+                job.position = Position::Later;
+            }
+        }
+        self.interrupt = true;
+        false
     }
 
     fn interrupts(&self) -> u64 {

@@ -25,8 +25,6 @@ const PADS: u32 = 6;
 /// Wake-up and reject sources by their bits in WAKEUP_ENA, SLEEP_REJECT_ENA and the causes.
 const SOURCE_GPIO: u32 = 1 << 2;
 const SOURCE_TIMER: u32 = 1 << 3;
-const SOURCE_UART0: u32 = 1 << 6;
-const SOURCE_UART1: u32 = 1 << 7;
 const SOURCE_BROWN_OUT: u32 = 1 << 16;
 
 /// How deep the chip sleeps.
@@ -41,13 +39,10 @@ pub(crate) enum Kind {
 /// What the rest of the chip tells the RTC controller.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct WakeInputs {
-    /// A pad asks by GPIO_PINn_WAKEUP_ENABLE.
-    pub(crate) gpio: bool,
+    /// The sources of the digital domain that ask to wake the chip.
+    pub(crate) sources: u32,
     /// Levels of the pads.
     pub(crate) pads: u32,
-    /// Enough edges at the UARTs' receivers.
-    pub(crate) uart0: bool,
-    pub(crate) uart1: bool,
 }
 
 /// Which of the controller's own events wait to be acknowledged.
@@ -155,17 +150,18 @@ impl Sleep {
 
     /// The sources that are active. Deep sleep leaves only the RTC domain's.
     fn sources(&self, registers: &Registers, kind: Kind, pending: Pending) -> u32 {
-        let light = kind == Kind::Light;
         let pads = registers.get(GPIO_WAKEUP) & 0x3F != 0;
+        let digital = match kind {
+            Kind::Light => self.inputs.sources,
+            Kind::Deep => 0,
+        };
         [
-            (pads || light && self.inputs.gpio, SOURCE_GPIO),
+            (pads, SOURCE_GPIO),
             (pending.timer, SOURCE_TIMER),
-            (light && self.inputs.uart0, SOURCE_UART0),
-            (light && self.inputs.uart1, SOURCE_UART1),
             (pending.brown_out, SOURCE_BROWN_OUT),
         ]
         .iter()
         .filter(|(active, _)| *active)
-        .fold(0, |sources, (_, bit)| sources | bit)
+        .fold(digital, |sources, (_, bit)| sources | bit)
     }
 }

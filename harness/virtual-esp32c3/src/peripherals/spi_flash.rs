@@ -4,8 +4,8 @@
 
 use super::flash_chip::{FlashChip, FlashTiming, Transaction};
 use super::opcode;
+use super::peripheral::{Context, Peripheral, Reach};
 use super::registers::{Registers, offsets};
-use super::{Context, Peripheral};
 
 offsets! { SPI1:
     CMD = 0x00,
@@ -258,7 +258,11 @@ impl Peripheral for SpiFlash {
         }
     }
 
-    fn reset(&mut self, _now: u64) {
+    fn reset(&mut self, _context: &mut Context<'_>) {
         self.registers.reset();
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Hart
     }
 }

@@ -1,20 +1,30 @@
 //! SYSTEM: interrupts that the CPU raises for itself, the checksum of RTC fast RAM, and settings of clocks, resets and
-//! power. Stores and memory enter; four interrupt levels leave. Which peripheral a reset bit means is the bus's business.
+//! power. Stores and memory enter; four interrupt levels and the states of clocks, resets and power leave. It does not know
+//! which peripheral a bit stands for.
 //! (ESP32-C3 Technical Reference Manual, chapter "System Registers".)
 
+use super::peripheral::{Context, Peripheral};
 use super::registers::{Registers, offsets};
-use super::{Context, Peripheral};
 use crate::memory::{RTC, RTC_SIZE};
 
 offsets! { SYSTEM:
     CPU_PERI_CLK_EN = 0x00,
+    PERIP_CLK_EN1 = 0x14,
+    PERIP_RST_EN0 = 0x18,
+    PERIP_RST_EN1 = 0x1C,
     CPU_INTR_FROM_CPU0 = 0x28,
+    RSA_PD_CTRL = 0x38,
     CACHE_CONTROL = 0x40,
     RTC_FASTMEM_CONFIG = 0x48,
     RTC_FASTMEM_CRC = 0x4C,
     SYSCLK_CONF = 0x58,
     SYSTEM_REG_DATE = 0xFFC,
 }
+
+/// Bits of RSA_PD_CTRL: the memory is off, is on all the same, or is off whatever the other two say.
+const RSA_MEM_PD: u32 = 1 << 0;
+const RSA_MEM_FORCE_PU: u32 = 1 << 1;
+const RSA_MEM_FORCE_PD: u32 = 1 << 2;
 
 const CRC_START: u32 = 1 << 8;
 const CRC_FINISH: u32 = 1 << 31;
@@ -23,10 +33,18 @@ const XTAL_MHZ: u32 = 40;
 const XTAL_FREQ: u32 = 0x7F << 12;
 const DIV_EN: u32 = 1 << 19;
 
+/// Peripherals that software asks to be reset, by their bits in PERIP_RST_EN0 and PERIP_RST_EN1.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Resets {
+    pub(super) en0: u32,
+    pub(super) en1: u32,
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct System {
     registers: Registers,
     crc: u32,
+    resets: Option<Resets>,
 }
 
 impl System {
@@ -34,12 +52,25 @@ impl System {
         Self {
             registers: Registers::new(base, 0x1000),
             crc: 0,
+            resets: None,
         }
     }
 
-    /// What a register of settings holds.
-    pub(crate) fn get(&self, offset: u32) -> u32 {
-        self.registers.get(offset)
+    /// What software has asked for with its last store to a reset register, once.
+    pub(super) fn take_resets(&mut self) -> Option<Resets> {
+        self.resets.take()
+    }
+
+    /// Whether a peripheral has its clock, by its bit in PERIP_CLK_EN1, and none of these bits of PERIP_RST_EN1 holds it.
+    pub(super) fn runs(&self, clock: u32, held_by: u32) -> bool {
+        self.registers.get(PERIP_CLK_EN1) & clock != 0 && self.registers.get(PERIP_RST_EN1) & held_by == 0
+    }
+
+    /// Whether the RSA accelerator's memory has power.
+    pub(super) fn powers_rsa_memory(&self) -> bool {
+        let control = self.registers.get(RSA_PD_CTRL);
+        let on = control & RSA_MEM_PD == 0 || control & RSA_MEM_FORCE_PU != 0;
+        on && control & RSA_MEM_FORCE_PD == 0
     }
 
     /// Works the checksum out that software compares before it trusts code in RTC fast RAM: address and length are in
@@ -81,6 +112,14 @@ impl Peripheral for System {
                 self.registers.set(offset, value & !CRC_FINISH | finish);
             }
             RTC_FASTMEM_CRC => {}
+            PERIP_RST_EN0 => {
+                self.registers.set(offset, value);
+                self.resets = Some(Resets { en0: value, en1: 0 });
+            }
+            PERIP_RST_EN1 => {
+                self.registers.set(offset, value);
+                self.resets = Some(Resets { en0: 0, en1: value });
+            }
             // Not the switch of flash encryption (EXTERNAL_DEVICE_ENCRYPT_DECRYPT_CONTROL), nor the process monitors (from MEM_PVT on).
             CPU_PERI_CLK_EN..=CACHE_CONTROL | RTC_FASTMEM_CONFIG..=SYSCLK_CONF | SYSTEM_REG_DATE => {
                 self.registers.set(offset, value);
@@ -89,7 +128,7 @@ impl Peripheral for System {
         }
     }
 
-    fn reset(&mut self, _now: u64) {
+    fn reset(&mut self, _context: &mut Context<'_>) {
         self.registers.reset();
         self.crc = 0;
     }

@@ -1,8 +1,8 @@
 //! The system timer: two counters of 52 bits at 16 MHz and three comparators. The hart's clock enters, alarms leave.
 //! (ESP32-C3 Technical Reference Manual, chapter "System Timer".)
 
+use super::peripheral::{Context, Peripheral};
 use super::registers::{Registers, offsets};
-use super::{Context, Peripheral};
 
 /// Cycles of the hart to one count.
 const CYCLES_PER_COUNT: u64 = 10;
@@ -43,7 +43,7 @@ const PERIOD: u32 = (1 << 26) - 1;
 #[derive(Debug, Clone)]
 pub(crate) struct SystemTimer {
     registers: Registers,
-    units: [Unit; 2],
+    counters: [Counter; 2],
     /// What each comparator waits for, in counts of its unit.
     alarms: [Option<u64>; 3],
     raw: u32,
@@ -53,7 +53,7 @@ pub(crate) struct SystemTimer {
 
 /// A counter: its value at some time, from where it counts on.
 #[derive(Debug, Clone, Copy, Default)]
-struct Unit {
+struct Counter {
     value: u64,
     since: u64,
     running: bool,
@@ -61,7 +61,7 @@ struct Unit {
     valid: bool,
 }
 
-impl Unit {
+impl Counter {
     fn at(self, now: u64) -> u64 {
         if self.running {
             self.value.wrapping_add((now - self.since) / CYCLES_PER_COUNT) & COUNTER
@@ -95,25 +95,29 @@ impl SystemTimer {
     pub(crate) fn new(base: u32) -> Self {
         let mut timer = Self {
             registers: Registers::new(base, 0x100),
-            units: [Unit::default(); 2],
+            counters: [Counter::default(); 2],
             alarms: [None; 3],
             raw: 0,
             halted: false,
         };
-        timer.reset(0);
+        timer.restart(0);
         timer
     }
 
-    /// A debugger has halted the hart, or let go of it: counters that are told so stop with it.
-    pub(crate) fn set_halted(&mut self, halted: bool, now: u64) {
-        self.halted = halted;
-        self.start_and_stop(now);
+    /// As after a reset.
+    fn restart(&mut self, now: u64) {
+        self.registers.reset();
+        self.raw = 0;
+        self.alarms = [None; 3];
+        self.counters = [Counter::default(); 2];
+        // Unit 0 counts from the start (SYSTIMER_CONF after reset).
+        self.counters[0].start(now);
     }
 
     /// Lets the counters run that should.
     fn start_and_stop(&mut self, now: u64) {
         let conf = self.registers.get(CONF);
-        for (index, unit) in self.units.iter_mut().enumerate() {
+        for (index, unit) in self.counters.iter_mut().enumerate() {
             let stalls = self.halted && conf & CONF_UNIT_CORE0_STALL_EN[index] != 0;
             if conf & CONF_UNIT_WORK_EN[index] != 0 && !stalls {
                 unit.start(now);
@@ -127,9 +131,9 @@ impl SystemTimer {
         u64::from(self.registers.get(offset)) << 32 | u64::from(self.registers.get(offset + 4))
     }
 
-    fn unit_of(&self, target: usize) -> Unit {
+    fn unit_of(&self, target: usize) -> Counter {
         let conf = self.registers.get(TARGET_CONF0 + 4 * target as u32);
-        self.units[usize::from(conf & TARGET_UNIT_SEL != 0)]
+        self.counters[usize::from(conf & TARGET_UNIT_SEL != 0)]
     }
 
     /// The comparator takes its settings over (COMPn_LOAD), or starts to work.
@@ -161,9 +165,9 @@ impl Peripheral for SystemTimer {
     fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
         let index = |first: u32, stride: u32| ((offset - first) / stride) as usize;
         match offset {
-            UNIT_OP0 | UNIT_OP1 => u32::from(self.units[index(UNIT_OP0, 4)].valid) * OP_VALUE_VALID,
-            UNIT_VALUE0_HI | UNIT_VALUE1_HI => (self.units[index(UNIT_VALUE0_HI, 8)].latched >> 32) as u32,
-            UNIT_VALUE0_LO | UNIT_VALUE1_LO => self.units[index(UNIT_VALUE0_LO, 8)].latched as u32,
+            UNIT_OP0 | UNIT_OP1 => u32::from(self.counters[index(UNIT_OP0, 4)].valid) * OP_VALUE_VALID,
+            UNIT_VALUE0_HI | UNIT_VALUE1_HI => (self.counters[index(UNIT_VALUE0_HI, 8)].latched >> 32) as u32,
+            UNIT_VALUE0_LO | UNIT_VALUE1_LO => self.counters[index(UNIT_VALUE0_LO, 8)].latched as u32,
             INT_RAW => self.raw,
             INT_ST => self.raw & self.registers.get(INT_ENA),
             INT_CLR | COMP_LOAD0..=UNIT_LOAD1 => 0,
@@ -187,17 +191,17 @@ impl Peripheral for SystemTimer {
                 }
             }
             UNIT_OP0 | UNIT_OP1 => {
-                let unit = &mut self.units[index(UNIT_OP0, 4)];
+                let counter = &mut self.counters[index(UNIT_OP0, 4)];
                 if value & OP_UPDATE != 0 {
-                    unit.latched = unit.at(now);
-                    unit.valid = true;
+                    counter.latched = counter.at(now);
+                    counter.valid = true;
                 }
             }
             COMP_LOAD0..=COMP_LOAD2 => self.arm(index(COMP_LOAD0, 4), now),
             UNIT_LOAD0 | UNIT_LOAD1 => {
                 let unit = index(UNIT_LOAD0, 4);
                 let value = self.load(UNITLOAD0_HI + 8 * unit as u32) & COUNTER;
-                self.units[unit].load(value, now);
+                self.counters[unit].load(value, now);
             }
             INT_CLR => self.raw &= !value,
             UNIT_VALUE0_HI..=UNIT_VALUE1_LO | INT_RAW | INT_ST => {}
@@ -206,16 +210,18 @@ impl Peripheral for SystemTimer {
         }
     }
 
-    fn reset(&mut self, now: u64) {
-        self.registers.reset();
-        self.raw = 0;
-        self.alarms = [None; 3];
-        self.units = [Unit::default(); 2];
-        // Unit 0 counts from the start (SYSTIMER_CONF after reset).
-        self.units[0].start(now);
+    fn reset(&mut self, context: &mut Context<'_>) {
+        self.restart(context.now);
     }
 
-    fn update(&mut self, now: u64) {
+    /// Counters that are set so stop with the hart.
+    fn set_halted(&mut self, halted: bool, now: u64) {
+        self.halted = halted;
+        self.start_and_stop(now);
+    }
+
+    fn update(&mut self, context: &mut Context<'_>) {
+        let now = context.now;
         for target in 0..3 {
             if self.due(target).is_none_or(|due| due > now) {
                 continue;

@@ -2,9 +2,9 @@
 //! hart's clock enters; alarms and reset requests leave.
 //! (ESP32-C3 Technical Reference Manual, chapters "Timer Group" and "Watchdog Timers".)
 
+use super::peripheral::{Context, Peripheral};
 use super::registers::{Registers, offsets};
 use super::watchdog::{Action, Watchdog};
-use super::{Context, Peripheral};
 use crate::chip::{CYCLES_PER_MICROSECOND, RTC_SLOW_HZ};
 use crate::log::ResetCause;
 
@@ -68,6 +68,22 @@ const FAST_DIVIDED_HZ: u64 = 68_359;
 const INT_TIMER: u32 = 1 << 0;
 const INT_WDT: u32 = 1 << 1;
 
+/// The causes of the resets by a group's watchdog.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct WatchdogResets {
+    system: ResetCause,
+    cpu: ResetCause,
+}
+
+pub(super) const GROUP0: WatchdogResets = WatchdogResets {
+    system: ResetCause::TimerGroup0System,
+    cpu: ResetCause::TimerGroup0Cpu,
+};
+pub(super) const GROUP1: WatchdogResets = WatchdogResets {
+    system: ResetCause::TimerGroup1System,
+    cpu: ResetCause::TimerGroup1Cpu,
+};
+
 #[derive(Debug, Clone)]
 pub(crate) struct TimerGroup {
     registers: Registers,
@@ -76,8 +92,7 @@ pub(crate) struct TimerGroup {
     value: u64,
     since: u64,
     watchdog: Watchdog,
-    system_reset: ResetCause,
-    cpu_reset: ResetCause,
+    resets: WatchdogResets,
     /// Frequency of the RTC's slow clock, as it is selected there.
     slow_hz: u64,
     /// When the measurement under way is done.
@@ -85,19 +100,18 @@ pub(crate) struct TimerGroup {
 }
 
 impl TimerGroup {
-    pub(crate) fn new(base: u32, system_reset: ResetCause, cpu_reset: ResetCause) -> Self {
+    pub(crate) fn new(base: u32, resets: WatchdogResets) -> Self {
         let mut group = Self {
             registers: Registers::new(base, 0x100),
             raw: 0,
             value: 0,
             since: 0,
             watchdog: Watchdog::default(),
-            system_reset,
-            cpu_reset,
+            resets,
             slow_hz: RTC_SLOW_HZ,
             measured: None,
         };
-        group.reset(0);
+        group.restart(0);
         group
     }
 
@@ -110,22 +124,14 @@ impl TimerGroup {
         }
     }
 
-    /// Another slow clock is selected; what is measured from now on is that one.
-    pub(crate) fn set_slow_clock(&mut self, hz: u64) {
-        self.slow_hz = hz;
-    }
-
-    /// Drops what the watchdog asks for to be reset.
-    pub(crate) fn take_reset(&mut self) -> Option<ResetCause> {
-        match self.watchdog.take_action()? {
-            Action::None => None,
-            Action::Interrupt => {
-                self.raw |= INT_WDT;
-                None
-            }
-            Action::Cpu => (self.registers.get(WDTCONFIG0) & WDT_PROCPU_RESET_EN != 0).then_some(self.cpu_reset),
-            Action::System | Action::Rtc => Some(self.system_reset),
-        }
+    /// As after a reset.
+    fn restart(&mut self, now: u64) {
+        self.registers.reset();
+        self.raw = 0;
+        self.set(0, now);
+        self.watchdog.stop();
+        // The chip measures its slow clock from the start (RTC_CALI_START_CYCLING after reset).
+        self.measure(self.registers.get(RTCCALICFG), now);
     }
 
     fn period(&self) -> u64 {
@@ -302,16 +308,12 @@ impl Peripheral for TimerGroup {
         }
     }
 
-    fn reset(&mut self, now: u64) {
-        self.registers.reset();
-        self.raw = 0;
-        self.set(0, now);
-        self.watchdog.stop();
-        // The chip measures its slow clock from the start (RTC_CALI_START_CYCLING after reset).
-        self.measure(self.registers.get(RTCCALICFG), now);
+    fn reset(&mut self, context: &mut Context<'_>) {
+        self.restart(context.now);
     }
 
-    fn update(&mut self, now: u64) {
+    fn update(&mut self, context: &mut Context<'_>) {
+        let now = context.now;
         if self.due().is_some_and(|due| due <= now) {
             self.raw |= INT_TIMER;
             let config = self.registers.get(T_CONFIG);
@@ -326,6 +328,22 @@ impl Peripheral for TimerGroup {
 
     fn next_event(&self) -> Option<u64> {
         [self.due(), self.watchdog.due()].into_iter().flatten().min()
+    }
+
+    fn take_reset(&mut self) -> Option<ResetCause> {
+        match self.watchdog.take_action()? {
+            Action::None => None,
+            Action::Interrupt => {
+                self.raw |= INT_WDT;
+                None
+            }
+            Action::Cpu => (self.registers.get(WDTCONFIG0) & WDT_PROCPU_RESET_EN != 0).then_some(self.resets.cpu),
+            Action::System | Action::Rtc => Some(self.resets.system),
+        }
+    }
+
+    fn set_slow_clock(&mut self, hz: u64) {
+        self.slow_hz = hz;
     }
 
     fn interrupts(&self) -> u64 {

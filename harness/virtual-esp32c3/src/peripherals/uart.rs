@@ -9,9 +9,11 @@
 
 use std::collections::VecDeque;
 
+use super::options::FarEnd;
+use super::peripheral::{Context, Peripheral};
 use super::registers::{Registers, offsets};
+use super::signals::{self, Inputs, Outputs};
 use super::uart_line::{Line, Receiver, UartFormat, UartParity};
-use super::{Context, FarEnd, Peripheral};
 
 /// Bytes in each FIFO.
 const FIFO_BYTES: usize = 128;
@@ -81,9 +83,27 @@ const ID_REG_UPDATE: u32 = 1 << 31;
 /// The line's rate as baud rate detection sees it: 115200 baud of a 40 MHz clock, less one as the counters count.
 const DETECTED_PULSE: u32 = 40_000_000 / 115_200 - 1;
 
+/// What tells one UART from the other.
+#[derive(Debug)]
+pub(crate) struct Wires {
+    /// Signals of the GPIO matrix: RXD and TXD, CTS and RTS.
+    data: u32,
+    flow: u32,
+}
+
+pub(super) const UART0: Wires = Wires {
+    data: signals::U0_DATA,
+    flow: signals::U0_FLOW,
+};
+pub(super) const UART1: Wires = Wires {
+    data: signals::U1_DATA,
+    flow: signals::U1_FLOW,
+};
+
 #[derive(Debug, Clone)]
 pub(crate) struct Uart {
     registers: Registers,
+    wires: &'static Wires,
     far_end: FarEnd,
     /// Raw interrupts that stay until they are cleared.
     latched: u32,
@@ -115,9 +135,10 @@ pub(crate) struct Uart {
 
 impl Uart {
     /// A UART with its registers at `base`. When nothing is connected, what it sends is gone.
-    pub(crate) fn new(base: u32, far_end: FarEnd) -> Self {
+    pub(crate) fn new(base: u32, wires: &'static Wires, far_end: FarEnd) -> Self {
         Self {
             registers: Registers::new(base, 0x84),
+            wires,
             far_end,
             latched: 0,
             receive: VecDeque::new(),
@@ -178,41 +199,13 @@ impl Uart {
         u32::try_from(second / self.bit_time()).unwrap_or(u32::MAX)
     }
 
-    /// The level at CTS.
-    pub(crate) fn set_cts(&mut self, level: bool) {
-        if self.cts != level {
-            self.cts = level;
-            self.latched |= CTS_CHG;
-            self.send();
-        }
-    }
-
     /// The level at RTS: high while the receiver wants nothing.
-    pub(crate) fn rts(&self) -> bool {
+    fn rts(&self) -> bool {
         if self.registers.get(CONF1) & CONF1_RX_FLOW_EN != 0 {
             self.receive.len() >= (self.registers.get(MEM_CONF) >> 7 & 0x1FF) as usize
         } else {
             self.registers.get(CONF0) & CONF0_SW_RTS == 0
         }
-    }
-
-    /// The chip falls asleep.
-    pub(crate) fn sleep(&mut self) {
-        self.line.cut();
-        self.asleep = true;
-        self.wake_edges = 0;
-    }
-
-    /// The chip wakes.
-    pub(crate) fn wake(&mut self) {
-        self.line.cut();
-        self.asleep = false;
-        self.wake_edges = 0;
-    }
-
-    /// Whether enough edges have come to end light sleep (UART_ACTIVE_THRESHOLD, which counts from three).
-    pub(crate) fn wakes(&self) -> bool {
-        self.asleep && self.wake_edges >= (self.registers.get(SLEEP_CONF) & 0x3FF) + 3
     }
 
     /// Bytes that wait on the line.
@@ -465,7 +458,7 @@ impl Peripheral for Uart {
         }
     }
 
-    fn reset(&mut self, _now: u64) {
+    fn reset(&mut self, _context: &mut Context<'_>) {
         self.registers.reset();
         self.latched = 0;
         self.receive.clear();
@@ -475,7 +468,8 @@ impl Peripheral for Uart {
         self.edges = 0;
     }
 
-    fn update(&mut self, now: u64) {
+    fn update(&mut self, context: &mut Context<'_>) {
+        let now = context.now;
         self.hear(now);
         if self.timeout.is_some_and(|timeout| timeout <= now) {
             self.timeout = None;
@@ -485,6 +479,43 @@ impl Peripheral for Uart {
             self.recheck = None;
             self.latch_full();
         }
+    }
+
+    fn drive(&self, outputs: &mut Outputs) {
+        // Bytes on the line take no time: it is at rest.
+        outputs.set(self.wires.data, true);
+        outputs.set(self.wires.flow, self.rts());
+    }
+
+    fn sense(&mut self, inputs: &Inputs) {
+        // Without a pad CTS rests high.
+        let level = inputs.level(self.wires.flow).unwrap_or(true);
+        if self.cts != level {
+            self.cts = level;
+            self.latched |= CTS_CHG;
+            self.send();
+        }
+    }
+
+    fn read_changes_levels(&self, offset: u32) -> bool {
+        offset == FIFO
+    }
+
+    fn sleep(&mut self) {
+        self.line.cut();
+        self.asleep = true;
+        self.wake_edges = 0;
+    }
+
+    fn wake(&mut self) {
+        self.line.cut();
+        self.asleep = false;
+        self.wake_edges = 0;
+    }
+
+    /// UART_ACTIVE_THRESHOLD edges, which counts from three.
+    fn wakes(&self) -> bool {
+        self.asleep && self.wake_edges >= (self.registers.get(SLEEP_CONF) & 0x3FF) + 3
     }
 
     fn next_event(&self) -> Option<u64> {

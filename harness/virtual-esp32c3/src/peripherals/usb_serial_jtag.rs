@@ -8,8 +8,9 @@
 
 use std::collections::VecDeque;
 
+use super::options::FarEnd;
+use super::peripheral::{Context, Peripheral};
 use super::registers::{Registers, offsets};
-use super::{Context, FarEnd, Peripheral};
 use crate::chip::CYCLES_PER_MICROSECOND;
 
 const PACKET: usize = 64;
@@ -221,21 +222,26 @@ impl Peripheral for UsbSerialJtag {
         }
     }
 
-    fn reset(&mut self, now: u64) {
+    fn reset(&mut self, context: &mut Context<'_>) {
         self.registers.reset();
         self.raw = SERIAL_IN_EMPTY;
         self.to_host.clear();
         self.committed = false;
         self.from_host.clear();
         self.packet = 0;
-        self.attach(now);
+        self.attach(context.now);
     }
 
-    fn update(&mut self, now: u64) {
+    fn update(&mut self, context: &mut Context<'_>) {
+        let now = context.now;
         if self.next_frame.is_some_and(|frame| frame <= now) {
             self.raw |= SOF;
             self.next_frame = Some((now / FRAME + 1) * FRAME);
         }
+    }
+
+    fn read_changes_levels(&self, offset: u32) -> bool {
+        offset == EP1
     }
 
     fn next_event(&self) -> Option<u64> {
