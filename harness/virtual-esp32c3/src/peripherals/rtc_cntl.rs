@@ -7,7 +7,7 @@ use super::clocks::Domain;
 use super::peripheral::{Context, Peripheral};
 use super::registers::{Registers, offsets};
 use super::sleep::{Kind, Pending, Sleep, WakeInputs};
-use super::watchdog::{Action, Watchdog};
+use super::watchdog::{Action, Stage, Switches, Watchdog};
 use crate::chip::{CYCLES_PER_SECOND, RTC_SLOW_HZ};
 use crate::log::ResetCause;
 
@@ -71,6 +71,11 @@ const SLP_REJECT_CAUSE_CLR: u32 = 1 << 1;
 const SW_CPU_INT: u32 = 1 << 0;
 
 const WDT_EN: u32 = 1 << 31;
+/// Where the fields of the stages' actions begin, of three bits each.
+const WDT_STG0: u32 = 28;
+const WDT_STG1: u32 = 25;
+const WDT_STG2: u32 = 22;
+const WDT_STG3: u32 = 19;
 const WDT_FLASHBOOT_MOD_EN: u32 = 1 << 12;
 const WDT_PROCPU_RESET_EN: u32 = 1 << 11;
 const WDT_PAUSE_IN_SLEEP: u32 = 1 << 9;
@@ -188,10 +193,9 @@ impl RtcControl {
 
     /// Starts the watchdogs as the hardware does when the chip starts from flash.
     pub(crate) fn guard_flash_boot(&mut self, now: u64) {
-        if self.registers.get(WDTCONFIG0) & WDT_FLASHBOOT_MOD_EN != 0 {
-            let (_, holds) = self.watchdog_settings();
-            let stages = [Action::Rtc, Action::None, Action::None, Action::None];
-            self.watchdog.start(stages, holds, now);
+        if self.watchdog_switches().guards_flash_boot {
+            let stages = self.watchdog_stages();
+            self.watchdog.guard_flash_boot(Action::Rtc, stages, now);
         }
         self.super_watchdog = Some(SuperWatchdog::started(now));
     }
@@ -261,34 +265,39 @@ impl RtcControl {
         if self.main_alarm.is_some() {
             self.set_main_alarm();
         }
-        let (stages, holds) = self.watchdog_settings();
-        self.watchdog.change(stages, holds);
+        let stages = self.watchdog_stages();
+        self.watchdog.change(stages);
     }
 
-    fn watchdog_settings(&self) -> ([Action; 4], [u64; 4]) {
+    fn watchdog_switches(&self) -> Switches {
         let config = self.registers.get(WDTCONFIG0);
-        let stages = [28, 25, 22, 19].map(|at| Action::from_bits(config >> at & 7));
-        let mut holds =
-            [WDTCONFIG1, WDTCONFIG2, WDTCONFIG3, WDTCONFIG4].map(|at| self.cycles(u64::from(self.registers.get(at))));
-        holds[0] = holds[0].saturating_mul(1 << WDT_STAGE0_SHIFT);
-        (stages, holds)
+        Switches {
+            enabled: config & WDT_EN != 0,
+            guards_flash_boot: config & WDT_FLASHBOOT_MOD_EN != 0,
+        }
+    }
+
+    fn watchdog_stages(&self) -> [Stage; 4] {
+        let config = self.registers.get(WDTCONFIG0);
+        let stage = |action: u32, hold: u32| Stage {
+            action: Action::from_bits(config >> action & 7),
+            hold: self.cycles(u64::from(self.registers.get(hold))),
+        };
+        let mut stages = [
+            stage(WDT_STG0, WDTCONFIG1),
+            stage(WDT_STG1, WDTCONFIG2),
+            stage(WDT_STG2, WDTCONFIG3),
+            stage(WDT_STG3, WDTCONFIG4),
+        ];
+        stages[0].hold = stages[0].hold.saturating_mul(1 << WDT_STAGE0_SHIFT);
+        stages
     }
 
     fn write_watchdog(&mut self, offset: u32, value: u32, now: u64) {
-        let ran = self.registers.get(WDTCONFIG0) & WDT_EN != 0;
+        let before = self.watchdog_switches();
         self.registers.set(offset, value);
-        let config = self.registers.get(WDTCONFIG0);
-        if config & WDT_EN != 0 {
-            let (stages, holds) = self.watchdog_settings();
-            if ran {
-                self.watchdog.change(stages, holds);
-            } else {
-                self.watchdog.start(stages, holds, now);
-            }
-        } else if ran || config & WDT_FLASHBOOT_MOD_EN == 0 {
-            // Before software has said a word, only flash boot protection may run: it ends when it is cleared.
-            self.watchdog.stop();
-        }
+        let (after, stages) = (self.watchdog_switches(), self.watchdog_stages());
+        self.watchdog.follow(before, after, stages, now);
     }
 
     fn write_options(&mut self, value: u32) {

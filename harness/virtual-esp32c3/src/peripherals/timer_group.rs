@@ -4,7 +4,7 @@
 
 use super::peripheral::{Context, Peripheral};
 use super::registers::{Registers, offsets};
-use super::watchdog::{Action, Watchdog};
+use super::watchdog::{Action, Stage, Switches, Watchdog};
 use crate::chip::{CYCLES_PER_MICROSECOND, RTC_SLOW_HZ};
 use crate::log::ResetCause;
 
@@ -50,6 +50,11 @@ const DIVIDER: u32 = 0xFFFF << 13;
 const T_USE_XTAL: u32 = 1 << 9;
 
 const WDT_EN: u32 = 1 << 31;
+/// Where the fields of the stages' actions begin, of two bits each.
+const WDT_STG0: u32 = 29;
+const WDT_STG1: u32 = 27;
+const WDT_STG2: u32 = 25;
+const WDT_STG3: u32 = 23;
 const WDT_USE_XTAL: u32 = 1 << 21;
 const WDT_FLASHBOOT_MOD_EN: u32 = 1 << 14;
 const WDT_PROCPU_RESET_EN: u32 = 1 << 13;
@@ -117,10 +122,9 @@ impl TimerGroup {
 
     /// Starts the watchdog as the hardware does when the chip starts from flash.
     pub(crate) fn guard_flash_boot(&mut self, now: u64) {
-        if self.registers.get(WDTCONFIG0) & WDT_FLASHBOOT_MOD_EN != 0 {
-            let (_, holds) = self.watchdog_settings();
-            let stages = [Action::System, Action::None, Action::None, Action::None];
-            self.watchdog.start(stages, holds, now);
+        if self.watchdog_switches().guards_flash_boot {
+            let stages = self.watchdog_stages();
+            self.watchdog.guard_flash_boot(Action::System, stages, now);
         }
     }
 
@@ -200,7 +204,15 @@ impl TimerGroup {
         Some(self.since.saturating_add(counts.saturating_mul(self.period())))
     }
 
-    fn watchdog_settings(&self) -> ([Action; 4], [u64; 4]) {
+    fn watchdog_switches(&self) -> Switches {
+        let config = self.registers.get(WDTCONFIG0);
+        Switches {
+            enabled: config & WDT_EN != 0,
+            guards_flash_boot: config & WDT_FLASHBOOT_MOD_EN != 0,
+        }
+    }
+
+    fn watchdog_stages(&self) -> [Stage; 4] {
         let config = self.registers.get(WDTCONFIG0);
         let clock = if config & WDT_USE_XTAL == 0 {
             CYCLES_PER_APB
@@ -208,25 +220,23 @@ impl TimerGroup {
             CYCLES_PER_XTAL
         };
         let tick = clock * u64::from((self.registers.get(WDTCONFIG1) >> 16).max(1));
-        let stages = [29, 27, 25, 23].map(|at| Action::from_bits(config >> at & 3));
-        let holds = [WDTCONFIG2, WDTCONFIG3, WDTCONFIG4, WDTCONFIG5].map(|at| u64::from(self.registers.get(at)) * tick);
-        (stages, holds)
+        let stage = |action: u32, hold: u32| Stage {
+            action: Action::from_bits(config >> action & 3),
+            hold: u64::from(self.registers.get(hold)) * tick,
+        };
+        [
+            stage(WDT_STG0, WDTCONFIG2),
+            stage(WDT_STG1, WDTCONFIG3),
+            stage(WDT_STG2, WDTCONFIG4),
+            stage(WDT_STG3, WDTCONFIG5),
+        ]
     }
 
     fn write_watchdog(&mut self, offset: u32, value: u32, now: u64) {
-        let ran = self.registers.get(WDTCONFIG0) & WDT_EN != 0;
+        let before = self.watchdog_switches();
         self.registers.set(offset, value);
-        let config = self.registers.get(WDTCONFIG0);
-        if config & WDT_EN != 0 {
-            let (stages, holds) = self.watchdog_settings();
-            if ran {
-                self.watchdog.change(stages, holds);
-            } else {
-                self.watchdog.start(stages, holds, now);
-            }
-        } else if ran || config & WDT_FLASHBOOT_MOD_EN == 0 {
-            self.watchdog.stop();
-        }
+        let (after, stages) = (self.watchdog_switches(), self.watchdog_stages());
+        self.watchdog.follow(before, after, stages, now);
     }
 
     /// Starts a measurement with these settings. A cycling one is ready from the end of its first round on.

@@ -27,11 +27,27 @@ impl Action {
     }
 }
 
+/// One of the four stages.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Stage {
+    /// What it does when its time is over.
+    pub(crate) action: Action,
+    /// How long it lasts, in cycles of the hart.
+    pub(crate) hold: u64,
+}
+
+/// The two bits of its configuration by which a watchdog runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Switches {
+    /// WDT_EN: software has started it.
+    pub(crate) enabled: bool,
+    /// WDT_FLASHBOOT_MOD_EN: it runs from reset on when the chip starts from flash.
+    pub(crate) guards_flash_boot: bool,
+}
+
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Watchdog {
-    stages: [Action; 4],
-    /// How long each stage holds, in cycles of the hart.
-    holds: [u64; 4],
+    stages: [Stage; 4],
     state: State,
     action: Option<Action>,
 }
@@ -47,16 +63,37 @@ enum State {
 }
 
 impl Watchdog {
+    /// Follows its configuration after a store to it.
+    pub(crate) fn follow(&mut self, before: Switches, after: Switches, stages: [Stage; 4], now: u64) {
+        match (before.enabled, after.enabled) {
+            (false, true) => self.start(stages, now),
+            (true, true) => self.change(stages),
+            (true, false) => self.stop(),
+            // Until software starts it, only the guard of the boot from flash may run. It ends when its bit is cleared.
+            (false, false) if !after.guards_flash_boot => self.stop(),
+            (false, false) => {}
+        }
+    }
+
+    /// Guards the boot from flash: the first stage does this, and the others do nothing.
+    pub(crate) fn guard_flash_boot(&mut self, action: Action, stages: [Stage; 4], now: u64) {
+        let mut stages = stages.map(|stage| Stage {
+            action: Action::None,
+            ..stage
+        });
+        stages[0].action = action;
+        self.start(stages, now);
+    }
+
     /// Starts with these settings, at the first stage.
-    pub(crate) fn start(&mut self, stages: [Action; 4], holds: [u64; 4], now: u64) {
-        self.change(stages, holds);
+    fn start(&mut self, stages: [Stage; 4], now: u64) {
+        self.change(stages);
         self.state = State::Runs { stage: 0, since: now };
     }
 
     /// Takes over other settings, without a change to what is over of the stage that runs.
-    pub(crate) fn change(&mut self, stages: [Action; 4], holds: [u64; 4]) {
+    pub(crate) fn change(&mut self, stages: [Stage; 4]) {
         self.stages = stages;
-        self.holds = holds;
     }
 
     pub(crate) fn stop(&mut self) {
@@ -94,7 +131,7 @@ impl Watchdog {
         match self.state {
             State::Runs { stage, since } => {
                 // A stage of no length would end for ever in the same cycle.
-                let hold = self.holds.get(stage).copied().unwrap_or(0).max(1);
+                let hold = self.stages.get(stage).map_or(0, |stage| stage.hold).max(1);
                 Some(since.saturating_add(hold))
             }
             State::Stopped | State::Paused { .. } => None,
@@ -105,7 +142,7 @@ impl Watchdog {
         if let State::Runs { stage, .. } = self.state
             && let Some(since) = self.due().filter(|due| *due <= now)
         {
-            self.action = self.stages.get(stage).copied();
+            self.action = self.stages.get(stage).map(|stage| stage.action);
             let stage = (stage + 1) % self.stages.len();
             self.state = State::Runs { stage, since };
         }
