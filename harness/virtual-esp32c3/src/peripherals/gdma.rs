@@ -187,9 +187,9 @@ impl Gdma {
         left
     }
 
-    /// Lets what could go on do so after a pause.
-    pub(crate) fn pause(&mut self, goes_on: bool, now: u64) {
-        self.resumes = goes_on.then_some(now + PAUSE);
+    /// Ends a go at `now`: transfers that could go on do so after a pause. `None` if there are none.
+    pub(crate) fn pause(&mut self, now: Option<u64>) {
+        self.resumes = now.map(|now| now + PAUSE);
     }
 
     /// Whether transfers are to go on.

@@ -6,7 +6,7 @@
 //! input filters, synchronisers and the settings for sleep are kept and make no difference.
 //! (ESP32-C3 Technical Reference Manual, chapter "IO MUX and GPIO Matrix".)
 
-use super::peripheral::{Context, Peripheral, SECOND_WINDOW};
+use super::peripheral::{Context, Peripheral};
 use super::registers::{Registers, offsets};
 use super::signals::{self, Inputs, Outputs};
 use crate::log::ResetCause;
@@ -15,8 +15,8 @@ use crate::log::ResetCause;
 pub(crate) const PINS: usize = 22;
 /// A bit for each pad.
 pub(crate) const ALL: u32 = (1 << PINS) - 1;
-/// IO_MUX is the second window.
-const IO_MUX: u32 = SECOND_WINDOW;
+/// The offset at which the registers of IO_MUX begin here.
+pub(super) const IO_MUX: u32 = 0x1000;
 
 /// The last of the processor's eight lines.
 const CPU_GPIO7: u32 = signals::CPU_GPIO0 + 7;
@@ -92,6 +92,13 @@ const STRAPPING: [(u32, u32); 3] = [(2, 1 << 0), (8, 1 << 2), (BOOT, 1 << 3)];
 const STRAPPING_BOOT: u32 = 1 << 3;
 /// Pins that the board pulls up; the button pulls its own low.
 const BOARD_PULLS: u32 = 1 << 8 | 1 << BOOT;
+
+/// What an output signal does to a pad.
+#[derive(Debug, Clone, Copy)]
+struct Drive {
+    level: bool,
+    enabled: bool,
+}
 
 /// The pads and all that leads to them.
 #[derive(Debug, Clone)]
@@ -293,37 +300,46 @@ impl Gpio {
         let bit = |word: u32| word >> pin & 1 != 0;
         let enable = bit(self.registers.get(ENABLE));
         let select = self.registers.get(FUNC_OUT_SEL_CFG0 + 4 * pin);
-        let (level, enabled) = match (function(self.mux.get(mux::GPIO0 + 4 * pin)), pin, select & 0xFF) {
-            // UART lines at rest are high; bytes on them take no time.
-            (0, PAD_U0TXD, _) => (true, true),
-            (0, PAD_U0RXD, _) => (false, false),
-            (_, _, SIGNAL_GPIO) => (bit(self.registers.get(OUT)), enable),
-            (_, _, signal) => {
-                let (level, enabled) = self.output(signal);
-                (
-                    level,
-                    if select & OUT_ENABLE_IS_GPIOS != 0 {
-                        enable
-                    } else {
-                        enabled
-                    },
-                )
-            }
+        let drive = match (function(self.mux.get(mux::GPIO0 + 4 * pin)), pin, select & 0xFF) {
+            // UART lines are always at rest, and then high, since bytes take no time.
+            (0, PAD_U0TXD, _) => Drive {
+                level: true,
+                enabled: true,
+            },
+            (0, PAD_U0RXD, _) => Drive {
+                level: false,
+                enabled: false,
+            },
+            (_, _, SIGNAL_GPIO) => Drive {
+                level: bit(self.registers.get(OUT)),
+                enabled: enable,
+            },
+            (_, _, signal) if select & OUT_ENABLE_IS_GPIOS != 0 => Drive {
+                enabled: enable,
+                ..self.output(signal)
+            },
+            (_, _, signal) => self.output(signal),
         };
-        let level = level != (select & OUT_INVERT != 0);
-        let enabled = enabled != (select & OUT_ENABLE_INVERT != 0);
+        let level = drive.level != (select & OUT_INVERT != 0);
+        let enabled = drive.enabled != (select & OUT_ENABLE_INVERT != 0);
         let open_drain = self.registers.get(PIN0 + 4 * pin) & PIN_OPEN_DRAIN != 0;
         (enabled && !(open_drain && level)).then_some(level)
     }
 
     /// Level and output enable of a peripheral's output signal. Those that are not modelled are low.
-    fn output(&self, signal: u32) -> (bool, bool) {
+    fn output(&self, signal: u32) -> Drive {
         match signal {
             signals::CPU_GPIO0..=CPU_GPIO7 => {
                 let line = signal - signals::CPU_GPIO0;
-                (self.cpu_out >> line & 1 != 0, self.cpu_enable >> line & 1 != 0)
+                Drive {
+                    level: self.cpu_out >> line & 1 != 0,
+                    enabled: self.cpu_enable >> line & 1 != 0,
+                }
             }
-            _ => (self.outputs.level(signal), true),
+            _ => Drive {
+                level: self.outputs.level(signal),
+                enabled: true,
+            },
         }
     }
 

@@ -67,9 +67,6 @@ impl<'a> Context<'a> {
     }
 }
 
-/// The offset at which the registers of a peripheral's second window begin.
-pub(super) const SECOND_WINDOW: u32 = 0x1000;
-
 /// What a store to a peripheral may change beyond the peripheral, its interrupts and its signals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {

@@ -2,7 +2,7 @@
 //! by SYSTEM, interrupt sources and peers of the DMA controller follow from it.
 //!
 //! A line is `name: Type(arguments) @ base`, and after it what applies of:
-//! - `and base`: a second window; its registers have offsets from [`SECOND_WINDOW`] on.
+//! - `and base at OFFSET`: another window; its registers have offsets from `OFFSET` on.
 //! - `interrupt n`: the number of its first source (manual, chapter "Interrupt Matrix", table of the sources).
 //! - `wake n`: its number as a wake-up source (chapter "Low-power Management", "Wakeup Source").
 //! - `reset n`: the bit of SYSTEM.PERIP_RST_EN0 that resets it (chapter "System Registers").
@@ -21,12 +21,12 @@ use super::cache::{Cache, MmuTable};
 use super::digital_signature::DigitalSignature;
 use super::efuse::Efuse;
 use super::gdma::Gdma;
-use super::gpio::Gpio;
+use super::gpio::{Gpio, IO_MUX};
 use super::hmac::Hmac;
 use super::interrupt_matrix::InterruptMatrix;
 use super::openeth::OpenEth;
 use super::options::{FarEnd, PeripheralOptions};
-use super::peripheral::{Context, Peripheral, SECOND_WINDOW};
+use super::peripheral::{Context, Peripheral};
 use super::rsa::Rsa;
 use super::rtc_cntl::RtcControl;
 use super::settings::{self, Settings};
@@ -50,11 +50,12 @@ pub(super) enum Place<'a> {
 }
 
 macro_rules! peripherals {
+    // `$d` is a dollar sign, for the macro that this one defines.
     (
         ($d:tt) $options:ident;
         $(
             $(#[$attribute:meta])*
-            $unit:ident: $type:ident $(($($argument:expr),+))? @ $base:literal $(and $second:literal)?
+            $unit:ident: $type:ident $(($($argument:expr),+))? @ $base:literal $(and $more:literal at $offset:ident)*
             $(, interrupt $source:literal)?
             $(, wake $wake:literal)?
             $(, reset $reset:literal)?
@@ -74,18 +75,13 @@ macro_rules! peripherals {
             $(pub(super) const $unit: u32 = $base >> 12;)+
         }
 
-        #[expect(non_upper_case_globals, reason = "constants that are named like the fields")]
-        mod second_page {
-            $($(pub(super) const $unit: u32 = $second >> 12;)?)+
-        }
-
         impl Units {
             /// Numbers of the DMA controller's peers.
             const DMA_PEERS: &[u32] = &[$($($peer,)?)+];
 
             pub(super) fn new($options: &PeripheralOptions) -> Self {
                 Self {
-                    $($unit: $type::new($base $(, $second)? $($(, $argument)+)?),)+
+                    $($unit: $type::new($base $(, $more)* $($(, $argument)+)?),)+
                 }
             }
 
@@ -99,8 +95,10 @@ macro_rules! peripherals {
                             })?
                             Place::Unit(&mut self.$unit, address - $base)
                         }
-                        $(second_page::$unit => Place::Unit(&mut self.$unit, SECOND_WINDOW + address - $second),)?
                     )+
+                    $($(_ if address >> 12 == $more >> 12 => {
+                        Place::Unit(&mut self.$unit, $offset + address - $more)
+                    })*)+
                     _ => Place::Unknown,
                 }
             }
@@ -132,11 +130,12 @@ macro_rules! peripherals {
                 let mut goes_on = false;
                 $($(goes_on |= self.$unit.transfer(&mut self.gdma.port($peer, memory));)?)+
                 goes_on |= self.gdma.copy(memory);
-                self.gdma.pause(goes_on, now);
+                self.gdma.pause(goes_on.then_some(now));
             }
         }
 
-        /// Evaluates an expression for each peripheral: `each!(&mut units, unit => unit.update(context))`, or with `&units`.
+        /// Evaluates an expression for each peripheral: `each!(&mut units, unit => unit.update(context))`, or with
+        /// `&units`.
         macro_rules! each {
             (&mut $d units:expr, $d unit:ident => $d body:expr) => {
                 $({
@@ -155,19 +154,20 @@ macro_rules! peripherals {
 
         #[cfg(test)]
         impl Units {
-            /// Names and bases, with those of the second windows.
-            pub(super) const BASES: &[(&str, u32)] = &[
-                $((stringify!($unit), $base), $((stringify!($unit), $second),)?)+
+            /// Each peripheral's name, the base of each of its windows, and the offset at which that begins.
+            pub(super) const WINDOWS: &[(&str, u32, u32)] = &[
+                $((stringify!($unit), $base, 0), $((stringify!($unit), $more, $offset),)*)+
             ];
         }
     };
 }
 
+// In the arguments, `options` are the `PeripheralOptions`.
 peripherals! { ($) options;
     uart0: Uart(&uart::UART0, options.uart0) @ 0x6000_0000, interrupt 21, wake 6, reset 2;
     spi1: SpiFlash(options.seed) @ 0x6000_2000;
     spi0: Settings(&settings::SPI0) @ 0x6000_3000;
-    gpio: Gpio @ 0x6000_4000 and 0x6000_9000, interrupt 16, wake 2;
+    gpio: Gpio @ 0x6000_4000 and 0x6000_9000 at IO_MUX, interrupt 16, wake 2;
     fe2: Settings(&settings::FE2) @ 0x6000_5000;
     fe: Settings(&settings::FE) @ 0x6000_6000;
     efuse: Efuse(options.mac, options.revision) @ 0x6000_8800, interrupt 24;
