@@ -1,9 +1,9 @@
-//! The AES accelerator: single blocks fed by the processor ("typical"), and runs of blocks fed by DMA in the modes ECB, CBC,
-//! OFB, CTR, CFB8 and CFB128. Keys and blocks enter as they lie in memory, blocks and the interrupt leave. It knows no DMA
-//! channel: it is handed the controller.
+//! The AES accelerator: single blocks from the processor, which the manual calls "typical", and runs of blocks by DMA
+//! in the modes ECB, CBC, OFB, CTR, CFB8 and CFB128. Keys and blocks enter in the order in which they lie in memory;
+//! blocks and an interrupt leave.
 //! (ESP32-C3 Technical Reference Manual, chapter "AES Accelerator"; FIPS 197; NIST SP 800-38A.)
 //!
-//! A block takes no time. GCM has registers that this chip's manual does not describe: they are not modelled.
+//! A block takes no time. The registers for GCM, which the manual does not describe, are not modelled.
 
 use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Aes256};
@@ -34,7 +34,7 @@ offsets! { AES:
     DMA_EXIT = 0xB8,
 }
 
-/// MODE: bit 2 is the direction, the rest the length of the key.
+/// MODE: bit 2 is the direction, and the two bits below it are the length of the key.
 const MODE_DECRYPT: u32 = 1 << 2;
 const MODE_KEY: u32 = 3;
 const MODE_KEY_128: u32 = 0;
@@ -57,7 +57,7 @@ pub(crate) struct Aes {
     job: Option<Job>,
 }
 
-/// What STATE shows.
+/// Values of STATE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Idle = 0,
@@ -72,16 +72,16 @@ enum Direction {
     Decrypt,
 }
 
-/// A run of blocks by DMA.
+/// A run of blocks by DMA that has not ended.
 #[derive(Debug, Clone, Default)]
 struct Job {
-    /// Blocks that are still to come in.
+    /// Blocks that have not been taken yet.
     blocks: u32,
     input: Block,
-    /// Bytes of the input that are there.
+    /// Bytes of the input that have been taken.
     received: usize,
     output: Block,
-    /// Bytes of the output that have not left.
+    /// Bytes of the output that have not been given yet.
     waiting: usize,
 }
 
@@ -96,7 +96,7 @@ impl Aes {
     }
 
     fn start(&mut self, context: &mut Context<'_>) {
-        // 192-bit keys and GCM are not this chip's.
+        // The chip has no 192-bit keys.
         if !matches!(self.registers.get(MODE) & MODE_KEY, MODE_KEY_128 | MODE_KEY_256) {
             context.report(self.registers.base() + MODE, Some(self.registers.get(MODE)));
         }
@@ -116,7 +116,7 @@ impl Aes {
         });
     }
 
-    /// One block in the mode of operation that BLOCK_MODE names. The block in IV_MEM goes on to what the next one needs.
+    /// Ciphers one block in the mode of operation in BLOCK_MODE, and leaves in IV_MEM what the next block needs.
     fn chained(&mut self, input: Block) -> Block {
         let direction = self.direction();
         let iv = self.block(IV_MEM0);
@@ -148,7 +148,7 @@ impl Aes {
         output
     }
 
-    /// Sixteen steps of cipher feedback by the byte.
+    /// Sixteen steps of cipher feedback with one byte each. Returns the output and the next shift register.
     fn cfb8(&self, input: Block, mut shift: Block, direction: Direction) -> (Block, Block) {
         let output = input.map(|byte| {
             let [stream, ..] = self.cipher(shift, Direction::Encrypt);
@@ -163,7 +163,7 @@ impl Aes {
         (output, shift)
     }
 
-    /// The counter's next value: INC_SEL says whether its last 32 or all 128 bits count.
+    /// The counter's next value. INC_SEL selects whether its last 32 bits or all 128 bits count.
     fn incremented(&self, counter: Block) -> Block {
         let counter = u128::from_be_bytes(counter);
         let counting = if self.registers.get(INC_SEL) & 1 != 0 {

@@ -1,20 +1,23 @@
-//! The bus to the analog parts (regi2c): commands enter, a byte of one of the parts leaves. The parts themselves do nothing.
+//! The bus to the analog parts (regi2c). Commands that read or write a byte of a part enter; the byte leaves. The parts
+//! keep their bytes and do nothing.
+//! (I2C_ANA_MST in the `esp32c3` description. The manual leaves it out.)
 
 use super::peripheral::{Context, Peripheral};
 use super::registers::Registers;
 
-/// Commands to the parts' two buses. The manual has no names for them; these are ESP-IDF's for the ROM's regi2c functions.
+/// Commands on the parts' two buses. The description leaves them out; ESP-IDF has these names for later chips of the
+/// family (i2c_ana_mst_reg.h).
 const I2C0_CTRL: u32 = 0x00;
 const I2C1_CTRL: u32 = 0x04;
-/// I2C_ANA_MST.ANA_CONF0 and what follows it.
+/// The registers that the description has, which begin 0x40 bytes after this base.
 const ANA_CONF0: u32 = 0x40;
 const ANA_CONFIG: u32 = 0x44;
 const ANA_CONFIG2: u32 = 0x48;
 
-/// The bus to the analog parts (regi2c): each command reads or writes a byte of one of them.
 #[derive(Debug, Clone)]
 pub(crate) struct AnalogBus {
     registers: Registers,
+    /// The bytes that have been written, by part and register as in a command.
     bytes: std::collections::HashMap<u16, u8>,
 }
 

@@ -1,5 +1,6 @@
-//! APB control, with the random number generator's data register. A seed enters, settings and random words leave; it never
-//! asks the host for randomness.
+//! APB control, with the random number generator's data register. A seed and settings enter; random words leave. The
+//! words follow from the seed alone.
+//! (ESP32-C3 Technical Reference Manual, chapter "Random Number Generator"; APB_CTRL in the `esp32c3` description.)
 
 use super::peripheral::{Context, Peripheral};
 use super::registers::{Registers, offsets};
@@ -10,11 +11,10 @@ offsets! { APB_CTRL:
     PERI_BACKUP_INT_CLR = 0xD0,
     DATE = 0x3FC,
 }
-/// Where Espressif's emulator shows that it is one, and what it shows there. The chip has no register here.
+/// The offset and the value by which firmware recognizes Espressif's emulator. The chip has no register there.
 const EMULATOR: u32 = 0x3F8;
 const QEMU: u32 = u32::from_be_bytes(*b"QEMU");
 
-/// APB control, with the random number generator's data register and the mark by which firmware knows an emulator.
 #[derive(Debug, Clone)]
 pub(crate) struct ApbControl {
     registers: Registers,
@@ -22,7 +22,7 @@ pub(crate) struct ApbControl {
 }
 
 impl ApbControl {
-    /// Random numbers come from `seed` alone.
+    /// APB control whose random numbers follow from `seed`.
     pub(crate) fn new(base: u32, seed: u64) -> Self {
         Self {
             registers: Registers::new(base, 0x400),

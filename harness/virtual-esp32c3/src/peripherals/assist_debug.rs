@@ -1,7 +1,8 @@
-//! ASSIST_DEBUG: the monitor of the stack pointer that operating systems use as their stack guard, and the record of where the hart was
-//! when it was reset, which the ROM prints as `Saved PC`. Stack pointers and addresses enter from the hart, an interrupt leaves.
+//! ASSIST_DEBUG: the monitor of the stack pointer, which operating systems use as a stack guard, and the record of
+//! where the hart was when it was reset, which the ROM prints as `Saved PC`. Stores, stack pointers and addresses
+//! enter; an interrupt leaves.
 //!
-//! The monitors of memory areas and buses are not modelled: whoever switches one on finds it in the log.
+//! The monitors of memory areas and buses are not modelled. Enabling one of them is logged.
 //! (ESP32-C3 Technical Reference Manual, chapter "Debug Assistant".)
 
 use super::peripheral::{Context, Peripheral, Reach};
@@ -48,7 +49,7 @@ impl AssistDebug {
         }
     }
 
-    /// Whether the hart has to tell when its stack pointer moves.
+    /// Whether the hart has to pass on changes of its stack pointer.
     pub(crate) fn guards_stack(&self) -> bool {
         self.registers.get(CORE_0_MONTR_ENA) & SPILLS != 0
     }
@@ -86,7 +87,7 @@ impl Peripheral for AssistDebug {
             CORE_0_SP_PC => self.spilled_at,
             CORE_0_RCD_PDEBUGPC => self.recorded.0,
             CORE_0_RCD_PDEBUGSP => self.recorded.1,
-            // The hart is in debug mode, and the debug module is at work.
+            // Two bits: the hart is in debug mode, and the debug module is active.
             CORE_0_DEBUG_MODE => 3 * u32::from(self.halted),
             CORE_0_INTR_CLR => 0,
             CORE_0_MONTR_ENA | CORE_0_INTR_ENA | CORE_0_SP_MIN..=CORE_0_SP_MAX | CORE_0_RCD_EN | DATE => {

@@ -1,6 +1,6 @@
-//! Cache control (EXTMEM) and the MMU table. The table's entries go to the memory, whose view of flash is always current, so
-//! the cache itself has nothing to keep: every operation is done at once.
-//! (ESP32-C3 `esp32c3` description: EXTMEM; MMU table at 0x600C_5000.)
+//! Cache control (EXTMEM) and the MMU table. Stores enter; the table's entries leave to the memory. The memory's view
+//! of the flash is always current, so that the cache keeps nothing and its operations are done at once.
+//! (EXTMEM in the `esp32c3` description. The manual and the description leave the MMU table out.)
 
 use super::peripheral::{Context, Peripheral, Reach};
 use super::registers::{Registers, offsets};
@@ -18,7 +18,7 @@ offsets! { EXTMEM:
     REG_DATE = 0x3FC,
 }
 
-/// Bits of the control registers: what starts an operation, and what says that it is done.
+/// Bits of the control registers that start an operation, and those that tell that it is done.
 const LOCK_ENA: u32 = 3;
 const LOCK_DONE: u32 = 1 << 2;
 const INVALIDATE_ENA: u32 = 1 << 0;
@@ -82,7 +82,7 @@ pub(crate) struct MmuTable {
 }
 
 impl MmuTable {
-    /// The table needs no base: it is all that its page holds.
+    /// The table needs no base, since it reports no register.
     pub(crate) fn new(_base: u32) -> Self {
         Self {
             entries: [INVALID; MMU_ENTRIES],

@@ -1,13 +1,13 @@
-//! The two clocks that peripherals go by. The hart's clock and the times at which the chip falls asleep and wakes enter; the
-//! time of each domain leaves. It knows no peripheral.
+//! The two clocks that peripherals go by. The hart's clock and the times at which the chip falls asleep and wakes
+//! enter; the time of each domain leaves. It knows no peripheral.
 //! (ESP32-C3 Technical Reference Manual, chapter "Low-power Management".)
 
-/// The part of the chip that a peripheral belongs to.
+/// The parts of the chip with clocks and resets of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Domain {
-    /// Its clock stands still while the chip sleeps. Every reset but the processor's own resets it.
+    /// The clock stands still while the chip sleeps. Every reset but one of the processor alone reaches it.
     Digital,
-    /// Its clock is the hart's and goes on in sleep. Only the deepest resets reset it.
+    /// The clock is the hart's and goes on in sleep. Only some resets reach it.
     Rtc,
 }
 
@@ -33,7 +33,7 @@ impl Clocks {
         }
     }
 
-    /// The hart's time when the digital clock will stand at `event`, as far as is known: `u64::MAX` while it stands still.
+    /// The hart's time of an event in the digital domain; `u64::MAX` while the digital clock stands still.
     pub(super) fn time_of(&self, event: u64) -> u64 {
         if self.asleep() {
             u64::MAX

@@ -1,5 +1,6 @@
-//! The digital signature unit: an RSA signature with a private key that only the chip can decrypt. The encrypted parameters and
-//! the padded message enter, with the key that the HMAC unit has derived; the signature leaves. It knows no eFuse.
+//! The digital signature unit: an RSA signature with a private key that only the chip can decrypt. The encrypted
+//! parameters, the padded message and the key that the HMAC unit has derived enter; the signature leaves. It knows no
+//! eFuse.
 //! (ESP32-C3 Technical Reference Manual, chapter "Digital Signature".)
 //!
 //! A signature takes no time.
@@ -15,7 +16,7 @@ use super::registers::{Registers, offsets};
 
 /// Words of each number.
 const WORDS: usize = 96;
-/// Bytes of each number, and from one of the parameters to the next.
+/// Bytes of each number, and bytes from one parameter's memory to the next.
 const NUMBER: u32 = 4 * WORDS as u32;
 const STRIDE: u32 = 0x200;
 /// Bytes of the initialization vector.
@@ -42,7 +43,7 @@ const Z_END: u32 = Z_MEM0 + NUMBER;
 
 const CHECK_DIGEST: u32 = 1 << 0;
 const CHECK_PADDING: u32 = 1 << 1;
-/// QUERY_KEY_WRONG counts no further.
+/// The largest value of QUERY_KEY_WRONG, which counts starts without a key.
 const MANY_STARTS: u32 = 15;
 
 #[derive(Debug, Clone)]
@@ -65,13 +66,13 @@ impl DigitalSignature {
         }
     }
 
-    /// Whether it has been started and waits for the key that the HMAC unit has derived, once. It is answered with
+    /// Whether the unit has been started and waits for the key that the HMAC unit has derived, once. The answer is
     /// [`DigitalSignature::take_key`].
     pub(super) fn take_start(&mut self) -> bool {
         std::mem::take(&mut self.starting)
     }
 
-    /// Takes the key, if there is one.
+    /// Takes the key; `None` if none has been derived.
     pub(super) fn take_key(&mut self, key: Option<Key>) {
         self.key = key;
         self.key_wrong = if key.is_some() {
@@ -107,7 +108,7 @@ impl DigitalSignature {
         if padding != [8; 8] {
             self.check |= CHECK_PADDING;
         }
-        // A wrong digest gives nothing away; with a wrong padding alone the result is there.
+        // There is no result with a wrong digest. A wrong padding alone does not keep the result back.
         if self.check & CHECK_DIGEST != 0 {
             return;
         }
@@ -142,7 +143,7 @@ impl DigitalSignature {
     }
 }
 
-/// AES-256-CBC.
+/// Decrypts with AES-256-CBC, in place.
 fn decrypt(key: Key, iv: &[u8], data: &mut [u8]) {
     let cipher = Aes256::new(&key.into());
     let mut previous: Vec<u8> = iv.to_vec();
@@ -166,7 +167,7 @@ fn words(bytes: &[u8]) -> Vec<u32> {
         .collect()
 }
 
-/// Whether software may write there: numbers, box, vector and message.
+/// Whether software may write there: the parameters, the initialization vector and the message.
 fn is_input(offset: u32) -> bool {
     offset < BOX_MEM0 && offset % STRIDE < NUMBER
         || (BOX_MEM0..IV_MEM0 + IV).contains(&offset)

@@ -1,18 +1,18 @@
-//! The eFuses and their controller: eleven blocks of bits that are burnt once and for ever, and the registers that show them.
-//! MAC address and revision enter when the chip is made, commands through the registers; what the fuses hold leaves. Only bits
-//! from 0 to 1 are burnt; what has been burnt outlives every reset and power cycle of the chip.
+//! The eFuses and their controller: eleven blocks of bits that can be burnt from 0 to 1 and never back, and the
+//! registers that show them. The MAC address and the revision enter when the chip is made, and commands through the
+//! registers; the fuses' bits and keys leave. Burnt bits outlive every reset and power cycle.
 //! (ESP32-C3 Technical Reference Manual, chapter "eFuse Controller".)
 //!
-//! The check symbols of blocks 1 to 10 are kept as software burns them. Where they are not the Reed-Solomon code of the data,
-//! the block counts as failed and its data are shown as burnt; the chip would correct up to six wrong bytes. A command takes no
-//! time, and timing settings make no difference.
+//! The check symbols of blocks 1 to 10 are kept as software burns them. Where they are not the Reed-Solomon code of the
+//! data, the block counts as failed, and its data are shown as they were burnt. The chip would correct up to six wrong
+//! bytes. A command takes no time, and timing settings have no effect.
 
 use super::key::BurntKey;
 use super::peripheral::{Context, Peripheral};
 use super::reed_solomon;
 use super::registers::{Registers, offsets};
 
-/// Version 1.3 of the block's contents, as current chips have.
+/// Version 1.3 of the fuses' layout, as current chips have.
 const BLOCK_MAJOR: u32 = 1;
 const BLOCK_MINOR: u32 = 3;
 
@@ -54,7 +54,7 @@ const INT_READ_DONE: u32 = 1 << 0;
 const INT_PROGRAM_DONE: u32 = 1 << 1;
 const STATUS_IDLE: u32 = 1;
 
-/// What is burnt into one block.
+/// The burnt bits of one block.
 #[derive(Debug, Clone, Copy, Default)]
 struct Block {
     data: [u32; 8],
@@ -79,7 +79,8 @@ impl Block {
         })
     }
 
-    /// What RD_RS_ERR shows: the number of bytes that differ in bits 0 to 2, and bit 3 if there are any.
+    /// The block's field in RD_RS_ERR0 or RD_RS_ERR1: the number of wrong bytes, and a bit that is set if there are
+    /// any.
     fn errors(&self) -> u32 {
         const FAILED: u32 = 1 << 3;
         let differs = |n: usize| (self.check[n] ^ self.code()[n]).to_le_bytes();
@@ -118,7 +119,7 @@ impl Efuse {
         efuse
     }
 
-    /// Key 0 to 5 as the accelerators get it, read-protected or not.
+    /// Key 0 to 5 as the accelerators get it, whether it is read-protected or not.
     pub(super) fn key(&self, number: u32) -> BurntKey {
         let purposes = u64::from(self.blocks[0].data[2] >> 24) | u64::from(self.blocks[0].data[3] & 0xFFFF) << 8;
         let block = self.blocks.get(4 + number as usize).filter(|_| number < 6);
@@ -128,7 +129,7 @@ impl Efuse {
         }
     }
 
-    /// Loads the registers from the fuses. Protected keys show zeros.
+    /// Loads the registers from the fuses. Read-protected keys show zeros.
     fn show(&mut self) {
         let hidden = self.blocks[0].data[1] & 0x7F;
         for (n, block) in self.blocks.into_iter().enumerate() {
@@ -144,7 +145,7 @@ impl Efuse {
         self.registers.set(RD_RS_ERR1, (all >> 32) as u32);
     }
 
-    /// Burns the bits that stand in the PGM registers, where that is still allowed.
+    /// Burns the bits in the PGM registers into block `n`, as far as they are not write-protected.
     fn program(&mut self, n: usize) {
         let protected = self.blocks[0].data[0];
         let Some(block) = self.blocks.get_mut(n) else { return };
@@ -170,7 +171,7 @@ impl Efuse {
             self.program((value >> 2 & 15) as usize);
             let crypt_count = self.blocks[0].data[2] >> 18 & 7;
             if matches!(crypt_count.count_ones(), 1 | 3) {
-                // An odd number of bits: flash encryption is on now, but nothing here decrypts.
+                // An odd number of bits switches flash encryption on, and nothing here decrypts.
                 let address = self.registers.base() + RD_REPEAT_DATA1;
                 context.report(address, Some(self.blocks[0].data[2]));
             }
@@ -178,12 +179,12 @@ impl Efuse {
     }
 }
 
-/// Words of a block's data.
+/// The number of words of a block's data.
 fn words(block: usize) -> usize {
     if block < 2 { 6 } else { 8 }
 }
 
-/// Offset of the register that shows a block's first word.
+/// The register that shows a block's first word.
 fn read_register(block: usize) -> u32 {
     match block {
         0 => RD_WR_DIS,
@@ -192,9 +193,9 @@ fn read_register(block: usize) -> u32 {
     }
 }
 
-/// The bits of a word of block 0 that WR_DIS keeps from being burnt.
+/// The bits of a word of block 0 that WR_DIS, whose value is `protected`, protects from being burnt.
 fn locked(word: usize, protected: u32) -> u32 {
-    /// Word, bits, and the bit of WR_DIS that locks them.
+    /// Word, bits, and the bit of WR_DIS that protects them.
     const LOCKS: [(usize, u32, u32); 23] = [
         (1, 0x0000_007F, 0),
         (1, 0x0000_0080, 1),
@@ -234,7 +235,7 @@ impl Peripheral for Efuse {
             CMD | INT_CLR => 0,
             INT_RAW => self.interrupts,
             INT_ST => self.interrupts & self.registers.get(INT_ENA),
-            // Four copies of block 0 are burnt, and never differ.
+            // Block 0 is burnt four times, and the copies never differ.
             RD_REPEAT_ERR0..=RD_REPEAT_ERR4 => 0,
             PGM_DATA0..=RD_SYS_PART2_DATA7 | RD_RS_ERR0..=CONF | INT_ENA | DAC_CONF..=WR_TIM_CONF2 | DATE => {
                 self.registers.get(offset)
@@ -256,7 +257,7 @@ impl Peripheral for Efuse {
         }
     }
 
-    /// The controller forgets what it was about to burn, and reads the fuses anew.
+    /// The controller forgets what it was about to burn, and reads the fuses again.
     fn reset(&mut self, _context: &mut Context<'_>) {
         self.registers.reset();
         self.interrupts = 0;

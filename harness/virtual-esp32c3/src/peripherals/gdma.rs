@@ -1,9 +1,10 @@
-//! The DMA controller (GDMA): three pairs of channels that walk linked lists of descriptors in SRAM1. Register accesses enter,
-//! and bytes to and from the peripheral that a channel is joined to; interrupt levels leave. It knows no peer: whoever plays
-//! the AES or SHA accelerator asks it for bytes. A pair in memory-to-memory mode copies by itself.
+//! The DMA controller (GDMA): three pairs of channels that walk linked lists of descriptors in SRAM1. Stores and bytes
+//! from peripherals enter; bytes for peripherals and interrupts leave. It knows no peer: the peripheral that a channel
+//! is joined to takes and gives bytes through a port. A pair in memory-to-memory mode copies by itself.
 //! (ESP32-C3 Technical Reference Manual, chapter "GDMA Controller".)
 //!
-//! A channel has no FIFO of its own here: bytes are fetched when the peer takes them. OUTFIFO_STATUS shows what would wait.
+//! Channels have no FIFOs here. Bytes are fetched when the peer takes them; OUTFIFO_STATUS shows the bytes that would
+//! wait.
 
 use super::dma_port::{BUDGET, DmaPort, Part, Taken};
 use super::peripheral::{Context, Peripheral, Reach};
@@ -12,11 +13,11 @@ use crate::bus::Width;
 use crate::memory::{Memory, SRAM_DATA};
 
 const CHANNELS: usize = 3;
-/// Cycles between two goes of [`BUDGET`] bytes: four bytes a cycle.
+/// Cycles that [`BUDGET`] bytes take, at four bytes a cycle. Longer transfers go on after this time.
 const PAUSE: u64 = BUDGET as u64 / 4;
 /// Bytes that memory-to-memory mode copies in one burst.
 const BURST: usize = 64;
-/// Descriptors without a byte that are passed over in one go.
+/// Descriptors without bytes that a channel passes over in one go, so that a list that leads back to itself ends.
 const EMPTY_IN_A_ROW: usize = 64;
 
 const IN_DONE: u32 = 1 << 0;
@@ -41,15 +42,15 @@ offsets! { DMA:
     CH0_OUT_CONF0 = 0xD0,
     CH1_IN_CONF0 = 0x130,
 }
-/// Bytes from one channel's interrupt registers to the next's, from one pair of channels to the next, and from a pair's inward
-/// channel to its outward one.
+/// Bytes from the interrupt registers of one pair to those of the next, from one pair's channels to the next's, and
+/// from a pair's inward channel to its outward one.
 const INTERRUPT_STRIDE: u32 = INT_CH1_RAW - INT_CH0_RAW;
 const PAIR_STRIDE: u32 = CH1_IN_CONF0 - CH0_IN_CONF0;
 const OUTWARD: u32 = CH0_OUT_CONF0 - CH0_IN_CONF0;
-/// The interrupts of a channel: bits 0 to 12.
+/// The interrupts of a pair: bits 0 to 12.
 const INTERRUPTS: u32 = 0x1FFF;
 
-/// Registers of a channel, from its CONF0. Both directions have the same ones.
+/// Registers of a channel, counted from its CONF0. They are the same in both directions.
 const CONF0: u32 = 0x00;
 const CONF1: u32 = 0x04;
 const FIFO_STATUS: u32 = 0x08;
@@ -82,14 +83,14 @@ enum Direction {
     Out,
 }
 
-/// Where a channel is in its list.
+/// How far a channel has come in its list.
 #[derive(Debug, Clone, Default)]
 struct Link {
     running: bool,
-    /// The next descriptor to load; zero at the end of the list.
+    /// The address of the next descriptor; zero at the end of the list.
     next: u32,
     current: Option<Descriptor>,
-    /// Bytes of the current one that are done.
+    /// Bytes of the current descriptor that have been moved.
     done: u32,
 }
 
@@ -111,7 +112,7 @@ impl Descriptor {
     }
 }
 
-/// Bytes between the two channels of a pair in memory-to-memory mode.
+/// Bytes on their way between the two channels of a pair in memory-to-memory mode.
 #[derive(Debug, Clone, Default)]
 struct Carried {
     bytes: Vec<u8>,
@@ -121,17 +122,17 @@ struct Carried {
 #[derive(Debug, Clone)]
 pub(crate) struct Gdma {
     registers: Registers,
-    /// The numbers of the peripherals that have DMA, in IN_PERI_SEL and OUT_PERI_SEL.
+    /// The numbers of the peripherals that have DMA here, as in IN_PERI_SEL and OUT_PERI_SEL.
     peers: &'static [u32],
     raw: [u32; CHANNELS],
     inward: [Link; CHANNELS],
     outward: [Link; CHANNELS],
     carried: [Carried; CHANNELS],
-    /// When transfers go on that were too much for one go.
+    /// When transfers go on that could not be finished in one go.
     resumes: Option<u64>,
 }
 
-/// The channels that are joined to one peripheral, for one transfer.
+/// The port of one peripheral, for one go.
 pub(crate) struct Port<'a> {
     gdma: &'a mut Gdma,
     peer: u32,
@@ -176,7 +177,7 @@ impl Gdma {
         }
     }
 
-    /// Copies for the pairs in memory-to-memory mode. Returns whether any could go on.
+    /// Copies up to [`BUDGET`] bytes for each pair in memory-to-memory mode. Returns whether any could go on.
     pub(crate) fn copy(&mut self, memory: &mut Memory) -> bool {
         let mut left = false;
         for channel in 0..CHANNELS {
@@ -192,7 +193,7 @@ impl Gdma {
         self.resumes = now.map(|now| now + PAUSE);
     }
 
-    /// Whether transfers are to go on.
+    /// Whether the time has come for transfers to go on.
     pub(crate) fn is_due(&self, now: u64) -> bool {
         self.resumes.is_some_and(|at| at <= now)
     }
@@ -224,7 +225,7 @@ impl Gdma {
         left
     }
 
-    /// The running channel that is joined to a peer.
+    /// The running channel that is joined to a peripheral.
     fn channel(&self, peer: u32, direction: Direction) -> Option<usize> {
         (0..CHANNELS).find(|&channel| {
             self.link(channel, direction).running
@@ -313,11 +314,11 @@ impl Gdma {
             self.raw[channel] |= IN_SUC_EOF;
             self.set(channel, Direction::In, EOF_ADDRESS, descriptor.address);
         }
-        // The list is found to be too short only when there is more to store.
+        // A list without room is an error only when there are more bytes to store.
         self.advance(channel, Direction::In, descriptor);
     }
 
-    /// Goes to the next descriptor; whether the list has ended.
+    /// Goes to the next descriptor. Returns whether the list has ended.
     fn advance(&mut self, channel: usize, direction: Direction, descriptor: Descriptor) -> bool {
         let link = self.link_mut(channel, direction);
         link.current = None;
@@ -326,8 +327,8 @@ impl Gdma {
         descriptor.next == 0
     }
 
-    /// The descriptor that the channel works on, fetched if need be. None if the channel stands still, at the end of its list,
-    /// or if the descriptor is wrong: then it stops.
+    /// The descriptor that the channel works on, loaded if necessary. Returns `None` if the channel does not run. At
+    /// the end of its list and at a wrong descriptor it stops.
     fn load(&mut self, channel: usize, direction: Direction, memory: &Memory) -> Option<Descriptor> {
         let link = self.link(channel, direction);
         if !link.running || link.current.is_some() {
@@ -361,7 +362,7 @@ impl Gdma {
             Direction::Out => descriptor.length(),
         };
         let owned = !checks_owner || descriptor.flags & OWNER_DMA != 0;
-        // Nothing could ever be stored in a descriptor without room.
+        // A descriptor without room could never be filled.
         let has_room = direction == Direction::Out || bytes != 0;
         owned && has_room && (bytes == 0 || in_sram1(descriptor.buffer, bytes))
     }
@@ -374,9 +375,9 @@ impl Gdma {
         *self.link_mut(channel, direction) = Link::default();
     }
 
-    /// Acts on the bits of IN_LINK or OUT_LINK that software sets, which the hardware clears.
+    /// Does what the command bits of a store to IN_LINK or OUT_LINK say. The hardware clears these bits.
     fn command(&mut self, channel: usize, direction: Direction, value: u32, memory: &Memory) {
-        // IN_LINK has AUTO_RET before the three commands.
+        // IN_LINK has one more bit, AUTO_RET, below the three commands.
         let commands = value >> if direction == Direction::In { 21 } else { 20 };
         let last = self.get(channel, direction, DSCR);
         let link = self.link_mut(channel, direction);
@@ -393,13 +394,13 @@ impl Gdma {
         if commands & 1 << 2 != 0 {
             link.running = true;
             if link.current.is_none() && link.next == 0 {
-                // More may have been mounted behind the last descriptor.
+                // Software may have appended descriptors to the last one.
                 link.next = read(memory, last).map_or(0, |descriptor| descriptor.next);
             }
         }
     }
 
-    /// Reports a channel that is started for a peripheral which has no DMA here.
+    /// Logs a channel that is started for a peripheral without DMA here.
     fn report_peer(&self, channel: usize, direction: Direction, context: &mut Context<'_>) {
         const NONE: u32 = 0x3F;
         let peer = self.get(channel, direction, PERI_SEL) & PERI_SEL_MASK;
@@ -409,7 +410,7 @@ impl Gdma {
         }
     }
 
-    /// OUTFIFO_STATUS or INFIFO_STATUS: the level and whether it is empty or full.
+    /// OUTFIFO_STATUS or INFIFO_STATUS: the number of bytes in the FIFO, and whether it is empty.
     fn fifo_status(&self, channel: usize, direction: Direction, memory: &Memory) -> u32 {
         const EMPTY: u32 = 1 << 1;
         const REMAINS_UNDER: u32 = 0x0780_0000;
@@ -438,7 +439,7 @@ impl Gdma {
         }
     }
 
-    /// The interrupts that software has enabled.
+    /// The interrupts of a pair that software has enabled.
     fn enabled(&self, channel: usize) -> u32 {
         self.registers.get(INT_CH0_ENA + INTERRUPT_STRIDE * channel as u32)
     }
@@ -482,7 +483,7 @@ fn read(memory: &Memory, address: u32) -> Option<Descriptor> {
     })
 }
 
-/// The controller reaches SRAM1 on the data bus only.
+/// Whether these bytes lie in SRAM1 at its addresses on the data bus, which is all that the controller reaches.
 fn in_sram1(address: u32, bytes: u32) -> bool {
     const SIZE: u32 = 0x6_0000;
     let offset = address.wrapping_sub(SRAM_DATA);
@@ -544,7 +545,7 @@ impl Peripheral for Gdma {
                 }
                 Some((_, _, CONF1 | PRIORITY | PERI_SEL)) => self.registers.set(offset, value),
                 Some((_, _, FIFO_ACCESS)) | None => context.unmodelled_write(&mut self.registers, offset, value),
-                // The rest is the hardware's.
+                // The rest is read-only.
                 Some(_) => {}
             },
         }

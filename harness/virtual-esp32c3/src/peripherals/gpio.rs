@@ -1,9 +1,10 @@
 //! GPIO and IO_MUX: 22 pads with pulls, drivers and input buffers, the matrix between pads and peripheral signals, the
-//! CPU's own eight lines, and interrupts on levels and edges. Levels of the far ends and of peripheral signals enter; pad
-//! levels, interrupts and the reason to wake leave. It knows neither what a far end is nor what a peripheral does.
+//! processor's own eight lines, and interrupts on levels and edges. Stores, levels from outside the chip and the
+//! peripherals' output signals enter; levels of pads and of input signals, interrupts and a wake-up source leave. It
+//! knows neither what is outside the chip nor what a peripheral does.
 //!
-//! Several drivers on one pad make a wired AND: low wins. A pad that nobody drives or pulls reads low. Slew, drive strength,
-//! input filters, synchronisers and the settings for sleep are kept and make no difference.
+//! Several drivers on one pad make a wired AND: low wins. A pad without drivers and pulls is low. Slew rate, drive
+//! strength, input filters, synchronisers and the settings for sleep are kept and have no effect.
 //! (ESP32-C3 Technical Reference Manual, chapter "IO MUX and GPIO Matrix".)
 
 use super::peripheral::{Context, Peripheral};
@@ -20,12 +21,12 @@ pub(super) const IO_MUX: u32 = 0x1000;
 
 /// The last of the processor's eight lines.
 const CPU_GPIO7: u32 = signals::CPU_GPIO0 + 7;
-/// What FUNCn_OUT_SEL says for no signal: the pad follows GPIO_OUT and GPIO_ENABLE.
+/// The value of FUNCn_OUT_SEL that selects no signal: the pad follows OUT and ENABLE.
 const SIGNAL_GPIO: u32 = 128;
-/// What FUNCn_IN_SEL says for an input that is always high, and always low.
+/// Values of FUNCn_IN_SEL that select no pad but a constant level.
 const ALWAYS_HIGH: u32 = 0x1E;
 const ALWAYS_LOW: u32 = 0x1F;
-/// The pads that are UART0's without the matrix (function 0).
+/// The pads that belong to UART0 without the matrix, with function 0.
 const PAD_U0RXD: u32 = 20;
 const PAD_U0TXD: u32 = 21;
 
@@ -59,7 +60,7 @@ offsets! { GPIO:
 /// GPIO_SD.CLOCK_GATE, of the sigma-delta modulators behind the matrix.
 const SIGMADELTA_CLOCK_GATE: u32 = 0xF20;
 
-/// Registers of IO_MUX, from where it begins.
+/// Registers of IO_MUX, from its own base.
 mod mux {
     use super::super::registers::offsets;
 
@@ -86,11 +87,11 @@ const MUX_PULL_DOWN: u32 = 1 << 7;
 const MUX_PULL_UP: u32 = 1 << 8;
 const MUX_INPUT: u32 = 1 << 9;
 
-/// The pin of the boot button, and the others that are strapping pins, with their bits in GPIO_STRAP.
+/// The pin of the boot button, and all strapping pins with their bits in STRAP.
 const BOOT: u32 = 9;
 const STRAPPING: [(u32, u32); 3] = [(2, 1 << 0), (8, 1 << 2), (BOOT, 1 << 3)];
 const STRAPPING_BOOT: u32 = 1 << 3;
-/// Pins that the board pulls up; the button pulls its own low.
+/// Pins that the board pulls up. The button pulls its own pin low.
 const BOARD_PULLS: u32 = 1 << 8 | 1 << BOOT;
 
 /// What an output signal does to a pad.
@@ -100,28 +101,29 @@ struct Drive {
     enabled: bool,
 }
 
-/// The pads and all that leads to them.
+/// The pads, the matrix and IO_MUX.
 #[derive(Debug, Clone)]
 pub(crate) struct Gpio {
     registers: Registers,
     mux: Registers,
-    /// Pads that something outside drives, and to what level.
+    /// Pads that are driven from outside the chip, and those of them that are driven high.
     driven: u32,
     driven_high: u32,
     strapping: u32,
-    /// The USB host asks for download mode at the next reset, whatever the strapping says; and whether it did at the last one.
+    /// Whether the USB host asks for download mode at the next reset whatever the strapping pins say, and whether it
+    /// did at the last reset.
     download_wanted: bool,
     download_forced: bool,
-    /// The CPU's lines: output enable and level (CSRs 0x803, 0x805).
+    /// The processor's lines: output enables and levels.
     cpu_enable: u32,
     cpu_out: u32,
     /// Levels of the peripherals' outputs and inputs.
     outputs: Outputs,
     sensed: Inputs,
-    /// Levels of the pads, and what the chip's input buffers make of them.
+    /// Levels of the pads, and the levels behind their input buffers.
     pads: u32,
     inputs: u32,
-    /// GPIO_STATUS: edges since they were cleared, and levels.
+    /// STATUS: edges and levels since software cleared them.
     status: u32,
 }
 
@@ -147,7 +149,7 @@ impl Gpio {
         gpio
     }
 
-    /// As after a reset.
+    /// Brings everything but the drivers from outside to its state after a reset.
     fn restart(&mut self) {
         self.registers.reset();
         self.mux.reset();
@@ -158,7 +160,7 @@ impl Gpio {
         self.status = 0;
     }
 
-    /// The far end of a pin drives it, or lets go of it. Pins that do not exist are ignored.
+    /// Drives a pin from outside to a level, or with `None` lets it go. Pins that do not exist are ignored.
     pub(crate) fn drive_pin(&mut self, pin: u32, level: Option<bool>) {
         if pin as usize >= PINS {
             return;
@@ -169,12 +171,13 @@ impl Gpio {
         self.settle();
     }
 
-    /// The boot button's line.
+    /// Sets the level of the boot button's line.
     pub(crate) fn set_boot(&mut self, level: bool) {
         self.drive_pin(BOOT, if level { None } else { Some(false) });
     }
 
-    /// Samples the strapping pins, as nothing but the far ends and the board's resistors hold them.
+    /// Samples the strapping pins. At that time the chip does not drive or pull them, so that only drivers from outside
+    /// and the board's resistors count.
     pub(crate) fn strap(&mut self) {
         let levels = self.driven & self.driven_high | !self.driven & BOARD_PULLS;
         let high = |pin: u32| levels >> pin & 1 != 0;
@@ -184,12 +187,12 @@ impl Gpio {
             .fold(0, |strapping, (_, bit)| strapping | bit);
     }
 
-    /// The download flag of the USB serial/JTAG, which its host sets and clears by the level of DTR.
+    /// Sets the download flag of the USB serial/JTAG, which its host controls by the level of DTR.
     pub(crate) fn want_download(&mut self, dtr: bool) {
         self.download_wanted = dtr;
     }
 
-    /// Lets a reset take notice of the download flag. The supply takes the flag away.
+    /// Lets a reset take the download flag into account. Power-on clears the flag.
     pub(crate) fn force_strapping(&mut self, cause: ResetCause) {
         if cause == ResetCause::PowerOn {
             self.download_wanted = false;
@@ -197,7 +200,7 @@ impl Gpio {
         self.download_forced = self.download_wanted;
     }
 
-    /// GPIO_STRAP: what was sampled, or what the USB host wants in its place.
+    /// STRAP: the sampled levels, or download mode if the USB host has forced it.
     fn strapping(&self) -> u32 {
         if self.download_forced {
             self.strapping & !STRAPPING_BOOT
@@ -206,17 +209,17 @@ impl Gpio {
         }
     }
 
-    /// Whether the strapping says to start from flash.
+    /// Whether the strapping selects the boot from flash.
     pub(crate) fn boots_from_flash(&self) -> bool {
         self.strapping() & STRAPPING_BOOT != 0
     }
 
-    /// Levels of the pads, as somebody with a meter would see them.
+    /// Levels of the pads, as a meter would show them.
     pub(crate) fn pads(&self) -> u32 {
         self.pads
     }
 
-    /// The CPU's lines: the pads that the matrix connects to them.
+    /// Levels that the matrix brings to the processor's lines.
     pub(crate) fn cpu_in(&self) -> u32 {
         (0..8).fold(0, |lines, line| {
             lines | u32::from(self.sensed.level(signals::CPU_GPIO0 + line).unwrap_or(false)) << line
@@ -241,21 +244,21 @@ impl Gpio {
         self.settle();
     }
 
-    /// The pad that the matrix connects to a peripheral's input, if it is one.
+    /// The pad that the matrix connects to an input signal, if it connects one.
     fn input_pad(&self, signal: u32) -> Option<u32> {
         let config = self.registers.get(FUNC_IN_SEL_CFG0 + 4 * signal);
         let pad = config & 0x1F;
         (config & IN_THROUGH_MATRIX != 0 && (pad as usize) < PINS).then_some(pad)
     }
 
-    /// Levels that the matrix brings to the peripherals' inputs.
+    /// Levels that the matrix brings to the peripherals' input signals.
     pub(crate) fn sensed(&self) -> Inputs {
         self.sensed
     }
 
-    /// Takes over levels of the peripherals' outputs.
+    /// Takes over the levels of the peripherals' output signals.
     pub(crate) fn set_outputs(&mut self, outputs: Outputs) {
-        // Called after every store to any register.
+        // This is called after every store to any peripheral, mostly without a change.
         if self.outputs != outputs {
             self.outputs = outputs;
             self.settle();
@@ -283,8 +286,7 @@ impl Gpio {
         level != (config & IN_INVERT != 0)
     }
 
-    /// Whether what leaves the output of one peripheral arrives at the input of another over a pad: the numbers of the
-    /// signals as in the matrix.
+    /// Whether the output signal `from` reaches the input signal `to` over a pad.
     pub(crate) fn connects(&self, from: u32, to: u32) -> bool {
         let Some(pad) = self.input_pad(to) else {
             return false;
@@ -295,7 +297,7 @@ impl Gpio {
         config & MUX_INPUT != 0 && (direct || routed)
     }
 
-    /// What the chip drives a pad to, if it does.
+    /// The level to which the chip drives a pad, if it does.
     fn driver(&self, pin: u32) -> Option<bool> {
         let bit = |word: u32| word >> pin & 1 != 0;
         let enable = bit(self.registers.get(ENABLE));
@@ -326,7 +328,7 @@ impl Gpio {
         (enabled && !(open_drain && level)).then_some(level)
     }
 
-    /// Level and output enable of a peripheral's output signal. Those that are not modelled are low.
+    /// How the matrix drives the output signal with a number. A signal that no peripheral here sets is low.
     fn output(&self, signal: u32) -> Drive {
         match signal {
             signals::CPU_GPIO0..=CPU_GPIO7 => {
@@ -343,7 +345,7 @@ impl Gpio {
         }
     }
 
-    /// Works the levels out anew, and latches the edges.
+    /// Works out all levels again, and latches edges.
     fn settle(&mut self) {
         let (mut pads, mut inputs) = (0, 0);
         for pin in 0..PINS as u32 {
@@ -376,7 +378,7 @@ impl Gpio {
         self.sensed.set_levels(levels);
     }
 
-    /// Whether a pin set to interrupt on a level is at it.
+    /// Whether a pin that interrupts on a level is at that level.
     fn at_level(&self, config: u32, pin: u32) -> bool {
         let level = self.inputs >> pin & 1 != 0;
         match config >> 7 & 7 {
@@ -386,9 +388,9 @@ impl Gpio {
         }
     }
 
-    /// The pins that interrupt, among those enabled by this bit of GPIO_PINn.
+    /// The pins that interrupt, of those that this bit of their PINn register enables.
     fn interrupting(&self, enable: u32) -> u32 {
-        // Asked after every store to any register.
+        // This is called after every store to any peripheral.
         if self.status == 0 {
             return 0;
         }
@@ -421,9 +423,9 @@ impl Peripheral for Gpio {
             STATUS => self.status,
             PCPU_INT => self.interrupting(PIN_INTERRUPT),
             PCPU_NMI_INT => self.interrupting(PIN_NMI),
-            // What GPIO_STATUS would hold next.
+            // The value that STATUS takes next is the one that it has.
             STATUS_NEXT => self.status,
-            // Write-only, and nothing for SDIO.
+            // Write-only registers; and the chip has no SDIO.
             OUT_W1TS | OUT_W1TC | ENABLE_W1TS | ENABLE_W1TC | STATUS_W1TS | STATUS_W1TC | CPUSDIO_INT => 0,
             _ if is_setting(offset) => self.registers.get(offset),
             IO_MUX.. => self.read_mux(offset - IO_MUX, context),
@@ -440,7 +442,7 @@ impl Peripheral for Gpio {
             ENABLE_W1TC => self.registers.set(ENABLE, enable & !value),
             STATUS => self.status = value & ALL,
             STATUS_W1TS => self.status |= value & ALL,
-            // A level that is still there comes back at once.
+            // A level that is still there is latched again at once.
             STATUS_W1TC => self.status &= !value,
             // Read-only.
             STRAP | IN | PCPU_INT | PCPU_NMI_INT | CPUSDIO_INT | STATUS_NEXT => {}
@@ -459,7 +461,7 @@ impl Peripheral for Gpio {
         self.restart();
     }
 
-    /// GPIO_PINn_WAKEUP_ENABLE, on a level.
+    /// Wakes while a pin with PINn_WAKEUP_ENABLE is at the level of its interrupt.
     fn wakes(&self) -> bool {
         (0..PINS as u32).any(|pin| {
             let config = self.registers.get(PIN0 + 4 * pin);

@@ -1,5 +1,6 @@
-//! The HMAC accelerator: HMAC-SHA-256 with a key in the eFuses that software never sees. Blocks of the message enter; the tag
-//! leaves to software ("upstream"), or to the digital signature unit ("downstream"). It is handed the key when it asks for it.
+//! The HMAC accelerator: HMAC-SHA-256 with a key in the eFuses that software never sees. Blocks of the message enter,
+//! and a key when the unit requests it. The tag leaves to software ("upstream"), or as a key for the digital signature
+//! unit ("downstream").
 //! (ESP32-C3 Technical Reference Manual, chapter "HMAC Accelerator"; RFC 2104.)
 //!
 //! A block takes no time. The comparison that re-enables JTAG is not modelled.
@@ -28,13 +29,13 @@ offsets! { HMAC:
     ONE_BLOCK = 0xF4,
 }
 
-/// Values of SET_PARA_PURPOSE, which are those of the eFuses' KEY_PURPOSE.
+/// Values of SET_PARA_PURPOSE, which are those of KEY_PURPOSE in the eFuses.
 const PURPOSE_DOWN_ALL: u32 = 5;
 const PURPOSE_DOWN_JTAG: u32 = 6;
 const PURPOSE_DOWN_DIGITAL_SIGNATURE: u32 = 7;
 const PURPOSE_UP: u32 = 8;
 
-/// A key that the unit wants from the eFuses.
+/// A request for a key in the eFuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KeyRequest {
     /// The number of the key, KEY0 to KEY5.
@@ -48,18 +49,18 @@ pub(crate) struct Hmac {
     request: Option<KeyRequest>,
     error: bool,
     session: Option<Session>,
-    /// The key of the digital signature unit.
+    /// The key for the digital signature unit.
     signature_key: Option<Key>,
 }
 
-/// A message under way.
+/// A message whose tag is not complete.
 #[derive(Debug, Clone)]
 struct Session {
     key: Key,
     inner: [u32; 8],
-    /// Blocks so far, that of the key included.
+    /// Blocks so far, including that of the key.
     blocks: u64,
-    /// The next block is padded and the last.
+    /// Whether the next block is the last, and contains the padding.
     last: bool,
 }
 
@@ -74,12 +75,12 @@ impl Hmac {
         }
     }
 
-    /// The key that is wanted, once. It is answered with [`Hmac::use_key`].
+    /// The request for a key, once. The answer is [`Hmac::use_key`].
     pub(crate) fn take_request(&mut self) -> Option<KeyRequest> {
         self.request.take()
     }
 
-    /// Begins with the key that was requested. A key that was burnt for another purpose is an error.
+    /// Begins with the requested key. A key that was burnt for another purpose is an error.
     pub(super) fn use_key(&mut self, request: KeyRequest, burnt: BurntKey) {
         let purpose = request.purpose;
         let downstream = matches!(
@@ -100,7 +101,7 @@ impl Hmac {
         }
     }
 
-    /// The key that the digital signature unit works with, if one has been derived.
+    /// The key for the digital signature unit, if one has been derived.
     pub(super) fn signature_key(&self) -> Option<Key> {
         self.signature_key
     }
@@ -117,7 +118,7 @@ impl Hmac {
         }
     }
 
-    /// The message's length is a multiple of the block's: the unit pads it.
+    /// Pads a message whose length is a multiple of the block's.
     fn pad(&mut self) {
         if let Some(session) = &mut self.session {
             session.pad(0);
@@ -160,7 +161,7 @@ impl Session {
         self.blocks += 1;
     }
 
-    /// Ends the inner hash when its last block has `bytes` bytes, at most 32, which are all ones.
+    /// Ends the inner hash with a block of `bytes` bytes of 0xFF, at most 32, and the padding.
     fn pad(&mut self, bytes: usize) {
         let bits = 8 * (64 * self.blocks + bytes as u64);
         let mut block = [0; 64];
@@ -170,7 +171,7 @@ impl Session {
         self.absorb(block);
     }
 
-    /// The tag, if the inner hash has ended.
+    /// The tag. The inner hash must have ended.
     fn tag(&self) -> Key {
         const BITS: u64 = 8 * (64 + 32);
         let mut outer = SHA256;
@@ -182,7 +183,7 @@ impl Session {
         bytes(outer)
     }
 
-    /// The tag of 32 bytes of 0xFF, which is what keys are derived with downstream.
+    /// The tag of 32 bytes of 0xFF, which is the derived key of the downstream modes.
     fn tag_of_ones(mut self) -> Key {
         self.pad(32);
         self.tag()
@@ -237,7 +238,7 @@ impl Peripheral for Hmac {
                 }
             }
             ONE_BLOCK if set => self.finish(),
-            // The ROM's driver sets bit 1, esp-hal's bit 0.
+            // The ROM's driver sets bit 1, and esp-hal's sets bit 0.
             SET_RESULT_FINISH => self.start(),
             SET_INVALIDATE_DS if set => self.signature_key = None,
             SET_START..=QUERY_BUSY | RD_RESULT_MEM0..=RD_RESULT_MEM7 | SET_MESSAGE_PAD | ONE_BLOCK => {}

@@ -1,5 +1,5 @@
-//! The interrupt matrix: 62 sources, each routed to one of 31 lines of the hart, with a type and a priority per line and a
-//! threshold for all. Levels of the sources enter, the line to present leaves.
+//! The interrupt matrix: 62 sources, each routed to one of the hart's 31 lines. Each line has a type and a priority,
+//! and there is one threshold for all. Stores and levels of the sources enter; the line that the hart sees leaves.
 //! (ESP32-C3 Technical Reference Manual, chapter "Interrupt Matrix" and section "Interrupt Controller" of chapter 1.)
 
 use super::peripheral::{Context, Peripheral};
@@ -25,11 +25,11 @@ offsets! { INTERRUPT_CORE0:
 #[derive(Debug, Clone)]
 pub(crate) struct InterruptMatrix {
     registers: Registers,
-    /// Raw levels, one bit a source.
+    /// Levels of the sources, a bit each.
     levels: u64,
     /// The sources routed to each line.
     routes: [u64; 32],
-    /// Lines whose level is high, and edges that have not been cleared.
+    /// Lines whose level is high, and lines with an edge that software has not cleared.
     lines: u32,
     edges: u32,
     presented: Option<u8>,
@@ -49,12 +49,13 @@ impl InterruptMatrix {
         matrix
     }
 
-    /// The line that the hart sees: enabled, pending, of the highest priority not below the threshold.
+    /// The line that the hart sees: of those that are enabled and pending the one of the highest priority, unless that
+    /// is below the threshold.
     pub(crate) fn presented(&self) -> Option<u8> {
         self.presented
     }
 
-    /// Takes over the sources' levels of now.
+    /// Takes over the levels of the sources.
     pub(crate) fn set_levels(&mut self, levels: u64) {
         if levels != self.levels {
             self.levels = levels;

@@ -1,4 +1,4 @@
-//! Keys as they pass from the eFuses to the accelerators. Software sees neither.
+//! Keys on their way from the eFuses to the accelerators. Software does not see them.
 
 /// 256 bits.
 pub(super) type Key = [u8; 32];

@@ -1,10 +1,14 @@
-//! The chip's peripherals behind one bus. Loads and stores enter by address; the interrupt line and reset requests leave. It
-//! knows no hart.
+//! The chip's peripherals behind one bus. Loads and stores enter by address; the interrupt line and reset requests
+//! leave. It knows no hart.
 //!
-//! Each peripheral is a file and a line of the table (`table.rs`), and implements `Peripheral` (`peripheral.rs`). None knows
-//! another: what passes between them goes through `wiring.rs`, signals of the GPIO matrix and DMA through `signals.rs` and
-//! `dma_port.rs`. A few have parts in files of their own: RTC control (`sleep.rs`, `watchdog.rs`), the UARTs
-//! (`uart_line.rs`), SPI1 (the flash chip), and the eFuses and accelerators their arithmetic.
+//! Each peripheral is a file that implements the trait `Peripheral` (`peripheral.rs`), and a line of the table
+//! (`table.rs`). The bus (`soc_bus.rs`) finds it in the table. No peripheral knows another. What passes between two of
+//! them goes through `wiring.rs`, over signals of the GPIO matrix (`signals.rs`), or by DMA (`dma_port.rs`).
+//!
+//! The other files are parts of one peripheral or more: `uart_line.rs` of the UARTs; `flash_chip.rs`, `opcode.rs` and
+//! `sfdp.rs` of SPI1; `sleep.rs` and `watchdog.rs` of RTC control; `reed_solomon.rs` of the eFuses; `montgomery.rs`,
+//! `sha_states.rs` and `key.rs` of the accelerators.
+//! (ESP32-C3 Technical Reference Manual, whose chapters the files name.)
 
 mod registers;
 mod options;

@@ -1,4 +1,4 @@
-//! The flash chip's commands, by the names of their sections in the data sheet.
+//! The flash chip's commands, named after their sections in the data sheet.
 //! (W25Q32JV data sheet, chapter "Instructions".)
 
 pub(super) const WRITE_ENABLE: u8 = 0x06;
@@ -18,25 +18,25 @@ pub(super) const FAST_READ_DUAL_IO: u8 = 0xBB;
 pub(super) const FAST_READ_QUAD_IO: u8 = 0xEB;
 pub(super) const PAGE_PROGRAM: u8 = 0x02;
 pub(super) const QUAD_INPUT_PAGE_PROGRAM: u8 = 0x32;
-/// 4 KB.
+/// Erases 4 KB.
 pub(super) const SECTOR_ERASE: u8 = 0x20;
-/// 32 KB.
+/// Erases 32 KB.
 pub(super) const HALF_BLOCK_ERASE: u8 = 0x52;
-/// 64 KB.
+/// Erases 64 KB.
 pub(super) const BLOCK_ERASE: u8 = 0xD8;
 pub(super) const CHIP_ERASE: u8 = 0xC7;
-/// The same by another number.
+/// The second number of the same command.
 pub(super) const CHIP_ERASE_TOO: u8 = 0x60;
-/// Of a program or erase, as is RESUME.
+/// Suspends a program or erase.
 pub(super) const SUSPEND: u8 = 0x75;
 pub(super) const RESUME: u8 = 0x7A;
 pub(super) const POWER_DOWN: u8 = 0xB9;
-/// Also answers the device identification.
+/// Answers the device identification as well.
 pub(super) const RELEASE_POWER_DOWN: u8 = 0xAB;
 pub(super) const MANUFACTURER_DEVICE_ID: u8 = 0x90;
 pub(super) const READ_UNIQUE_ID: u8 = 0x4B;
 pub(super) const JEDEC_ID: u8 = 0x9F;
-/// Serial flash discoverable parameters, of `sfdp.rs`.
+/// Reads the table of `sfdp.rs`.
 pub(super) const READ_SFDP: u8 = 0x5A;
 pub(super) const ENABLE_RESET: u8 = 0x66;
 pub(super) const RESET_DEVICE: u8 = 0x99;

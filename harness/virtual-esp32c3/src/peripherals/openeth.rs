@@ -1,5 +1,5 @@
-//! The OpenCores Ethernet MAC, as Espressif's emulator has it in place of the radio. Frames enter and leave without their
-//! check sequence; buffers are the chip's RAM. It knows no network.
+//! The OpenCores Ethernet MAC, which Espressif's emulator has too and the chip has not. Stores and frames enter; frames
+//! and an interrupt leave. Frames have no check sequence here, and are in the chip's RAM. It knows no network.
 //! (Ethernet IP Core Specification, OpenCores, rev. 1.19.)
 
 use std::collections::VecDeque;
@@ -8,14 +8,14 @@ use super::peripheral::{Context, Peripheral};
 use super::registers::Registers;
 use crate::memory::Memory;
 
-/// Bytes of registers; the descriptors begin at 0x400.
+/// Bytes of registers, and where the descriptors begin and end.
 const REGISTERS: u32 = 0x54;
 const DESCRIPTORS: u32 = 0x400;
 const DESCRIPTORS_END: u32 = DESCRIPTORS + 8 * COUNT as u32;
 const COUNT: usize = 128;
-/// Frames that wait on the wire for an empty descriptor of a receiver that is on.
+/// Frames that wait at most for an empty descriptor.
 const WIRE: usize = 64;
-/// Bytes of a frame check sequence, which the length of a received frame includes.
+/// Bytes of a frame check sequence. The length of a received frame includes them.
 const FCS: u32 = 4;
 const MINIMUM: usize = 60;
 const MAXIMUM: usize = 1518;
@@ -58,7 +58,7 @@ const ETH_HASH1: u32 = 0x4C;
 const ETH_TXCTRL: u32 = 0x50;
 const RSTAT: u32 = 1 << 1;
 
-/// What the registers hold after reset; the others hold zero.
+/// Registers that are not zero after reset.
 const AFTER_RESET: [(u32, u32); 8] = [
     (MODER, 0xA000),
     (IPGT, 0x12),
@@ -73,12 +73,12 @@ const AFTER_RESET: [(u32, u32); 8] = [
 #[derive(Debug, Clone)]
 pub(crate) struct OpenEth {
     registers: Registers,
-    /// Flags with length, and address, of each descriptor.
+    /// The two words of each descriptor: length and flags, and the address of the buffer.
     descriptors: Box<[[u32; 2]]>,
     transmit: usize,
     receive: usize,
     outgoing: VecDeque<Vec<u8>>,
-    /// Frames on their way into the chip. A frame that comes while the receiver is on waits a little for a descriptor.
+    /// Frames that wait for an empty descriptor. Only frames that come while the receiver is on can wait.
     incoming: VecDeque<Vec<u8>>,
 }
 
@@ -96,7 +96,7 @@ impl OpenEth {
         mac
     }
 
-    /// As after a reset. The descriptors stay.
+    /// Brings all but the descriptors to their state after a reset.
     fn restart(&mut self) {
         self.registers.reset();
         for (offset, value) in AFTER_RESET {
@@ -107,7 +107,7 @@ impl OpenEth {
         self.incoming.clear();
     }
 
-    /// A frame arrives. It is lost if the receiver is off or does not want it.
+    /// A frame arrives. It is lost if the receiver is off or filters it out.
     pub(crate) fn receive(&mut self, frame: Vec<u8>, memory: &mut Memory) {
         if self.registers.get(MODER) & MODER_RXEN == 0 || !self.wants(&frame) {
             return;
@@ -147,7 +147,7 @@ impl OpenEth {
         if *destination == [0xFF; 6] {
             return moder & MODER_BRO == 0;
         }
-        // Multicast goes by the hash table of the destination's check sequence.
+        // A multicast address is looked up in the hash table, by its check sequence.
         let bit = crc32(destination) >> 26;
         let hash = self.registers.get(if bit < 32 { ETH_HASH0 } else { ETH_HASH1 });
         destination[0] & 1 != 0 && hash >> (bit & 31) & 1 != 0
@@ -160,7 +160,7 @@ impl OpenEth {
                 return;
             };
             if *flags & BD_OWNED == 0 {
-                // The frame is held on the wire: the network behind it pushes back instead of losing what is in flight.
+                // The frame waits. The network behind it then pushes back and loses none.
                 return;
             }
             let Some(mut frame) = self.incoming.pop_front() else {
@@ -177,7 +177,7 @@ impl OpenEth {
         }
     }
 
-    /// Sends what is ready.
+    /// Sends the frames whose descriptors are ready.
     fn send(&mut self, memory: &mut Memory) {
         while self.registers.get(MODER) & MODER_TXEN != 0 {
             let pad = self.registers.get(MODER) & MODER_PAD != 0;
@@ -213,7 +213,7 @@ impl OpenEth {
         (self.registers.get(TX_BD_NUM) as usize).min(COUNT)
     }
 
-    /// The descriptor after `index` in a ring that begins at `first`.
+    /// The descriptor after `index`, whose flags are `flags`, in the ring that begins at `first`.
     fn after(&self, index: usize, flags: u32, first: usize) -> usize {
         let end = if first == 0 { self.transmitters() } else { COUNT };
         if flags & BD_WRAP != 0 || index + 1 >= end {
@@ -223,7 +223,7 @@ impl OpenEth {
         }
     }
 
-    /// The transceiver's registers: a DP83848C at address 1 with a link of 100 Mbit/s full duplex.
+    /// A register of the transceiver: a DP83848C at address 1, with a link of 100 Mbit/s and full duplex.
     fn phy(&self, address: u32) -> u32 {
         if address & 0x1F != 1 {
             return 0xFFFF;

@@ -1,17 +1,17 @@
-//! What the peripherals are made with.
+//! The options that the chip passes to its peripherals.
 
-/// What is fixed when the chip is made.
+/// Properties of a chip that are fixed when it is made.
 #[derive(Debug, Clone)]
 pub(crate) struct PeripheralOptions {
-    /// In the eFuses.
+    /// The MAC address in the eFuses.
     pub(crate) mac: [u8; 6],
     /// The chip's revision, major and minor.
     pub(crate) revision: (u8, u8),
-    /// Where random numbers begin.
+    /// The seed of all random numbers.
     pub(crate) seed: u64,
-    /// What is at the line of UART0.
+    /// The other end of UART0's line.
     pub(crate) uart0: FarEnd,
-    /// What is at the cable of the USB serial/JTAG.
+    /// The other end of the USB cable.
     pub(crate) usb: FarEnd,
 }
 

@@ -1,5 +1,5 @@
-//! What every peripheral offers to the bus, and what it is handed with an access. A peripheral implements what it needs of
-//! [`Peripheral`]; the rest has defaults. This file knows no peripheral by name.
+//! The trait by which the bus talks to every peripheral, and the context that it passes along. Most methods have a
+//! default, for peripherals to which they do not apply. This file knows no peripheral.
 
 use super::clocks::{Clocks, Domain};
 use super::dma_port::DmaPort;
@@ -8,11 +8,11 @@ use super::signals::{Inputs, Outputs};
 use crate::log::{HardwareEvent, Log, ResetCause};
 use crate::memory::Memory;
 
-/// What a peripheral is handed with an access, a reset or an update.
+/// The surroundings of a peripheral during an access, a reset or an update.
 pub(crate) struct Context<'a> {
-    /// The peripheral's clock, in cycles of the hart: that of its [`Domain`].
+    /// The peripheral's clock, which is that of its [`Domain`], in cycles of the hart.
     pub(crate) now: u64,
-    /// The hart's clock. It goes on while the chip sleeps.
+    /// The hart's clock, which goes on while the chip sleeps.
     pub(super) time: u64,
     /// For DMA, flash and the MMU.
     pub(crate) memory: &'a mut Memory,
@@ -56,8 +56,8 @@ impl<'a> Context<'a> {
             });
     }
 
-    /// Logs an access to a register, or a value in it, that is not modelled, once for each address. `written` is `None` for
-    /// a read.
+    /// Logs an access to a register, or a value in it, that is not modelled, once for each address. `written` is `None`
+    /// for a read.
     pub(super) fn report(&mut self, address: u32, written: Option<u32>) {
         self.log.push_once(self.time, address, || HardwareEvent::Unmodelled {
             address,
@@ -67,18 +67,18 @@ impl<'a> Context<'a> {
     }
 }
 
-/// What a store to a peripheral may change beyond the peripheral, its interrupts and its signals.
+/// What a store to a peripheral may change besides the peripheral with its interrupts and signals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
     /// Nothing.
     Itself,
     /// DMA may have bytes to move.
     Dma,
-    /// What the hart executes, or whether the hart watches its stack pointer: it leaves its run loop.
+    /// The instructions that the hart executes, or how it executes them. The hart leaves its run loop.
     Hart,
 }
 
-/// One peripheral. Offsets are those of its registers, and multiples of four.
+/// One peripheral. Offsets of registers are multiples of four, from the base in the table.
 pub(crate) trait Peripheral {
     fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32;
 
@@ -87,7 +87,7 @@ pub(crate) trait Peripheral {
     /// Returns to the state after a reset.
     fn reset(&mut self, context: &mut Context<'_>);
 
-    /// The clock and the resets that it goes by.
+    /// The domain that it belongs to, by which it is clocked and reset.
     fn domain(&self) -> Domain {
         Domain::Digital
     }
@@ -121,8 +121,8 @@ pub(crate) trait Peripheral {
         Reach::Itself
     }
 
-    /// Moves bytes by DMA: up to [`BUDGET`](super::dma_port::BUDGET) of them, or until the channel has no more or takes no
-    /// more. Returns whether it could go on. Called for peripherals that have a `dma` number in the table.
+    /// Moves bytes by DMA: up to [`BUDGET`](super::dma_port::BUDGET) of them, or until the channel has no more or takes
+    /// no more. Returns whether it could go on. Called for peripherals that have a `dma` number in the table.
     fn transfer(&mut self, _port: &mut dyn DmaPort) -> bool {
         false
     }

@@ -1,21 +1,21 @@
-//! Names and reset values of the chip's registers, and the plain storage that every peripheral keeps its settings in.
-//! The catalogue is data (`registers.txt`); it knows no behaviour.
+//! The catalogue of the chip's registers (`registers.txt`) with their names and values after reset, and the storage in
+//! which every peripheral keeps its registers. It knows no behaviour.
 
 use std::sync::LazyLock;
 
-/// The peripherals that the chip's description knows, in order of their addresses.
+/// The peripherals in the chip's description, in the order of their addresses.
 static CATALOGUE: LazyLock<Vec<Block>> = LazyLock::new(parse);
 
 #[derive(Debug)]
 struct Block {
     base: u32,
     name: &'static str,
-    /// Offset, name and value after reset, in order.
+    /// Offset, name and value after reset, in the order of their offsets.
     registers: Vec<(u32, &'static str, u32)>,
 }
 
-/// Declares offsets of registers, under the names that the chip's description gives them in this block of the catalogue:
-/// `offsets! { UART0: FIFO = 0x00, }`. A test that comes with them compares the two.
+/// Declares offsets of registers, under the names that the chip's description gives them in this block of the
+/// catalogue: `offsets! { UART0: FIFO = 0x00, }`. A test that comes with them compares the two.
 macro_rules! offsets {
     ($visibility:vis $block:ident: $($name:ident = $offset:literal,)+) => {
         $($visibility const $name: u32 = $offset;)+
@@ -30,7 +30,7 @@ macro_rules! offsets {
 }
 pub(super) use offsets;
 
-/// Storage for a peripheral's registers, as after reset.
+/// Storage for a peripheral's registers.
 #[derive(Debug, Clone)]
 pub(crate) struct Registers {
     base: u32,
@@ -38,7 +38,7 @@ pub(crate) struct Registers {
 }
 
 impl Registers {
-    /// The registers of the peripheral at `base`, `size` bytes of them, with their values after reset.
+    /// `size` bytes of registers of the peripheral at `base`, with their values after reset.
     pub(crate) fn new(base: u32, size: u32) -> Self {
         let mut registers = Self {
             base,
@@ -66,12 +66,12 @@ impl Registers {
         }
     }
 
-    /// What the register at `offset` holds; zero beyond the end.
+    /// The value of the register at `offset`; zero beyond the end.
     pub(crate) fn get(&self, offset: u32) -> u32 {
         self.words.get(offset as usize / 4).copied().unwrap_or(0)
     }
 
-    /// Writes the register at `offset`; nothing beyond the end.
+    /// Writes the register at `offset`. Beyond the end nothing happens.
     pub(crate) fn set(&mut self, offset: u32, value: u32) {
         if let Some(word) = self.words.get_mut(offset as usize / 4) {
             *word = value;
@@ -79,7 +79,7 @@ impl Registers {
     }
 }
 
-/// Peripheral and register at an address: `UART0.INT_RAW`, or `UART0+0x123`.
+/// Peripheral and register at an address, as `UART0.INT_RAW`; as `UART0+0x123` where the description names no register.
 pub(crate) fn name(address: u32) -> String {
     let Some(block) = CATALOGUE.iter().rev().find(|block| block.base <= address) else {
         return format!("{address:#010x}");

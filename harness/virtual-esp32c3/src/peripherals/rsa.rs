@@ -1,16 +1,16 @@
-//! The RSA accelerator: modular exponentiation and multiplication of up to 3072 bits, multiplication of up to 1536 bits.
-//! Numbers enter and leave through its memory, the interrupt leaves. It knows no key and no padding.
+//! The RSA accelerator: modular exponentiation and multiplication of up to 3072 bits, multiplication of up to 1536
+//! bits. Numbers enter and leave through its memory; an interrupt leaves. It knows no key and no padding.
 //! (ESP32-C3 Technical Reference Manual, chapter "RSA Accelerator".)
 //!
-//! An operation takes no time, so CONSTANT_TIME makes no difference.
+//! An operation takes no time, so that CONSTANT_TIME has no effect.
 
 use super::montgomery::{Modulus, multiply};
 use super::peripheral::{Context, Peripheral};
 use super::registers::{Registers, offsets};
 
-/// Words of each block of memory.
+/// Words of the largest number.
 const WORDS: usize = 96;
-/// Bytes from one block of memory to the next.
+/// Bytes from one number's memory to the next number's.
 const STRIDE: u32 = 0x200;
 offsets! { RSA:
     M_MEM0 = 0x000,
@@ -36,7 +36,7 @@ offsets! { RSA:
 pub(crate) struct Rsa {
     registers: Registers,
     interrupt: bool,
-    /// Whether the memory of the numbers has power.
+    /// Whether the memory for the numbers has power.
     memory: bool,
 }
 
@@ -49,12 +49,12 @@ impl Rsa {
         }
     }
 
-    /// The memory of the numbers loses its power.
+    /// Takes the power from the memory for the numbers.
     pub(super) fn switch_memory_off(&mut self) {
         self.memory = false;
     }
 
-    /// The memory of the numbers has power. If it had none, it comes up cleared.
+    /// Gives power to the memory for the numbers. If it had none, it contains zeros afterwards.
     pub(super) fn switch_memory_on(&mut self) {
         if !std::mem::replace(&mut self.memory, true) {
             for offset in (0..M_PRIME).step_by(4) {
@@ -66,7 +66,7 @@ impl Rsa {
     /// Z = X^Y mod M.
     fn exponentiate(&mut self) {
         let length = self.length();
-        // With the search on, bits above the position are taken for zero.
+        // With the search enabled, bits above the position count as zero.
         let bits = if self.registers.get(SEARCH_ENABLE) & 1 != 0 {
             (self.registers.get(SEARCH_POS) as usize & 0xFFF) + 1
         } else {
@@ -85,7 +85,8 @@ impl Rsa {
         self.finish(&result);
     }
 
-    /// Z = X * Y: MODE has the length of the product, and Y lies in the upper half of Z's memory.
+    /// Z = X * Y. MODE contains the length of the product, and Y lies in the upper half of the product's words in Z's
+    /// memory.
     fn multiply(&mut self) {
         let length = self.length() / 2;
         let b = self.number(Z_MEM0 + 4 * length as u32, length);
@@ -93,12 +94,12 @@ impl Rsa {
         self.finish(&result);
     }
 
-    /// Words of the numbers.
+    /// Words of each number, from MODE.
     fn length(&self) -> usize {
         (self.registers.get(MODE) as usize + 1).min(WORDS)
     }
 
-    /// The modulus, with R^2 where software puts it, in Z's memory.
+    /// Does `work` with the modulus. Software puts R^2 into Z's memory.
     fn with_modulus<T>(&self, length: usize, work: impl FnOnce(Modulus<'_>) -> T) -> T {
         work(Modulus {
             words: &self.number(M_MEM0, length),
@@ -119,7 +120,7 @@ impl Rsa {
     }
 }
 
-/// Whether an offset lies in the memory of a number.
+/// Whether an offset lies in the memory for a number.
 fn is_number(offset: u32) -> bool {
     offset < M_PRIME && offset % STRIDE < 4 * WORDS as u32
 }

@@ -1,6 +1,6 @@
-//! RTC control: reset causes and software reset, the registers that outlive a reset, the slow clock's counter and its
-//! alarm, sleep, the RTC watchdog, the super watchdog, and the brown-out detector. The hart's clock and what the supply,
-//! pads and UARTs do enter; reset requests and the state of sleep leave.
+//! RTC control: reset causes and software reset, registers that outlive a reset, the counter of the slow clock with its
+//! alarm, sleep, the RTC watchdog, the super watchdog, and the brown-out detector. Stores, the hart's clock, dips of
+//! the supply and wake-up sources enter; interrupts, reset requests and the state of sleep leave.
 //! (ESP32-C3 Technical Reference Manual, chapters "Low-power Management", "Reset and Clock", "Watchdog Timers".)
 
 use super::clocks::Domain;
@@ -49,7 +49,7 @@ offsets! { RTC_CNTL:
     DATE = 0x1FC,
 }
 
-/// The registers of the watchdogs, which every reset but the processor's own returns to their values after reset.
+/// The watchdogs' registers. Every reset but one of the processor alone returns them to their values after reset.
 const WATCHDOGS: [u32; 8] = [
     WDTCONFIG0,
     WDTCONFIG1,
@@ -71,7 +71,7 @@ const SLP_REJECT_CAUSE_CLR: u32 = 1 << 1;
 const SW_CPU_INT: u32 = 1 << 0;
 
 const WDT_EN: u32 = 1 << 31;
-/// Where the fields of the stages' actions begin, of three bits each.
+/// The lowest bits of the fields for the stages' actions, which have three bits each.
 const WDT_STG0: u32 = 28;
 const WDT_STG1: u32 = 25;
 const WDT_STG2: u32 = 22;
@@ -80,7 +80,7 @@ const WDT_FLASHBOOT_MOD_EN: u32 = 1 << 12;
 const WDT_PROCPU_RESET_EN: u32 = 1 << 11;
 const WDT_PAUSE_IN_SLEEP: u32 = 1 << 9;
 const WDT_KEY: u32 = 0x50D8_3AA1;
-/// After reset the first stage holds for twice its setting, shifted by an eFuse that is not burnt.
+/// The first stage lasts for its setting shifted left by 1 + WDT_DELAY_SEL, an eFuse field that is not burnt here.
 const WDT_STAGE0_SHIFT: u32 = 1;
 
 const SWD_AUTO_FEED_EN: u32 = 1 << 31;
@@ -90,7 +90,8 @@ const SWD_RESET_FLAG_CLEAR: u32 = 1 << 28;
 const SWD_FEED_INT: u32 = 1 << 1;
 const SWD_RESET_FLAG: u32 = 1 << 0;
 const SWD_KEY: u32 = 0x8F1D_312A;
-/// The super watchdog's period: under a second, says the manual. It asks to be fed some time before; how long is not said.
+/// The super watchdog's period. The manual says that it is less than a second. It also says that the watchdog asks to
+/// be fed before that, but not how long before.
 const SWD_PERIOD: u64 = CYCLES_PER_SECOND;
 const SWD_WARNING: u64 = SWD_PERIOD / 8;
 
@@ -108,8 +109,8 @@ const INT_MAIN_TIMER: u32 = 1 << 10;
 const INT_SWD: u32 = 1 << 15;
 const MAIN_TIMER_ALARM_EN: u32 = 1 << 16;
 
-/// What CLK_CONF.ANA_CLK_RTC_SEL chooses from: the RC oscillator, a 32 kHz crystal, which is not fitted, and the fast RC
-/// oscillator of 17.5 MHz divided by 256.
+/// The slow clocks that CLK_CONF.ANA_CLK_RTC_SEL selects, in hertz: the RC oscillator, the 32 kHz crystal, which is not
+/// fitted, and the fast RC oscillator of 17.5 MHz divided by 256.
 const SLOW_CLOCKS: [u64; 4] = [RTC_SLOW_HZ, 0, 17_500_000 / 256, 0];
 
 #[derive(Debug, Clone)]
@@ -121,12 +122,12 @@ pub(crate) struct RtcControl {
     watchdog: Watchdog,
     super_watchdog: Option<SuperWatchdog>,
     sleep: Sleep,
-    /// When the counter reaches its alarm.
+    /// When the counter of the slow clock reaches its alarm.
     main_alarm: Option<u64>,
-    /// When a dip of the supply interrupts, and when it resets.
+    /// When a dip of the supply raises its interrupt, and when it resets the chip.
     brown_out_interrupt: Option<u64>,
     brown_out_reset: Option<u64>,
-    /// The slow clock, and what its counter was at some time.
+    /// The slow clock in hertz, and its counter's value at the time `since`.
     slow_hz: u64,
     counted: u64,
     since: u64,
@@ -170,7 +171,8 @@ impl RtcControl {
         }
     }
 
-    /// What every reset does here. The RTC domain outlives all but the deepest; the watchdogs' settings go with each.
+    /// Does what every reset does here: notes the cause, ends a sleep, and returns the watchdogs to their state after
+    /// reset unless only the processor is reset. The rest of the RTC domain outlives most resets.
     pub(crate) fn after_reset(&mut self, cause: ResetCause) {
         self.cause = cause;
         self.requested = None;
@@ -191,7 +193,7 @@ impl RtcControl {
         self.super_watchdog = None;
     }
 
-    /// Starts the watchdogs as the hardware does when the chip starts from flash.
+    /// Starts the watchdogs as the hardware does when the chip boots from flash.
     pub(crate) fn guard_flash_boot(&mut self, now: u64) {
         if self.watchdog_switches().guards_flash_boot {
             let stages = self.watchdog_stages();
@@ -200,17 +202,17 @@ impl RtcControl {
         self.super_watchdog = Some(SuperWatchdog::started(now));
     }
 
-    /// The sleep that the chip is in.
+    /// The kind of the present sleep.
     pub(crate) fn sleeping(&self) -> Option<Kind> {
         self.sleep.kind()
     }
 
-    /// What the rest of the chip tells for waking.
+    /// Takes over what may wake the chip.
     pub(crate) fn observe(&mut self, inputs: WakeInputs) {
         self.sleep.observe(&mut self.registers, inputs);
     }
 
-    /// The supply has dipped below the detector's threshold.
+    /// The supply dips below the detector's threshold.
     pub(crate) fn brown_out(&mut self, now: u64) {
         let config = self.registers.get(BROWN_OUT);
         if config & BROWN_OUT_ENA == 0 {
@@ -225,7 +227,7 @@ impl RtcControl {
         self.brown_out_reset = (config & BROWN_OUT_RESET != 0).then_some(reset);
     }
 
-    /// Frequency of the slow clock that is selected, in hertz; 0 if it does not run.
+    /// The frequency of the selected slow clock, in hertz; 0 if it does not run.
     pub(crate) fn slow_hz(&self) -> u64 {
         self.slow_hz
     }
@@ -236,7 +238,7 @@ impl RtcControl {
         self.counted.wrapping_add(counts as u64)
     }
 
-    /// Cycles of the hart until so many slow clocks are over.
+    /// Cycles of the hart in which the slow clock counts `counts`.
     fn cycles(&self, counts: u64) -> u64 {
         if self.slow_hz == 0 {
             return u64::MAX;
@@ -245,7 +247,7 @@ impl RtcControl {
         u64::try_from(cycles).unwrap_or(u64::MAX)
     }
 
-    /// The alarm's time, from what SLP_TIMER0 and SLP_TIMER1 say. One that has passed is due at once.
+    /// Sets the alarm by SLP_TIMER0 and SLP_TIMER1. An alarm that the counter has passed already is due at once.
     fn set_main_alarm(&mut self) {
         let high = self.registers.get(SLP_TIMER1);
         let alarm = u64::from(self.registers.get(SLP_TIMER0)) | u64::from(high & 0xFFFF) << 32;
@@ -253,7 +255,7 @@ impl RtcControl {
         self.main_alarm = (high & MAIN_TIMER_ALARM_EN != 0).then(|| self.since.saturating_add(self.cycles(left)));
     }
 
-    /// Another slow clock is selected: the counter goes on from where it is.
+    /// Selects the slow clock by a value of CLK_CONF. The counter goes on from its value.
     fn select_slow_clock(&mut self, value: u32, now: u64) {
         let hz = SLOW_CLOCKS[(value >> 30) as usize];
         if hz == self.slow_hz {
@@ -383,7 +385,7 @@ impl RtcControl {
 impl Peripheral for RtcControl {
     fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
         match offset {
-            // Both vector selections point to the ROM.
+            // Both vector selections point to the ROM, as after reset.
             RESET_STATE => self.cause as u32 | (self.cause as u32) << 6 | STAT_VECTOR_SEL,
             INT_RAW => self.raw,
             INT_ST => self.raw & self.registers.get(INT_ENA),
@@ -426,14 +428,14 @@ impl Peripheral for RtcControl {
             WDTCONFIG0..=WDTFEED => {}
             SWD_CONF if self.registers.get(SWD_WPROTECT) == SWD_KEY => self.write_super_watchdog(value, now),
             SWD_CONF => {}
-            // The detector's flag is read-only and low again after a dip.
+            // The detector's flag is read-only, and low again after a dip.
             BROWN_OUT => self
                 .registers
                 .set(offset, value & !(BROWN_OUT_COUNT_CLEAR | BROWN_OUT_DET)),
             GPIO_WAKEUP => Sleep::write_gpio_wakeup(&mut self.registers, value),
             INT_ENA_RTC_W1TS => self.registers.set(INT_ENA, self.registers.get(INT_ENA) | value),
             INT_ENA_RTC_W1TC => self.registers.set(INT_ENA, self.registers.get(INT_ENA) & !value),
-            // Counter, interrupts, causes; the reset flags that can be cleared in RESET_STATE are not kept.
+            // Read-only. The reset flags of RESET_STATE, which software could clear, are not kept.
             TIME_LOW0 | TIME_HIGH0 | INT_RAW | INT_ST | RESET_STATE | SLP_REJECT_CAUSE | SLP_WAKEUP_CAUSE => {}
             TIMER1..=WAKEUP_STATE | INT_ENA | STORE0..=ULP_CP_TIMER_1 | RETENTION_CTRL..=PG_CTRL | DATE => {
                 self.registers.set(offset, value);

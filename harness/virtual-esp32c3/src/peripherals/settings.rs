@@ -1,18 +1,20 @@
-//! Peripherals without behaviour: settings that firmware writes and reads back, and that make no difference to what it can
-//! observe here (clocks, pads, permissions, analog trims). Offsets and values enter and leave; what is not on the list of
-//! known settings is reported.
+//! Peripherals without behaviour. Firmware writes their settings and reads them back, and nothing that it can observe
+//! here depends on them: clocks, permissions, power of analog parts. An access to any other register of such a
+//! peripheral is logged.
+//! (ESP32-C3 Technical Reference Manual, chapters "SPI Controller", "On-Chip Sensors and Analog Signal Processing",
+//! "Permission Control"; the parts of the radio by their names in the `esp32c3` description.)
 
 use std::ops::RangeInclusive;
 
 use super::peripheral::{Context, Peripheral};
 use super::registers::Registers;
 
-/// What is known of such a peripheral.
+/// The registers of such a peripheral.
 #[derive(Debug)]
 pub(super) struct Known {
-    /// Bytes of registers.
+    /// Bytes that are stored.
     size: u32,
-    /// The registers that are harmless to store.
+    /// The registers that are settings, by their offsets.
     settings: &'static [RangeInclusive<u32>],
 }
 
@@ -24,11 +26,11 @@ mod spi0 {
         CORE_CLK_SEL = 0xE0,
         DATE = 0x3FC,
     }
-    /// As SPI1's; the description does not name it here.
+    /// The description names it for SPI1 only.
     pub(super) const FLASH_WAITI_CTRL: u32 = 0x98;
 }
 
-/// The controller behind the cache. Its flash is read without it, so that timing and modes make no difference.
+/// The SPI controller of the cache. Here the cache reads the flash without it, so that timing and modes have no effect.
 pub(super) const SPI0: Known = Known {
     size: 0x400,
     settings: &[
@@ -44,7 +46,7 @@ mod fe2 {
     }
 }
 
-/// Parts of the radio's front end, whose power firmware switches.
+/// A part of the radio whose power firmware switches, as FE, NRX and BB are.
 pub(super) const FE2: Known = Known {
     size: 0x1000,
     settings: &[fe2::TX_INTERP_CTRL..=fe2::TX_INTERP_CTRL],
@@ -93,7 +95,7 @@ mod saradc {
     }
 }
 
-/// The analog-to-digital converter, of which firmware sets the clock.
+/// The analog-to-digital converter, whose clock and patterns firmware sets. It converts nothing here.
 pub(super) const SARADC: Known = Known {
     size: 0x400,
     settings: &[
@@ -110,7 +112,7 @@ mod sensitive {
     }
 }
 
-/// Permissions. Those that software takes away are not enforced, so that only these two make no difference.
+/// Permissions. None is enforced here, so that only these two registers are without effect.
 pub(super) const SENSITIVE: Known = Known {
     size: 0x1000,
     settings: &[
@@ -119,7 +121,7 @@ pub(super) const SENSITIVE: Known = Known {
     ],
 };
 
-/// A peripheral whose listed registers are settings only.
+/// A peripheral whose known registers are settings only.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     registers: Registers,

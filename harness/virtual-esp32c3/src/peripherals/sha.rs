@@ -1,5 +1,6 @@
-//! The SHA accelerator: SHA-1, SHA-224 and SHA-256 over blocks of 64 bytes, fed by the processor ("typical") or by DMA. Words
-//! enter and leave as they lie in memory. It knows no DMA channel: it is handed the controller.
+//! The SHA accelerator: SHA-1, SHA-224 and SHA-256 over blocks of 64 bytes, from the processor, which the manual calls
+//! "typical", or by DMA. Blocks and states enter in the order in which they lie in memory; states and an interrupt
+//! leave.
 //! (ESP32-C3 Technical Reference Manual, chapter "SHA Accelerator"; FIPS 180-4.)
 //!
 //! A block takes no time.
@@ -44,14 +45,14 @@ enum Position {
     Later,
 }
 
-/// A run of blocks by DMA.
+/// A run of blocks by DMA that has not ended.
 #[derive(Debug, Clone)]
 struct Job {
     blocks: u32,
     /// Of the next block.
     position: Position,
     input: [u8; 64],
-    /// Bytes of the input that are there.
+    /// Bytes of the input that have been taken.
     received: usize,
 }
 
@@ -73,7 +74,7 @@ impl Sha {
         });
     }
 
-    /// One block of 64 bytes, from M_MEM0 to M_MEM15.
+    /// Hashes the block of 64 bytes in M_MEM0 to M_MEM15.
     fn digest_typical(&mut self, position: Position) {
         let mut block = [0; 64];
         for (n, word) in block.chunks_exact_mut(4).enumerate() {

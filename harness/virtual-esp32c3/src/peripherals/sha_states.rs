@@ -1,7 +1,7 @@
-//! The states from which hashes begin, for the accelerators that hash.
+//! The initial states of the hash functions, for the accelerators that hash.
 //! (FIPS 180-4, chapter 5.3.)
 
-/// Five words; the other three are not used.
+/// Five words. The other three are not used.
 pub(super) const SHA1: [u32; 8] = [0x6745_2301, 0xEFCD_AB89, 0x98BA_DCFE, 0x1032_5476, 0xC3D2_E1F0, 0, 0, 0];
 pub(super) const SHA224: [u32; 8] = [
     0xC105_9ED8,

@@ -1,5 +1,5 @@
-//! The signals between peripherals and the GPIO matrix: levels of the peripherals' outputs enter the matrix, levels of their
-//! inputs leave it. Each signal is a number, the same for an input and the output beside it. It knows no pad.
+//! The signals between peripherals and the GPIO matrix. Levels of output signals go from peripherals to the matrix, and
+//! levels of input signals from the matrix to peripherals. An input and an output share each number. It knows no pad.
 //! (ESP32-C3 Technical Reference Manual, chapter "IO MUX and GPIO Matrix", table "Peripheral Signals via GPIO Matrix".)
 
 /// U0RXD and U0TXD.
@@ -13,10 +13,10 @@ pub(super) const U1_FLOW: u32 = 10;
 /// The first of the processor's eight lines, CPU_GPIO_IN0 and CPU_GPIO_OUT0.
 pub(super) const CPU_GPIO0: u32 = 28;
 
-/// Signals in the matrix.
+/// Numbers of signals in the matrix.
 const COUNT: u32 = 128;
 
-/// Levels of all output signals. Those that no peripheral sets are low.
+/// The levels of all output signals. Signals that no peripheral sets are low.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Outputs {
     levels: u128,
@@ -33,7 +33,7 @@ impl Outputs {
     }
 }
 
-/// Levels of the input signals that the matrix connects to something.
+/// The levels of the input signals that go through the matrix.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Inputs {
     levels: u128,
@@ -41,12 +41,12 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    /// No levels yet, of the signals whose bits are set.
+    /// Low levels of the signals whose bits are set in `connected`.
     pub(super) fn of(connected: u128) -> Self {
         Self { levels: 0, connected }
     }
 
-    /// The numbers of the connected signals.
+    /// The numbers of the signals that go through the matrix.
     pub(super) fn connected(self) -> impl Iterator<Item = u32> {
         let mut left = self.connected;
         std::iter::from_fn(move || {

@@ -1,6 +1,7 @@
-//! The bus of the peripherals. Loads and stores enter by address, and the processor's own GPIO registers beside them; values,
-//! faults, the interrupt line and reset requests leave. The bus finds the peripheral in the table and hands it the access.
-//! Then it does what may follow: signals, interrupts, DMA, and the time of the next event. It knows no instruction.
+//! The bus of the peripherals. Loads and stores enter by address, and the processor's own GPIO registers beside them;
+//! values, faults, the interrupt line and reset requests leave. The bus finds the peripheral in the table and hands it
+//! the access. Then it does what may follow: signals, interrupts, DMA, and the time of the next event. It knows no
+//! instruction.
 
 use std::ops::Range;
 
@@ -17,8 +18,8 @@ use crate::memory::Memory;
 const SPACE: Range<u32> = 0x6000_0000..0x600D_0000;
 /// Bytes of a page, of which a peripheral has one or more.
 const PAGE: u32 = 0x1000;
-/// An address outside of that space, which the ROM's UART handler reads when an interrupt comes while it changes ports. It
-/// ignores the value.
+/// An address outside of that space, which the ROM's UART handler reads when an interrupt comes while it changes ports.
+/// It ignores the value.
 const READ_BY_ROM: u32 = 0x5FFE_0000;
 
 /// The processor's GPIO registers: output enable, input, output. (Chapter "ESP-RISC-V CPU", "Configuration and Status
@@ -75,7 +76,7 @@ impl Peripherals {
         });
     }
 
-    /// Whether the chip sleeps: the hart executes nothing, and only the RTC domain goes on.
+    /// Whether the chip sleeps. The hart executes nothing then, and only the RTC domain goes on.
     pub(crate) fn asleep(&self) -> bool {
         self.clocks.asleep()
     }
@@ -200,7 +201,7 @@ impl Peripherals {
         }
     }
 
-    /// Writes a register. Whether the hart has to leave its run loop whatever else follows.
+    /// Writes a register. Returns what the store may have changed beyond the peripheral.
     fn write_word(&mut self, memory: &mut Memory, time: u64, address: u32, value: u32) -> Reach {
         match self.units.at(address) {
             Place::Unit(unit, offset) => {
@@ -225,7 +226,7 @@ impl Peripherals {
     }
 }
 
-/// Storage for the page of an address where no peripheral here answers.
+/// The storage for an address whose page has no peripheral here.
 fn unknown_page(pages: &mut Vec<(u32, Registers)>, address: u32) -> &mut Registers {
     let base = address & !(PAGE - 1);
     let index = pages.iter().position(|(page, _)| *page == base).unwrap_or_else(|| {

@@ -1,5 +1,5 @@
-//! The SPI controller that software drives the flash with (SPI1). Commands enter through its registers and go to the flash
-//! chip at once; it knows no cache: that reads the same memory by itself.
+//! SPI1, the SPI controller with which software programs, erases and reads the flash chip. Commands enter through its
+//! registers and go to the flash chip at once; answers return to the registers. It knows no cache.
 //! (ESP32-C3 Technical Reference Manual, chapter "SPI Controller"; SPI_MEM registers of the `esp32c3` description.)
 
 use super::flash_chip::{FlashChip, FlashTiming, Transaction};
@@ -26,7 +26,7 @@ offsets! { SPI1:
     INT_RAW = 0xC8,
     DATE = 0x3FC,
 }
-/// Settings around CLOCK_GATE that the description does not name.
+/// Settings around CLOCK_GATE that the description does not name, first and last.
 const UNNAMED_FIRST: u32 = 0xD4;
 const UNNAMED_LAST: u32 = 0xE0;
 
@@ -71,12 +71,12 @@ impl SpiFlash {
         }
     }
 
-    /// Sets how long the flash chip takes.
+    /// Sets how long the flash chip's operations take.
     pub(crate) fn set_flash_timing(&mut self, timing: FlashTiming) {
         self.chip.set_timing(timing);
     }
 
-    /// Wears out the sector at this address.
+    /// Wears out the flash chip's sector at this address.
     pub(crate) fn wear_out(&mut self, address: u32) {
         self.chip.wear_out(address);
     }
@@ -91,7 +91,8 @@ impl SpiFlash {
         self.chip.wait();
     }
 
-    /// A command of the controller's own. It sends no write enable before it, and does not wait for the flash chip.
+    /// Sends a command that has a bit of its own in CMD. The controller sends no write enable before it, and does not
+    /// wait until the flash chip is ready.
     fn command(&mut self, command: u32, context: &mut Context<'_>) {
         let address = self.registers.get(ADDR);
         let bytes = match command & CMD_PP {
@@ -125,7 +126,7 @@ impl SpiFlash {
             transaction.data = &status[..length];
             opcode::WRITE_STATUS_1
         } else if command & CMD_PP != 0 {
-            // The address register's top byte is the length; the data are in the buffer.
+            // The top byte of ADDR is the length, and the data are in the buffer.
             let length = match (address >> 24) as usize {
                 0 => BUFFER,
                 length => length.min(BUFFER),
@@ -143,7 +144,7 @@ impl SpiFlash {
         } else if command & CMD_RES != 0 {
             opcode::RELEASE_POWER_DOWN
         } else {
-            // High performance mode is another vendor's.
+            // High performance mode is a command of another vendor's chips.
             return;
         };
         let answer = self.chip.transfer(&transaction, context);
@@ -156,7 +157,7 @@ impl SpiFlash {
         }
     }
 
-    /// A transaction of phases that software has put together.
+    /// Sends a transaction with the phases that USER selects.
     fn user(&mut self, context: &mut Context<'_>) {
         let user = self.registers.get(USER);
         let opcode = match user & USER_COMMAND {
@@ -166,7 +167,7 @@ impl SpiFlash {
         let address = match user & USER_ADDR {
             0 => 0,
             _ => {
-                // The register holds the address right-aligned; a longer phase has mode bits after it.
+                // The address is right-aligned in ADDR. A phase of more than 24 bits has mode bits below it.
                 let bits = (self.registers.get(USER1) >> 26) + 1;
                 self.registers.get(ADDR) >> bits.saturating_sub(24).min(8) & 0xFF_FFFF
             }
@@ -193,7 +194,7 @@ impl SpiFlash {
         self.fill(high(USER_MISO_HIGHPART), &bytes);
     }
 
-    /// Sends the flash chip the suspend or resume command that software has asked for.
+    /// Sends the flash chip the suspend or resume command that a store to FLASH_SUS_CTRL asks for.
     fn suspend_or_resume(&mut self, value: u32, context: &mut Context<'_>) {
         let commands = self.registers.get(FLASH_SUS_CMD);
         let opcode = match value {
@@ -239,7 +240,7 @@ fn is_setting(offset: u32) -> bool {
 impl Peripheral for SpiFlash {
     fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
         match offset {
-            // Every command is over when its store is.
+            // A command ends with the store that starts it.
             CMD => 0,
             _ if is_setting(offset) => self.registers.get(offset),
             _ => context.unmodelled_read(&self.registers, offset),

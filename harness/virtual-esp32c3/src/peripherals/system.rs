@@ -1,6 +1,6 @@
-//! SYSTEM: interrupts that the CPU raises for itself, the checksum of RTC fast RAM, and settings of clocks, resets and
-//! power. Stores and memory enter; four interrupt levels and the states of clocks, resets and power leave. It does not know
-//! which peripheral a bit stands for.
+//! SYSTEM: interrupts that the processor raises for itself, the checksum of RTC fast RAM, and settings of clocks,
+//! resets and power. Stores and memory enter; four interrupts, and the states of clocks, resets and power leave. It
+//! does not know which peripheral a bit stands for.
 //! (ESP32-C3 Technical Reference Manual, chapter "System Registers".)
 
 use super::peripheral::{Context, Peripheral};
@@ -21,19 +21,19 @@ offsets! { SYSTEM:
     SYSTEM_REG_DATE = 0xFFC,
 }
 
-/// Bits of RSA_PD_CTRL: the memory is off, is on all the same, or is off whatever the other two say.
+/// Bits of RSA_PD_CTRL: the memory is off; it is on in spite of that; it is off in spite of both.
 const RSA_MEM_PD: u32 = 1 << 0;
 const RSA_MEM_FORCE_PU: u32 = 1 << 1;
 const RSA_MEM_FORCE_PD: u32 = 1 << 2;
 
 const CRC_START: u32 = 1 << 8;
 const CRC_FINISH: u32 = 1 << 31;
-/// SYSTEM_CLK_XTAL_FREQ and SYSTEM_CLK_DIV_EN are the hardware's.
+/// The read-only fields CLK_XTAL_FREQ and CLK_DIV_EN of SYSCLK_CONF.
 const XTAL_MHZ: u32 = 40;
 const XTAL_FREQ: u32 = 0x7F << 12;
 const DIV_EN: u32 = 1 << 19;
 
-/// Peripherals that software asks to be reset, by their bits in PERIP_RST_EN0 and PERIP_RST_EN1.
+/// Peripherals that software resets, by their bits in PERIP_RST_EN0 and PERIP_RST_EN1.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Resets {
     pub(super) en0: u32,
@@ -56,12 +56,12 @@ impl System {
         }
     }
 
-    /// What software has asked for with its last store to a reset register, once.
+    /// The peripherals that software has reset by its last store to a reset register, once.
     pub(super) fn take_resets(&mut self) -> Option<Resets> {
         self.resets.take()
     }
 
-    /// Whether a peripheral has its clock, by its bit in PERIP_CLK_EN1, and none of these bits of PERIP_RST_EN1 holds it.
+    /// Whether a peripheral has its clock, by its bit in PERIP_CLK_EN1, and none of its bits in PERIP_RST_EN1 is set.
     pub(super) fn runs(&self, clock: u32, held_by: u32) -> bool {
         self.registers.get(PERIP_CLK_EN1) & clock != 0 && self.registers.get(PERIP_RST_EN1) & held_by == 0
     }
@@ -73,8 +73,9 @@ impl System {
         on && control & RSA_MEM_FORCE_PD == 0
     }
 
-    /// Works the checksum out that software compares before it trusts code in RTC fast RAM: address and length are in
-    /// words. The polynomial is not documented; this is that of IEEE 802.3, and nobody but this register computes it.
+    /// Computes the checksum by which software checks code in RTC fast RAM. The fields for address and length count
+    /// words. The polynomial is not documented. This one is that of IEEE 802.3; software cannot tell, since it only
+    /// compares checksums from this register.
     fn checksum(&mut self, config: u32, context: &Context<'_>) {
         let start = 4 * (config >> 9 & 0x7FF);
         let length = (4 * (config >> 20 & 0x7FF)).min(RTC_SIZE - start);
@@ -120,7 +121,8 @@ impl Peripheral for System {
                 self.registers.set(offset, value);
                 self.resets = Some(Resets { en0: 0, en1: value });
             }
-            // Not the switch of flash encryption (EXTERNAL_DEVICE_ENCRYPT_DECRYPT_CONTROL), nor the process monitors (from MEM_PVT on).
+            // Not flash encryption (EXTERNAL_DEVICE_ENCRYPT_DECRYPT_CONTROL), nor the process monitors (from MEM_PVT
+            // on).
             CPU_PERI_CLK_EN..=CACHE_CONTROL | RTC_FASTMEM_CONFIG..=SYSCLK_CONF | SYSTEM_REG_DATE => {
                 self.registers.set(offset, value);
             }

@@ -1,10 +1,11 @@
-//! The system timer: two counters of 52 bits at 16 MHz and three comparators. The hart's clock enters, alarms leave.
+//! The system timer: two counters of 52 bits at 16 MHz, and three comparators with alarms. Stores and the digital clock
+//! enter; interrupts leave.
 //! (ESP32-C3 Technical Reference Manual, chapter "System Timer".)
 
 use super::peripheral::{Context, Peripheral};
 use super::registers::{Registers, offsets};
 
-/// Cycles of the hart to one count.
+/// Cycles of the hart in one count.
 const CYCLES_PER_COUNT: u64 = 10;
 const COUNTER: u64 = (1 << 52) - 1;
 
@@ -44,14 +45,14 @@ const PERIOD: u32 = (1 << 26) - 1;
 pub(crate) struct SystemTimer {
     registers: Registers,
     counters: [Counter; 2],
-    /// What each comparator waits for, in counts of its unit.
+    /// The value that each comparator waits for, in counts of its counter.
     alarms: [Option<u64>; 3],
     raw: u32,
-    /// A debugger holds the hart.
+    /// Whether a debugger has halted the hart.
     halted: bool,
 }
 
-/// A counter: its value at some time, from where it counts on.
+/// A counter (the manual's UNIT0 and UNIT1): its value at the time `since`. While running it counts on from there.
 #[derive(Debug, Clone, Copy, Default)]
 struct Counter {
     value: u64,
@@ -70,7 +71,7 @@ impl Counter {
         }
     }
 
-    /// Counts on from where it has stopped.
+    /// Lets it count on from where it was stopped.
     fn start(&mut self, now: u64) {
         if !self.running {
             self.load(self.value, now);
@@ -83,10 +84,10 @@ impl Counter {
         self.running = false;
     }
 
-    /// Goes on from this value.
+    /// Sets its value, from which it counts on if it runs.
     fn load(&mut self, value: u64, now: u64) {
         self.value = value;
-        // A count begins on the clock's own edge.
+        // A count begins at an edge of the 16 MHz clock.
         self.since = now / CYCLES_PER_COUNT * CYCLES_PER_COUNT;
     }
 }
@@ -104,17 +105,17 @@ impl SystemTimer {
         timer
     }
 
-    /// As after a reset.
+    /// Brings everything to its state after a reset.
     fn restart(&mut self, now: u64) {
         self.registers.reset();
         self.raw = 0;
         self.alarms = [None; 3];
         self.counters = [Counter::default(); 2];
-        // Unit 0 counts from the start (SYSTIMER_CONF after reset).
+        // Unit 0 counts from the reset on: its TIMER_UNIT0_WORK_EN is set then.
         self.counters[0].start(now);
     }
 
-    /// Lets the counters run that should.
+    /// Starts and stops the counters as CONF and the hart's state say.
     fn start_and_stop(&mut self, now: u64) {
         let conf = self.registers.get(CONF);
         for (index, unit) in self.counters.iter_mut().enumerate() {
@@ -136,7 +137,7 @@ impl SystemTimer {
         self.counters[usize::from(conf & TARGET_UNIT_SEL != 0)]
     }
 
-    /// The comparator takes its settings over (COMPn_LOAD), or starts to work.
+    /// Sets a comparator's alarm by its registers: after a store to COMPn_LOAD, or when it starts to work.
     fn arm(&mut self, target: usize, now: u64) {
         let conf = self.registers.get(TARGET_CONF0 + 4 * target as u32);
         self.alarms[target] = Some(if conf & TARGET_PERIOD_MODE != 0 {
@@ -150,11 +151,11 @@ impl SystemTimer {
         self.registers.get(CONF) & CONF_TARGET_WORK_EN[target] != 0
     }
 
-    /// The hart's clock when the comparator's alarm is due.
+    /// When the comparator's alarm is due.
     fn due(&self, target: usize) -> Option<u64> {
         let unit = self.unit_of(target);
         let alarm = self.alarms[target].filter(|_| self.works(target) && unit.running)?;
-        // An alarm that lies behind the counter, by less than half of its range, is due at once.
+        // An alarm that the counter has passed by less than half of its range is due at once.
         let ahead = alarm.wrapping_sub(unit.value) & COUNTER;
         let counts = if ahead > COUNTER / 2 { 0 } else { ahead };
         Some(unit.since.saturating_add(counts * CYCLES_PER_COUNT))
@@ -214,7 +215,7 @@ impl Peripheral for SystemTimer {
         self.restart(context.now);
     }
 
-    /// Counters that are set so stop with the hart.
+    /// Counters with CORE0_STALL_EN stop while the hart is halted.
     fn set_halted(&mut self, halted: bool, now: u64) {
         self.halted = halted;
         self.start_and_stop(now);

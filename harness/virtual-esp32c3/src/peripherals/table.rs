@@ -1,17 +1,20 @@
-//! The table of the chip's peripherals: one line each. Fields, constructors, the way from an address to a register, resets
-//! by SYSTEM, interrupt sources and peers of the DMA controller follow from it.
+//! The table of the chip's peripherals, which has one line for each. The macro turns the lines into the struct
+//! [`Units`], its constructor, the dispatch by address, resets by SYSTEM, interrupt and wake-up sources, and DMA.
 //!
-//! A line is `name: Type(arguments) @ base`, and after it what applies of:
-//! - `and base at OFFSET`: another window; its registers have offsets from `OFFSET` on.
-//! - `interrupt n`: the number of its first source (manual, chapter "Interrupt Matrix", table of the sources).
-//! - `wake n`: its number as a wake-up source (chapter "Low-power Management", "Wakeup Source").
-//! - `reset n`: the bit of SYSTEM.PERIP_RST_EN0 that resets it (chapter "System Registers").
-//! - `clock n held by m...`: the bits of SYSTEM.PERIP_CLK_EN1 that clocks it, and of PERIP_RST_EN1 that hold it in reset. It
-//!   answers zero without its clock and while it is held.
-//! - `dma n`: its number as a peer of the DMA controller (chapter "GDMA Controller", PERI_IN_SEL).
+//! A line is `name: Type(arguments) @ base`. The constructor gets the bases and then the arguments. After the base
+//! follow, in this order, the words that apply:
+//! - `and base at OFFSET` gives the peripheral another window of one page. Its registers have offsets from `OFFSET` on.
+//! - `interrupt n` is the number of its first interrupt source (chapter "Interrupt Matrix", table of the sources).
+//! - `wake n` is its number as a wake-up source (chapter "Low-power Management", section "Wakeup Source").
+//! - `reset n` is its bit in SYSTEM.PERIP_RST_EN0: a store with the bit set resets it (chapter "System Registers").
+//! - `clock n held by m...` are its bits in SYSTEM.PERIP_CLK_EN1 and PERIP_RST_EN1. Without its clock, or held in reset
+//!   by one of the others, it reads as zero and ignores stores.
+//! - `dma n` is its number as a peer of the DMA controller (chapter "GDMA Controller", register CHn_IN_PERI_SEL).
 //!
-//! A peripheral answers from its base to the end of the page of 4 KB. Where two share a page, the higher one comes first.
-//! Bases are those of the manual's chapter "System and Memory" and, where that has none, of the `esp32c3` description.
+//! A peripheral answers from its base to the end of that page of 4 KB. Of two that share a page, the higher one comes
+//! first.
+//! (ESP32-C3 Technical Reference Manual, chapter "System and Memory", for the bases. The `esp32c3` description has
+//! those that the manual leaves out.)
 
 use super::aes::Aes;
 use super::analog::AnalogBus;

@@ -1,5 +1,5 @@
-//! A timer group: one 54-bit timer, the main watchdog, and the counter that measures slow clocks against the crystal. The
-//! hart's clock enters; alarms and reset requests leave.
+//! A timer group: one 54-bit timer, the main watchdog, and the counter that measures slow clocks against the crystal.
+//! Stores and the digital clock enter; interrupts and reset requests leave.
 //! (ESP32-C3 Technical Reference Manual, chapters "Timer Group" and "Watchdog Timers".)
 
 use super::peripheral::{Context, Peripheral};
@@ -8,7 +8,7 @@ use super::watchdog::{Action, Stage, Switches, Watchdog};
 use crate::chip::{CYCLES_PER_MICROSECOND, RTC_SLOW_HZ};
 use crate::log::ResetCause;
 
-/// Cycles of the hart to one of the 80 MHz APB clock and to one of the 40 MHz crystal.
+/// Cycles of the hart in one cycle of the 80 MHz APB clock, and in one of the 40 MHz crystal.
 const CYCLES_PER_APB: u64 = 2;
 const CYCLES_PER_XTAL: u64 = 4;
 const COUNTER: u64 = (1 << 54) - 1;
@@ -50,7 +50,7 @@ const DIVIDER: u32 = 0xFFFF << 13;
 const T_USE_XTAL: u32 = 1 << 9;
 
 const WDT_EN: u32 = 1 << 31;
-/// Where the fields of the stages' actions begin, of two bits each.
+/// The lowest bits of the fields for the stages' actions, which have two bits each.
 const WDT_STG0: u32 = 29;
 const WDT_STG1: u32 = 27;
 const WDT_STG2: u32 = 25;
@@ -67,13 +67,13 @@ const CALI_RDY: u32 = 1 << 15;
 const CALI_CYCLING_DATA_VLD: u32 = 1 << 0;
 /// RTC_CALI_TIMEOUT of RTCCALICFG2.
 const CALI_TIMEOUT: u32 = 1 << 0;
-/// 17.5 MHz fast RC oscillator, divided by 256 (RTC_CALI_CLK_SEL = 1).
+/// The fast RC oscillator of 17.5 MHz divided by 256, which RTC_CALI_CLK_SEL = 1 selects.
 const FAST_DIVIDED_HZ: u64 = 68_359;
 
 const INT_TIMER: u32 = 1 << 0;
 const INT_WDT: u32 = 1 << 1;
 
-/// The causes of the resets by a group's watchdog.
+/// The reset causes of a group's watchdog.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WatchdogResets {
     system: ResetCause,
@@ -93,14 +93,14 @@ pub(super) const GROUP1: WatchdogResets = WatchdogResets {
 pub(crate) struct TimerGroup {
     registers: Registers,
     raw: u32,
-    /// The counter at `since`, from where it counts on while enabled.
+    /// The counter's value at the time `since`. While enabled it counts on from there.
     value: u64,
     since: u64,
     watchdog: Watchdog,
     resets: WatchdogResets,
-    /// Frequency of the RTC's slow clock, as it is selected there.
+    /// The frequency of the RTC's slow clock, in hertz; 0 if it does not run.
     slow_hz: u64,
-    /// When the measurement under way is done.
+    /// When the running measurement is done.
     measured: Option<u64>,
 }
 
@@ -120,7 +120,7 @@ impl TimerGroup {
         group
     }
 
-    /// Starts the watchdog as the hardware does when the chip starts from flash.
+    /// Starts the watchdog as the hardware does when the chip boots from flash.
     pub(crate) fn guard_flash_boot(&mut self, now: u64) {
         if self.watchdog_switches().guards_flash_boot {
             let stages = self.watchdog_stages();
@@ -128,13 +128,13 @@ impl TimerGroup {
         }
     }
 
-    /// As after a reset.
+    /// Brings everything to its state after a reset.
     fn restart(&mut self, now: u64) {
         self.registers.reset();
         self.raw = 0;
         self.set(0, now);
         self.watchdog.stop();
-        // The chip measures its slow clock from the start (RTC_CALI_START_CYCLING after reset).
+        // The chip measures its slow clock from the reset on: RTC_CALI_START_CYCLING is set then.
         self.measure(self.registers.get(RTCCALICFG), now);
     }
 
@@ -172,7 +172,8 @@ impl TimerGroup {
         self.since = now;
     }
 
-    /// New settings. What is over of a count stays, unless the divider is another or is reset.
+    /// Changes the timer's settings. The part of a count that has passed still counts, unless the divider changes or is
+    /// reset.
     fn write_config(&mut self, value: u32, now: u64) {
         let before = self.registers.get(T_CONFIG);
         let same = (before ^ value) & (T_EN | T_USE_XTAL | DIVIDER) == 0 && value & T_DIVIDER_RESET == 0;
@@ -189,7 +190,7 @@ impl TimerGroup {
         u64::from(self.registers.get(low)) | u64::from(self.registers.get(low + 4) & 0x3F_FFFF) << 32
     }
 
-    /// The hart's clock when the alarm is due. An alarm that has been passed is due at once.
+    /// When the alarm is due. An alarm that the counter has passed already is due at once.
     fn due(&self) -> Option<u64> {
         let config = self.registers.get(T_CONFIG);
         if config & T_EN == 0 || config & T_ALARM_EN == 0 {
@@ -239,13 +240,14 @@ impl TimerGroup {
         self.watchdog.follow(before, after, stages, now);
     }
 
-    /// Starts a measurement with these settings. A cycling one is ready from the end of its first round on.
+    /// Starts a measurement with these settings of RTCCALICFG. A cycling measurement counts as done after its first
+    /// round.
     fn measure(&mut self, value: u32, now: u64) {
         let cycles = u64::from(value >> 16 & 0x7FFF);
         let hz = match value >> 13 & 3 {
             0 if self.slow_hz != 0 => self.slow_hz,
             1 => FAST_DIVIDED_HZ,
-            // No 32 kHz crystal is fitted: the measurement never ends and times out.
+            // The 32 kHz crystal is not fitted, so that the measurement times out.
             _ => {
                 self.measured = None;
                 self.registers
@@ -330,7 +332,7 @@ impl Peripheral for TimerGroup {
             if config & T_AUTORELOAD != 0 {
                 self.set(self.pair(T_LOADLO), now);
             }
-            // The alarm switches itself off.
+            // An alarm disables itself.
             self.registers.set(T_CONFIG, config & !T_ALARM_EN);
         }
         self.watchdog.update(now);

@@ -1,10 +1,12 @@
-//! A UART: FIFOs of 128 bytes, their thresholds and interrupts, the receiver's errors and time-out, flow control, baud rate
-//! detection. Bytes enter from the line and leave to it; it knows no tty.
+//! A UART: two FIFOs of 128 bytes, their thresholds and interrupts, the receiver's errors and time-out, flow control,
+//! and baud rate detection. Bytes enter from the line and leave to it. It knows no tty.
 //!
-//! The console's line has no speed: what is written to the transmit FIFO leaves at once as long as the far end takes it, and what
-//! the far end has sent waits on the line until the receive FIFO has room, so that none is lost. A far end that sends bit by
-//! bit (`uart_line`) is received as on the chip: at the rate and in the format that the software has set, with errors, and without
-//! mercy for a FIFO that is full. The receiver's time-out follows the rate that the software has set.
+//! The console's line has no speed. Bytes in the transmit FIFO leave at once as long as the far end takes them. Bytes
+//! that the far end has sent wait on the line until the receive FIFO has room, so that none is lost.
+//!
+//! A far end can also send bit by bit (`uart_line.rs`). The UART then receives as the chip does: at the rate and in the
+//! format that software has set, with errors, and losing bytes when its FIFO is full. The receiver's time-out follows
+//! the rate that software has set in both cases.
 //! (ESP32-C3 Technical Reference Manual, chapter "UART Controller".)
 
 use std::collections::VecDeque;
@@ -15,14 +17,14 @@ use super::registers::{Registers, offsets};
 use super::signals::{self, Inputs, Outputs};
 use super::uart_line::{Line, Receiver, UartFormat, UartParity};
 
-/// Bytes in each FIFO.
+/// Bytes that each FIFO holds.
 const FIFO_BYTES: usize = 128;
-/// Bytes that the far end takes before it pushes back.
+/// Bytes that wait for the far end at most; the rest stays in the transmit FIFO.
 const LINE: usize = 4096;
-/// Bytes that are kept for a far end that asks what was sent; the oldest go first.
+/// Bytes that are kept for a far end that asks later what was sent. The oldest are dropped first.
 const HEARD: usize = 64 << 10;
-/// Periods of the clocks that UART_SCLK_SEL selects, in 256ths of the hart's cycle: the bus at 80 MHz, the fast RC oscillator at
-/// 17.5 MHz, the crystal at 40 MHz.
+/// Periods of the clocks that UART_SCLK_SEL selects, in 256ths of the hart's cycle: none, the bus at 80 MHz, the fast
+/// RC oscillator at 17.5 MHz, the crystal at 40 MHz.
 const SOURCES: [u64; 4] = [0, 2 * 256, 2341, 4 * 256];
 
 offsets! { UART0:
@@ -64,7 +66,7 @@ const TX_BRK_IDLE_DONE: u32 = 1 << 13;
 const TX_DONE: u32 = 1 << 14;
 const WAKEUP: u32 = 1 << 19;
 
-/// TXD, DTRN and RXD of STATUS: lines at rest are high.
+/// TXD, DTRN and RXD in STATUS. Lines at rest are high.
 const STATUS_AT_REST: u32 = 1 << 31 | 1 << 29 | 1 << 15;
 const CONF0_PARITY_ODD: u32 = 1 << 0;
 const CONF0_PARITY_EN: u32 = 1 << 1;
@@ -80,14 +82,16 @@ const CONF1_RX_FLOW_EN: u32 = 1 << 20;
 const CONF1_RX_TOUT_EN: u32 = 1 << 21;
 const ID_REG_UPDATE: u32 = 1 << 31;
 
-/// The line's rate as baud rate detection sees it: 115200 baud of a 40 MHz clock, less one as the counters count.
+/// The pulse that baud rate detection measures on the console's line: 115200 baud in cycles of 40 MHz, less one, since
+/// the counters begin at zero.
 const DETECTED_PULSE: u32 = 40_000_000 / 115_200 - 1;
 
-/// What tells one UART from the other.
+/// The signals of a UART in the GPIO matrix.
 #[derive(Debug)]
 pub(crate) struct Wires {
-    /// Signals of the GPIO matrix: RXD and TXD, CTS and RTS.
+    /// RXD and TXD.
     data: u32,
+    /// CTS and RTS.
     flow: u32,
 }
 
@@ -105,36 +109,36 @@ pub(crate) struct Uart {
     registers: Registers,
     wires: &'static Wires,
     far_end: FarEnd,
-    /// Raw interrupts that stay until they are cleared.
+    /// Raw interrupts that stay set until software clears them.
     latched: u32,
     receive: VecDeque<u8>,
     transmit: VecDeque<u8>,
-    /// Sent by the far end, not yet in the FIFO.
+    /// Bytes that the far end has sent and that are not in the FIFO yet.
     incoming: VecDeque<u8>,
-    /// Sent to the far end, not yet taken.
+    /// Bytes for the far end, which has not taken them yet.
     outgoing: VecDeque<u8>,
-    /// Sent since it was last asked for, for whoever listens at the same pad.
+    /// Bytes sent since the last call of `take_emitted`, for UARTs that listen at the same pad.
     emitted: Vec<u8>,
-    /// Sent since a far end last asked.
+    /// Bytes sent since the last call of `take_heard`.
     heard: VecDeque<u8>,
-    /// What a far end sends bit by bit.
+    /// The bits that a far end sends one by one.
     line: Line,
-    /// The level at CTS: while it is high the far end wants nothing. Without a pad it rests high.
+    /// The level at CTS. While it is high the far end wants no bytes.
     cts: bool,
-    /// When the receiver times out.
+    /// When the receiver's time-out comes.
     timeout: Option<u64>,
-    /// When the threshold is looked at again after its interrupt was cleared. Not at once: the ROM clears and enables it with
-    /// bytes in the FIFO, and is ready for them only some instructions later.
+    /// When the receive threshold is checked again after its interrupt was cleared. It is not checked at once, because
+    /// the ROM clears and enables the interrupt with bytes in the FIFO and can handle it only some instructions later.
     recheck: Option<u64>,
-    /// Edges counted by baud rate detection.
+    /// Edges that baud rate detection has counted.
     edges: u32,
-    /// Whether the chip sleeps, and the rising edges since then.
+    /// Whether the chip sleeps, and the rising edges at RXD since it fell asleep.
     asleep: bool,
     wake_edges: u32,
 }
 
 impl Uart {
-    /// A UART with its registers at `base`. When nothing is connected, what it sends is gone.
+    /// A UART with its registers at `base`. With an open line, the bytes that it sends are dropped.
     pub(crate) fn new(base: u32, wires: &'static Wires, far_end: FarEnd) -> Self {
         Self {
             registers: Registers::new(base, 0x84),
@@ -157,7 +161,7 @@ impl Uart {
         }
     }
 
-    /// The far end sends. A sleeping chip counts edges and loses the bytes.
+    /// The far end sends bytes. A sleeping chip counts their edges and loses the bytes.
     pub(crate) fn receive(&mut self, bytes: &[u8], now: u64) {
         if self.asleep {
             for byte in bytes {
@@ -172,7 +176,7 @@ impl Uart {
         self.fill(now);
     }
 
-    /// The far end sends bit by bit, in a format and at a rate of its own.
+    /// The far end sends bytes bit by bit, in a format and at a rate of its own.
     pub(crate) fn transmit_to(&mut self, format: &UartFormat, bytes: &[u8], now: u64) {
         if self.asleep {
             self.receive(bytes, now);
@@ -181,25 +185,25 @@ impl Uart {
         }
     }
 
-    /// The far end holds the line low for this many cycles.
+    /// The far end holds the line low for `cycles` cycles.
     pub(crate) fn break_line(&mut self, cycles: u64, now: u64) {
         if !self.asleep {
             self.line.send_break(cycles, now);
         }
     }
 
-    /// What has been sent since the far end last asked.
+    /// The bytes sent since the last call; of more than [`HEARD`] the last.
     pub(crate) fn take_heard(&mut self) -> Vec<u8> {
         self.heard.drain(..).collect()
     }
 
-    /// Bits a second, as the software has set them.
+    /// Bits a second, as software has set them.
     pub(crate) fn baud(&self) -> u32 {
         let second = crate::chip::CYCLES_PER_SECOND * 256;
         u32::try_from(second / self.bit_time()).unwrap_or(u32::MAX)
     }
 
-    /// The level at RTS: high while the receiver wants nothing.
+    /// The level at RTS. It is high while the receiver wants no bytes.
     fn rts(&self) -> bool {
         if self.registers.get(CONF1) & CONF1_RX_FLOW_EN != 0 {
             self.receive.len() >= (self.registers.get(MEM_CONF) >> 7 & 0x1FF) as usize
@@ -208,27 +212,27 @@ impl Uart {
         }
     }
 
-    /// Bytes that wait on the line.
+    /// The number of bytes that wait on the line for the receive FIFO.
     pub(crate) fn waiting(&self) -> usize {
         self.incoming.len()
     }
 
-    /// What the far end takes from.
+    /// The bytes for the far end, from which it takes.
     pub(crate) fn outgoing(&mut self) -> &mut VecDeque<u8> {
         &mut self.outgoing
     }
 
-    /// What has been sent since this was last called.
+    /// The bytes sent since the last call.
     pub(crate) fn take_emitted(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.emitted)
     }
 
-    /// Moves on what was held up because the far end took nothing.
+    /// Sends bytes that had to wait because the far end took none.
     pub(crate) fn drain(&mut self) {
         self.send();
     }
 
-    /// Drops what is on the line, in both directions, as when the chip is held in reset.
+    /// Drops the bytes on the line to the chip, as when the chip is held in reset.
     pub(crate) fn cut(&mut self) {
         self.incoming.clear();
         self.line.cut();
@@ -243,7 +247,7 @@ impl Uart {
         raw
     }
 
-    /// Takes from the line what the FIFO has room for.
+    /// Takes bytes from the line for which the FIFO has room.
     fn fill(&mut self, now: u64) {
         let mut arrived = false;
         while self.receive.len() < FIFO_BYTES {
@@ -268,19 +272,19 @@ impl Uart {
         }
     }
 
-    /// A bit at the baud rate that is set, in 256ths of the hart's cycle.
+    /// The length of a bit at the rate that software has set, in 256ths of the hart's cycle.
     fn bit_time(&self) -> u64 {
         let (divider, clock) = (self.registers.get(CLKDIV), self.registers.get(CLK_CONF));
         let sixteenths = u64::from((divider & 0xFFF).max(1) << 4 | divider >> 20 & 15);
         let source = SOURCES[(clock >> 20 & 3) as usize].max(SOURCES[1]);
         let (a, b) = (u64::from(clock >> 6 & 0x3F), u64::from(clock & 0x3F));
-        // UART_SCLK_DIV_NUM + 1 + B / A.
+        // The clock's divider is SCLK_DIV_NUM + 1 + SCLK_DIV_B / SCLK_DIV_A.
         let whole = u64::from(clock >> 12 & 0xFF) + 1;
         let period = source * whole + (source * b).checked_div(a).unwrap_or(0);
         period * sixteenths / 16
     }
 
-    /// Cycles of the hart to a bit.
+    /// The length of a bit in cycles of the hart.
     fn bit_cycles(&self) -> u64 {
         self.bit_time() / 256
     }
@@ -299,7 +303,7 @@ impl Uart {
         }
     }
 
-    /// Receives what has come bit by bit.
+    /// Receives the characters that have come bit by bit.
     fn hear(&mut self, now: u64) {
         let receiver = self.receiver();
         while let Some(character) = self.line.receive(&receiver, now) {
@@ -327,7 +331,7 @@ impl Uart {
         }
     }
 
-    /// Starts the receiver's time-out anew, if there is anything that it could be about.
+    /// Starts the receiver's time-out again, if it is enabled and bytes wait in the FIFO.
     fn arm_timeout(&mut self, now: u64) {
         let enabled = self.registers.get(CONF1) & CONF1_RX_TOUT_EN != 0;
         let bits = u64::from(self.registers.get(MEM_CONF) >> 16 & 0x3FF);
@@ -397,9 +401,9 @@ impl Peripheral for Uart {
                 }
             }
             RXD_CNT => self.edges,
-            // Receiver and transmitter are idle, since a byte takes no time on the line.
+            // The receiver is idle, since a byte takes no time on the line. The transmitter is busy while bytes wait.
             FSM_STATUS => u32::from(!self.transmit.is_empty()) << 4,
-            // The update of UART_ID.REG_UPDATE is done as soon as it is asked for.
+            // REG_UPDATE reads as done at once.
             ID => self.registers.get(offset) & !ID_REG_UPDATE,
             INT_ENA | CLKDIV..=MEM_CONF | CLK_CONF | DATE => self.registers.get(offset),
             _ => context.unmodelled_read(&self.registers, offset),
@@ -482,13 +486,13 @@ impl Peripheral for Uart {
     }
 
     fn drive(&self, outputs: &mut Outputs) {
-        // Bytes on the line take no time: it is at rest.
+        // Bytes take no time, so that the line is always at rest.
         outputs.set(self.wires.data, true);
         outputs.set(self.wires.flow, self.rts());
     }
 
     fn sense(&mut self, inputs: &Inputs) {
-        // Without a pad CTS rests high.
+        // CTS is high where the matrix brings it no level.
         let level = inputs.level(self.wires.flow).unwrap_or(true);
         if self.cts != level {
             self.cts = level;
@@ -513,7 +517,7 @@ impl Peripheral for Uart {
         self.wake_edges = 0;
     }
 
-    /// UART_ACTIVE_THRESHOLD edges, which counts from three.
+    /// Wakes after UART_ACTIVE_THRESHOLD + 3 edges.
     fn wakes(&self) -> bool {
         self.asleep && self.wake_edges >= (self.registers.get(SLEEP_CONF) & 0x3FF) + 3
     }
@@ -528,7 +532,7 @@ impl Peripheral for Uart {
     }
 }
 
-/// Changes of level of a byte on the line: start bit, eight bits, stop bit, from an idle line.
+/// Changes of the line's level during a byte: from the idle line through start bit and eight data bits to the stop bit.
 fn edges(byte: u8) -> u32 {
     let frame = u32::from(byte) << 1 | 1 << 9;
     (((frame << 1 | 1) ^ frame) & 0x3FF).count_ones()

@@ -1,9 +1,9 @@
-//! The USB serial/JTAG controller's serial port: one packet of 64 bytes each way. Bytes enter from the host and leave to it;
-//! it knows no tty. Its JTAG side is the debug module's.
+//! The serial port of the USB serial/JTAG controller, with one packet of 64 bytes each way. Bytes enter from the host
+//! and leave to it. It knows no tty. The JTAG side of the controller is not here but in the debug module.
 //!
-//! With no host at the other end nothing ever collects a packet that the software has committed, so the port stays busy, and no frame
-//! starts. A host that comes resets the bus first; software that takes its pull-up away, as it does to be enumerated anew, is gone
-//! for the host.
+//! Without a host, the packet that software has committed is never collected, so that the port stays busy, and no frame
+//! starts. A host that is plugged in resets the bus first. When software switches its pull-up off, as it does to be
+//! enumerated again, the host no longer sees the device.
 //! (ESP32-C3 Technical Reference Manual, chapter "USB Serial/JTAG Controller".)
 
 use std::collections::VecDeque;
@@ -14,7 +14,7 @@ use super::registers::{Registers, offsets};
 use crate::chip::CYCLES_PER_MICROSECOND;
 
 const PACKET: usize = 64;
-/// Bytes that the host takes before it leaves packets where they are.
+/// Bytes that wait for the host at most; the rest stays in its packet.
 const LINE: usize = 4096;
 /// A host starts a frame every millisecond.
 const FRAME: u64 = 1000 * CYCLES_PER_MICROSECOND;
@@ -61,15 +61,15 @@ pub(crate) struct UsbSerialJtag {
     registers: Registers,
     /// Whether a host is at the other end of the cable.
     host: FarEnd,
-    /// The host has seen the device.
+    /// Whether the host sees the device.
     attached: bool,
     raw: u32,
-    /// The packet being written, and whether it is the host's turn.
+    /// The packet that software writes, and whether it has been committed to the host.
     to_host: VecDeque<u8>,
     committed: bool,
-    /// The packet being read.
+    /// The packet that software reads.
     from_host: VecDeque<u8>,
-    /// Its bytes when it came.
+    /// The number of bytes that it had when it came.
     packet: usize,
     incoming: VecDeque<u8>,
     outgoing: VecDeque<u8>,
@@ -94,13 +94,13 @@ impl UsbSerialJtag {
         }
     }
 
-    /// A host is plugged in, or unplugged.
+    /// A host is plugged in or unplugged.
     pub(crate) fn set_host(&mut self, host: FarEnd, now: u64) {
         self.host = host;
         self.attach(now);
     }
 
-    /// The host takes notice of a device that comes or goes.
+    /// Works out whether the host sees the device, and does what follows when that changes.
     fn attach(&mut self, now: u64) {
         let conf0 = self.registers.get(CONF0);
         let pulled_up = conf0 & PAD_PULL_OVERRIDE == 0 || conf0 & DP_PULLUP != 0;
@@ -119,7 +119,7 @@ impl UsbSerialJtag {
         }
     }
 
-    /// The host sends; without one nothing comes.
+    /// The host sends bytes. They are dropped while the host does not see the device.
     pub(crate) fn receive(&mut self, bytes: &[u8]) {
         if !self.attached {
             return;
@@ -128,17 +128,17 @@ impl UsbSerialJtag {
         self.next_packet();
     }
 
-    /// Bytes that wait at the host.
+    /// The number of bytes that wait at the host for a packet.
     pub(crate) fn waiting(&self) -> usize {
         self.incoming.len()
     }
 
-    /// What the host has collected.
+    /// The bytes that the host has collected.
     pub(crate) fn outgoing(&mut self) -> &mut VecDeque<u8> {
         &mut self.outgoing
     }
 
-    /// The host collects what is committed, if it has room.
+    /// The host collects the committed packet, if it has room.
     pub(crate) fn drain(&mut self) {
         if self.committed && self.attached && self.outgoing.len() < LINE {
             self.outgoing.extend(self.to_host.drain(..));
@@ -147,7 +147,7 @@ impl UsbSerialJtag {
         }
     }
 
-    /// Drops what the host has sent and the chip has not seen.
+    /// Drops the bytes that the host has sent and the chip has not taken.
     pub(crate) fn cut(&mut self) {
         self.incoming.clear();
     }
@@ -185,9 +185,9 @@ impl Peripheral for UsbSerialJtag {
             INT_ST => self.raw & self.registers.get(INT_ENA),
             FRAM_NUM if self.attached => (context.now / FRAME) as u32 & 0x7FF,
             FRAM_NUM => 0,
-            // Idle, and where the next byte is written.
+            // The state is idle; above it, where software writes the next byte.
             IN_EP1_ST => (self.to_host.len() as u32) << 2 | 1,
-            // Bytes written by the host, read by the software, and received.
+            // The bytes that the host has written, that software has read, and that were received.
             OUT_EP1_ST => {
                 let (packet, left) = (self.packet as u32, self.from_host.len() as u32);
                 packet << 2 | (packet - left) << 9 | packet << 16
@@ -204,7 +204,7 @@ impl Peripheral for UsbSerialJtag {
             EP1 => {
                 if !self.committed && self.to_host.len() < PACKET {
                     self.to_host.push_back(value as u8);
-                    // A full packet goes without being asked.
+                    // A full packet is committed by itself.
                     if self.to_host.len() == PACKET {
                         self.commit();
                     }

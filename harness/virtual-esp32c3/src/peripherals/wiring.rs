@@ -1,6 +1,8 @@
-//! What joins the peripherals of the table, since none of them knows another: the signals of the GPIO matrix, bytes between
-//! UARTs, keys out of the eFuses, what may wake the chip, the RTC's slow clock, and resets.
-//! (ESP32-C3 Technical Reference Manual, chapters "IO MUX and GPIO Matrix", "HMAC Accelerator", "Low-power Management".)
+//! The connections between peripherals, none of which knows another: signals through the GPIO matrix, bytes between
+//! UARTs, keys from the eFuses, wake-up sources, sleep, the RTC's slow clock, the power of RSA's memory, and requests
+//! for resets.
+//! (ESP32-C3 Technical Reference Manual, chapters "IO MUX and GPIO Matrix", "HMAC Accelerator", "Low-power
+//! Management".)
 
 use super::clocks::Clocks;
 use super::peripheral::Peripheral;
@@ -10,8 +12,8 @@ use super::table::{Units, each};
 use crate::log::ResetCause;
 
 impl Units {
-    /// Brings the levels of outputs to inputs, and bytes and keys to where they go. Called after whatever may have changed
-    /// one of them; `now` is the digital clock.
+    /// Passes on signals, bytes, keys and power. The bus calls it after everything that may have changed one of them.
+    /// `now` is the digital clock.
     pub(super) fn wire(&mut self, now: u64) {
         let mut outputs = Outputs::default();
         each!(&self, unit => unit.drive(&mut outputs));
@@ -23,8 +25,8 @@ impl Units {
         self.switch_rsa_memory();
     }
 
-    /// Bytes that a UART has sent go to the UARTs that listen at the same pad. They take no time, so that they pass as bytes
-    /// and not as levels.
+    /// Passes bytes that a UART has sent to the UARTs that listen at the same pad. They take no time, so that they pass
+    /// as bytes and not as levels.
     fn pass_uart_bytes(&mut self, now: u64) {
         for (from, bytes) in [
             (signals::U0_DATA, self.uart0.take_emitted()),
@@ -41,8 +43,8 @@ impl Units {
         }
     }
 
-    /// The HMAC accelerator gets the key that it asks for from the eFuses, and the digital signature unit the one that the
-    /// HMAC accelerator has derived.
+    /// Passes the key that the HMAC accelerator requests from the eFuses to it, and the key that it has derived to the
+    /// digital signature unit.
     fn pass_keys(&mut self) {
         if let Some(request) = self.hmac.take_request() {
             self.hmac.use_key(request, self.efuse.key(request.key));
@@ -52,7 +54,7 @@ impl Units {
         }
     }
 
-    /// SYSTEM switches the power of the RSA accelerator's memory.
+    /// Switches the memory of the RSA accelerator on or off, as SYSTEM says.
     fn switch_rsa_memory(&mut self) {
         if self.system.powers_rsa_memory() {
             self.rsa.switch_memory_on();
@@ -61,7 +63,7 @@ impl Units {
         }
     }
 
-    /// Shows the RTC controller what may wake the chip.
+    /// Tells RTC control what may wake the chip.
     pub(super) fn observe_wake_sources(&mut self) {
         self.rtc.observe(WakeInputs {
             sources: self.wake_sources(),
@@ -69,8 +71,8 @@ impl Units {
         });
     }
 
-    /// Stops the clocks when the RTC controller lets the chip sleep, starts them when the chip wakes, and passes the
-    /// frequency of the slow clock on.
+    /// Stops the digital clock when RTC control lets the chip sleep, starts it when the chip wakes, and passes on the
+    /// frequency of the slow clock. `time` is the hart's clock.
     pub(super) fn follow_rtc(&mut self, clocks: &mut Clocks, time: u64) {
         match (self.rtc.sleeping(), clocks.asleep()) {
             (Some(_), false) => {
@@ -87,7 +89,7 @@ impl Units {
         each!(&mut self, unit => unit.set_slow_clock(slow_hz));
     }
 
-    /// The reset that a peripheral asks for. Each is asked, and of several the first in the table counts.
+    /// The reset that a peripheral asks for. If several do, the first in the table counts, and the others are dropped.
     pub(super) fn take_reset(&mut self) -> Option<ResetCause> {
         let mut asked = None;
         each!(&mut self, unit => {
