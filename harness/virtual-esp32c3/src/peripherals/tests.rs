@@ -5,7 +5,7 @@ use super::table::{Place, Units};
 use super::{FarEnd, PeripheralOptions, Peripherals};
 use crate::bus::{AfterStore, Bus, Width};
 use crate::log::{HardwareEvent, LogEntry, ResetCause};
-use crate::memory::Memory;
+use crate::memory::{FLASH_CODE, Memory};
 
 /// The bus at a time that the test moves.
 struct Rig {
@@ -104,6 +104,8 @@ fn system_resets_the_peripheral_of_a_bit_and_no_other() {
 }
 
 const RAM: u32 = 0x3FC9_0000;
+/// The first entry of the MMU table, for the first page of [`FLASH_CODE`].
+const MMU_TABLE: u32 = 0x600C_5000;
 
 /// The Ethernet MAC, which the chip's description does not have.
 mod openeth {
@@ -262,4 +264,62 @@ fn an_unconnected_usb_port_stays_busy() {
     rig.write("USB_DEVICE.EP1_CONF", 1);
     rig.pass(160_000_000);
     assert_eq!(rig.read("USB_DEVICE.EP1_CONF"), 0);
+}
+
+#[test]
+fn a_store_that_changes_what_the_hart_executes_ends_its_run() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.write("SPI1.W0", 0), AfterStore::Yield);
+    assert_eq!(rig.write_at(MMU_TABLE, 0), AfterStore::Yield);
+    assert_eq!(rig.write("ASSIST_DEBUG.CORE_0_SP_MIN", 0), AfterStore::Yield);
+    assert_eq!(rig.write("UART0.SLEEP_CONF", 0), AfterStore::Continue);
+}
+
+#[test]
+fn a_reset_of_the_chip_unmaps_the_flash() {
+    let mut rig = Rig::new();
+    rig.write_at(MMU_TABLE, 1);
+    assert!(rig.memory.load(FLASH_CODE, Width::Word).is_some());
+    rig.bus.reset(ResetCause::SoftwareCpu, &mut rig.memory, 0);
+    assert!(
+        rig.memory.load(FLASH_CODE, Width::Word).is_some(),
+        "only the processor was reset"
+    );
+    rig.bus.reset(ResetCause::SoftwareSystem, &mut rig.memory, 0);
+    assert!(rig.memory.load(FLASH_CODE, Width::Word).is_none());
+}
+
+#[test]
+fn rts_follows_a_fifo_that_is_read() {
+    let mut rig = Rig::new();
+    // Pad 4 is U0RTS: function 1 of the pad, signal 7. RTS is high from one byte on (CONF1 with RX_FLOW_EN, MEM_CONF).
+    rig.write("IO_MUX.GPIO4", 1 << 12);
+    rig.write("GPIO.FUNC_OUT_SEL_CFG4", 7);
+    rig.write("UART0.MEM_CONF", 1 << 7);
+    rig.write("UART0.CONF1", 1 << 20);
+    let rts = |rig: &Rig| rig.bus.units.gpio.pads() >> 4 & 1;
+    assert_eq!(rts(&rig), 0);
+    rig.bus.units.uart0.receive(b"x", 0);
+    rig.pass(1);
+    assert_eq!(rts(&rig), 1);
+    assert_eq!(rig.read("UART0.FIFO"), u32::from(b'x'));
+    assert_eq!(rts(&rig), 0);
+}
+
+#[test]
+fn a_timer_group_measures_the_slow_clock_that_is_selected() {
+    let mut rig = Rig::new();
+    // 1000 cycles of the slow clock, in cycles of the 40 MHz crystal.
+    let measured = |rig: &mut Rig| {
+        rig.write("TIMG0.RTCCALICFG", 0);
+        rig.write("TIMG0.RTCCALICFG", 1 << 31 | 1000 << 16);
+        u64::from(rig.read("TIMG0.RTCCALICFG1") >> 7)
+    };
+    let at = |hz: u64| 1000 * 40_000_000 / hz;
+    assert_eq!(measured(&mut rig), at(136_000));
+    // ANA_CLK_RTC_SEL: 17.5 MHz divided by 256.
+    rig.write("RTC_CNTL.CLK_CONF", 2 << 30);
+    assert_eq!(measured(&mut rig), at(17_500_000 / 256));
+    rig.bus.reset(ResetCause::PowerOn, &mut rig.memory, 0);
+    assert_eq!(measured(&mut rig), at(136_000));
 }

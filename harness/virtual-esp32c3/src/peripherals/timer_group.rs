@@ -134,7 +134,7 @@ impl TimerGroup {
         self.raw = 0;
         self.set(0, now);
         self.watchdog.stop();
-        // The chip measures its slow clock from the reset on: RTC_CALI_START_CYCLING is set then.
+        // The chip measures a slow clock from the reset on: RTC_CALI_START_CYCLING is set then.
         self.measure(self.registers.get(RTCCALICFG), now);
     }
 
