@@ -3,7 +3,8 @@
 //!
 //! Each peripheral is a file that implements the trait `Peripheral` (`peripheral.rs`), and a line of the table
 //! (`table.rs`). The bus (`soc_bus.rs`) finds it in the table. No peripheral knows another. What passes between two of
-//! them goes through `wiring.rs`, over signals of the GPIO matrix (`signals.rs`), or by DMA (`dma_port.rs`).
+//! them goes through `wiring.rs`, over signals of the GPIO matrix (`signals.rs`), or by DMA (`dma_port.rs`). To add one,
+//! write its file, declare that below, and add its line to the table.
 //!
 //! The other files are parts of one peripheral or more: `uart_line.rs` of the UARTs; `flash_chip.rs`, `opcode.rs` and
 //! `sfdp.rs` of SPI1; `sleep.rs` and `watchdog.rs` of RTC control; `reed_solomon.rs` of the eFuses; `montgomery.rs`,

@@ -57,7 +57,7 @@ impl Peripherals {
     pub(crate) fn update(&mut self, memory: &mut Memory, time: u64) {
         self.units.observe_wake_sources();
         self.update_domain(Domain::Rtc, memory, time);
-        // The RTC controller decides whether the digital clock stands still.
+        // RTC control decides whether the digital clock stands still.
         self.units.follow_rtc(&mut self.clocks, time);
         self.update_domain(Domain::Digital, memory, time);
         let digital = self.digital(time);
@@ -241,7 +241,7 @@ impl Bus for Peripherals {
         if address == READ_BY_ROM {
             self.log.push_once(now, address, || HardwareEvent::Unmodelled {
                 address,
-                register: "nothing that the manual names".to_owned(),
+                register: "an address that the manual does not name".to_owned(),
                 written: None,
             });
             return Ok(0);
