@@ -10,7 +10,7 @@ use crate::flash_timing::FlashTiming;
 use crate::hart::{Exit, HaltCause, Hart};
 use crate::log::{HardwareEvent, LogEntry, ResetCause};
 use crate::memory::Memory;
-use crate::peripherals::{PeripheralOptions, Peripherals, Uart};
+use crate::peripherals::{FarEnd, PeripheralOptions, Peripherals, Uart};
 pub use crate::peripherals::{UartFormat, UartParity};
 use crate::rom::{RomError, mask_rom};
 
@@ -91,6 +91,13 @@ impl Chip {
     /// # Errors
     /// If there is no mask ROM for the revision.
     pub fn new(options: ChipOptions) -> Result<Self, RomError> {
+        let far_end = |port| {
+            if options.console == port {
+                FarEnd::Connected
+            } else {
+                FarEnd::Open
+            }
+        };
         Ok(Self {
             hart: Hart::new(RESET_VECTOR),
             memory: Memory::with_flash(mask_rom(options.revision)?, options.flash),
@@ -98,8 +105,8 @@ impl Chip {
                 mac: options.mac,
                 revision: options.revision,
                 seed: options.seed,
-                uart_connected: options.console == ConsolePort::Uart0,
-                usb_connected: options.console == ConsolePort::UsbSerialJtag,
+                uart0: far_end(ConsolePort::Uart0),
+                usb: far_end(ConsolePort::UsbSerialJtag),
             }),
             console: options.console,
             debug: DebugModule::default(),
@@ -114,12 +121,12 @@ impl Chip {
     /// Sets the levels of EN and GPIO9. While EN is low the chip is held in reset. When it rises the strapping pins are
     /// sampled.
     pub fn set_lines(&mut self, enable: bool, boot: bool) {
-        self.peripherals.gpio.set_boot(boot);
+        self.peripherals.units.gpio.set_boot(boot);
         if !enable {
             self.held = true;
-            self.peripherals.uart0.cut();
-            self.peripherals.uart1.cut();
-            self.peripherals.usb.cut();
+            self.peripherals.units.uart0.cut();
+            self.peripherals.units.uart1.cut();
+            self.peripherals.units.usb.cut();
         } else if self.held {
             self.held = false;
             self.debug = DebugModule::default();
@@ -165,28 +172,28 @@ impl Chip {
 
     fn uart(&mut self, uart: UartPort) -> &mut Uart {
         match uart {
-            UartPort::Uart0 => &mut self.peripherals.uart0,
-            UartPort::Uart1 => &mut self.peripherals.uart1,
+            UartPort::Uart0 => &mut self.peripherals.units.uart0,
+            UartPort::Uart1 => &mut self.peripherals.units.uart1,
         }
     }
 
     /// The levels at the pins, as a meter would show them; GPIO0 is bit 0.
     #[must_use]
     pub fn pins(&self) -> u32 {
-        self.peripherals.gpio.pads()
+        self.peripherals.units.gpio.pads()
     }
 
     /// Plugs in the cable between the USB serial/JTAG and its host.
     pub fn plug_usb(&mut self) {
         let now = self.peripherals.digital(self.hart.now());
-        self.peripherals.usb.set_host(true, now);
+        self.peripherals.units.usb.set_host(FarEnd::Connected, now);
     }
 
     /// Unplugs the cable between the USB serial/JTAG and its host: no USB frames start any more, and the host collects
     /// nothing of what the chip sends.
     pub fn unplug_usb(&mut self) {
         let now = self.peripherals.digital(self.hart.now());
-        self.peripherals.usb.set_host(false, now);
+        self.peripherals.units.usb.set_host(FarEnd::Open, now);
     }
 
     /// Sets the lines of the USB serial/JTAG's serial port, as its host does. DTR alone asks for download mode at the
@@ -199,7 +206,7 @@ impl Chip {
         }
         match (dtr, rts) {
             (false, true) => self.reset(ResetCause::UsbUart),
-            (_, false) => self.peripherals.gpio.want_download(dtr),
+            (_, false) => self.peripherals.units.gpio.want_download(dtr),
             (true, true) => {}
         }
     }
@@ -207,7 +214,7 @@ impl Chip {
     /// Lets the supply drop below the threshold of the brown-out detector for a moment. The detector interrupts,
     /// resets, or does neither, as software has set it.
     pub fn brown_out(&mut self) {
-        self.peripherals.rtc.brown_out(self.hart.now());
+        self.peripherals.units.rtc.brown_out(self.hart.now());
     }
 
     /// Resets the chip for a cause outside it, such as a glitch of its clock or supply.
@@ -223,19 +230,19 @@ impl Chip {
     /// EN rise. EN alone leaves the flash chip its supply, so that it finishes.
     pub fn power_cut(&mut self) {
         self.held = true;
-        self.peripherals.uart0.cut();
-        self.peripherals.usb.cut();
+        self.peripherals.units.uart0.cut();
+        self.peripherals.units.usb.cut();
         self.peripherals.power_cut(&mut self.memory, self.hart.now());
     }
 
     /// Sets how long the flash chip takes from now on.
     pub fn set_flash_timing(&mut self, timing: FlashTiming) {
-        self.peripherals.spi1.set_flash_timing(timing);
+        self.peripherals.units.spi1.set_flash_timing(timing);
     }
 
     /// Wears out the sector of 4 KB at this address of the flash: the first byte of each of its pages stays erased.
     pub fn wear_flash_out(&mut self, address: u32) {
-        self.peripherals.spi1.wear_out(address);
+        self.peripherals.units.spi1.wear_out(address);
     }
 
     /// Runs until the chip's clock stands at `until`, or until the chip has nothing to do.
@@ -327,9 +334,9 @@ impl Chip {
         match self.console {
             ConsolePort::Uart0 => {
                 let now = self.peripherals.digital(self.hart.now());
-                self.peripherals.uart0.receive(bytes, now);
+                self.peripherals.units.uart0.receive(bytes, now);
             }
-            ConsolePort::UsbSerialJtag => self.peripherals.usb.receive(bytes),
+            ConsolePort::UsbSerialJtag => self.peripherals.units.usb.receive(bytes),
         }
     }
 
@@ -337,8 +344,8 @@ impl Chip {
     #[must_use]
     pub fn waiting(&self) -> usize {
         match self.console {
-            ConsolePort::Uart0 => self.peripherals.uart0.waiting(),
-            ConsolePort::UsbSerialJtag => self.peripherals.usb.waiting(),
+            ConsolePort::Uart0 => self.peripherals.units.uart0.waiting(),
+            ConsolePort::UsbSerialJtag => self.peripherals.units.usb.waiting(),
         }
     }
 
@@ -346,27 +353,27 @@ impl Chip {
     /// afterwards.
     pub fn sent(&mut self) -> &mut VecDeque<u8> {
         match self.console {
-            ConsolePort::Uart0 => self.peripherals.uart0.outgoing(),
-            ConsolePort::UsbSerialJtag => self.peripherals.usb.outgoing(),
+            ConsolePort::Uart0 => self.peripherals.units.uart0.outgoing(),
+            ConsolePort::UsbSerialJtag => self.peripherals.units.usb.outgoing(),
         }
     }
 
     /// Tells the chip that bytes of [`Chip::sent`] have been taken, so that it can send more.
     pub fn taken(&mut self) {
-        self.peripherals.uart0.drain();
-        self.peripherals.usb.drain();
+        self.peripherals.units.uart0.drain();
+        self.peripherals.units.usb.drain();
     }
 
     /// Receives a frame, without its check sequence, from the network.
     pub fn receive_frame(&mut self, frame: Vec<u8>) {
         if !self.held {
-            self.peripherals.openeth.receive(frame, &mut self.memory);
+            self.peripherals.units.openeth.receive(frame, &mut self.memory);
         }
     }
 
     /// Takes the next frame that the chip has sent, without its check sequence.
     pub fn sent_frame(&mut self) -> Option<Vec<u8>> {
-        self.peripherals.openeth.outgoing().pop_front()
+        self.peripherals.units.openeth.outgoing().pop_front()
     }
 
     /// The flash chip's contents. They are copied only if they have changed since the chip was made.
@@ -420,6 +427,7 @@ impl Chip {
         let halted = self.hart.is_halted();
         let stack_pointer = self.hart.register(2);
         self.peripherals
+            .units
             .assist_debug
             .before_reset(cause, self.hart.pc(), stack_pointer);
         self.hart.reset();

@@ -1,33 +1,51 @@
-//! The AES accelerator: single blocks fed by the processor ("typical"), and runs of blocks fed by DMA in the modes ECB, CBC,
-//! OFB, CTR, CFB8 and CFB128. Keys and blocks enter as they lie in memory, blocks and the interrupt leave. It knows no DMA
-//! channel: it is handed the controller.
+//! The AES accelerator: single blocks from the processor, which the manual calls "typical", and runs of blocks by DMA
+//! in the modes ECB, CBC, OFB, CTR, CFB8 and CFB128. Keys and blocks enter in the order in which they lie in memory;
+//! blocks and an interrupt leave.
 //! (ESP32-C3 Technical Reference Manual, chapter "AES Accelerator"; FIPS 197; NIST SP 800-38A.)
 //!
-//! A block takes no time. GCM has registers that this chip's manual does not describe: they are not modelled.
+//! A block takes no time. The registers for GCM, which the manual does not describe, are not modelled.
 
 use aes::cipher::{BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Aes256};
 
-use super::gdma::{Gdma, Peer};
-use super::registers::Registers;
-use super::{Context, Peripheral};
-use crate::memory::Memory;
+use super::dma_port::{BUDGET, DmaPort, Part};
+use super::peripheral::{Context, Peripheral, Reach};
+use super::registers::{Registers, offsets};
 
-const KEY: u32 = 0x00;
-const TEXT_IN: u32 = 0x20;
-const TEXT_OUT: u32 = 0x30;
-const MODE: u32 = 0x40;
-const TRIGGER: u32 = 0x48;
-const STATE: u32 = 0x4C;
-const IV_MEM: u32 = 0x50;
-const DMA_ENABLE: u32 = 0x90;
-const BLOCK_MODE: u32 = 0x94;
-const BLOCK_NUM: u32 = 0x98;
-const INC_SEL: u32 = 0x9C;
-const INT_CLR: u32 = 0xAC;
-const INT_ENA: u32 = 0xB0;
-const DATE: u32 = 0xB4;
-const DMA_EXIT: u32 = 0xB8;
+offsets! { AES:
+    KEY0 = 0x00,
+    KEY7 = 0x1C,
+    TEXT_IN0 = 0x20,
+    TEXT_IN3 = 0x2C,
+    TEXT_OUT0 = 0x30,
+    TEXT_OUT3 = 0x3C,
+    MODE = 0x40,
+    TRIGGER = 0x48,
+    STATE = 0x4C,
+    IV_MEM0 = 0x50,
+    IV_MEM3 = 0x5C,
+    DMA_ENABLE = 0x90,
+    BLOCK_MODE = 0x94,
+    BLOCK_NUM = 0x98,
+    INC_SEL = 0x9C,
+    INT_CLR = 0xAC,
+    INT_ENA = 0xB0,
+    DATE = 0xB4,
+    DMA_EXIT = 0xB8,
+}
+
+/// MODE: bit 2 is the direction, and the two bits below it are the length of the key.
+const MODE_DECRYPT: u32 = 1 << 2;
+const MODE_KEY: u32 = 3;
+const MODE_KEY_128: u32 = 0;
+const MODE_KEY_256: u32 = 2;
+
+/// Values of BLOCK_MODE; 0 is ECB.
+const BLOCK_MODE_CBC: u32 = 1;
+const BLOCK_MODE_OFB: u32 = 2;
+const BLOCK_MODE_CTR: u32 = 3;
+const BLOCK_MODE_CFB8: u32 = 4;
+const BLOCK_MODE_CFB128: u32 = 5;
 
 type Block = [u8; 16];
 
@@ -39,7 +57,7 @@ pub(crate) struct Aes {
     job: Option<Job>,
 }
 
-/// What STATE shows.
+/// Values of STATE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Idle = 0,
@@ -47,16 +65,23 @@ enum State {
     Done = 2,
 }
 
-/// A run of blocks by DMA.
+/// Which way a block goes through the cipher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Encrypt,
+    Decrypt,
+}
+
+/// A run of blocks by DMA that has not ended.
 #[derive(Debug, Clone, Default)]
 struct Job {
-    /// Blocks that are still to come in.
+    /// Blocks that have not been taken yet.
     blocks: u32,
     input: Block,
-    /// Bytes of the input that are there.
+    /// Bytes of the input that have been taken.
     received: usize,
     output: Block,
-    /// Bytes of the output that have not left.
+    /// Bytes of the output that have not been given yet.
     waiting: usize,
 }
 
@@ -70,55 +95,17 @@ impl Aes {
         }
     }
 
-    /// Works on while DMA delivers and takes, for up to `budget` bytes. Whether it could go on.
-    pub(crate) fn run(&mut self, gdma: &mut Gdma, memory: &mut Memory, budget: usize) -> bool {
-        let Some(mut job) = self.job.take() else { return false };
-        let mut moved = 0;
-        loop {
-            if job.waiting != 0 {
-                let from = &job.output[16 - job.waiting..];
-                job.waiting -= gdma.give(Peer::Aes, memory, from, job.blocks == 0);
-                if job.waiting != 0 {
-                    break;
-                }
-            }
-            if job.blocks == 0 {
-                self.state = State::Done;
-                self.interrupt = true;
-                return false;
-            }
-            if moved >= budget {
-                self.job = Some(job);
-                return true;
-            }
-            while job.received < 16 {
-                let taken = gdma.take(Peer::Aes, memory, &mut job.input[job.received..]);
-                if taken.bytes == 0 {
-                    self.job = Some(job);
-                    return false;
-                }
-                job.received += taken.bytes;
-            }
-            job.output = self.chained(job.input);
-            (job.received, job.waiting) = (0, 16);
-            job.blocks -= 1;
-            moved += 16;
-        }
-        self.job = Some(job);
-        false
-    }
-
     fn start(&mut self, context: &mut Context<'_>) {
-        // 192-bit keys and GCM are not this chip's.
-        if !matches!(self.registers.get(MODE), 0 | 2 | 4 | 6) {
+        // The chip has no 192-bit keys.
+        if !matches!(self.registers.get(MODE) & MODE_KEY, MODE_KEY_128 | MODE_KEY_256) {
             context.report(self.registers.base() + MODE, Some(self.registers.get(MODE)));
         }
         if self.registers.get(DMA_ENABLE) & 1 == 0 {
-            let output = self.cipher(self.block(TEXT_IN), self.decrypts());
-            self.set_block(TEXT_OUT, output);
+            let output = self.cipher(self.block(TEXT_IN0), self.direction());
+            self.set_block(TEXT_OUT0, output);
             return;
         }
-        if self.registers.get(BLOCK_MODE) > 5 {
+        if self.registers.get(BLOCK_MODE) > BLOCK_MODE_CFB128 {
             let mode = self.registers.get(BLOCK_MODE);
             context.report(self.registers.base() + BLOCK_MODE, Some(mode));
         }
@@ -129,45 +116,54 @@ impl Aes {
         });
     }
 
-    /// One block in the mode of operation that BLOCK_MODE names. The block in IV_MEM goes on to what the next one needs.
+    /// Ciphers one block in the mode of operation in BLOCK_MODE, and leaves in IV_MEM what the next block needs.
     fn chained(&mut self, input: Block) -> Block {
-        let decrypts = self.decrypts();
-        let iv = self.block(IV_MEM);
+        let direction = self.direction();
+        let iv = self.block(IV_MEM0);
         let (output, next) = match self.registers.get(BLOCK_MODE) {
-            1 if decrypts => (xor(self.cipher(input, true), iv), input),
-            1 => {
-                let output = self.cipher(xor(input, iv), false);
-                (output, output)
-            }
-            2 => {
-                let stream = self.cipher(iv, false);
+            BLOCK_MODE_CBC => match direction {
+                Direction::Decrypt => (xor(self.cipher(input, Direction::Decrypt), iv), input),
+                Direction::Encrypt => {
+                    let output = self.cipher(xor(input, iv), Direction::Encrypt);
+                    (output, output)
+                }
+            },
+            BLOCK_MODE_OFB => {
+                let stream = self.cipher(iv, Direction::Encrypt);
                 (xor(input, stream), stream)
             }
-            3 => (xor(input, self.cipher(iv, false)), self.incremented(iv)),
-            4 => self.cfb8(input, iv, decrypts),
-            5 => {
-                let output = xor(input, self.cipher(iv, false));
-                (output, if decrypts { input } else { output })
+            BLOCK_MODE_CTR => (xor(input, self.cipher(iv, Direction::Encrypt)), self.incremented(iv)),
+            BLOCK_MODE_CFB8 => self.cfb8(input, iv, direction),
+            BLOCK_MODE_CFB128 => {
+                let output = xor(input, self.cipher(iv, Direction::Encrypt));
+                let fed_back = match direction {
+                    Direction::Encrypt => output,
+                    Direction::Decrypt => input,
+                };
+                (output, fed_back)
             }
-            _ => (self.cipher(input, decrypts), iv),
+            _ => (self.cipher(input, direction), iv),
         };
-        self.set_block(IV_MEM, next);
+        self.set_block(IV_MEM0, next);
         output
     }
 
-    /// Sixteen steps of cipher feedback by the byte.
-    fn cfb8(&self, input: Block, mut shift: Block, decrypts: bool) -> (Block, Block) {
+    /// Sixteen steps of cipher feedback with one byte each. Returns the output and the next shift register.
+    fn cfb8(&self, input: Block, mut shift: Block, direction: Direction) -> (Block, Block) {
         let output = input.map(|byte| {
-            let [stream, ..] = self.cipher(shift, false);
+            let [stream, ..] = self.cipher(shift, Direction::Encrypt);
             let out = byte ^ stream;
             shift.rotate_left(1);
-            shift[15] = if decrypts { byte } else { out };
+            shift[15] = match direction {
+                Direction::Encrypt => out,
+                Direction::Decrypt => byte,
+            };
             out
         });
         (output, shift)
     }
 
-    /// The counter's next value: INC_SEL says whether its last 32 or all 128 bits count.
+    /// The counter's next value. INC_SEL selects whether its last 32 bits or all 128 bits count.
     fn incremented(&self, counter: Block) -> Block {
         let counter = u128::from_be_bytes(counter);
         let counting = if self.registers.get(INC_SEL) & 1 != 0 {
@@ -178,35 +174,40 @@ impl Aes {
         (counter & !counting | counter.wrapping_add(1) & counting).to_be_bytes()
     }
 
-    fn cipher(&self, block: Block, decrypt: bool) -> Block {
+    fn cipher(&self, block: Block, direction: Direction) -> Block {
         let mut key = [0; 32];
         for (n, word) in key.chunks_exact_mut(4).enumerate() {
-            word.copy_from_slice(&self.registers.get(KEY + 4 * n as u32).to_le_bytes());
+            word.copy_from_slice(&self.registers.get(KEY0 + 4 * n as u32).to_le_bytes());
         }
         let mut block = block.into();
-        match (key.first_chunk::<16>(), self.registers.get(MODE) & 3 >= 2) {
+        match (
+            key.first_chunk::<16>(),
+            self.registers.get(MODE) & MODE_KEY >= MODE_KEY_256,
+        ) {
             (Some(key), false) => {
                 let cipher = Aes128::new(key.into());
-                if decrypt {
-                    cipher.decrypt_block(&mut block);
-                } else {
-                    cipher.encrypt_block(&mut block);
+                match direction {
+                    Direction::Encrypt => cipher.encrypt_block(&mut block),
+                    Direction::Decrypt => cipher.decrypt_block(&mut block),
                 }
             }
             _ => {
                 let cipher = Aes256::new(&key.into());
-                if decrypt {
-                    cipher.decrypt_block(&mut block);
-                } else {
-                    cipher.encrypt_block(&mut block);
+                match direction {
+                    Direction::Encrypt => cipher.encrypt_block(&mut block),
+                    Direction::Decrypt => cipher.decrypt_block(&mut block),
                 }
             }
         }
         block.into()
     }
 
-    fn decrypts(&self) -> bool {
-        self.registers.get(MODE) & 4 != 0
+    fn direction(&self) -> Direction {
+        if self.registers.get(MODE) & MODE_DECRYPT == 0 {
+            Direction::Encrypt
+        } else {
+            Direction::Decrypt
+        }
     }
 
     fn block(&self, offset: u32) -> Block {
@@ -233,7 +234,7 @@ impl Peripheral for Aes {
         match offset {
             STATE => self.state as u32,
             TRIGGER | INT_CLR | DMA_EXIT => 0,
-            0x00..=MODE | IV_MEM..=0x5C | DMA_ENABLE..=INC_SEL | INT_ENA | DATE => self.registers.get(offset),
+            KEY0..=MODE | IV_MEM0..=IV_MEM3 | DMA_ENABLE..=INC_SEL | INT_ENA | DATE => self.registers.get(offset),
             _ => context.unmodelled_read(&self.registers, offset),
         }
     }
@@ -243,15 +244,59 @@ impl Peripheral for Aes {
             TRIGGER if value & 1 != 0 => self.start(context),
             INT_CLR if value & 1 != 0 => self.interrupt = false,
             DMA_EXIT if value & 1 != 0 => self.state = State::Idle,
-            TRIGGER | INT_CLR | DMA_EXIT | STATE | TEXT_OUT..MODE => {}
+            TRIGGER | INT_CLR | DMA_EXIT | STATE | TEXT_OUT0..=TEXT_OUT3 => {}
             MODE => self.registers.set(offset, value & 7),
-            0x00..TEXT_OUT | IV_MEM..=0x5C | DMA_ENABLE..=INC_SEL | INT_ENA | DATE => self.registers.set(offset, value),
+            KEY0..=KEY7 | TEXT_IN0..=TEXT_IN3 | IV_MEM0..=IV_MEM3 | DMA_ENABLE..=INC_SEL | INT_ENA | DATE => {
+                self.registers.set(offset, value);
+            }
             _ => context.unmodelled_write(&mut self.registers, offset, value),
         }
     }
 
-    fn reset(&mut self, _now: u64) {
+    fn reset(&mut self, _context: &mut Context<'_>) {
         *self = Self::new(self.registers.base());
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Dma
+    }
+
+    fn transfer(&mut self, port: &mut dyn DmaPort) -> bool {
+        let Some(mut job) = self.job.take() else { return false };
+        let mut moved = 0;
+        loop {
+            if job.waiting != 0 {
+                let from = &job.output[16 - job.waiting..];
+                let part = if job.blocks == 0 { Part::Last } else { Part::Inner };
+                job.waiting -= port.give(from, part);
+                if job.waiting != 0 {
+                    break;
+                }
+            }
+            if job.blocks == 0 {
+                self.state = State::Done;
+                self.interrupt = true;
+                return false;
+            }
+            if moved >= BUDGET {
+                self.job = Some(job);
+                return true;
+            }
+            while job.received < 16 {
+                let taken = port.take(&mut job.input[job.received..]);
+                if taken.bytes == 0 {
+                    self.job = Some(job);
+                    return false;
+                }
+                job.received += taken.bytes;
+            }
+            job.output = self.chained(job.input);
+            (job.received, job.waiting) = (0, 16);
+            job.blocks -= 1;
+            moved += 16;
+        }
+        self.job = Some(job);
+        false
     }
 
     fn interrupts(&self) -> u64 {

@@ -1,10 +1,20 @@
-//! APB control, with the random number generator's data register. A seed enters, settings and random words leave; it never
-//! asks the host for randomness.
+//! APB control, with the random number generator's data register. A seed and settings enter; random words leave. The
+//! words follow from the seed alone.
+//! (ESP32-C3 Technical Reference Manual, chapter "Random Number Generator"; APB_CTRL in the `esp32c3` description.)
 
-use super::registers::Registers;
-use super::{Context, Peripheral};
+use super::peripheral::{Context, Peripheral};
+use super::registers::{Registers, offsets};
 
-/// APB control, with the random number generator's data register and the mark by which firmware knows an emulator.
+offsets! { APB_CTRL:
+    SYSCLK_CONF = 0x00,
+    RND_DATA = 0xB0,
+    PERI_BACKUP_INT_CLR = 0xD0,
+    DATE = 0x3FC,
+}
+/// The offset and the value by which firmware recognizes Espressif's emulator. The chip has no register there.
+const EMULATOR: u32 = 0x3F8;
+const QEMU: u32 = u32::from_be_bytes(*b"QEMU");
+
 #[derive(Debug, Clone)]
 pub(crate) struct ApbControl {
     registers: Registers,
@@ -12,7 +22,7 @@ pub(crate) struct ApbControl {
 }
 
 impl ApbControl {
-    /// Random numbers come from `seed` alone.
+    /// APB control whose random numbers follow from `seed`.
     pub(crate) fn new(base: u32, seed: u64) -> Self {
         Self {
             registers: Registers::new(base, 0x400),
@@ -33,23 +43,22 @@ impl ApbControl {
 impl Peripheral for ApbControl {
     fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
         match offset {
-            0xB0 => self.random(),
-            // "QEMU", where Espressif's emulator shows it.
-            0x3F8 => 0x5145_4D55,
-            0x00..=0xD0 | 0x3FC => self.registers.get(offset),
+            RND_DATA => self.random(),
+            EMULATOR => QEMU,
+            SYSCLK_CONF..=PERI_BACKUP_INT_CLR | DATE => self.registers.get(offset),
             _ => context.unmodelled_read(&self.registers, offset),
         }
     }
 
     fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
         match offset {
-            0xB0 | 0x3F8 => {}
-            0x00..=0xD0 | 0x3FC => self.registers.set(offset, value),
+            RND_DATA | EMULATOR => {}
+            SYSCLK_CONF..=PERI_BACKUP_INT_CLR | DATE => self.registers.set(offset, value),
             _ => context.unmodelled_write(&mut self.registers, offset, value),
         }
     }
 
-    fn reset(&mut self, _now: u64) {
+    fn reset(&mut self, _context: &mut Context<'_>) {
         self.registers.reset();
     }
 }

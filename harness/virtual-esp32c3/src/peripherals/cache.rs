@@ -1,10 +1,35 @@
-//! Cache control (EXTMEM) and the MMU table. The table's entries go to the memory, whose view of flash is always current, so
-//! the cache itself has nothing to keep: every operation is done at once.
-//! (ESP32-C3 `esp32c3` description: EXTMEM; MMU table at 0x600C_5000.)
+//! Cache control (EXTMEM) and the MMU table. Stores enter; the table's entries leave to the memory. The memory's view
+//! of the flash is always current, so that the cache keeps nothing and its operations are done at once.
+//! (EXTMEM in the `esp32c3` description. The manual and the description leave the MMU table out.)
 
-use super::registers::Registers;
-use super::{Context, Peripheral};
+use super::peripheral::{Context, Peripheral, Reach};
+use super::registers::{Registers, offsets};
 use crate::memory::MMU_ENTRIES;
+
+offsets! { EXTMEM:
+    ICACHE_CTRL = 0x00,
+    ICACHE_LOCK_CTRL = 0x1C,
+    ICACHE_SYNC_CTRL = 0x28,
+    ICACHE_PRELOAD_CTRL = 0x34,
+    ICACHE_AUTOLOAD_CTRL = 0x40,
+    CACHE_STATE = 0xB0,
+    ICACHE_FREEZE = 0xCC,
+    CLOCK_GATE = 0x100,
+    REG_DATE = 0x3FC,
+}
+
+/// Bits of the control registers that start an operation, and those that tell that it is done.
+const LOCK_ENA: u32 = 3;
+const LOCK_DONE: u32 = 1 << 2;
+const INVALIDATE_ENA: u32 = 1 << 0;
+const SYNC_DONE: u32 = 1 << 1;
+const PRELOAD_ENA: u32 = 1 << 0;
+const PRELOAD_DONE: u32 = 1 << 1;
+const AUTOLOAD_DONE: u32 = 1 << 3;
+const FREEZE_ENA: u32 = 1 << 0;
+const FREEZE_MODE: u32 = 1 << 1;
+const FREEZE_DONE: u32 = 1 << 2;
+const STATE_IDLE: u32 = 1;
 
 /// An entry with this bit maps nothing.
 const INVALID: u32 = 1 << 8;
@@ -26,26 +51,26 @@ impl Peripheral for Cache {
     fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
         let value = self.registers.get(offset);
         match offset {
-            // Lock, invalidate, preload, autoload, freeze: each with its "done" bit.
-            0x1C => value & !3 | 1 << 2,
-            0x28 => value & !1 | 1 << 1,
-            0x34 => value & !1 | 1 << 1,
-            0x40 => value | 1 << 3,
-            0xCC => value & 3 | (value & 1) << 2,
-            0xB0 => 1,
-            0x00..=0x100 | 0x3FC => value,
+            ICACHE_LOCK_CTRL => value & !LOCK_ENA | LOCK_DONE,
+            ICACHE_SYNC_CTRL => value & !INVALIDATE_ENA | SYNC_DONE,
+            ICACHE_PRELOAD_CTRL => value & !PRELOAD_ENA | PRELOAD_DONE,
+            ICACHE_AUTOLOAD_CTRL => value | AUTOLOAD_DONE,
+            ICACHE_FREEZE if value & FREEZE_ENA != 0 => value & FREEZE_MODE | FREEZE_ENA | FREEZE_DONE,
+            ICACHE_FREEZE => value & FREEZE_MODE,
+            CACHE_STATE => STATE_IDLE,
+            ICACHE_CTRL..=CLOCK_GATE | REG_DATE => value,
             _ => context.unmodelled_read(&self.registers, offset),
         }
     }
 
     fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
         match offset {
-            0x00..=0x100 | 0x3FC => self.registers.set(offset, value),
+            ICACHE_CTRL..=CLOCK_GATE | REG_DATE => self.registers.set(offset, value),
             _ => context.unmodelled_write(&mut self.registers, offset, value),
         }
     }
 
-    fn reset(&mut self, _now: u64) {
+    fn reset(&mut self, _context: &mut Context<'_>) {
         self.registers.reset();
     }
 }
@@ -57,7 +82,8 @@ pub(crate) struct MmuTable {
 }
 
 impl MmuTable {
-    pub(crate) fn new() -> Self {
+    /// The table needs no base, since it reports no register.
+    pub(crate) fn new(_base: u32) -> Self {
         Self {
             entries: [INVALID; MMU_ENTRIES],
         }
@@ -78,7 +104,14 @@ impl Peripheral for MmuTable {
         }
     }
 
-    fn reset(&mut self, _now: u64) {
+    fn reset(&mut self, context: &mut Context<'_>) {
         self.entries = [INVALID; MMU_ENTRIES];
+        for entry in 0..MMU_ENTRIES {
+            context.memory.map(entry, None);
+        }
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Hart
     }
 }

@@ -1,5 +1,6 @@
-//! The digital signature unit: an RSA signature with a private key that only the chip can decrypt. The encrypted parameters and
-//! the padded message enter, with the key that the HMAC unit has derived; the signature leaves. It knows no eFuse.
+//! The digital signature unit: an RSA signature with a private key that only the chip can decrypt. The encrypted
+//! parameters, the padded message and the key that the HMAC unit has derived enter; the signature leaves. It knows no
+//! eFuse.
 //! (ESP32-C3 Technical Reference Manual, chapter "Digital Signature".)
 //!
 //! A signature takes no time.
@@ -8,37 +9,48 @@ use aes::Aes256;
 use aes::cipher::{BlockCipherDecrypt, KeyInit};
 use sha2::{Digest, Sha256};
 
+use super::key::Key;
 use super::montgomery::Modulus;
-use super::registers::Registers;
-use super::{Context, Peripheral};
+use super::peripheral::{Context, Peripheral};
+use super::registers::{Registers, offsets};
 
 /// Words of each number.
 const WORDS: usize = 96;
-const Y_MEM: u32 = 0x000;
-const M_MEM: u32 = 0x200;
-const RB_MEM: u32 = 0x400;
-const BOX_MEM: u32 = 0x600;
-const IV_MEM: u32 = 0x630;
-const X_MEM: u32 = 0x800;
-const Z_MEM: u32 = 0xA00;
-const SET_START: u32 = 0xE00;
-const SET_CONTINUE: u32 = 0xE04;
-const SET_FINISH: u32 = 0xE08;
-const QUERY_BUSY: u32 = 0xE0C;
-const QUERY_KEY_WRONG: u32 = 0xE10;
-const QUERY_CHECK: u32 = 0xE14;
-const DATE: u32 = 0xE20;
+/// Bytes of each number, and bytes from one parameter's memory to the next.
+const NUMBER: u32 = 4 * WORDS as u32;
+const STRIDE: u32 = 0x200;
+/// Bytes of the initialization vector.
+const IV: u32 = 16;
+
+offsets! { DS:
+    Y_MEM0 = 0x000,
+    M_MEM0 = 0x200,
+    RB_MEM0 = 0x400,
+    BOX_MEM0 = 0x600,
+    IV_MEM0 = 0x630,
+    X_MEM0 = 0x800,
+    Z_MEM0 = 0xA00,
+    SET_START = 0xE00,
+    SET_CONTINUE = 0xE04,
+    SET_FINISH = 0xE08,
+    QUERY_BUSY = 0xE0C,
+    QUERY_KEY_WRONG = 0xE10,
+    QUERY_CHECK = 0xE14,
+    DATE = 0xE20,
+}
+
+const Z_END: u32 = Z_MEM0 + NUMBER;
 
 const CHECK_DIGEST: u32 = 1 << 0;
 const CHECK_PADDING: u32 = 1 << 1;
-/// QUERY_KEY_WRONG counts no further.
+/// The largest value of QUERY_KEY_WRONG, which counts starts without a key.
 const MANY_STARTS: u32 = 15;
 
 #[derive(Debug, Clone)]
 pub(crate) struct DigitalSignature {
     registers: Registers,
     starting: bool,
-    key: Option<[u8; 32]>,
+    key: Option<Key>,
     key_wrong: u32,
     check: u32,
 }
@@ -54,11 +66,14 @@ impl DigitalSignature {
         }
     }
 
-    /// Takes the key that the HMAC unit has derived, if the unit has been started and waits for it.
-    pub(crate) fn take_key(&mut self, key: Option<[u8; 32]>) {
-        if !std::mem::take(&mut self.starting) {
-            return;
-        }
+    /// Whether the unit has been started and waits for the key that the HMAC unit has derived, once. The answer is
+    /// [`DigitalSignature::take_key`].
+    pub(super) fn take_start(&mut self) -> bool {
+        std::mem::take(&mut self.starting)
+    }
+
+    /// Takes the key; `None` if none has been derived.
+    pub(super) fn take_key(&mut self, key: Option<Key>) {
         self.key = key;
         self.key_wrong = if key.is_some() {
             0
@@ -69,12 +84,12 @@ impl DigitalSignature {
 
     fn sign(&mut self) {
         let Some(key) = self.key.take() else { return };
-        let iv = self.bytes(IV_MEM, 4);
+        let iv = self.bytes(IV_MEM0, 4);
         let mut parameters = [
-            self.bytes(Y_MEM, WORDS),
-            self.bytes(M_MEM, WORDS),
-            self.bytes(RB_MEM, WORDS),
-            self.bytes(BOX_MEM, 12),
+            self.bytes(Y_MEM0, WORDS),
+            self.bytes(M_MEM0, WORDS),
+            self.bytes(RB_MEM0, WORDS),
+            self.bytes(BOX_MEM0, 12),
         ]
         .concat();
         decrypt(key, &iv, &mut parameters);
@@ -93,7 +108,7 @@ impl DigitalSignature {
         if padding != [8; 8] {
             self.check |= CHECK_PADDING;
         }
-        // A wrong digest gives nothing away; with a wrong padding alone the result is there.
+        // There is no result with a wrong digest. A wrong padding alone does not keep the result back.
         if self.check & CHECK_DIGEST != 0 {
             return;
         }
@@ -101,7 +116,7 @@ impl DigitalSignature {
         let scalars = words(scalars);
         let length = (scalars[1] as usize + 1).min(WORDS);
         let (exponent, modulus, r_squared) = (number(0), number(1), number(2));
-        let message: Vec<u32> = (0..length as u32).map(|n| self.registers.get(X_MEM + 4 * n)).collect();
+        let message: Vec<u32> = (0..length as u32).map(|n| self.registers.get(X_MEM0 + 4 * n)).collect();
         let modulus = Modulus {
             words: &modulus[..length],
             inverse: scalars[0],
@@ -109,7 +124,7 @@ impl DigitalSignature {
         };
         let signature = modulus.power(&message, &exponent[..length], 32 * length);
         for (n, word) in signature.iter().enumerate() {
-            self.registers.set(Z_MEM + 4 * n as u32, *word);
+            self.registers.set(Z_MEM0 + 4 * n as u32, *word);
         }
     }
 
@@ -128,8 +143,8 @@ impl DigitalSignature {
     }
 }
 
-/// AES-256-CBC.
-fn decrypt(key: [u8; 32], iv: &[u8], data: &mut [u8]) {
+/// Decrypts with AES-256-CBC, in place.
+fn decrypt(key: Key, iv: &[u8], data: &mut [u8]) {
     let cipher = Aes256::new(&key.into());
     let mut previous: Vec<u8> = iv.to_vec();
     for part in data.as_chunks_mut::<16>().0 {
@@ -152,12 +167,11 @@ fn words(bytes: &[u8]) -> Vec<u32> {
         .collect()
 }
 
-/// Whether software may write there: numbers, box, vector and message.
+/// Whether software may write there: the parameters, the initialization vector and the message.
 fn is_input(offset: u32) -> bool {
-    const NUMBER: u32 = 4 * WORDS as u32;
-    offset < BOX_MEM && offset % 0x200 < NUMBER
-        || (BOX_MEM..0x640).contains(&offset)
-        || (X_MEM..X_MEM + NUMBER).contains(&offset)
+    offset < BOX_MEM0 && offset % STRIDE < NUMBER
+        || (BOX_MEM0..IV_MEM0 + IV).contains(&offset)
+        || (X_MEM0..X_MEM0 + NUMBER).contains(&offset)
 }
 
 impl Peripheral for DigitalSignature {
@@ -168,7 +182,7 @@ impl Peripheral for DigitalSignature {
             QUERY_CHECK => self.check,
             SET_START..=SET_FINISH => 0,
             DATE => self.registers.get(offset),
-            _ if is_input(offset) || (Z_MEM..Z_MEM + 4 * WORDS as u32).contains(&offset) => self.registers.get(offset),
+            _ if is_input(offset) || (Z_MEM0..Z_END).contains(&offset) => self.registers.get(offset),
             _ => context.unmodelled_read(&self.registers, offset),
         }
     }
@@ -179,14 +193,14 @@ impl Peripheral for DigitalSignature {
             SET_CONTINUE if value & 1 != 0 => self.sign(),
             SET_FINISH if value & 1 != 0 => self.finish(),
             SET_START..=QUERY_CHECK => {}
-            Z_MEM..0xB80 => {}
+            Z_MEM0..Z_END => {}
             DATE => self.registers.set(offset, value),
             _ if is_input(offset) => self.registers.set(offset, value),
             _ => context.unmodelled_write(&mut self.registers, offset, value),
         }
     }
 
-    fn reset(&mut self, _now: u64) {
+    fn reset(&mut self, _context: &mut Context<'_>) {
         *self = Self::new(self.registers.base());
     }
 }

@@ -1,38 +1,50 @@
-//! The eFuses and their controller: eleven blocks of bits that are burnt once and for ever, and the registers that show them.
-//! MAC address and revision enter when the chip is made, commands through the registers; what the fuses hold leaves. Only bits
-//! from 0 to 1 are burnt; what has been burnt outlives every reset and power cycle of the chip.
+//! The eFuses and their controller: eleven blocks of bits that can be burnt from 0 to 1 and never back, and the
+//! registers that show them. The MAC address and the revision enter when the chip is made, and commands through the
+//! registers; the fuses' bits and keys leave. Burnt bits outlive every reset and power cycle.
 //! (ESP32-C3 Technical Reference Manual, chapter "eFuse Controller".)
 //!
-//! The check symbols of blocks 1 to 10 are kept as software burns them. Where they are not the Reed-Solomon code of the data,
-//! the block counts as failed and its data are shown as burnt; the chip would correct up to six wrong bytes. A command takes no
-//! time, and timing settings make no difference.
+//! The check symbols of blocks 1 to 10 are kept as software burns them. Where they are not the Reed-Solomon code of the
+//! data, the block counts as failed, and its data are shown as they were burnt. The chip would correct up to six wrong
+//! bytes. A command takes no time, and timing settings have no effect.
 
+use super::key::BurntKey;
+use super::peripheral::{Context, Peripheral};
 use super::reed_solomon;
-use super::registers::Registers;
-use super::{Context, Peripheral};
+use super::registers::{Registers, offsets};
 
-/// Version 1.3 of the block's contents, as current chips have.
+/// Version 1.3 of the fuses' layout, as current chips have.
 const BLOCK_MAJOR: u32 = 1;
 const BLOCK_MINOR: u32 = 3;
 
 const BLOCKS: usize = 11;
-const PGM_DATA: u32 = 0x00;
-const PGM_CHECK_VALUE: u32 = 0x20;
-const RD_WR_DIS: u32 = 0x2C;
-const RD_REPEAT_DATA1: u32 = 0x34;
-const RD_REPEAT_ERR: u32 = 0x17C;
-const RD_RS_ERR0: u32 = 0x1C0;
-const RD_RS_ERR1: u32 = 0x1C4;
-const CLK: u32 = 0x1C8;
-const CONF: u32 = 0x1CC;
-const STATUS: u32 = 0x1D0;
-const CMD: u32 = 0x1D4;
-const INT_RAW: u32 = 0x1D8;
-const INT_ST: u32 = 0x1DC;
-const INT_ENA: u32 = 0x1E0;
-const INT_CLR: u32 = 0x1E4;
-const DAC_CONF: u32 = 0x1E8;
-const DATE: u32 = 0x1FC;
+/// Bytes of the data of blocks 2 to 10.
+const BLOCK_BYTES: u32 = 32;
+
+offsets! { EFUSE:
+    PGM_DATA0 = 0x00,
+    PGM_CHECK_VALUE0 = 0x20,
+    PGM_CHECK_VALUE2 = 0x28,
+    RD_WR_DIS = 0x2C,
+    RD_REPEAT_DATA1 = 0x34,
+    RD_MAC_SPI_SYS_0 = 0x44,
+    RD_SYS_PART1_DATA0 = 0x5C,
+    RD_SYS_PART2_DATA7 = 0x178,
+    RD_REPEAT_ERR0 = 0x17C,
+    RD_REPEAT_ERR4 = 0x190,
+    RD_RS_ERR0 = 0x1C0,
+    RD_RS_ERR1 = 0x1C4,
+    CLK = 0x1C8,
+    CONF = 0x1CC,
+    STATUS = 0x1D0,
+    CMD = 0x1D4,
+    INT_RAW = 0x1D8,
+    INT_ST = 0x1DC,
+    INT_ENA = 0x1E0,
+    INT_CLR = 0x1E4,
+    DAC_CONF = 0x1E8,
+    WR_TIM_CONF2 = 0x1F4,
+    DATE = 0x1FC,
+}
 
 const CONF_PROGRAM: u32 = 0x5A5A;
 const CONF_READ: u32 = 0x5AA5;
@@ -42,7 +54,7 @@ const INT_READ_DONE: u32 = 1 << 0;
 const INT_PROGRAM_DONE: u32 = 1 << 1;
 const STATUS_IDLE: u32 = 1;
 
-/// What is burnt into one block.
+/// The burnt bits of one block.
 #[derive(Debug, Clone, Copy, Default)]
 struct Block {
     data: [u32; 8],
@@ -67,7 +79,8 @@ impl Block {
         })
     }
 
-    /// What RD_RS_ERR shows: the number of bytes that differ in bits 0 to 2, and bit 3 if there are any.
+    /// The block's field in RD_RS_ERR0 or RD_RS_ERR1: the number of wrong bytes, and a bit that is set if there are
+    /// any.
     fn errors(&self) -> u32 {
         const FAILED: u32 = 1 << 3;
         let differs = |n: usize| (self.check[n] ^ self.code()[n]).to_le_bytes();
@@ -106,15 +119,17 @@ impl Efuse {
         efuse
     }
 
-    /// Key 0 to 5 as the accelerators get it, read-protected or not, and its KEY_PURPOSE.
-    pub(crate) fn key(&self, key: u32) -> (u32, [u8; 32]) {
+    /// Key 0 to 5 as the accelerators get it, whether it is read-protected or not.
+    pub(super) fn key(&self, number: u32) -> BurntKey {
         let purposes = u64::from(self.blocks[0].data[2] >> 24) | u64::from(self.blocks[0].data[3] & 0xFFFF) << 8;
-        let purpose = (purposes >> (4 * key)) as u32 & 15;
-        let block = self.blocks.get(4 + key as usize).filter(|_| key < 6);
-        (purpose, block.map_or([0; 32], Block::bytes))
+        let block = self.blocks.get(4 + number as usize).filter(|_| number < 6);
+        BurntKey {
+            key: block.map_or([0; 32], Block::bytes),
+            purpose: (purposes >> (4 * number)) as u32 & 15,
+        }
     }
 
-    /// Loads the registers from the fuses. Protected keys show zeros.
+    /// Loads the registers from the fuses. Read-protected keys show zeros.
     fn show(&mut self) {
         let hidden = self.blocks[0].data[1] & 0x7F;
         for (n, block) in self.blocks.into_iter().enumerate() {
@@ -130,7 +145,7 @@ impl Efuse {
         self.registers.set(RD_RS_ERR1, (all >> 32) as u32);
     }
 
-    /// Burns the bits that stand in the PGM registers, where that is still allowed.
+    /// Burns the bits in the PGM registers into block `n`, as far as they are not write-protected.
     fn program(&mut self, n: usize) {
         let protected = self.blocks[0].data[0];
         let Some(block) = self.blocks.get_mut(n) else { return };
@@ -138,10 +153,10 @@ impl Efuse {
         if !is_locked {
             for (word, value) in block.data.iter_mut().enumerate().take(words(n)) {
                 let kept = if n == 0 { locked(word, protected) } else { 0 };
-                *value |= self.registers.get(PGM_DATA + 4 * word as u32) & !kept;
+                *value |= self.registers.get(PGM_DATA0 + 4 * word as u32) & !kept;
             }
             for (word, value) in block.check.iter_mut().enumerate() {
-                *value |= self.registers.get(PGM_CHECK_VALUE + 4 * word as u32);
+                *value |= self.registers.get(PGM_CHECK_VALUE0 + 4 * word as u32);
             }
         }
         self.interrupts |= INT_PROGRAM_DONE;
@@ -156,7 +171,7 @@ impl Efuse {
             self.program((value >> 2 & 15) as usize);
             let crypt_count = self.blocks[0].data[2] >> 18 & 7;
             if matches!(crypt_count.count_ones(), 1 | 3) {
-                // An odd number of bits: flash encryption is on now, but nothing here decrypts.
+                // An odd number of bits switches flash encryption on, and nothing here decrypts.
                 let address = self.registers.base() + RD_REPEAT_DATA1;
                 context.report(address, Some(self.blocks[0].data[2]));
             }
@@ -164,23 +179,23 @@ impl Efuse {
     }
 }
 
-/// Words of a block's data.
+/// The number of words of a block's data.
 fn words(block: usize) -> usize {
     if block < 2 { 6 } else { 8 }
 }
 
-/// Offset of the register that shows a block's first word.
+/// The register that shows a block's first word.
 fn read_register(block: usize) -> u32 {
     match block {
         0 => RD_WR_DIS,
-        1 => 0x44,
-        _ => 0x5C + 0x20 * (block as u32 - 2),
+        1 => RD_MAC_SPI_SYS_0,
+        _ => RD_SYS_PART1_DATA0 + BLOCK_BYTES * (block as u32 - 2),
     }
 }
 
-/// The bits of a word of block 0 that WR_DIS keeps from being burnt.
+/// The bits of a word of block 0 that WR_DIS, whose value is `protected`, protects from being burnt.
 fn locked(word: usize, protected: u32) -> u32 {
-    /// Word, bits, and the bit of WR_DIS that locks them.
+    /// Word, bits, and the bit of WR_DIS that protects them.
     const LOCKS: [(usize, u32, u32); 23] = [
         (1, 0x0000_007F, 0),
         (1, 0x0000_0080, 1),
@@ -220,9 +235,11 @@ impl Peripheral for Efuse {
             CMD | INT_CLR => 0,
             INT_RAW => self.interrupts,
             INT_ST => self.interrupts & self.registers.get(INT_ENA),
-            // Four copies of block 0 are burnt, and never differ.
-            RD_REPEAT_ERR..=0x190 => 0,
-            0x00..=0x178 | RD_RS_ERR0..=CONF | INT_ENA | DAC_CONF..=0x1F4 | DATE => self.registers.get(offset),
+            // Block 0 is burnt four times, and the copies never differ.
+            RD_REPEAT_ERR0..=RD_REPEAT_ERR4 => 0,
+            PGM_DATA0..=RD_SYS_PART2_DATA7 | RD_RS_ERR0..=CONF | INT_ENA | DAC_CONF..=WR_TIM_CONF2 | DATE => {
+                self.registers.get(offset)
+            }
             _ => context.unmodelled_read(&self.registers, offset),
         }
     }
@@ -231,15 +248,17 @@ impl Peripheral for Efuse {
         match offset {
             CMD => self.command(value, context),
             INT_CLR => self.interrupts &= !value,
-            INT_ENA => self.registers.set(offset, value & 3),
-            PGM_DATA..=0x28 | CLK | CONF | DAC_CONF..=0x1F4 | DATE => self.registers.set(offset, value),
+            INT_ENA => self.registers.set(offset, value & (INT_READ_DONE | INT_PROGRAM_DONE)),
+            PGM_DATA0..=PGM_CHECK_VALUE2 | CLK | CONF | DAC_CONF..=WR_TIM_CONF2 | DATE => {
+                self.registers.set(offset, value);
+            }
             RD_WR_DIS..=RD_RS_ERR1 | STATUS..=INT_ST => {}
             _ => context.unmodelled_write(&mut self.registers, offset, value),
         }
     }
 
-    /// The controller forgets what it was about to burn, and reads the fuses anew.
-    fn reset(&mut self, _now: u64) {
+    /// The controller forgets what it was about to burn, and reads the fuses again.
+    fn reset(&mut self, _context: &mut Context<'_>) {
         self.registers.reset();
         self.interrupts = 0;
         self.show();

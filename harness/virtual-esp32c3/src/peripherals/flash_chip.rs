@@ -1,18 +1,21 @@
-//! The SPI NOR flash chip next to the ESP32-C3, a Winbond W25Q of 2 to 16 MB. Commands enter with the time, bytes leave; the
-//! contents are the memory's. It knows no controller and no cache: what the MMU maps shows the new contents as soon as a
-//! program or erase begins, while a read over SPI is ignored until it is over.
+//! The SPI NOR flash chip beside the ESP32-C3, a Winbond W25Q of 2 to 16 MB. Commands enter with the time; bytes leave.
+//! The contents are in the memory. It knows no controller and no cache.
+//!
+//! A program or erase changes the contents at its beginning, so that pages that the MMU maps show the new contents at
+//! once. Reads over SPI are ignored until the operation is over.
 //! (W25Q32JV data sheet, chapters "Status and Configuration Registers" and "Instructions".)
 
 use std::ops::Range;
 use std::time::Duration;
 
-use super::Context;
+use super::opcode;
+use super::peripheral::Context;
 use super::sfdp;
 use crate::clock::CYCLES_PER_SECOND;
 use crate::flash_timing::FlashTiming;
 use crate::log::HardwareEvent;
 
-/// Manufacturer Winbond, memory type 0x40 (SPI); the third byte of the JEDEC identification is the capacity.
+/// The first two bytes of the JEDEC identification: Winbond, and memory type SPI. The third is the capacity.
 const MANUFACTURER: u8 = 0xEF;
 const TYPE: u8 = 0x40;
 const PAGE: usize = 0x100;
@@ -31,43 +34,44 @@ const QE: u8 = 1 << 1;
 const LB: u8 = 7 << 3;
 const CMP: u8 = 1 << 6;
 const SUS: u8 = 1 << 7;
-/// Bits of the three registers that a write sets: the rest are the chip's own, or do not exist.
+/// Bits of the three status registers that a write sets. The others are read-only or do not exist.
 const WRITABLE: [u8; 3] = [0xFC, SRL | QE | LB | CMP, 0x64];
-/// After manufacture: no protection, quad lines off, the weakest driver.
+/// The status registers of a new chip: no protection, quad lines off, the weakest driver.
 const STATUS: [u8; 3] = [0, 0, 0x60];
 
-/// One transaction on the bus. Dummy cycles are the controller's affair: the chip answers when it is listened to.
+/// One transaction on the SPI bus. It has no dummy cycles: the controller takes the bytes after them.
 #[derive(Debug, Default)]
 pub(crate) struct Transaction<'a> {
     pub(crate) opcode: u8,
     pub(crate) address: u32,
-    /// Bytes to the chip.
+    /// Bytes that go to the chip.
     pub(crate) data: &'a [u8],
-    /// How many bytes are taken from the chip.
+    /// The number of bytes that the chip answers.
     pub(crate) length: usize,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct FlashChip {
     timing: FlashTiming,
-    /// The registers as they act, and as they are kept without power. WIP, WEL and SUS are not in them.
+    /// The status registers that are in effect, and those that are kept without power. Both are without WIP, WEL and
+    /// SUS.
     status: [u8; 3],
     kept: [u8; 3],
     write_enabled: bool,
-    /// The next write of a status register is lost with the power.
+    /// Whether the next write of a status register is volatile.
     write_volatile: bool,
     reset_enabled: bool,
     powered_down: bool,
     busy: Option<Operation>,
     suspended: Option<Operation>,
-    /// The sector that is worn out, by its first byte.
+    /// The first address of the sector that is worn out.
     worn: Option<usize>,
-    /// Where the random bits of an interrupted operation come from.
+    /// The state of the random numbers for interrupted operations.
     random: u64,
 }
 
-/// A program, erase or status write under way. Its result is in memory already; what was there before serves to tell what a
-/// power failure leaves.
+/// A program, erase or status write that is not over. Its result is in memory already. The previous contents are kept,
+/// since a power failure leaves a mixture of both.
 #[derive(Debug, Clone)]
 struct Operation {
     start: usize,
@@ -75,7 +79,14 @@ struct Operation {
     kept: Option<[u8; 3]>,
     ends: u64,
     total: u64,
-    may_suspend: bool,
+    suspension: Suspension,
+}
+
+/// Whether the suspend command stops an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Suspension {
+    Allowed,
+    Ignored,
 }
 
 impl FlashChip {
@@ -91,7 +102,7 @@ impl FlashChip {
             busy: None,
             suspended: None,
             worn: None,
-            // Any seed but zero will do for xorshift.
+            // Xorshift needs a state other than zero.
             random: seed ^ 0x9E37_79B9_7F4A_7C15 | 1,
         }
     }
@@ -100,35 +111,40 @@ impl FlashChip {
         self.timing = timing;
     }
 
-    /// Wears out the sector at this address: the first byte of each of its pages stays erased whatever is programmed.
+    /// Wears out the sector at this address: from now on the first byte of each of its pages cannot be programmed.
     pub(crate) fn wear_out(&mut self, address: u32) {
         self.worn = Some(address as usize / SECTOR * SECTOR);
     }
 
-    /// The supply fails at this moment, and comes back later: what is under way stays half done.
+    /// The supply fails at this moment and comes back later. An operation that is not over stays half done.
     pub(crate) fn power_cut(&mut self, context: &mut Context<'_>) {
         self.settle(context.time);
         self.interrupt(context);
         self.restart();
     }
 
-    /// The chip next door has been held in reset, long enough for what was under way to end.
+    /// Ends the present operation, since the ESP32-C3 has been held in reset for long enough.
     pub(crate) fn wait(&mut self) {
         self.settle(u64::MAX);
     }
 
-    /// One transaction; the bytes that the chip answers.
+    /// Does one transaction. Returns the bytes that the chip answers.
     pub(crate) fn transfer(&mut self, transaction: &Transaction<'_>, context: &mut Context<'_>) -> Vec<u8> {
         self.settle(context.time);
-        // Nobody drives the line while the chip is silent: it is pulled up.
+        // The line is pulled up, so that it is high while the chip does not drive it.
         let silence = vec![0xFF; transaction.length];
         let size = context.memory.flash_size().max(1);
         let address = transaction.address as usize % size;
         let accepted = match transaction.opcode {
-            0xAB => true,
+            opcode::RELEASE_POWER_DOWN => true,
             _ if self.powered_down => false,
-            // What a busy chip listens to: its status, suspend, reset.
-            0x05 | 0x35 | 0x15 | 0x75 | 0x66 | 0x99 => true,
+            // A busy chip accepts these only.
+            opcode::READ_STATUS_1
+            | opcode::READ_STATUS_2
+            | opcode::READ_STATUS_3
+            | opcode::SUSPEND
+            | opcode::ENABLE_RESET
+            | opcode::RESET_DEVICE => true,
             _ => self.busy.is_none(),
         };
         if !accepted {
@@ -136,54 +152,58 @@ impl FlashChip {
         }
         let reset_enabled = std::mem::take(&mut self.reset_enabled);
         match transaction.opcode {
-            0x06 => self.write_enabled = true,
-            0x04 => self.write_enabled = false,
-            0x50 => self.write_volatile = true,
-            0x05 => return vec![self.status_1(); transaction.length],
-            0x35 => return vec![self.status_2(); transaction.length],
-            0x15 => return vec![self.status[2]; transaction.length],
-            0x01 => self.write_status(0, transaction.data, context.time),
-            0x31 => self.write_status(1, transaction.data, context.time),
-            0x11 => self.write_status(2, transaction.data, context.time),
-            0x02 => self.program(address, transaction.data, context),
-            0x32 if self.quad() => self.program(address, transaction.data, context),
-            0x20 => self.erase(address, SECTOR, self.timing.sector_erase, context),
-            0x52 => self.erase(address, HALF_BLOCK, self.timing.half_block_erase, context),
-            0xD8 => self.erase(address, BLOCK, self.timing.block_erase, context),
-            0x60 | 0xC7 => {
+            opcode::WRITE_ENABLE => self.write_enabled = true,
+            opcode::WRITE_DISABLE => self.write_enabled = false,
+            opcode::VOLATILE_STATUS_WRITE_ENABLE => self.write_volatile = true,
+            opcode::READ_STATUS_1 => return vec![self.status_1(); transaction.length],
+            opcode::READ_STATUS_2 => return vec![self.status_2(); transaction.length],
+            opcode::READ_STATUS_3 => return vec![self.status[2]; transaction.length],
+            opcode::WRITE_STATUS_1 => self.write_status(0, transaction.data, context.time),
+            opcode::WRITE_STATUS_2 => self.write_status(1, transaction.data, context.time),
+            opcode::WRITE_STATUS_3 => self.write_status(2, transaction.data, context.time),
+            opcode::PAGE_PROGRAM => self.program(address, transaction.data, context),
+            opcode::QUAD_INPUT_PAGE_PROGRAM if self.quad() => self.program(address, transaction.data, context),
+            opcode::SECTOR_ERASE => self.erase(address, SECTOR, self.timing.sector_erase, context),
+            opcode::HALF_BLOCK_ERASE => self.erase(address, HALF_BLOCK, self.timing.half_block_erase, context),
+            opcode::BLOCK_ERASE => self.erase(address, BLOCK, self.timing.block_erase, context),
+            opcode::CHIP_ERASE | opcode::CHIP_ERASE_TOO => {
                 let megabytes = (size >> 20).max(1) as u32;
                 self.erase(0, size, self.timing.chip_erase * megabytes, context);
             }
-            0x75 => self.suspend(context.time),
-            0x7A => self.resume(context.time),
-            0x66 => self.reset_enabled = true,
-            0x99 if reset_enabled => {
+            opcode::SUSPEND => self.suspend(context.time),
+            opcode::RESUME => self.resume(context.time),
+            opcode::ENABLE_RESET => self.reset_enabled = true,
+            opcode::RESET_DEVICE if reset_enabled => {
                 self.interrupt(context);
                 self.restart();
             }
-            0x99 | 0x32 => {}
-            0xB9 => self.powered_down = true,
-            0x03 | 0x0B | 0x3B | 0xBB => return read(context, address, transaction.length),
-            0x6B | 0xEB => match self.quad() {
+            opcode::RESET_DEVICE | opcode::QUAD_INPUT_PAGE_PROGRAM => {}
+            opcode::POWER_DOWN => self.powered_down = true,
+            opcode::READ_DATA | opcode::FAST_READ | opcode::FAST_READ_DUAL_OUTPUT | opcode::FAST_READ_DUAL_IO => {
+                return read(context, address, transaction.length);
+            }
+            opcode::FAST_READ_QUAD_OUTPUT | opcode::FAST_READ_QUAD_IO => match self.quad() {
                 true => return read(context, address, transaction.length),
-                // The lines for it are /WP and /HOLD.
+                // Without QE the two lines are /WP and /HOLD.
                 false => return silence,
             },
-            0x9F => return repeat(&[MANUFACTURER, TYPE, capacity(size)], transaction.length),
-            0xAB => {
+            opcode::JEDEC_ID => return repeat(&[MANUFACTURER, TYPE, capacity(size)], transaction.length),
+            opcode::RELEASE_POWER_DOWN => {
                 self.powered_down = false;
                 return vec![capacity(size) - 1; transaction.length];
             }
-            // The address's last bit says which of the two comes first.
-            0x90 if address & 1 == 0 => return repeat(&[MANUFACTURER, capacity(size) - 1], transaction.length),
-            0x90 => return repeat(&[capacity(size) - 1, MANUFACTURER], transaction.length),
-            0x4B => return repeat(&unique_id(size), transaction.length),
-            0x5A => {
+            // The lowest bit of the address selects which of the two comes first.
+            opcode::MANUFACTURER_DEVICE_ID if address & 1 == 0 => {
+                return repeat(&[MANUFACTURER, capacity(size) - 1], transaction.length);
+            }
+            opcode::MANUFACTURER_DEVICE_ID => return repeat(&[capacity(size) - 1, MANUFACTURER], transaction.length),
+            opcode::READ_UNIQUE_ID => return repeat(&unique_id(size), transaction.length),
+            opcode::READ_SFDP => {
                 let table = sfdp::table(size as u64, &self.timing);
                 let bytes = (address..).map(|at| table.get(at & 0xFF).copied().unwrap_or(0xFF));
                 return bytes.take(transaction.length).collect();
             }
-            opcode => context.once_for_flash_command(opcode),
+            unknown => context.once_for_flash_command(unknown),
         }
         silence
     }
@@ -202,7 +222,7 @@ impl FlashChip {
         self.status[1] & QE != 0
     }
 
-    /// Ends what is over by now.
+    /// Ends the present operation if it is over by now.
     fn settle(&mut self, now: u64) {
         if self.busy.as_ref().is_some_and(|operation| operation.ends <= now) {
             self.busy = None;
@@ -210,7 +230,7 @@ impl FlashChip {
         }
     }
 
-    /// Leaves what is under way half done, as far as it has come.
+    /// Stops all operations that are not over, and leaves them half done.
     fn interrupt(&mut self, context: &mut Context<'_>) {
         for operation in [self.busy.take(), self.suspended.take()].into_iter().flatten() {
             if let Some(kept) = operation.kept {
@@ -220,7 +240,7 @@ impl FlashChip {
         }
     }
 
-    /// As after power-on.
+    /// Returns the chip to its state after power-on.
     fn restart(&mut self) {
         self.status = self.kept;
         self.status[1] &= !SRL;
@@ -231,7 +251,8 @@ impl FlashChip {
         self.powered_down = false;
     }
 
-    /// Of the bits that the operation changes, as many have changed as time has passed; which ones is random.
+    /// Undoes the part of an operation for which there was no time. The share of the changed bits that stays is the
+    /// share of the time that has passed; which bits stay is random.
     fn tear(&mut self, operation: &Operation, context: &mut Context<'_>) {
         if operation.before.is_empty() {
             return;
@@ -260,7 +281,7 @@ impl FlashChip {
         });
     }
 
-    /// Uses up the permission to write.
+    /// Whether a program or erase of this range may begin. If not, write enable is cleared.
     fn may_write(&mut self, size: usize, range: &Range<usize>) -> bool {
         let suspended = self.suspended.as_ref().is_some_and(|operation| {
             let end = operation.start + operation.before.len();
@@ -281,7 +302,7 @@ impl FlashChip {
             0 => 0,
             7 => size,
             _ if first & SEC != 0 => SECTOR << (level - 1).min(3),
-            // From a 64th up to half of the chip; the smallest of them is a block.
+            // From a 64th to a half of the chip, but never less than a block.
             _ if size <= 32 * BLOCK => BLOCK << (level - 1),
             _ => size >> (7 - level),
         };
@@ -302,7 +323,7 @@ impl FlashChip {
         if !self.may_write(context.memory.flash_size(), &range) {
             return;
         }
-        // The chip collects bytes in a page of its own, around whose end they wrap: the last 256 count.
+        // The chip collects the bytes in a buffer of one page, at whose end they wrap around. The last 256 bytes count.
         let mut page = [0xFF; PAGE];
         for (offset, byte) in data.iter().enumerate() {
             page[(address + offset) % PAGE] = *byte;
@@ -315,32 +336,37 @@ impl FlashChip {
                 *byte &= programmed;
             }
         };
-        self.start(range, self.timing.page_program, true, change, context);
+        self.start(range, self.timing.page_program, Suspension::Allowed, change, context);
     }
 
     fn erase(&mut self, address: usize, length: usize, time: Duration, context: &mut Context<'_>) {
         let size = context.memory.flash_size();
         let start = address / length * length;
         let range = start..(start + length).min(size);
-        // No erase begins while another one is suspended.
+        // An erase cannot begin while an operation is suspended.
         if self.suspended.is_some() || !self.may_write(size, &range) {
             return;
         }
-        // A block that is erased already need not be copied from the image that boards share.
+        // Erasing what is erased already must not copy it out of the image that boards share.
         let erased = context
             .memory
             .flash_part(range.clone())
             .iter()
             .all(|byte| *byte == 0xFF);
         let range = if erased { start..start } else { range };
-        self.start(range, time, length < size, |bytes| bytes.fill(0xFF), context);
+        let suspension = if length < size {
+            Suspension::Allowed
+        } else {
+            Suspension::Ignored
+        };
+        self.start(range, time, suspension, |bytes| bytes.fill(0xFF), context);
     }
 
     fn start(
         &mut self,
         range: Range<usize>,
         time: Duration,
-        may_suspend: bool,
+        suspension: Suspension,
         change: impl FnOnce(&mut [u8]),
         context: &mut Context<'_>,
     ) {
@@ -353,7 +379,7 @@ impl FlashChip {
             kept: None,
             ends: context.time + total,
             total,
-            may_suspend,
+            suspension,
         });
     }
 
@@ -368,7 +394,7 @@ impl FlashChip {
             let writable = WRITABLE[register];
             let mut value = value & writable;
             if register == 1 {
-                // One-time programmable.
+                // These bits can only be set.
                 value |= self.status[1] & LB;
             }
             self.status[register] = value;
@@ -384,7 +410,7 @@ impl FlashChip {
                 kept: Some(kept),
                 ends: now + total,
                 total,
-                may_suspend: false,
+                suspension: Suspension::Ignored,
             });
         }
     }
@@ -393,8 +419,11 @@ impl FlashChip {
         if self.suspended.is_some() {
             return;
         }
-        if let Some(mut operation) = self.busy.take_if(|operation| operation.may_suspend) {
-            // Until it is resumed, its end is how much is left.
+        if let Some(mut operation) = self
+            .busy
+            .take_if(|operation| operation.suspension == Suspension::Allowed)
+        {
+            // Until it is resumed, its end is the time that is left.
             operation.ends -= now;
             self.suspended = Some(operation);
             self.write_enabled = false;
@@ -413,7 +442,7 @@ fn read(context: &Context<'_>, address: usize, length: usize) -> Vec<u8> {
     let size = context.memory.flash_size().max(1);
     let mut read = Vec::with_capacity(length);
     while read.len() < length {
-        // Reading goes on at the beginning.
+        // After the last address, reading goes on at the first.
         let at = (address + read.len()) % size;
         let part = context.memory.flash_part(at..at + length - read.len());
         if part.is_empty() {
@@ -428,12 +457,12 @@ fn repeat(bytes: &[u8], length: usize) -> Vec<u8> {
     bytes.iter().cycle().take(length).copied().collect()
 }
 
-/// The JEDEC capacity: the logarithm of the size.
+/// The capacity byte of the JEDEC identification: the binary logarithm of the size.
 fn capacity(size: usize) -> u8 {
     size.ilog2().max(1) as u8
 }
 
-/// Eight bytes, which differ between sizes and are the same in every run.
+/// The unique identification. It differs between sizes and is the same in every run.
 fn unique_id(size: usize) -> [u8; 8] {
     [0xD2, 0x66, 0x50, 0x49, 0x4E, 0x52, 0x47, capacity(size)]
 }

@@ -1,35 +1,23 @@
-//! The DMA controller (GDMA): three pairs of channels that walk linked lists of descriptors in SRAM1. Register accesses enter,
-//! and bytes to and from the peripheral that a channel is joined to; interrupt levels leave. It knows no peer: whoever plays
-//! the AES or SHA accelerator asks it for bytes. A pair in memory-to-memory mode copies by itself.
+//! The DMA controller (GDMA): three pairs of channels that walk linked lists of descriptors in SRAM1. Stores and bytes
+//! from peripherals enter; bytes for peripherals and interrupts leave. It knows no peer: the peripheral that a channel
+//! is joined to takes and gives bytes through a port. A pair in memory-to-memory mode copies by itself.
 //! (ESP32-C3 Technical Reference Manual, chapter "GDMA Controller".)
 //!
-//! A channel has no FIFO of its own here: bytes are fetched when the peer takes them. OUTFIFO_STATUS shows what would wait.
+//! Channels have no FIFOs here. Bytes are fetched when the peer takes them; OUTFIFO_STATUS shows the bytes that would
+//! wait.
 
-use super::registers::Registers;
-use super::{Context, Peripheral};
+use super::dma_port::{BUDGET, DmaPort, Part, Taken};
+use super::peripheral::{Context, Peripheral, Reach};
+use super::registers::{Registers, offsets};
 use crate::bus::Width;
 use crate::memory::{Memory, SRAM_DATA};
 
-/// Number of a peripheral in IN_PERI_SEL and OUT_PERI_SEL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Peer {
-    Aes = 6,
-    Sha = 7,
-}
-
-/// What one call of [`Gdma::take`] fetched.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Taken {
-    /// Bytes, from the front of the buffer.
-    pub(crate) bytes: usize,
-    /// The last of them ends a frame: its descriptor has suc_eof.
-    pub(crate) end: bool,
-}
-
 const CHANNELS: usize = 3;
-/// Bytes that memory-to-memory mode copies in one go.
+/// Cycles that [`BUDGET`] bytes take, at four bytes a cycle. Longer transfers go on after this time.
+const PAUSE: u64 = BUDGET as u64 / 4;
+/// Bytes that memory-to-memory mode copies in one burst.
 const BURST: usize = 64;
-/// Descriptors without a byte that are passed over in one go.
+/// Descriptors without bytes that a channel passes over in one go, so that a list that leads back to itself ends.
 const EMPTY_IN_A_ROW: usize = 64;
 
 const IN_DONE: u32 = 1 << 0;
@@ -41,7 +29,28 @@ const OUT_DSCR_ERR: u32 = 1 << 6;
 const IN_DSCR_EMPTY: u32 = 1 << 7;
 const OUT_TOTAL_EOF: u32 = 1 << 8;
 
-/// Registers of a channel, from its base.
+offsets! { DMA:
+    INT_CH0_RAW = 0x00,
+    INT_CH0_ST = 0x04,
+    INT_CH0_ENA = 0x08,
+    INT_CH0_CLR = 0x0C,
+    INT_CH1_RAW = 0x10,
+    INT_CH2_CLR = 0x2C,
+    AHB_TEST = 0x40,
+    DATE = 0x48,
+    CH0_IN_CONF0 = 0x70,
+    CH0_OUT_CONF0 = 0xD0,
+    CH1_IN_CONF0 = 0x130,
+}
+/// Bytes from the interrupt registers of one pair to those of the next, from one pair's channels to the next's, and
+/// from a pair's inward channel to its outward one.
+const INTERRUPT_STRIDE: u32 = INT_CH1_RAW - INT_CH0_RAW;
+const PAIR_STRIDE: u32 = CH1_IN_CONF0 - CH0_IN_CONF0;
+const OUTWARD: u32 = CH0_OUT_CONF0 - CH0_IN_CONF0;
+/// The interrupts of a pair: bits 0 to 12.
+const INTERRUPTS: u32 = 0x1FFF;
+
+/// Registers of a channel, counted from its CONF0. They are the same in both directions.
 const CONF0: u32 = 0x00;
 const CONF1: u32 = 0x04;
 const FIFO_STATUS: u32 = 0x08;
@@ -56,6 +65,7 @@ const DSCR_BF1: u32 = 0x28;
 const PRIORITY: u32 = 0x2C;
 const PERI_SEL: u32 = 0x30;
 
+const PERI_SEL_MASK: u32 = 0x3F;
 const CONF0_RESET: u32 = 1 << 0;
 /// OUT_AUTO_WRBACK and MEM_TRANS_EN.
 const CONF0_OUT_WRITE_BACK: u32 = 1 << 2;
@@ -73,14 +83,14 @@ enum Direction {
     Out,
 }
 
-/// Where a channel is in its list.
+/// How far a channel has come in its list.
 #[derive(Debug, Clone, Default)]
 struct Link {
     running: bool,
-    /// The next descriptor to load; zero at the end of the list.
+    /// The address of the next descriptor; zero at the end of the list.
     next: u32,
     current: Option<Descriptor>,
-    /// Bytes of the current one that are done.
+    /// Bytes of the current descriptor that have been moved.
     done: u32,
 }
 
@@ -102,73 +112,105 @@ impl Descriptor {
     }
 }
 
-/// Bytes between the two channels of a pair in memory-to-memory mode.
+/// Bytes on their way between the two channels of a pair in memory-to-memory mode.
 #[derive(Debug, Clone, Default)]
 struct Carried {
     bytes: Vec<u8>,
-    end: bool,
+    part: Part,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct Gdma {
     registers: Registers,
+    /// The numbers of the peripherals that have DMA here, as in IN_PERI_SEL and OUT_PERI_SEL.
+    peers: &'static [u32],
     raw: [u32; CHANNELS],
     inward: [Link; CHANNELS],
     outward: [Link; CHANNELS],
     carried: [Carried; CHANNELS],
+    /// When transfers go on that could not be finished in one go.
+    resumes: Option<u64>,
 }
 
-impl Gdma {
-    pub(crate) fn new(base: u32) -> Self {
-        Self {
-            registers: Registers::new(base, 0x400),
-            raw: [0; CHANNELS],
-            inward: Default::default(),
-            outward: Default::default(),
-            carried: Default::default(),
-        }
-    }
+/// The port of one peripheral, for one go.
+pub(crate) struct Port<'a> {
+    gdma: &'a mut Gdma,
+    peer: u32,
+    memory: &'a mut Memory,
+}
 
-    /// Fetches bytes from memory for a peer, up to the end of a frame: fewer than asked for if its list has no more.
-    pub(crate) fn take(&mut self, peer: Peer, memory: &mut Memory, into: &mut [u8]) -> Taken {
-        match self.channel(peer, Direction::Out) {
-            Some(channel) => self.fetch(channel, memory, into),
+impl DmaPort for Port<'_> {
+    fn take(&mut self, into: &mut [u8]) -> Taken {
+        match self.gdma.channel(self.peer, Direction::Out) {
+            Some(channel) => self.gdma.fetch(channel, self.memory, into),
             None => Taken::default(),
         }
     }
 
-    /// Stores bytes from a peer in memory, of which the last ends a frame if `end`: how many of them found room.
-    pub(crate) fn give(&mut self, peer: Peer, memory: &mut Memory, from: &[u8], end: bool) -> usize {
-        match self.channel(peer, Direction::In) {
-            Some(channel) => self.store(channel, memory, from, end),
+    fn give(&mut self, from: &[u8], part: Part) -> usize {
+        match self.gdma.channel(self.peer, Direction::In) {
+            Some(channel) => self.gdma.store(channel, self.memory, from, part),
             None => 0,
         }
     }
+}
 
-    /// Copies up to `budget` bytes for the pairs in memory-to-memory mode. Whether any could go on.
-    pub(crate) fn copy(&mut self, memory: &mut Memory, budget: usize) -> bool {
+impl Gdma {
+    pub(crate) fn new(base: u32, peers: &'static [u32]) -> Self {
+        Self {
+            registers: Registers::new(base, 0x400),
+            peers,
+            raw: [0; CHANNELS],
+            inward: Default::default(),
+            outward: Default::default(),
+            carried: Default::default(),
+            resumes: None,
+        }
+    }
+
+    /// The port of a peripheral.
+    pub(crate) fn port<'a>(&'a mut self, peer: u32, memory: &'a mut Memory) -> Port<'a> {
+        Port {
+            gdma: self,
+            peer,
+            memory,
+        }
+    }
+
+    /// Copies up to [`BUDGET`] bytes for each pair in memory-to-memory mode. Returns whether any could go on.
+    pub(crate) fn copy(&mut self, memory: &mut Memory) -> bool {
         let mut left = false;
         for channel in 0..CHANNELS {
             if self.copies(channel) {
-                left |= self.copy_channel(channel, memory, budget);
+                left |= self.copy_channel(channel, memory);
             }
         }
         left
     }
 
-    fn copy_channel(&mut self, channel: usize, memory: &mut Memory, budget: usize) -> bool {
+    /// Ends a go at `now`: transfers that could go on do so after a pause. `None` if there are none.
+    pub(crate) fn pause(&mut self, now: Option<u64>) {
+        self.resumes = now.map(|now| now + PAUSE);
+    }
+
+    /// Whether the time has come for transfers to go on.
+    pub(crate) fn is_due(&self, now: u64) -> bool {
+        self.resumes.is_some_and(|at| at <= now)
+    }
+
+    fn copy_channel(&mut self, channel: usize, memory: &mut Memory) -> bool {
         let mut carried = std::mem::take(&mut self.carried[channel]);
         let mut copied = 0;
         let left = loop {
             if !carried.bytes.is_empty() {
-                let stored = self.store(channel, memory, &carried.bytes, carried.end);
+                let stored = self.store(channel, memory, &carried.bytes, carried.part);
                 carried.bytes.drain(..stored);
                 copied += stored;
                 if !carried.bytes.is_empty() {
                     break false;
                 }
             }
-            if copied >= budget {
+            if copied >= BUDGET {
                 break true;
             }
             let mut burst = [0; BURST];
@@ -177,18 +219,18 @@ impl Gdma {
                 break false;
             }
             carried.bytes.extend_from_slice(&burst[..taken.bytes]);
-            carried.end = taken.end;
+            carried.part = taken.part;
         };
         self.carried[channel] = carried;
         left
     }
 
-    /// The running channel that is joined to a peer.
-    fn channel(&self, peer: Peer, direction: Direction) -> Option<usize> {
+    /// The running channel that is joined to a peripheral.
+    fn channel(&self, peer: u32, direction: Direction) -> Option<usize> {
         (0..CHANNELS).find(|&channel| {
             self.link(channel, direction).running
                 && !self.copies(channel)
-                && self.get(channel, direction, PERI_SEL) & 0x3F == peer as u32
+                && self.get(channel, direction, PERI_SEL) & PERI_SEL_MASK == peer
         })
     }
 
@@ -216,7 +258,7 @@ impl Gdma {
             if self.outward[channel].done >= descriptor.length() {
                 self.finish_out(channel, descriptor, memory);
                 if descriptor.flags & SUC_EOF != 0 && taken.bytes != 0 {
-                    taken.end = true;
+                    taken.part = Part::Last;
                     break;
                 }
             }
@@ -241,7 +283,7 @@ impl Gdma {
         }
     }
 
-    fn store(&mut self, channel: usize, memory: &mut Memory, from: &[u8], end: bool) -> usize {
+    fn store(&mut self, channel: usize, memory: &mut Memory, from: &[u8], part: Part) -> usize {
         let mut stored = 0;
         while stored < from.len() {
             let Some(descriptor) = self.load(channel, Direction::In, memory) else {
@@ -256,27 +298,27 @@ impl Gdma {
             stored += count;
             let done = done + count as u32;
             self.inward[channel].done = done;
-            let ends = end && stored == from.len();
-            if ends || done >= descriptor.size() {
-                self.finish_in(channel, descriptor, ends, memory);
+            let part = if stored == from.len() { part } else { Part::Inner };
+            if part == Part::Last || done >= descriptor.size() {
+                self.finish_in(channel, descriptor, part, memory);
             }
         }
         stored
     }
 
-    fn finish_in(&mut self, channel: usize, descriptor: Descriptor, ends: bool, memory: &mut Memory) {
+    fn finish_in(&mut self, channel: usize, descriptor: Descriptor, part: Part, memory: &mut Memory) {
         self.raw[channel] |= IN_DONE;
-        let flags = descriptor.size() | self.inward[channel].done << 12 | u32::from(ends) << 30;
+        let flags = descriptor.size() | self.inward[channel].done << 12 | if part == Part::Last { SUC_EOF } else { 0 };
         memory.store(descriptor.address, Width::Word, flags);
-        if ends {
+        if part == Part::Last {
             self.raw[channel] |= IN_SUC_EOF;
             self.set(channel, Direction::In, EOF_ADDRESS, descriptor.address);
         }
-        // The list is found to be too short only when there is more to store.
+        // A list without room is an error only when there are more bytes to store.
         self.advance(channel, Direction::In, descriptor);
     }
 
-    /// Goes to the next descriptor; whether the list has ended.
+    /// Goes to the next descriptor. Returns whether the list has ended.
     fn advance(&mut self, channel: usize, direction: Direction, descriptor: Descriptor) -> bool {
         let link = self.link_mut(channel, direction);
         link.current = None;
@@ -285,8 +327,8 @@ impl Gdma {
         descriptor.next == 0
     }
 
-    /// The descriptor that the channel works on, fetched if need be. None if the channel stands still, at the end of its list,
-    /// or if the descriptor is wrong: then it stops.
+    /// The descriptor that the channel works on, loaded if necessary. Returns `None` if the channel does not run. At
+    /// the end of its list and at a wrong descriptor it stops.
     fn load(&mut self, channel: usize, direction: Direction, memory: &Memory) -> Option<Descriptor> {
         let link = self.link(channel, direction);
         if !link.running || link.current.is_some() {
@@ -320,7 +362,7 @@ impl Gdma {
             Direction::Out => descriptor.length(),
         };
         let owned = !checks_owner || descriptor.flags & OWNER_DMA != 0;
-        // Nothing could ever be stored in a descriptor without room.
+        // A descriptor without room could never be filled.
         let has_room = direction == Direction::Out || bytes != 0;
         owned && has_room && (bytes == 0 || in_sram1(descriptor.buffer, bytes))
     }
@@ -333,9 +375,9 @@ impl Gdma {
         *self.link_mut(channel, direction) = Link::default();
     }
 
-    /// Acts on the bits of IN_LINK or OUT_LINK that software sets, which the hardware clears.
+    /// Does what the command bits of a store to IN_LINK or OUT_LINK say. The hardware clears these bits.
     fn command(&mut self, channel: usize, direction: Direction, value: u32, memory: &Memory) {
-        // IN_LINK has AUTO_RET before the three commands.
+        // IN_LINK has one more bit, AUTO_RET, below the three commands.
         let commands = value >> if direction == Direction::In { 21 } else { 20 };
         let last = self.get(channel, direction, DSCR);
         let link = self.link_mut(channel, direction);
@@ -352,23 +394,23 @@ impl Gdma {
         if commands & 1 << 2 != 0 {
             link.running = true;
             if link.current.is_none() && link.next == 0 {
-                // More may have been mounted behind the last descriptor.
+                // Software may have appended descriptors to the last one.
                 link.next = read(memory, last).map_or(0, |descriptor| descriptor.next);
             }
         }
     }
 
-    /// Reports a channel that is started for a peripheral which has no DMA here.
+    /// Logs a channel that is started for a peripheral without DMA here.
     fn report_peer(&self, channel: usize, direction: Direction, context: &mut Context<'_>) {
         const NONE: u32 = 0x3F;
-        let peer = self.get(channel, direction, PERI_SEL) & 0x3F;
-        if ![Peer::Aes as u32, Peer::Sha as u32, NONE].contains(&peer) && !self.copies(channel) {
+        let peer = self.get(channel, direction, PERI_SEL) & PERI_SEL_MASK;
+        if peer != NONE && !self.peers.contains(&peer) && !self.copies(channel) {
             let address = self.registers.base() + offset_of(channel, direction, PERI_SEL);
             context.report(address, Some(peer));
         }
     }
 
-    /// OUTFIFO_STATUS or INFIFO_STATUS: the level and whether it is empty or full.
+    /// OUTFIFO_STATUS or INFIFO_STATUS: the number of bytes in the FIFO, and whether it is empty.
     fn fifo_status(&self, channel: usize, direction: Direction, memory: &Memory) -> u32 {
         const EMPTY: u32 = 1 << 1;
         const REMAINS_UNDER: u32 = 0x0780_0000;
@@ -397,6 +439,11 @@ impl Gdma {
         }
     }
 
+    /// The interrupts of a pair that software has enabled.
+    fn enabled(&self, channel: usize) -> u32 {
+        self.registers.get(INT_CH0_ENA + INTERRUPT_STRIDE * channel as u32)
+    }
+
     fn get(&self, channel: usize, direction: Direction, register: u32) -> u32 {
         self.registers.get(offset_of(channel, direction, register))
     }
@@ -408,20 +455,19 @@ impl Gdma {
 
 /// Offset of a channel's register.
 fn offset_of(channel: usize, direction: Direction, register: u32) -> u32 {
-    let half = if direction == Direction::In { 0 } else { 0x60 };
-    0x70 + 0xC0 * channel as u32 + half + register
+    let half = if direction == Direction::In { 0 } else { OUTWARD };
+    CH0_IN_CONF0 + PAIR_STRIDE * channel as u32 + half + register
 }
 
 /// The channel, direction and register at an offset.
 fn decode(offset: u32) -> Option<(usize, Direction, u32)> {
-    let from_first = offset.checked_sub(0x70)?;
-    let (channel, register) = ((from_first / 0xC0) as usize, from_first % 0xC0);
-    let (direction, register) = match register {
-        0x00..=0x30 => (Direction::In, register),
-        0x60..=0x90 => (Direction::Out, register - 0x60),
-        _ => return None,
+    let from_first = offset.checked_sub(CH0_IN_CONF0)?;
+    let (channel, register) = ((from_first / PAIR_STRIDE) as usize, from_first % PAIR_STRIDE);
+    let (direction, register) = match register.checked_sub(OUTWARD) {
+        Some(register) => (Direction::Out, register),
+        None => (Direction::In, register),
     };
-    (channel < CHANNELS).then_some((channel, direction, register))
+    (channel < CHANNELS && register <= PERI_SEL).then_some((channel, direction, register))
 }
 
 fn read(memory: &Memory, address: u32) -> Option<Descriptor> {
@@ -437,7 +483,7 @@ fn read(memory: &Memory, address: u32) -> Option<Descriptor> {
     })
 }
 
-/// The controller reaches SRAM1 on the data bus only.
+/// Whether these bytes lie in SRAM1 at its addresses on the data bus, which is all that the controller reaches.
 fn in_sram1(address: u32, bytes: u32) -> bool {
     const SIZE: u32 = 0x6_0000;
     let offset = address.wrapping_sub(SRAM_DATA);
@@ -446,16 +492,15 @@ fn in_sram1(address: u32, bytes: u32) -> bool {
 
 impl Peripheral for Gdma {
     fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
-        let channel = (offset / 0x10) as usize;
+        let channel = (offset / INTERRUPT_STRIDE) as usize;
         match offset {
-            0x00..=0x2C => match offset % 0x10 {
-                0x0 => self.raw[channel],
-                0x4 => self.raw[channel] & self.registers.get(offset + 4),
-                0x8 => self.registers.get(offset),
+            INT_CH0_RAW..=INT_CH2_CLR => match offset % INTERRUPT_STRIDE {
+                INT_CH0_RAW => self.raw[channel],
+                INT_CH0_ST => self.raw[channel] & self.enabled(channel),
+                INT_CH0_ENA => self.enabled(channel),
                 _ => 0,
             },
-            // AHB_TEST, MISC_CONF and DATE.
-            0x40..=0x48 => self.registers.get(offset),
+            AHB_TEST..=DATE => self.registers.get(offset),
             _ => match decode(offset) {
                 Some((channel, direction, FIFO_STATUS)) => self.fifo_status(channel, direction, context.memory),
                 Some((channel, direction, LINK)) => {
@@ -472,14 +517,14 @@ impl Peripheral for Gdma {
     }
 
     fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
-        let channel = (offset / 0x10) as usize;
+        let channel = (offset / INTERRUPT_STRIDE) as usize;
         match offset {
-            0x00..=0x2C => match offset % 0x10 {
-                0x8 => self.registers.set(offset, value & 0x1FFF),
-                0xC => self.raw[channel] &= !value,
+            INT_CH0_RAW..=INT_CH2_CLR => match offset % INTERRUPT_STRIDE {
+                INT_CH0_ENA => self.registers.set(offset, value & INTERRUPTS),
+                INT_CH0_CLR => self.raw[channel] &= !value,
                 _ => {}
             },
-            0x40..=0x48 => self.registers.set(offset, value),
+            AHB_TEST..=DATE => self.registers.set(offset, value),
             _ => match decode(offset) {
                 Some((channel, direction, CONF0)) => {
                     self.registers.set(offset, value);
@@ -500,20 +545,27 @@ impl Peripheral for Gdma {
                 }
                 Some((_, _, CONF1 | PRIORITY | PERI_SEL)) => self.registers.set(offset, value),
                 Some((_, _, FIFO_ACCESS)) | None => context.unmodelled_write(&mut self.registers, offset, value),
-                // The rest is the hardware's.
+                // The rest is read-only.
                 Some(_) => {}
             },
         }
     }
 
-    fn reset(&mut self, _now: u64) {
-        *self = Self::new(self.registers.base());
+    fn reset(&mut self, _context: &mut Context<'_>) {
+        *self = Self::new(self.registers.base(), self.peers);
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Dma
+    }
+
+    fn next_event(&self) -> Option<u64> {
+        self.resumes
     }
 
     fn interrupts(&self) -> u64 {
         (0..CHANNELS).fold(0, |levels, channel| {
-            let enabled = self.registers.get(0x10 * channel as u32 + 8);
-            levels | u64::from(self.raw[channel] & enabled != 0) << channel
+            levels | u64::from(self.raw[channel] & self.enabled(channel) != 0) << channel
         })
     }
 }

@@ -1,40 +1,44 @@
-//! The HMAC accelerator: HMAC-SHA-256 with a key in the eFuses that software never sees. Blocks of the message enter; the tag
-//! leaves to software ("upstream"), or to the digital signature unit ("downstream"). It is handed the key when it asks for it.
+//! The HMAC accelerator: HMAC-SHA-256 with a key in the eFuses that software never sees. Blocks of the message enter,
+//! and a key when the unit requests it. The tag leaves to software ("upstream"), or as a key for the digital signature
+//! unit ("downstream").
 //! (ESP32-C3 Technical Reference Manual, chapter "HMAC Accelerator"; RFC 2104.)
 //!
 //! A block takes no time. The comparison that re-enables JTAG is not modelled.
 
-use super::registers::Registers;
-use super::sha::SHA256;
-use super::{Context, Peripheral};
+use super::key::{BurntKey, Key};
+use super::peripheral::{Context, Peripheral};
+use super::registers::{Registers, offsets};
+use super::sha_states::SHA256;
 
-const SET_START: u32 = 0x40;
-const SET_PARA_PURPOSE: u32 = 0x44;
-const SET_PARA_KEY: u32 = 0x48;
-const SET_PARA_FINISH: u32 = 0x4C;
-const SET_MESSAGE_ONE: u32 = 0x50;
-const SET_MESSAGE_END: u32 = 0x58;
-const SET_RESULT_FINISH: u32 = 0x5C;
-const SET_INVALIDATE_DS: u32 = 0x64;
-const QUERY_ERROR: u32 = 0x68;
-const QUERY_BUSY: u32 = 0x6C;
-const WR_MESSAGE_MEM: u32 = 0x80;
-const RD_RESULT_MEM: u32 = 0xC0;
-const SET_MESSAGE_PAD: u32 = 0xF0;
-const ONE_BLOCK: u32 = 0xF4;
+offsets! { HMAC:
+    SET_START = 0x40,
+    SET_PARA_PURPOSE = 0x44,
+    SET_PARA_KEY = 0x48,
+    SET_PARA_FINISH = 0x4C,
+    SET_MESSAGE_ONE = 0x50,
+    SET_MESSAGE_END = 0x58,
+    SET_RESULT_FINISH = 0x5C,
+    SET_INVALIDATE_DS = 0x64,
+    QUERY_ERROR = 0x68,
+    QUERY_BUSY = 0x6C,
+    WR_MESSAGE_MEM0 = 0x80,
+    WR_MESSAGE_MEM15 = 0xBC,
+    RD_RESULT_MEM0 = 0xC0,
+    RD_RESULT_MEM7 = 0xDC,
+    SET_MESSAGE_PAD = 0xF0,
+    ONE_BLOCK = 0xF4,
+}
 
-/// Values of SET_PARA_PURPOSE, which are those of the eFuses' KEY_PURPOSE.
+/// Values of SET_PARA_PURPOSE, which are those of KEY_PURPOSE in the eFuses.
 const PURPOSE_DOWN_ALL: u32 = 5;
 const PURPOSE_DOWN_JTAG: u32 = 6;
 const PURPOSE_DOWN_DIGITAL_SIGNATURE: u32 = 7;
 const PURPOSE_UP: u32 = 8;
 
-type Key = [u8; 32];
-
-/// A key that the unit wants from the eFuses.
+/// A request for a key in the eFuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KeyRequest {
-    /// KEY0 to KEY5.
+    /// The number of the key, KEY0 to KEY5.
     pub(crate) key: u32,
     purpose: u32,
 }
@@ -45,18 +49,18 @@ pub(crate) struct Hmac {
     request: Option<KeyRequest>,
     error: bool,
     session: Option<Session>,
-    /// The key of the digital signature unit.
+    /// The key for the digital signature unit.
     signature_key: Option<Key>,
 }
 
-/// A message under way.
+/// A message whose tag is not complete.
 #[derive(Debug, Clone)]
 struct Session {
     key: Key,
     inner: [u32; 8],
-    /// Blocks so far, that of the key included.
+    /// Blocks so far, including that of the key.
     blocks: u64,
-    /// The next block is padded and the last.
+    /// Whether the next block is the last, and contains the padding.
     last: bool,
 }
 
@@ -71,25 +75,25 @@ impl Hmac {
         }
     }
 
-    /// The key that is wanted, once. It is answered with [`Hmac::use_key`].
+    /// The request for a key, once. The answer is [`Hmac::use_key`].
     pub(crate) fn take_request(&mut self) -> Option<KeyRequest> {
         self.request.take()
     }
 
-    /// Begins with the key of that block of the eFuses, burnt for `burnt_for`. A key for another purpose is an error.
-    pub(crate) fn use_key(&mut self, request: KeyRequest, burnt_for: u32, key: Key) {
+    /// Begins with the requested key. A key that was burnt for another purpose is an error.
+    pub(super) fn use_key(&mut self, request: KeyRequest, burnt: BurntKey) {
         let purpose = request.purpose;
         let downstream = matches!(
             purpose,
             PURPOSE_DOWN_ALL | PURPOSE_DOWN_JTAG | PURPOSE_DOWN_DIGITAL_SIGNATURE
         );
-        let fits = burnt_for == purpose || downstream && burnt_for == PURPOSE_DOWN_ALL;
+        let fits = burnt.purpose == purpose || downstream && burnt.purpose == PURPOSE_DOWN_ALL;
         self.error = !(fits && (downstream || purpose == PURPOSE_UP));
         self.session = None;
         if self.error {
             return;
         }
-        let session = Session::new(key);
+        let session = Session::new(burnt.key);
         if !downstream {
             self.session = Some(session);
         } else if purpose != PURPOSE_DOWN_JTAG {
@@ -97,15 +101,15 @@ impl Hmac {
         }
     }
 
-    /// The key that the digital signature unit works with, if one has been derived.
-    pub(crate) fn signature_key(&self) -> Option<Key> {
+    /// The key for the digital signature unit, if one has been derived.
+    pub(super) fn signature_key(&self) -> Option<Key> {
         self.signature_key
     }
 
     fn message_block(&mut self) {
         let mut block = [0; 64];
         for (n, word) in block.chunks_exact_mut(4).enumerate() {
-            word.copy_from_slice(&self.registers.get(WR_MESSAGE_MEM + 4 * n as u32).to_le_bytes());
+            word.copy_from_slice(&self.registers.get(WR_MESSAGE_MEM0 + 4 * n as u32).to_le_bytes());
         }
         let Some(session) = &mut self.session else { return };
         session.absorb(block);
@@ -114,7 +118,7 @@ impl Hmac {
         }
     }
 
-    /// The message's length is a multiple of the block's: the unit pads it.
+    /// Pads a message whose length is a multiple of the block's.
     fn pad(&mut self) {
         if let Some(session) = &mut self.session {
             session.pad(0);
@@ -126,7 +130,7 @@ impl Hmac {
         if let Some(session) = &self.session {
             for (n, word) in session.tag().as_chunks().0.iter().enumerate() {
                 self.registers
-                    .set(RD_RESULT_MEM + 4 * n as u32, u32::from_le_bytes(*word));
+                    .set(RD_RESULT_MEM0 + 4 * n as u32, u32::from_le_bytes(*word));
             }
         }
     }
@@ -135,7 +139,7 @@ impl Hmac {
         self.session = None;
         self.error = false;
         for n in 0..8 {
-            self.registers.set(RD_RESULT_MEM + 4 * n, 0);
+            self.registers.set(RD_RESULT_MEM0 + 4 * n, 0);
         }
     }
 }
@@ -157,7 +161,7 @@ impl Session {
         self.blocks += 1;
     }
 
-    /// Ends the inner hash when its last block has `bytes` bytes, at most 32, which are all ones.
+    /// Ends the inner hash with a block of `bytes` bytes of 0xFF, at most 32, and the padding.
     fn pad(&mut self, bytes: usize) {
         let bits = 8 * (64 * self.blocks + bytes as u64);
         let mut block = [0; 64];
@@ -167,7 +171,7 @@ impl Session {
         self.absorb(block);
     }
 
-    /// The tag, if the inner hash has ended.
+    /// The tag. The inner hash must have ended.
     fn tag(&self) -> Key {
         const BITS: u64 = 8 * (64 + 32);
         let mut outer = SHA256;
@@ -179,7 +183,7 @@ impl Session {
         bytes(outer)
     }
 
-    /// The tag of 32 bytes of 0xFF, which is what keys are derived with downstream.
+    /// The tag of 32 bytes of 0xFF, which is the derived key of the downstream modes.
     fn tag_of_ones(mut self) -> Key {
         self.pad(32);
         self.tag()
@@ -208,7 +212,7 @@ impl Peripheral for Hmac {
             QUERY_ERROR => u32::from(self.error),
             QUERY_BUSY => 0,
             SET_START..=SET_INVALIDATE_DS | SET_MESSAGE_PAD | ONE_BLOCK => 0,
-            WR_MESSAGE_MEM..=0xDC => self.registers.get(offset),
+            WR_MESSAGE_MEM0..=RD_RESULT_MEM7 => self.registers.get(offset),
             _ => context.unmodelled_read(&self.registers, offset),
         }
     }
@@ -218,7 +222,7 @@ impl Peripheral for Hmac {
         match offset {
             SET_PARA_PURPOSE => self.registers.set(offset, value & 15),
             SET_PARA_KEY => self.registers.set(offset, value & 7),
-            WR_MESSAGE_MEM..=0xBC => self.registers.set(offset, value),
+            WR_MESSAGE_MEM0..=WR_MESSAGE_MEM15 => self.registers.set(offset, value),
             SET_START if set => self.start(),
             SET_PARA_FINISH if set => {
                 self.request = Some(KeyRequest {
@@ -234,15 +238,15 @@ impl Peripheral for Hmac {
                 }
             }
             ONE_BLOCK if set => self.finish(),
-            // The ROM's driver sets bit 1, esp-hal's bit 0.
+            // The ROM's driver sets bit 1, and esp-hal's sets bit 0.
             SET_RESULT_FINISH => self.start(),
             SET_INVALIDATE_DS if set => self.signature_key = None,
-            SET_START..=QUERY_BUSY | RD_RESULT_MEM..=0xDC | SET_MESSAGE_PAD | ONE_BLOCK => {}
+            SET_START..=QUERY_BUSY | RD_RESULT_MEM0..=RD_RESULT_MEM7 | SET_MESSAGE_PAD | ONE_BLOCK => {}
             _ => context.unmodelled_write(&mut self.registers, offset, value),
         }
     }
 
-    fn reset(&mut self, _now: u64) {
+    fn reset(&mut self, _context: &mut Context<'_>) {
         *self = Self::new(self.registers.base());
     }
 }

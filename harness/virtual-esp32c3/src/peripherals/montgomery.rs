@@ -1,11 +1,11 @@
-//! Montgomery arithmetic on numbers of up to 3072 bits, as the RSA accelerator does it. Numbers enter and leave as words, the
-//! lowest first. It knows no register.
+//! Montgomery arithmetic on large numbers, as the RSA accelerator and the digital signature unit do it. Numbers enter
+//! and leave as words, the lowest first. It knows no register.
 //! (Koç, Acar and Kaliski, "Analyzing and Comparing Montgomery Multiplication Algorithms", 1996: CIOS.)
 //!
-//! A library's modular arithmetic would not do: the accelerator takes the word M' = -M^-1 mod 2^32 and the number R^2 mod M
-//! from software and never checks them, so wrong ones must give the wrong answer here as well.
+//! It is written out here because a library would give other results than the chip for wrong input. Software computes
+//! M' = -M^-1 mod 2^32 and R^2 mod M; the accelerator never checks them, and with wrong ones its answer is wrong.
 
-/// A modulus, and what software has worked out from it.
+/// A modulus, and the numbers that software has computed from it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Modulus<'a> {
     /// M.
@@ -26,7 +26,7 @@ impl Modulus<'_> {
         let base = self.product(base, self.r_squared);
         let mut power = self.product(&one, self.r_squared);
         let set = |bit: usize| exponent.get(bit / 32).is_some_and(|word| word >> (bit % 32) & 1 != 0);
-        // Squarings of one change nothing.
+        // Leading zeros of the exponent only square one.
         let bits = (0..bits).rev().find(|&bit| set(bit)).map_or(0, |highest| highest + 1);
         for bit in (0..bits).rev() {
             power = self.product(&power, &power);
@@ -50,7 +50,7 @@ impl Modulus<'_> {
             add_multiple(&mut sum, a, digit);
             let quotient = sum[0].wrapping_mul(self.inverse);
             add_multiple(&mut sum, self.words, quotient);
-            // The lowest word is zero now, if M' is right.
+            // If M' is right, the lowest word is zero now.
             sum.copy_within(1.., 0);
             sum[length + 1] = 0;
         }
@@ -62,7 +62,7 @@ impl Modulus<'_> {
     }
 }
 
-/// The product of two numbers, as long as both together.
+/// The product of two numbers, with as many words as both together.
 pub(super) fn multiply(a: &[u32], b: &[u32]) -> Vec<u32> {
     let mut product = vec![0; a.len() + b.len() + 1];
     for (n, &digit) in b.iter().enumerate() {
@@ -72,7 +72,7 @@ pub(super) fn multiply(a: &[u32], b: &[u32]) -> Vec<u32> {
     product
 }
 
-/// Adds `number` times `digit`; `sum` is longer than `number`, and what it cannot hold is lost.
+/// Adds `number` times `digit` to `sum`, which is longer than `number`. A carry out of `sum` is lost.
 fn add_multiple(sum: &mut [u32], number: &[u32], digit: u32) {
     let mut carry = 0;
     let (low, high) = sum.split_at_mut(number.len());

@@ -1,20 +1,21 @@
-//! The OpenCores Ethernet MAC, as Espressif's emulator has it in place of the radio. Frames enter and leave without their
-//! check sequence; buffers are the chip's RAM. It knows no network.
+//! The OpenCores Ethernet MAC, which Espressif's emulator has too and the chip has not. Stores and frames enter; frames
+//! and an interrupt leave. Frames have no check sequence here, and are in the chip's RAM. It knows no network.
 //! (Ethernet IP Core Specification, OpenCores, rev. 1.19.)
 
 use std::collections::VecDeque;
 
+use super::peripheral::{Context, Peripheral};
 use super::registers::Registers;
-use super::{Context, Peripheral};
 use crate::memory::Memory;
 
-/// Bytes of registers; the descriptors begin at 0x400.
+/// Bytes of registers, and where the descriptors begin and end.
 const REGISTERS: u32 = 0x54;
 const DESCRIPTORS: u32 = 0x400;
+const DESCRIPTORS_END: u32 = DESCRIPTORS + 8 * COUNT as u32;
 const COUNT: usize = 128;
-/// Frames that wait on the wire for an empty descriptor of a receiver that is on.
+/// Frames that wait at most for an empty descriptor.
 const WIRE: usize = 64;
-/// Bytes of a frame check sequence, which the length of a received frame includes.
+/// Bytes of a frame check sequence. The length of a received frame includes them.
 const FCS: u32 = 4;
 const MINIMUM: usize = 60;
 const MAXIMUM: usize = 1518;
@@ -39,20 +40,45 @@ const BD_PAD: u32 = 1 << 12;
 const MODER: u32 = 0x00;
 const INT_SOURCE: u32 = 0x04;
 const INT_MASK: u32 = 0x08;
+const IPGT: u32 = 0x0C;
+const IPGR1: u32 = 0x10;
+const IPGR2: u32 = 0x14;
+const PACKETLEN: u32 = 0x18;
+const COLLCONF: u32 = 0x1C;
 const TX_BD_NUM: u32 = 0x20;
+const MIIMODER: u32 = 0x28;
 const MIICOMMAND: u32 = 0x2C;
 const MIIADDRESS: u32 = 0x30;
 const MIIRX_DATA: u32 = 0x38;
+const MIISTATUS: u32 = 0x3C;
+const MAC_ADDR0: u32 = 0x40;
+const MAC_ADDR1: u32 = 0x44;
+const ETH_HASH0: u32 = 0x48;
+const ETH_HASH1: u32 = 0x4C;
+const ETH_TXCTRL: u32 = 0x50;
+const RSTAT: u32 = 1 << 1;
+
+/// Registers that are not zero after reset.
+const AFTER_RESET: [(u32, u32); 8] = [
+    (MODER, 0xA000),
+    (IPGT, 0x12),
+    (IPGR1, 0x0C),
+    (IPGR2, 0x12),
+    (PACKETLEN, 0x0040_0600),
+    (COLLCONF, 0x000F_003F),
+    (TX_BD_NUM, 0x40),
+    (MIIMODER, 0x64),
+];
 
 #[derive(Debug, Clone)]
 pub(crate) struct OpenEth {
     registers: Registers,
-    /// Flags with length, and address, of each descriptor.
+    /// The two words of each descriptor: length and flags, and the address of the buffer.
     descriptors: Box<[[u32; 2]]>,
     transmit: usize,
     receive: usize,
     outgoing: VecDeque<Vec<u8>>,
-    /// Frames on their way into the chip. A frame that comes while the receiver is on waits a little for a descriptor.
+    /// Frames that wait for an empty descriptor. Only frames that come while the receiver is on can wait.
     incoming: VecDeque<Vec<u8>>,
 }
 
@@ -66,11 +92,22 @@ impl OpenEth {
             outgoing: VecDeque::new(),
             incoming: VecDeque::new(),
         };
-        mac.reset(0);
+        mac.restart();
         mac
     }
 
-    /// A frame arrives. It is lost if the receiver is off or does not want it.
+    /// Brings all but the descriptors to their state after a reset.
+    fn restart(&mut self) {
+        self.registers.reset();
+        for (offset, value) in AFTER_RESET {
+            self.registers.set(offset, value);
+        }
+        self.transmit = 0;
+        self.receive = 0;
+        self.incoming.clear();
+    }
+
+    /// A frame arrives. It is lost if the receiver is off or filters it out.
     pub(crate) fn receive(&mut self, frame: Vec<u8>, memory: &mut Memory) {
         if self.registers.get(MODER) & MODER_RXEN == 0 || !self.wants(&frame) {
             return;
@@ -101,8 +138,8 @@ impl OpenEth {
             return false;
         }
         let moder = self.registers.get(MODER);
-        let low = self.registers.get(0x40).to_be_bytes();
-        let [.., high, next] = self.registers.get(0x44).to_be_bytes();
+        let low = self.registers.get(MAC_ADDR0).to_be_bytes();
+        let [.., high, next] = self.registers.get(MAC_ADDR1).to_be_bytes();
         let own = [high, next, low[0], low[1], low[2], low[3]];
         if moder & MODER_PRO != 0 || *destination == own {
             return true;
@@ -110,9 +147,9 @@ impl OpenEth {
         if *destination == [0xFF; 6] {
             return moder & MODER_BRO == 0;
         }
-        // Multicast goes by the hash table of the destination's check sequence.
+        // A multicast address is looked up in the hash table, by its check sequence.
         let bit = crc32(destination) >> 26;
-        let hash = self.registers.get(if bit < 32 { 0x48 } else { 0x4C });
+        let hash = self.registers.get(if bit < 32 { ETH_HASH0 } else { ETH_HASH1 });
         destination[0] & 1 != 0 && hash >> (bit & 31) & 1 != 0
     }
 
@@ -123,7 +160,7 @@ impl OpenEth {
                 return;
             };
             if *flags & BD_OWNED == 0 {
-                // The frame is held on the wire: the network behind it pushes back instead of losing what is in flight.
+                // The frame waits. The network behind it then pushes back and loses none.
                 return;
             }
             let Some(mut frame) = self.incoming.pop_front() else {
@@ -140,7 +177,7 @@ impl OpenEth {
         }
     }
 
-    /// Sends what is ready.
+    /// Sends the frames whose descriptors are ready.
     fn send(&mut self, memory: &mut Memory) {
         while self.registers.get(MODER) & MODER_TXEN != 0 {
             let pad = self.registers.get(MODER) & MODER_PAD != 0;
@@ -176,7 +213,7 @@ impl OpenEth {
         (self.registers.get(TX_BD_NUM) as usize).min(COUNT)
     }
 
-    /// The descriptor after `index` in a ring that begins at `first`.
+    /// The descriptor after `index`, whose flags are `flags`, in the ring that begins at `first`.
     fn after(&self, index: usize, flags: u32, first: usize) -> usize {
         let end = if first == 0 { self.transmitters() } else { COUNT };
         if flags & BD_WRAP != 0 || index + 1 >= end {
@@ -186,7 +223,7 @@ impl OpenEth {
         }
     }
 
-    /// The transceiver's registers: a DP83848C at address 1 with a link of 100 Mbit/s full duplex.
+    /// A register of the transceiver: a DP83848C at address 1, with a link of 100 Mbit/s and full duplex.
     fn phy(&self, address: u32) -> u32 {
         if address & 0x1F != 1 {
             return 0xFFFF;
@@ -208,9 +245,9 @@ impl Peripheral for OpenEth {
     fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
         match offset {
             // The transceiver is never busy.
-            0x3C => 0,
-            0x00..=0x50 => self.registers.get(offset),
-            DESCRIPTORS..0x800 => {
+            MIISTATUS => 0,
+            MODER..=ETH_TXCTRL => self.registers.get(offset),
+            DESCRIPTORS..DESCRIPTORS_END => {
                 let [flags, pointer] = self.descriptors[(offset - DESCRIPTORS) as usize / 8];
                 if offset & 4 == 0 { flags } else { pointer }
             }
@@ -220,7 +257,7 @@ impl Peripheral for OpenEth {
 
     fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
         match offset {
-            MODER if value & MODER_RST != 0 => self.reset(context.now),
+            MODER if value & MODER_RST != 0 => self.restart(),
             MODER => {
                 let rising = value & !self.registers.get(MODER);
                 self.registers.set(MODER, value);
@@ -240,15 +277,15 @@ impl Peripheral for OpenEth {
                 self.registers.set(INT_SOURCE, source & !value);
             }
             MIICOMMAND => {
-                if value & 2 != 0 {
+                if value & RSTAT != 0 {
                     let data = self.phy(self.registers.get(MIIADDRESS));
                     self.registers.set(MIIRX_DATA, data);
                 }
                 self.registers.set(offset, 0);
             }
-            0x38 | 0x3C => {}
-            0x08..=0x50 => self.registers.set(offset, value),
-            DESCRIPTORS..0x800 => {
+            MIIRX_DATA | MIISTATUS => {}
+            INT_MASK..=ETH_TXCTRL => self.registers.set(offset, value),
+            DESCRIPTORS..DESCRIPTORS_END => {
                 let index = (offset - DESCRIPTORS) as usize / 8;
                 self.descriptors[index][usize::from(offset & 4 != 0)] = value;
                 if offset & 4 == 0 && value & BD_OWNED != 0 {
@@ -263,23 +300,8 @@ impl Peripheral for OpenEth {
         }
     }
 
-    fn reset(&mut self, _now: u64) {
-        self.registers.reset();
-        for (offset, value) in [
-            (MODER, 0xA000),
-            (0x0C, 0x12),
-            (0x10, 0x0C),
-            (0x14, 0x12),
-            (0x18, 0x0040_0600),
-            (0x1C, 0x000F_003F),
-            (TX_BD_NUM, 0x40),
-            (0x28, 0x64),
-        ] {
-            self.registers.set(offset, value);
-        }
-        self.transmit = 0;
-        self.receive = 0;
-        self.incoming.clear();
+    fn reset(&mut self, _context: &mut Context<'_>) {
+        self.restart();
     }
 
     fn interrupts(&self) -> u64 {

@@ -1,11 +1,12 @@
-//! The Reed-Solomon code of the eFuses' blocks 1 to 10: 32 bytes of data enter, 12 check symbols leave. It knows no register.
+//! The Reed-Solomon code of the eFuses' blocks 1 to 10: 32 bytes of data enter, 12 check symbols leave. It knows no
+//! register.
 //! (ESP32-C3 Technical Reference Manual, chapter "eFuse Controller": RS(44, 32) over GF(2^8).)
 
 const CHECK_SYMBOLS: usize = 12;
-/// x^8 + x^4 + x^3 + x^2 + 1, whose root generates the field.
+/// The polynomial x^8 + x^4 + x^3 + x^2 + 1, whose root 2 generates the field.
 const FIELD: u16 = 0x11D;
 
-/// The check symbols of a block, in the order in which they are burnt.
+/// The check symbols of a block's data, in the order in which they are burnt.
 pub(super) fn check_symbols(data: &[u8; 32]) -> [u8; CHECK_SYMBOLS] {
     let generator = generator();
     let mut remainder = [0; CHECK_SYMBOLS];
@@ -20,7 +21,8 @@ pub(super) fn check_symbols(data: &[u8; 32]) -> [u8; CHECK_SYMBOLS] {
     remainder
 }
 
-/// Coefficients of (x - 1)(x - 2)(x - 4)..., with the powers of the root: the highest, which is one, left out.
+/// The coefficients of (x - 1)(x - 2)(x - 4)..., the product over the first twelve powers of the root. The highest
+/// coefficient, which is one, is left out.
 fn generator() -> [u8; CHECK_SYMBOLS] {
     let mut polynomial = [0; CHECK_SYMBOLS + 1];
     polynomial[CHECK_SYMBOLS] = 1;
@@ -53,7 +55,7 @@ fn product(a: u8, b: u8) -> u8 {
 mod tests {
     use super::check_symbols;
 
-    /// As the Python package `reedsolo` encodes them.
+    /// The expected symbols come from the Python package `reedsolo`.
     #[test]
     fn check_symbols_are_those_of_another_implementation() {
         let counting = std::array::from_fn(|n| n as u8);

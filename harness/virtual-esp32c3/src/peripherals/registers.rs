@@ -1,20 +1,36 @@
-//! Names and reset values of the chip's registers, and the plain storage that every peripheral keeps its settings in.
-//! The catalogue is data (`registers.txt`); it knows no behaviour.
+//! The catalogue of the chip's registers (`registers.txt`) with their names and values after reset, and the storage in
+//! which every peripheral keeps its registers. It knows no behaviour.
 
 use std::sync::LazyLock;
 
-/// The peripherals that the chip's description knows, in order of their addresses.
+/// The peripherals in the chip's description, in the order of their addresses.
 static CATALOGUE: LazyLock<Vec<Block>> = LazyLock::new(parse);
 
 #[derive(Debug)]
 struct Block {
     base: u32,
     name: &'static str,
-    /// Offset, name and value after reset, in order.
+    /// Offset, name and value after reset, in the order of their offsets.
     registers: Vec<(u32, &'static str, u32)>,
 }
 
-/// Storage for a peripheral's registers, as after reset.
+/// Declares offsets of registers, under the names that the chip's description gives them in this block of the
+/// catalogue: `offsets! { UART0: FIFO = 0x00, }`. A test that comes with them compares the two.
+macro_rules! offsets {
+    ($visibility:vis $block:ident: $($name:ident = $offset:literal,)+) => {
+        $($visibility const $name: u32 = $offset;)+
+
+        #[cfg(test)]
+        #[test]
+        fn registers_are_named_as_in_the_chips_description() {
+            let described = |offset| crate::peripherals::registers::name_in(stringify!($block), offset);
+            $(assert_eq!(described($offset), Some(stringify!($name)));)+
+        }
+    };
+}
+pub(super) use offsets;
+
+/// Storage for a peripheral's registers.
 #[derive(Debug, Clone)]
 pub(crate) struct Registers {
     base: u32,
@@ -22,7 +38,7 @@ pub(crate) struct Registers {
 }
 
 impl Registers {
-    /// The registers of the peripheral at `base`, `size` bytes of them, with their values after reset.
+    /// `size` bytes of registers of the peripheral at `base`, with their values after reset.
     pub(crate) fn new(base: u32, size: u32) -> Self {
         let mut registers = Self {
             base,
@@ -50,12 +66,12 @@ impl Registers {
         }
     }
 
-    /// What the register at `offset` holds; zero beyond the end.
+    /// The value of the register at `offset`; zero beyond the end.
     pub(crate) fn get(&self, offset: u32) -> u32 {
         self.words.get(offset as usize / 4).copied().unwrap_or(0)
     }
 
-    /// Writes the register at `offset`; nothing beyond the end.
+    /// Writes the register at `offset`. Beyond the end nothing happens.
     pub(crate) fn set(&mut self, offset: u32, value: u32) {
         if let Some(word) = self.words.get_mut(offset as usize / 4) {
             *word = value;
@@ -63,7 +79,7 @@ impl Registers {
     }
 }
 
-/// Peripheral and register at an address: `UART0.INT_RAW`, or `UART0+0x123`.
+/// Peripheral and register at an address, as `UART0.INT_RAW`; as `UART0+0x123` where the description names no register.
 pub(crate) fn name(address: u32) -> String {
     let Some(block) = CATALOGUE.iter().rev().find(|block| block.base <= address) else {
         return format!("{address:#010x}");
@@ -74,6 +90,23 @@ pub(crate) fn name(address: u32) -> String {
         None if offset < 0x1000 => format!("{}+{offset:#x}", block.name),
         None => format!("{address:#010x}"),
     }
+}
+
+/// The name of a register by its block's name and its offset there.
+#[cfg(test)]
+pub(super) fn name_in(block: &str, offset: u32) -> Option<&'static str> {
+    let block = CATALOGUE.iter().find(|known| known.name == block)?;
+    let register = block.registers.iter().find(|(at, ..)| *at == offset);
+    register.map(|(_, name, _)| *name)
+}
+
+/// The address of a register by its name, as `UART0.STATUS`.
+#[cfg(test)]
+pub(super) fn address(name: &str) -> u32 {
+    let (block, register) = name.split_once('.').unwrap();
+    let block = CATALOGUE.iter().find(|known| known.name == block).unwrap();
+    let offset = block.registers.iter().find(|(_, known, _)| *known == register);
+    block.base + offset.unwrap().0
 }
 
 fn parse() -> Vec<Block> {

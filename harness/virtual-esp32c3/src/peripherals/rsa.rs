@@ -1,38 +1,42 @@
-//! The RSA accelerator: modular exponentiation and multiplication of up to 3072 bits, multiplication of up to 1536 bits.
-//! Numbers enter and leave through its memory, the interrupt leaves. It knows no key and no padding.
+//! The RSA accelerator: modular exponentiation and multiplication of up to 3072 bits, multiplication of up to 1536
+//! bits. Numbers enter and leave through its memory; an interrupt leaves. It knows no key and no padding.
 //! (ESP32-C3 Technical Reference Manual, chapter "RSA Accelerator".)
 //!
-//! An operation takes no time, so CONSTANT_TIME makes no difference.
+//! An operation takes no time, so that CONSTANT_TIME has no effect.
 
 use super::montgomery::{Modulus, multiply};
-use super::registers::Registers;
-use super::{Context, Peripheral};
+use super::peripheral::{Context, Peripheral};
+use super::registers::{Registers, offsets};
 
-/// Words of each block of memory.
+/// Words of the largest number.
 const WORDS: usize = 96;
-const M_MEM: u32 = 0x000;
-const Z_MEM: u32 = 0x200;
-const Y_MEM: u32 = 0x400;
-const X_MEM: u32 = 0x600;
-const M_PRIME: u32 = 0x800;
-const MODE: u32 = 0x804;
-const QUERY_CLEAN: u32 = 0x808;
-const SET_START_MODEXP: u32 = 0x80C;
-const SET_START_MODMULT: u32 = 0x810;
-const SET_START_MULT: u32 = 0x814;
-const QUERY_IDLE: u32 = 0x818;
-const INT_CLR: u32 = 0x81C;
-const CONSTANT_TIME: u32 = 0x820;
-const SEARCH_ENABLE: u32 = 0x824;
-const SEARCH_POS: u32 = 0x828;
-const INT_ENA: u32 = 0x82C;
-const DATE: u32 = 0x830;
+/// Bytes from one number's memory to the next number's.
+const STRIDE: u32 = 0x200;
+offsets! { RSA:
+    M_MEM0 = 0x000,
+    Z_MEM0 = 0x200,
+    Y_MEM0 = 0x400,
+    X_MEM0 = 0x600,
+    M_PRIME = 0x800,
+    MODE = 0x804,
+    QUERY_CLEAN = 0x808,
+    SET_START_MODEXP = 0x80C,
+    SET_START_MODMULT = 0x810,
+    SET_START_MULT = 0x814,
+    QUERY_IDLE = 0x818,
+    INT_CLR = 0x81C,
+    CONSTANT_TIME = 0x820,
+    SEARCH_ENABLE = 0x824,
+    SEARCH_POS = 0x828,
+    INT_ENA = 0x82C,
+    DATE = 0x830,
+}
 
 #[derive(Debug, Clone)]
 pub(crate) struct Rsa {
     registers: Registers,
     interrupt: bool,
-    /// The memory of the numbers has power.
+    /// Whether the memory for the numbers has power.
     memory: bool,
 }
 
@@ -45,9 +49,14 @@ impl Rsa {
         }
     }
 
-    /// Switches the memory of the numbers on or off. It comes up cleared.
-    pub(crate) fn set_memory(&mut self, on: bool) {
-        if !std::mem::replace(&mut self.memory, on) && on {
+    /// Takes the power from the memory for the numbers.
+    pub(super) fn switch_memory_off(&mut self) {
+        self.memory = false;
+    }
+
+    /// Gives power to the memory for the numbers. If it had none, it contains zeros afterwards.
+    pub(super) fn switch_memory_on(&mut self) {
+        if !std::mem::replace(&mut self.memory, true) {
             for offset in (0..M_PRIME).step_by(4) {
                 self.registers.set(offset, 0);
             }
@@ -57,13 +66,13 @@ impl Rsa {
     /// Z = X^Y mod M.
     fn exponentiate(&mut self) {
         let length = self.length();
-        // With the search on, bits above the position are taken for zero.
+        // With the search enabled, bits above the position count as zero.
         let bits = if self.registers.get(SEARCH_ENABLE) & 1 != 0 {
             (self.registers.get(SEARCH_POS) as usize & 0xFFF) + 1
         } else {
             32 * length
         };
-        let (base, exponent) = (self.number(X_MEM, length), self.number(Y_MEM, length));
+        let (base, exponent) = (self.number(X_MEM0, length), self.number(Y_MEM0, length));
         let result = self.with_modulus(length, |modulus| modulus.power(&base, &exponent, bits));
         self.finish(&result);
     }
@@ -71,30 +80,31 @@ impl Rsa {
     /// Z = X * Y mod M.
     fn multiply_modulo(&mut self) {
         let length = self.length();
-        let (a, b) = (self.number(X_MEM, length), self.number(Y_MEM, length));
+        let (a, b) = (self.number(X_MEM0, length), self.number(Y_MEM0, length));
         let result = self.with_modulus(length, |modulus| modulus.multiply(&a, &b));
         self.finish(&result);
     }
 
-    /// Z = X * Y: MODE has the length of the product, and Y lies in the upper half of Z's memory.
+    /// Z = X * Y. MODE contains the length of the product, and Y lies in the upper half of the product's words in Z's
+    /// memory.
     fn multiply(&mut self) {
         let length = self.length() / 2;
-        let b = self.number(Z_MEM + 4 * length as u32, length);
-        let result = multiply(&self.number(X_MEM, length), &b);
+        let b = self.number(Z_MEM0 + 4 * length as u32, length);
+        let result = multiply(&self.number(X_MEM0, length), &b);
         self.finish(&result);
     }
 
-    /// Words of the numbers.
+    /// Words of each number, from MODE.
     fn length(&self) -> usize {
         (self.registers.get(MODE) as usize + 1).min(WORDS)
     }
 
-    /// The modulus, with R^2 where software puts it, in Z's memory.
+    /// Does `work` with the modulus. Software puts R^2 into Z's memory.
     fn with_modulus<T>(&self, length: usize, work: impl FnOnce(Modulus<'_>) -> T) -> T {
         work(Modulus {
-            words: &self.number(M_MEM, length),
+            words: &self.number(M_MEM0, length),
             inverse: self.registers.get(M_PRIME),
-            r_squared: &self.number(Z_MEM, length),
+            r_squared: &self.number(Z_MEM0, length),
         })
     }
 
@@ -104,15 +114,15 @@ impl Rsa {
 
     fn finish(&mut self, result: &[u32]) {
         for (n, word) in result.iter().enumerate().take(WORDS) {
-            self.registers.set(Z_MEM + 4 * n as u32, *word);
+            self.registers.set(Z_MEM0 + 4 * n as u32, *word);
         }
         self.interrupt = true;
     }
 }
 
-/// Whether an offset lies in the memory of a number.
+/// Whether an offset lies in the memory for a number.
 fn is_number(offset: u32) -> bool {
-    offset < M_PRIME && offset % 0x200 < 4 * WORDS as u32
+    offset < M_PRIME && offset % STRIDE < 4 * WORDS as u32
 }
 
 impl Peripheral for Rsa {
@@ -143,7 +153,7 @@ impl Peripheral for Rsa {
         }
     }
 
-    fn reset(&mut self, _now: u64) {
+    fn reset(&mut self, _context: &mut Context<'_>) {
         *self = Self {
             memory: self.memory,
             ..Self::new(self.registers.base())

@@ -1,44 +1,86 @@
-//! RTC control: reset causes and software reset, the registers that outlive a reset, the slow clock's counter and its
-//! alarm, sleep, the RTC watchdog, the super watchdog, and the brown-out detector. The hart's clock and what the supply,
-//! pads and UARTs do enter; reset requests and the state of sleep leave.
+//! RTC control: reset causes and software reset, registers that outlive a reset, the counter of the slow clock with its
+//! alarm, sleep, the RTC watchdog, the super watchdog, and the brown-out detector. Stores, the hart's clock, dips of
+//! the supply and wake-up sources enter; interrupts, reset requests and the state of sleep leave.
 //! (ESP32-C3 Technical Reference Manual, chapters "Low-power Management", "Reset and Clock", "Watchdog Timers".)
 
-use super::registers::Registers;
+use super::clocks::Domain;
+use super::peripheral::{Context, Peripheral};
+use super::registers::{Registers, offsets};
 use super::sleep::{Kind, Pending, Sleep, WakeInputs};
-use super::watchdog::{Action, Watchdog};
-use super::{Context, Peripheral};
+use super::watchdog::{Action, Stage, Switches, Watchdog};
 use crate::clock::{CYCLES_PER_SECOND, RTC_SLOW_HZ};
 use crate::log::ResetCause;
 
-const OPTIONS0: u32 = 0x00;
-const SLP_TIMER0: u32 = 0x04;
-const SLP_TIMER1: u32 = 0x08;
-const TIME_UPDATE: u32 = 0x0C;
-const STATE0: u32 = 0x18;
-const RESET_STATE: u32 = 0x38;
-const INT_ENA: u32 = 0x40;
-const CLK_CONF: u32 = 0x70;
-const WDTCONFIG0: u32 = 0x90;
-const WDTFEED: u32 = 0xA4;
-const WDTWPROTECT: u32 = 0xA8;
-const SWD_CONF: u32 = 0xAC;
-const SWD_WPROTECT: u32 = 0xB0;
-const BROWN_OUT: u32 = 0xD8;
-const REJECT_CAUSE: u32 = 0xF0;
-const GPIO_WAKEUP: u32 = 0x110;
+offsets! { RTC_CNTL:
+    OPTIONS0 = 0x00,
+    SLP_TIMER0 = 0x04,
+    SLP_TIMER1 = 0x08,
+    TIME_UPDATE = 0x0C,
+    TIME_LOW0 = 0x10,
+    TIME_HIGH0 = 0x14,
+    STATE0 = 0x18,
+    TIMER1 = 0x1C,
+    RESET_STATE = 0x38,
+    WAKEUP_STATE = 0x3C,
+    INT_ENA = 0x40,
+    INT_RAW = 0x44,
+    INT_ST = 0x48,
+    INT_CLR = 0x4C,
+    STORE0 = 0x50,
+    CLK_CONF = 0x70,
+    WDTCONFIG0 = 0x90,
+    WDTCONFIG1 = 0x94,
+    WDTCONFIG2 = 0x98,
+    WDTCONFIG3 = 0x9C,
+    WDTCONFIG4 = 0xA0,
+    WDTFEED = 0xA4,
+    WDTWPROTECT = 0xA8,
+    SWD_CONF = 0xAC,
+    SWD_WPROTECT = 0xB0,
+    BROWN_OUT = 0xD8,
+    SLP_REJECT_CAUSE = 0xF0,
+    SLP_WAKEUP_CAUSE = 0xF8,
+    ULP_CP_TIMER_1 = 0xFC,
+    INT_ENA_RTC_W1TS = 0x100,
+    INT_ENA_RTC_W1TC = 0x104,
+    RETENTION_CTRL = 0x108,
+    GPIO_WAKEUP = 0x110,
+    PG_CTRL = 0x124,
+    DATE = 0x1FC,
+}
 
+/// The watchdogs' registers. Every reset but one of the processor alone returns them to their values after reset.
+const WATCHDOGS: [u32; 8] = [
+    WDTCONFIG0,
+    WDTCONFIG1,
+    WDTCONFIG2,
+    WDTCONFIG3,
+    WDTCONFIG4,
+    WDTWPROTECT,
+    SWD_CONF,
+    SWD_WPROTECT,
+];
+
+/// STAT_VECTOR_SEL_PROCPU and _APPCPU of RESET_STATE.
+const STAT_VECTOR_SEL: u32 = 3 << 12;
 const SW_SYS_RST: u32 = 1 << 31;
 const SW_PROCPU_RST: u32 = 1 << 5;
 const UPDATE: u32 = 1 << 31;
 const SLEEP_EN: u32 = 1 << 31;
-const REJECT_CAUSE_CLEAR: u32 = 1 << 1;
+const SLP_REJECT_CAUSE_CLR: u32 = 1 << 1;
+const SW_CPU_INT: u32 = 1 << 0;
 
 const WDT_EN: u32 = 1 << 31;
+/// The lowest bits of the fields for the stages' actions, which have three bits each.
+const WDT_STG0: u32 = 28;
+const WDT_STG1: u32 = 25;
+const WDT_STG2: u32 = 22;
+const WDT_STG3: u32 = 19;
 const WDT_FLASHBOOT_MOD_EN: u32 = 1 << 12;
 const WDT_PROCPU_RESET_EN: u32 = 1 << 11;
 const WDT_PAUSE_IN_SLEEP: u32 = 1 << 9;
 const WDT_KEY: u32 = 0x50D8_3AA1;
-/// After reset the first stage holds for twice its setting, shifted by an eFuse that is not burnt.
+/// The first stage lasts for its setting shifted left by 1 + WDT_DELAY_SEL, an eFuse field that is not burnt here.
 const WDT_STAGE0_SHIFT: u32 = 1;
 
 const SWD_AUTO_FEED_EN: u32 = 1 << 31;
@@ -48,10 +90,12 @@ const SWD_RESET_FLAG_CLEAR: u32 = 1 << 28;
 const SWD_FEED_INT: u32 = 1 << 1;
 const SWD_RESET_FLAG: u32 = 1 << 0;
 const SWD_KEY: u32 = 0x8F1D_312A;
-/// The super watchdog's period: under a second, says the manual. It asks to be fed some time before; how long is not said.
+/// The super watchdog's period. The manual says that it is less than a second. It also says that the watchdog asks to
+/// be fed before that, but not how long before.
 const SWD_PERIOD: u64 = CYCLES_PER_SECOND;
 const SWD_WARNING: u64 = SWD_PERIOD / 8;
 
+const BROWN_OUT_DET: u32 = 1 << 31;
 const BROWN_OUT_ENA: u32 = 1 << 30;
 const BROWN_OUT_COUNT_CLEAR: u32 = 1 << 29;
 const BROWN_OUT_ANALOG_RESET: u32 = 1 << 28;
@@ -65,8 +109,8 @@ const INT_MAIN_TIMER: u32 = 1 << 10;
 const INT_SWD: u32 = 1 << 15;
 const MAIN_TIMER_ALARM_EN: u32 = 1 << 16;
 
-/// What CLK_CONF.ANA_CLK_RTC_SEL chooses from: the RC oscillator, a 32 kHz crystal, which is not fitted, and the fast RC
-/// oscillator of 17.5 MHz divided by 256.
+/// The slow clocks that CLK_CONF.ANA_CLK_RTC_SEL selects, in hertz: the RC oscillator, the 32 kHz crystal, which is not
+/// fitted, and the fast RC oscillator of 17.5 MHz divided by 256.
 const SLOW_CLOCKS: [u64; 4] = [RTC_SLOW_HZ, 0, 17_500_000 / 256, 0];
 
 #[derive(Debug, Clone)]
@@ -78,12 +122,12 @@ pub(crate) struct RtcControl {
     watchdog: Watchdog,
     super_watchdog: Option<SuperWatchdog>,
     sleep: Sleep,
-    /// When the counter reaches its alarm.
+    /// When the counter of the slow clock reaches its alarm.
     main_alarm: Option<u64>,
-    /// When a dip of the supply interrupts, and when it resets.
+    /// When a dip of the supply raises its interrupt, and when it resets the chip.
     brown_out_interrupt: Option<u64>,
     brown_out_reset: Option<u64>,
-    /// The slow clock, and what its counter was at some time.
+    /// The slow clock in hertz, and its counter's value at the time `since`.
     slow_hz: u64,
     counted: u64,
     since: u64,
@@ -127,19 +171,17 @@ impl RtcControl {
         }
     }
 
-    /// What the reset does here. The RTC domain outlives all but the deepest; the watchdogs' settings go with each.
-    pub(crate) fn after_reset(&mut self, cause: ResetCause, flash_boot: bool, now: u64) {
+    /// Does what every reset does here: notes the cause, ends a sleep, and returns the watchdogs to their state after
+    /// reset unless only the processor is reset. The rest of the RTC domain outlives most resets.
+    pub(crate) fn after_reset(&mut self, cause: ResetCause) {
         self.cause = cause;
         self.requested = None;
         self.sleep.abandon();
         if cause.is_cpu_only() {
             return;
         }
-        if cause.reaches_rtc() {
-            self.reset(now);
-        }
         let fresh = Registers::new(self.registers.base(), 0x200);
-        for offset in [0x90, 0x94, 0x98, 0x9C, 0xA0, 0xA8, 0xAC, 0xB0] {
+        for offset in WATCHDOGS {
             self.registers.set(offset, fresh.get(offset));
         }
         if cause == ResetCause::SuperWatchdog {
@@ -149,42 +191,28 @@ impl RtcControl {
         self.registers.set(OPTIONS0, options);
         self.watchdog.stop();
         self.super_watchdog = None;
-        if flash_boot {
-            if self.registers.get(WDTCONFIG0) & WDT_FLASHBOOT_MOD_EN != 0 {
-                let (_, holds) = self.watchdog_settings();
-                let stages = [Action::Rtc, Action::None, Action::None, Action::None];
-                self.watchdog.start(stages, holds, now);
-            }
-            self.super_watchdog = Some(SuperWatchdog::started(now));
-        }
     }
 
-    /// The reset that software, a watchdog, the supply or the end of deep sleep asks for, once.
-    pub(crate) fn take_reset(&mut self) -> Option<ResetCause> {
-        if let Some(action) = self.watchdog.take_action() {
-            let may_reset_cpu = self.registers.get(WDTCONFIG0) & WDT_PROCPU_RESET_EN != 0;
-            match action {
-                Action::Interrupt => self.raw |= INT_WDT,
-                Action::Cpu if may_reset_cpu => self.requested = Some(ResetCause::RtcWatchdogCpu),
-                Action::System => self.requested = Some(ResetCause::RtcWatchdogSystem),
-                Action::Rtc => self.requested = Some(ResetCause::RtcWatchdogRtc),
-                Action::Cpu | Action::None => {}
-            }
+    /// Starts the watchdogs as the hardware does when the chip boots from flash.
+    pub(crate) fn guard_flash_boot(&mut self, now: u64) {
+        if self.watchdog_switches().guards_flash_boot {
+            let stages = self.watchdog_stages();
+            self.watchdog.guard_flash_boot(Action::Rtc, stages, now);
         }
-        self.requested.take()
+        self.super_watchdog = Some(SuperWatchdog::started(now));
     }
 
-    /// The sleep that the chip is in.
+    /// The kind of the present sleep.
     pub(crate) fn sleeping(&self) -> Option<Kind> {
         self.sleep.kind()
     }
 
-    /// What the rest of the chip tells for waking.
+    /// Takes over what may wake the chip.
     pub(crate) fn observe(&mut self, inputs: WakeInputs) {
         self.sleep.observe(&mut self.registers, inputs);
     }
 
-    /// The supply has dipped below the detector's threshold.
+    /// The supply dips below the detector's threshold.
     pub(crate) fn brown_out(&mut self, now: u64) {
         let config = self.registers.get(BROWN_OUT);
         if config & BROWN_OUT_ENA == 0 {
@@ -199,7 +227,7 @@ impl RtcControl {
         self.brown_out_reset = (config & BROWN_OUT_RESET != 0).then_some(reset);
     }
 
-    /// Frequency of the slow clock that is selected, in hertz; 0 if it does not run.
+    /// The frequency of the selected slow clock, in hertz; 0 if it does not run.
     pub(crate) fn slow_hz(&self) -> u64 {
         self.slow_hz
     }
@@ -210,7 +238,7 @@ impl RtcControl {
         self.counted.wrapping_add(counts as u64)
     }
 
-    /// Cycles of the hart until so many slow clocks are over.
+    /// Cycles of the hart in which the slow clock counts `counts`.
     fn cycles(&self, counts: u64) -> u64 {
         if self.slow_hz == 0 {
             return u64::MAX;
@@ -219,7 +247,7 @@ impl RtcControl {
         u64::try_from(cycles).unwrap_or(u64::MAX)
     }
 
-    /// The alarm's time, from what SLP_TIMER0 and SLP_TIMER1 say. One that has passed is due at once.
+    /// Sets the alarm by SLP_TIMER0 and SLP_TIMER1. An alarm that the counter has passed already is due at once.
     fn set_main_alarm(&mut self) {
         let high = self.registers.get(SLP_TIMER1);
         let alarm = u64::from(self.registers.get(SLP_TIMER0)) | u64::from(high & 0xFFFF) << 32;
@@ -227,7 +255,7 @@ impl RtcControl {
         self.main_alarm = (high & MAIN_TIMER_ALARM_EN != 0).then(|| self.since.saturating_add(self.cycles(left)));
     }
 
-    /// Another slow clock is selected: the counter goes on from where it is.
+    /// Selects the slow clock by a value of CLK_CONF. The counter goes on from its value.
     fn select_slow_clock(&mut self, value: u32, now: u64) {
         let hz = SLOW_CLOCKS[(value >> 30) as usize];
         if hz == self.slow_hz {
@@ -239,33 +267,39 @@ impl RtcControl {
         if self.main_alarm.is_some() {
             self.set_main_alarm();
         }
-        let (stages, holds) = self.watchdog_settings();
-        self.watchdog.change(stages, holds);
+        let stages = self.watchdog_stages();
+        self.watchdog.change(stages);
     }
 
-    fn watchdog_settings(&self) -> ([Action; 4], [u64; 4]) {
+    fn watchdog_switches(&self) -> Switches {
         let config = self.registers.get(WDTCONFIG0);
-        let stages = [28, 25, 22, 19].map(|at| Action::from_bits(config >> at & 7));
-        let mut holds = [0x94, 0x98, 0x9C, 0xA0].map(|at| self.cycles(u64::from(self.registers.get(at))));
-        holds[0] = holds[0].saturating_mul(1 << WDT_STAGE0_SHIFT);
-        (stages, holds)
+        Switches {
+            enabled: config & WDT_EN != 0,
+            guards_flash_boot: config & WDT_FLASHBOOT_MOD_EN != 0,
+        }
+    }
+
+    fn watchdog_stages(&self) -> [Stage; 4] {
+        let config = self.registers.get(WDTCONFIG0);
+        let stage = |action: u32, hold: u32| Stage {
+            action: Action::from_bits(config >> action & 7),
+            hold: self.cycles(u64::from(self.registers.get(hold))),
+        };
+        let mut stages = [
+            stage(WDT_STG0, WDTCONFIG1),
+            stage(WDT_STG1, WDTCONFIG2),
+            stage(WDT_STG2, WDTCONFIG3),
+            stage(WDT_STG3, WDTCONFIG4),
+        ];
+        stages[0].hold = stages[0].hold.saturating_mul(1 << WDT_STAGE0_SHIFT);
+        stages
     }
 
     fn write_watchdog(&mut self, offset: u32, value: u32, now: u64) {
-        let ran = self.registers.get(WDTCONFIG0) & WDT_EN != 0;
+        let before = self.watchdog_switches();
         self.registers.set(offset, value);
-        let config = self.registers.get(WDTCONFIG0);
-        if config & WDT_EN != 0 {
-            let (stages, holds) = self.watchdog_settings();
-            if ran {
-                self.watchdog.change(stages, holds);
-            } else {
-                self.watchdog.start(stages, holds, now);
-            }
-        } else if ran || config & WDT_FLASHBOOT_MOD_EN == 0 {
-            // Before software has said a word, only flash boot protection may run: it ends when it is cleared.
-            self.watchdog.stop();
-        }
+        let (after, stages) = (self.watchdog_switches(), self.watchdog_stages());
+        self.watchdog.follow(before, after, stages, now);
     }
 
     fn write_options(&mut self, value: u32) {
@@ -316,10 +350,11 @@ impl RtcControl {
     }
 
     fn write_state(&mut self, value: u32, now: u64) {
-        if value & REJECT_CAUSE_CLEAR != 0 {
-            self.registers.set(REJECT_CAUSE, 0);
+        if value & SLP_REJECT_CAUSE_CLR != 0 {
+            self.registers.set(SLP_REJECT_CAUSE, 0);
         }
-        self.registers.set(STATE0, value & !(SLEEP_EN | REJECT_CAUSE_CLEAR | 1));
+        self.registers
+            .set(STATE0, value & !(SLEEP_EN | SLP_REJECT_CAUSE_CLR | SW_CPU_INT));
         if value & SLEEP_EN == 0 {
             return;
         }
@@ -350,12 +385,16 @@ impl RtcControl {
 impl Peripheral for RtcControl {
     fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
         match offset {
-            // Both vector selections point to the ROM.
-            RESET_STATE => self.cause as u32 | (self.cause as u32) << 6 | 0x3000,
-            0x44 => self.raw,
-            0x48 => self.raw & self.registers.get(INT_ENA),
-            WDTFEED | 0x4C | 0x100 | 0x104 => 0,
-            0x00..=0x3C | 0x40 | 0x50..=0xA0 | 0xA8..=0xFC | 0x108..=0x124 | 0x1FC => self.registers.get(offset),
+            // Both vector selections point to the ROM, as after reset.
+            RESET_STATE => self.cause as u32 | (self.cause as u32) << 6 | STAT_VECTOR_SEL,
+            INT_RAW => self.raw,
+            INT_ST => self.raw & self.registers.get(INT_ENA),
+            WDTFEED | INT_CLR | INT_ENA_RTC_W1TS | INT_ENA_RTC_W1TC => 0,
+            OPTIONS0..=INT_ENA
+            | STORE0..=WDTCONFIG4
+            | WDTWPROTECT..=ULP_CP_TIMER_1
+            | RETENTION_CTRL..=PG_CTRL
+            | DATE => self.registers.get(offset),
             _ => context.unmodelled_read(&self.registers, offset),
         }
     }
@@ -373,35 +412,39 @@ impl Peripheral for RtcControl {
             TIME_UPDATE => {
                 if value & UPDATE != 0 {
                     let counts = self.counts(now);
-                    self.registers.set(0x10, counts as u32);
-                    self.registers.set(0x14, (counts >> 32) as u32 & 0xFFFF);
+                    self.registers.set(TIME_LOW0, counts as u32);
+                    self.registers.set(TIME_HIGH0, (counts >> 32) as u32 & 0xFFFF);
                 }
                 self.registers.set(offset, value & !UPDATE);
             }
             STATE0 => self.write_state(value, now),
-            0x4C => self.raw &= !value,
+            INT_CLR => self.raw &= !value,
             CLK_CONF => {
                 self.registers.set(offset, value);
                 self.select_slow_clock(value, now);
             }
-            WDTCONFIG0..=0xA0 if unlocked => self.write_watchdog(offset, value, now),
+            WDTCONFIG0..=WDTCONFIG4 if unlocked => self.write_watchdog(offset, value, now),
             WDTFEED if unlocked => self.watchdog.feed(now),
             WDTCONFIG0..=WDTFEED => {}
             SWD_CONF if self.registers.get(SWD_WPROTECT) == SWD_KEY => self.write_super_watchdog(value, now),
             SWD_CONF => {}
-            // The detector's flag is read-only and low again after a dip.
-            BROWN_OUT => self.registers.set(offset, value & !(BROWN_OUT_COUNT_CLEAR | 1 << 31)),
+            // The detector's flag is read-only, and low again after a dip.
+            BROWN_OUT => self
+                .registers
+                .set(offset, value & !(BROWN_OUT_COUNT_CLEAR | BROWN_OUT_DET)),
             GPIO_WAKEUP => Sleep::write_gpio_wakeup(&mut self.registers, value),
-            0x100 => self.registers.set(INT_ENA, self.registers.get(INT_ENA) | value),
-            0x104 => self.registers.set(INT_ENA, self.registers.get(INT_ENA) & !value),
-            // Counter, interrupts, causes; the reset flags that can be cleared at 0x38 are not kept.
-            0x10 | 0x14 | 0x44 | 0x48 | RESET_STATE | REJECT_CAUSE | 0xF8 => {}
-            0x1C..=0x3C | 0x40 | 0x50..=0xFC | 0x108..=0x124 | 0x1FC => self.registers.set(offset, value),
+            INT_ENA_RTC_W1TS => self.registers.set(INT_ENA, self.registers.get(INT_ENA) | value),
+            INT_ENA_RTC_W1TC => self.registers.set(INT_ENA, self.registers.get(INT_ENA) & !value),
+            // Read-only. The reset flags of RESET_STATE, which software could clear, are not kept.
+            TIME_LOW0 | TIME_HIGH0 | INT_RAW | INT_ST | RESET_STATE | SLP_REJECT_CAUSE | SLP_WAKEUP_CAUSE => {}
+            TIMER1..=WAKEUP_STATE | INT_ENA | STORE0..=ULP_CP_TIMER_1 | RETENTION_CTRL..=PG_CTRL | DATE => {
+                self.registers.set(offset, value);
+            }
             _ => context.unmodelled_write(&mut self.registers, offset, value),
         }
     }
 
-    fn reset(&mut self, now: u64) {
+    fn reset(&mut self, context: &mut Context<'_>) {
         self.registers.reset();
         self.raw = 0;
         self.main_alarm = None;
@@ -409,10 +452,29 @@ impl Peripheral for RtcControl {
         self.brown_out_reset = None;
         self.slow_hz = RTC_SLOW_HZ;
         self.counted = 0;
-        self.since = now;
+        self.since = context.now;
     }
 
-    fn update(&mut self, now: u64) {
+    fn domain(&self) -> Domain {
+        Domain::Rtc
+    }
+
+    fn take_reset(&mut self) -> Option<ResetCause> {
+        if let Some(action) = self.watchdog.take_action() {
+            let may_reset_cpu = self.registers.get(WDTCONFIG0) & WDT_PROCPU_RESET_EN != 0;
+            match action {
+                Action::Interrupt => self.raw |= INT_WDT,
+                Action::Cpu if may_reset_cpu => self.requested = Some(ResetCause::RtcWatchdogCpu),
+                Action::System => self.requested = Some(ResetCause::RtcWatchdogSystem),
+                Action::Rtc => self.requested = Some(ResetCause::RtcWatchdogRtc),
+                Action::Cpu | Action::None => {}
+            }
+        }
+        self.requested.take()
+    }
+
+    fn update(&mut self, context: &mut Context<'_>) {
+        let now = context.now;
         let due = |at: &mut Option<u64>| at.take_if(|at| *at <= now).is_some();
         if due(&mut self.main_alarm) {
             self.raw |= INT_MAIN_TIMER;

@@ -1,18 +1,20 @@
-//! Light and deep sleep as the RTC controller grants, refuses and ends them. The controller's settings and what the pads
-//! and UARTs do enter; wake-up and reject causes leave. It knows no clock but the time that it is given.
+//! The part of RTC control that starts, rejects and ends light and deep sleep. The controller's registers, the pads and
+//! the wake-up sources of other peripherals enter; wake-up and reject causes leave.
 //! (ESP32-C3 Technical Reference Manual, chapter "Low-power Management", sections "Wakeup Source", "Reject Sleep".)
 
-use super::registers::Registers;
+use super::registers::{Registers, offsets};
 
-const TIMER5: u32 = 0x2C;
-const WAKEUP_STATE: u32 = 0x3C;
-const REJECT_CONF: u32 = 0x68;
-const DIG_PWC: u32 = 0x88;
-const REJECT_CAUSE: u32 = 0xF0;
-const WAKEUP_CAUSE: u32 = 0xF8;
-const GPIO_WAKEUP: u32 = 0x110;
+offsets! { RTC_CNTL:
+    TIMER5 = 0x2C,
+    WAKEUP_STATE = 0x3C,
+    SLP_REJECT_CONF = 0x68,
+    DIG_PWC = 0x88,
+    SLP_REJECT_CAUSE = 0xF0,
+    SLP_WAKEUP_CAUSE = 0xF8,
+    GPIO_WAKEUP = 0x110,
+}
 
-/// The digital system loses its power in sleep: deep sleep.
+/// The digital system loses its power in sleep. That is what makes a sleep deep.
 const DG_WRAP_PD_EN: u32 = 1 << 31;
 const DEEP_REJECT_EN: u32 = 1 << 31;
 const LIGHT_REJECT_EN: u32 = 1 << 30;
@@ -20,35 +22,30 @@ const PAD_STATUS_CLEAR: u32 = 1 << 6;
 /// The pads of the RTC domain, GPIO0 to GPIO5.
 const PADS: u32 = 6;
 
-/// Wake-up and reject sources by their bits in WAKEUP_ENA, SLEEP_REJECT_ENA and the causes.
+/// Wake-up and reject sources, by their bits in WAKEUP_ENA, SLEEP_REJECT_ENA and the two causes.
 const SOURCE_GPIO: u32 = 1 << 2;
 const SOURCE_TIMER: u32 = 1 << 3;
-const SOURCE_UART0: u32 = 1 << 6;
-const SOURCE_UART1: u32 = 1 << 7;
 const SOURCE_BROWN_OUT: u32 = 1 << 16;
 
 /// How deep the chip sleeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// All clocks but the RTC's stand still; everything goes on where it was.
+    /// The digital clock stands still. Everything continues from there afterwards.
     Light,
-    /// Only the RTC domain has power; the chip starts anew.
+    /// Only the RTC domain has power. The chip is reset afterwards.
     Deep,
 }
 
-/// What the rest of the chip tells the RTC controller.
+/// What the rest of the chip tells RTC control.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct WakeInputs {
-    /// A pad asks by GPIO_PINn_WAKEUP_ENABLE.
-    pub(crate) gpio: bool,
+    /// The sources in the digital domain that ask to wake the chip.
+    pub(crate) sources: u32,
     /// Levels of the pads.
     pub(crate) pads: u32,
-    /// Enough edges at the UARTs' receivers.
-    pub(crate) uart0: bool,
-    pub(crate) uart1: bool,
 }
 
-/// Which of the controller's own events wait to be acknowledged.
+/// Which events of RTC control itself software has not acknowledged yet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pending {
     pub(crate) timer: bool,
@@ -57,29 +54,29 @@ pub(crate) struct Pending {
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sleep {
-    /// The sleep under way, and before when it does not end.
+    /// The present sleep, and the time before which it does not end.
     under_way: Option<(Kind, u64)>,
     inputs: WakeInputs,
 }
 
 impl Sleep {
-    /// The sleep under way.
+    /// The kind of the present sleep.
     pub(crate) fn kind(&self) -> Option<Kind> {
         self.under_way.map(|(kind, _)| kind)
     }
 
-    /// Software asks for sleep (SLEEP_EN) at time `now`; a slow clock takes so many cycles. False if a source that is
-    /// enabled for it rejects that: its cause is in the register then.
+    /// Software asks for sleep (SLEEP_EN) at the time `now`. `slow_clock` is the period of the slow clock in cycles.
+    /// Returns false if a source that is enabled to do so rejects the sleep; SLP_REJECT_CAUSE tells which.
     pub(crate) fn request(&mut self, registers: &mut Registers, pending: Pending, now: u64, slow_clock: u64) -> bool {
         let (kind, reject_enabled) = if registers.get(DIG_PWC) & DG_WRAP_PD_EN == 0 {
             (Kind::Light, LIGHT_REJECT_EN)
         } else {
             (Kind::Deep, DEEP_REJECT_EN)
         };
-        let conf = registers.get(REJECT_CONF);
+        let conf = registers.get(SLP_REJECT_CONF);
         let rejecting = self.sources(registers, kind, pending) & conf >> 12 & 0x3_FFFF;
         if conf & reject_enabled != 0 && rejecting != 0 {
-            registers.set(REJECT_CAUSE, rejecting);
+            registers.set(SLP_REJECT_CAUSE, rejecting);
             return false;
         }
         let shortest = u64::from(registers.get(TIMER5) >> 8 & 0xFF) * slow_clock;
@@ -87,34 +84,35 @@ impl Sleep {
         true
     }
 
-    /// Ends the sleep if a source that is enabled for it asks. The kind of sleep that ended; its cause is in the register.
+    /// Ends the sleep if a source that is enabled to do so asks for it. Returns the kind of the sleep that has ended;
+    /// SLP_WAKEUP_CAUSE tells the source.
     pub(crate) fn end(&mut self, registers: &mut Registers, pending: Pending, now: u64) -> Option<Kind> {
         let (kind, earliest) = self.under_way?;
         let waking = self.waking(registers, kind, pending);
         if waking == 0 || now < earliest {
             return None;
         }
-        registers.set(WAKEUP_CAUSE, waking);
+        registers.set(SLP_WAKEUP_CAUSE, waking);
         self.under_way = None;
         Some(kind)
     }
 
-    /// When the sleep ends, if what is to end it has come already.
+    /// When the sleep ends, if a source asks for that already.
     pub(crate) fn ends(&self, registers: &Registers, pending: Pending) -> Option<u64> {
         let (kind, earliest) = self.under_way?;
         (self.waking(registers, kind, pending) != 0).then_some(earliest)
     }
 
-    /// Forgets the sleep under way: the chip is reset.
+    /// Ends the sleep without a cause, because the chip is reset.
     pub(crate) fn abandon(&mut self) {
         self.under_way = None;
     }
 
-    /// Takes over what the rest of the chip tells, and notes which of the RTC's pads are at what GPIO_WAKEUP waits for.
+    /// Takes over what the rest of the chip tells, and latches the RTC's pads that do what GPIO_WAKEUP waits for.
     pub(crate) fn observe(&mut self, registers: &mut Registers, inputs: WakeInputs) {
         let before = std::mem::replace(&mut self.inputs, inputs).pads;
         let config = registers.get(GPIO_WAKEUP);
-        // The enables, PIN0 at the top.
+        // The bits that enable pads, GPIO0 at the top.
         if config >> 26 == 0 {
             return;
         }
@@ -138,7 +136,7 @@ impl Sleep {
         }
     }
 
-    /// A store to GPIO_WAKEUP: the status is read-only, but can be cleared.
+    /// Stores to GPIO_WAKEUP. Its status bits are read-only, but one bit clears them all.
     pub(crate) fn write_gpio_wakeup(registers: &mut Registers, value: u32) {
         let status = match value & PAD_STATUS_CLEAR {
             0 => registers.get(GPIO_WAKEUP) & 0x3F,
@@ -151,19 +149,20 @@ impl Sleep {
         self.sources(registers, kind, pending) & registers.get(WAKEUP_STATE) >> 15
     }
 
-    /// The sources that are active. Deep sleep leaves only the RTC domain's.
+    /// The sources that are active. In deep sleep only those of the RTC domain can be.
     fn sources(&self, registers: &Registers, kind: Kind, pending: Pending) -> u32 {
-        let light = kind == Kind::Light;
         let pads = registers.get(GPIO_WAKEUP) & 0x3F != 0;
+        let digital = match kind {
+            Kind::Light => self.inputs.sources,
+            Kind::Deep => 0,
+        };
         [
-            (pads || light && self.inputs.gpio, SOURCE_GPIO),
+            (pads, SOURCE_GPIO),
             (pending.timer, SOURCE_TIMER),
-            (light && self.inputs.uart0, SOURCE_UART0),
-            (light && self.inputs.uart1, SOURCE_UART1),
             (pending.brown_out, SOURCE_BROWN_OUT),
         ]
         .iter()
         .filter(|(active, _)| *active)
-        .fold(0, |sources, (_, bit)| sources | bit)
+        .fold(digital, |sources, (_, bit)| sources | bit)
     }
 }

@@ -1,10 +1,34 @@
-//! The SPI controller that software drives the flash with (SPI1). Commands enter through its registers and go to the flash
-//! chip at once; it knows no cache: that reads the same memory by itself.
+//! SPI1, the SPI controller with which software programs, erases and reads the flash chip. Commands enter through its
+//! registers and go to the flash chip at once; answers return to the registers. It knows no cache.
 //! (ESP32-C3 Technical Reference Manual, chapter "SPI Controller"; SPI_MEM registers of the `esp32c3` description.)
 
 use super::flash_chip::{FlashChip, Transaction};
-use super::registers::Registers;
-use super::{Context, Peripheral};
+use super::opcode;
+use super::peripheral::{Context, Peripheral, Reach};
+use super::registers::{Registers, offsets};
+
+offsets! { SPI1:
+    CMD = 0x00,
+    ADDR = 0x04,
+    CTRL = 0x08,
+    USER = 0x18,
+    USER1 = 0x1C,
+    USER2 = 0x20,
+    MOSI_DLEN = 0x24,
+    MISO_DLEN = 0x28,
+    RD_STATUS = 0x2C,
+    CACHE_FCTRL = 0x3C,
+    W0 = 0x58,
+    W15 = 0x94,
+    FLASH_WAITI_CTRL = 0x98,
+    FLASH_SUS_CTRL = 0x9C,
+    FLASH_SUS_CMD = 0xA0,
+    INT_RAW = 0xC8,
+    DATE = 0x3FC,
+}
+/// Settings around CLOCK_GATE that the description does not name, first and last.
+const UNNAMED_FIRST: u32 = 0xD4;
+const UNNAMED_LAST: u32 = 0xE0;
 use crate::flash_timing::FlashTiming;
 
 const CMD_READ: u32 = 1 << 31;
@@ -32,14 +56,6 @@ const USER_MISO_HIGHPART: u32 = 1 << 24;
 const FLASH_PER: u32 = 1 << 0;
 const FLASH_PES: u32 = 1 << 1;
 
-const ADDR: u32 = 0x04;
-const CTRL: u32 = 0x08;
-const MOSI_DLEN: u32 = 0x24;
-const MISO_DLEN: u32 = 0x28;
-const RD_STATUS: u32 = 0x2C;
-const W0: u32 = 0x58;
-const FLASH_SUS_CTRL: u32 = 0x9C;
-const FLASH_SUS_CMD: u32 = 0xA0;
 const BUFFER: usize = 64;
 
 #[derive(Debug, Clone)]
@@ -56,12 +72,12 @@ impl SpiFlash {
         }
     }
 
-    /// Sets how long the flash chip takes.
+    /// Sets how long the flash chip's operations take.
     pub(crate) fn set_flash_timing(&mut self, timing: FlashTiming) {
         self.chip.set_timing(timing);
     }
 
-    /// Wears out the sector at this address.
+    /// Wears out the flash chip's sector at this address.
     pub(crate) fn wear_out(&mut self, address: u32) {
         self.chip.wear_out(address);
     }
@@ -76,7 +92,8 @@ impl SpiFlash {
         self.chip.wait();
     }
 
-    /// A command of the controller's own. It sends no write enable before it, and does not wait for the flash chip.
+    /// Sends a command that has a bit of its own in CMD. The controller sends no write enable before it, and does not
+    /// wait until the flash chip is ready.
     fn command(&mut self, command: u32, context: &mut Context<'_>) {
         let address = self.registers.get(ADDR);
         let bytes = match command & CMD_PP {
@@ -94,65 +111,65 @@ impl SpiFlash {
         transaction.opcode = if command & CMD_READ != 0 {
             let length = (self.registers.get(MISO_DLEN) & 0x3FF) as usize / 8 + 1;
             transaction.length = length.min(BUFFER);
-            0x03
+            opcode::READ_DATA
         } else if command & CMD_WREN != 0 {
-            0x06
+            opcode::WRITE_ENABLE
         } else if command & CMD_WRDI != 0 {
-            0x04
+            opcode::WRITE_DISABLE
         } else if command & CMD_RDID != 0 {
             transaction.length = 3;
-            0x9F
+            opcode::JEDEC_ID
         } else if command & CMD_RDSR != 0 {
             transaction.length = 1;
-            0x05
+            opcode::READ_STATUS_1
         } else if command & CMD_WRSR != 0 {
             let length = 1 + usize::from(self.registers.get(CTRL) & CTRL_WRSR_2B != 0);
             transaction.data = &status[..length];
-            0x01
+            opcode::WRITE_STATUS_1
         } else if command & CMD_PP != 0 {
-            // The address register's top byte is the length; the data are in the buffer.
+            // The top byte of ADDR is the length, and the data are in the buffer.
             let length = match (address >> 24) as usize {
                 0 => BUFFER,
                 length => length.min(BUFFER),
             };
             transaction.data = &bytes[..length];
-            0x02
+            opcode::PAGE_PROGRAM
         } else if command & CMD_SE != 0 {
-            0x20
+            opcode::SECTOR_ERASE
         } else if command & CMD_BE != 0 {
-            0xD8
+            opcode::BLOCK_ERASE
         } else if command & CMD_CE != 0 {
-            0xC7
+            opcode::CHIP_ERASE
         } else if command & CMD_DP != 0 {
-            0xB9
+            opcode::POWER_DOWN
         } else if command & CMD_RES != 0 {
-            0xAB
+            opcode::RELEASE_POWER_DOWN
         } else {
-            // High performance mode is another vendor's.
+            // High performance mode is a command of another vendor's chips.
             return;
         };
         let answer = self.chip.transfer(&transaction, context);
         match transaction.opcode {
-            0x03 | 0x9F => self.fill(0, &answer),
-            0x05 => self
+            opcode::READ_DATA | opcode::JEDEC_ID => self.fill(0, &answer),
+            opcode::READ_STATUS_1 => self
                 .registers
                 .set(RD_STATUS, answer.first().copied().map_or(0, u32::from)),
             _ => {}
         }
     }
 
-    /// A transaction of phases that software has put together.
+    /// Sends a transaction with the phases that USER selects.
     fn user(&mut self, context: &mut Context<'_>) {
-        let user = self.registers.get(0x18);
+        let user = self.registers.get(USER);
         let opcode = match user & USER_COMMAND {
             0 => 0,
-            _ => self.registers.get(0x20) as u8,
+            _ => self.registers.get(USER2) as u8,
         };
         let address = match user & USER_ADDR {
             0 => 0,
             _ => {
-                // The register holds the address right-aligned; a longer phase has mode bits after it.
-                let bits = (self.registers.get(0x1C) >> 26) + 1;
+                // The address is right-aligned in ADDR. A phase of more than 24 bits has mode bits below it.
+                let bits = (self.registers.get(USER1) >> 26) + 1;
                 self.registers.get(ADDR) >> bits.saturating_sub(24).min(8) & 0xFF_FFFF
             }
         };
@@ -178,7 +195,7 @@ impl SpiFlash {
         self.fill(high(USER_MISO_HIGHPART), &bytes);
     }
 
-    /// Sends the flash chip the suspend or resume command that software has asked for.
+    /// Sends the flash chip the suspend or resume command that a store to FLASH_SUS_CTRL asks for.
     fn suspend_or_resume(&mut self, value: u32, context: &mut Context<'_>) {
         let commands = self.registers.get(FLASH_SUS_CMD);
         let opcode = match value {
@@ -213,31 +230,41 @@ impl SpiFlash {
     }
 }
 
+/// Whether a register reads as software has written it.
+fn is_setting(offset: u32) -> bool {
+    matches!(
+        offset,
+        ADDR..=CACHE_FCTRL | W0..=W15 | FLASH_WAITI_CTRL..=INT_RAW | UNNAMED_FIRST..=UNNAMED_LAST | DATE
+    )
+}
+
 impl Peripheral for SpiFlash {
     fn read(&mut self, offset: u32, context: &mut Context<'_>) -> u32 {
         match offset {
-            // Every command is over when its store is.
-            0x00 => 0,
-            0x04..=0x3C | 0x58..=0x94 | 0x98..=0xC8 | 0xD4..=0xE0 | 0x3FC => self.registers.get(offset),
+            // A command ends with the store that starts it.
+            CMD => 0,
+            _ if is_setting(offset) => self.registers.get(offset),
             _ => context.unmodelled_read(&self.registers, offset),
         }
     }
 
     fn write(&mut self, offset: u32, value: u32, context: &mut Context<'_>) {
         match offset {
-            0x00 => self.command(value, context),
+            CMD => self.command(value, context),
             FLASH_SUS_CTRL => {
                 self.registers.set(offset, value & !(FLASH_PER | FLASH_PES));
                 self.suspend_or_resume(value, context);
             }
-            0x04..=0x3C | 0x58..=0x94 | 0x98..=0xC8 | 0xD4..=0xE0 | 0x3FC => {
-                self.registers.set(offset, value);
-            }
+            _ if is_setting(offset) => self.registers.set(offset, value),
             _ => context.unmodelled_write(&mut self.registers, offset, value),
         }
     }
 
-    fn reset(&mut self, _now: u64) {
+    fn reset(&mut self, _context: &mut Context<'_>) {
         self.registers.reset();
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Hart
     }
 }

@@ -1,28 +1,28 @@
-//! The wire into a UART's receiver, as levels in time. A far end puts characters on it in a format and at a rate of its own; the receiver
-//! samples it in the middle of each bit as it is set itself. Whatever the two disagree on becomes what it becomes on a real wire: wrong
-//! bytes, framing and parity errors, breaks.
+//! The wire into a UART's receiver, as levels in time. The far end puts characters on it in its own format and at its
+//! own rate. The receiver samples the middle of each bit in the format and at the rate that it is set to. Where the two
+//! differ, the receiver gets what it would get on a real wire: wrong bytes, framing and parity errors, breaks.
 
 use std::collections::VecDeque;
 
-/// Times here are 256ths of the hart's cycle.
+/// Fractions of the hart's cycle in which times are counted here.
 const FRACTION: u64 = 256;
 const CYCLES_PER_SECOND: u64 = crate::clock::CYCLES_PER_SECOND * FRACTION;
 
-/// The bit that follows a character's data.
+/// The rule for the parity bit after a character's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UartParity {
-    /// The number of ones, with this bit, is even.
+    /// The number of ones, this bit included, is even.
     Even,
-    /// It is odd.
+    /// The number of ones, this bit included, is odd.
     Odd,
 }
 
-/// How a UART sends characters.
+/// The format and the rate at which characters are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UartFormat {
     /// Bits a second; 0 sends nothing.
     pub baud: u32,
-    /// Data bits of a character, 5 to 8: the lower ones of each byte.
+    /// Data bits of a character, 5 to 8. They are the lowest bits of each byte.
     pub data_bits: u8,
     /// The parity bit, if there is one.
     pub parity: Option<UartParity>,
@@ -42,10 +42,10 @@ impl Default for UartFormat {
     }
 }
 
-/// How the receiver is set.
+/// The receiver's settings.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Receiver {
-    /// A bit, in 256ths of a cycle.
+    /// The length of a bit, in 256ths of a cycle.
     pub(super) bit: u64,
     pub(super) data_bits: u32,
     pub(super) parity: Option<UartParity>,
@@ -56,23 +56,23 @@ pub(super) struct Receiver {
 pub(super) struct Character {
     pub(super) byte: u8,
     pub(super) parity_error: bool,
-    /// There was no stop bit.
+    /// The line was low at the stop bit.
     pub(super) framing_error: bool,
-    /// Nor any other.
+    /// The line was low at every bit.
     pub(super) is_break: bool,
 }
 
-/// What is on its way to the receiver.
+/// The levels that are on their way to the receiver.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Line {
-    /// Levels to come, each with the time at which it ends; high after the last.
+    /// The levels to come, each with the time at which it ends. After the last the line is high.
     levels: VecDeque<(bool, u64)>,
-    /// The receiver looks for the next start bit from here on.
+    /// The time from which the receiver looks for the next start bit.
     looks_from: u64,
 }
 
 impl Line {
-    /// The far end sends bytes, one after the other, from `now` on or when it has sent what it is sending.
+    /// The far end sends bytes one after the other. It begins at `now`, or after the bits that it is sending.
     pub(super) fn send(&mut self, format: &UartFormat, bytes: &[u8], now: u64) {
         let Some(bit) = CYCLES_PER_SECOND.checked_div(u64::from(format.baud)) else {
             return;
@@ -91,18 +91,18 @@ impl Line {
         }
     }
 
-    /// The far end holds the line low for this many cycles, and lets it rest for as many.
+    /// The far end holds the line low for `cycles` cycles, and then lets it rest for as long.
     pub(super) fn send_break(&mut self, cycles: u64, now: u64) {
         self.put(false, cycles.saturating_mul(FRACTION), now);
         self.put(true, cycles.saturating_mul(FRACTION), now);
     }
 
-    /// Nothing is on its way any more.
+    /// Drops all levels that are on their way.
     pub(super) fn cut(&mut self) {
         self.levels.clear();
     }
 
-    /// Samples the next character, if it has come to its stop bit by `now`, in cycles.
+    /// Samples the next character, if the middle of its stop bit has come by `now`, in cycles.
     pub(super) fn receive(&mut self, receiver: &Receiver, now: u64) -> Option<Character> {
         let (start, end) = self.next(receiver)?;
         if end > now * FRACTION {
@@ -122,14 +122,14 @@ impl Line {
         while self.levels.front().is_some_and(|&(_, ends)| ends <= end) {
             self.levels.pop_front();
         }
-        // Without a stop bit the line has to rise before another start bit can fall.
+        // After a missing stop bit the line has to rise before the next start bit.
         if !stop && let Some(&(false, ends)) = self.levels.front() {
             self.looks_from = ends;
         }
         Some(character)
     }
 
-    /// When the character that comes next is there, in cycles.
+    /// When the next character is complete, in cycles.
     pub(super) fn next_character(&self, receiver: &Receiver) -> Option<u64> {
         self.next(receiver).map(|(_, end)| end.div_ceil(FRACTION))
     }

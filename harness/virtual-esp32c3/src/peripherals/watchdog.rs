@@ -1,15 +1,19 @@
-//! The four stages that the chip's watchdogs share: each holds for a time, then acts, and the next one begins. Settings,
-//! feeding and the clock enter; what is due leaves. It knows no register.
+//! The part that all of the chip's watchdogs have in common: four stages. Each stage lasts for a time, then does its
+//! action, and the next stage begins. Settings, feeding and the clock enter; the actions that are due leave. It knows
+//! no register.
 //! (ESP32-C3 Technical Reference Manual, chapter "Watchdog Timers".)
 
-/// What a stage does when its time is over.
+/// What happens when a stage's time is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Action {
     #[default]
     None,
     Interrupt,
+    /// Resets the processor.
     Cpu,
+    /// Resets the digital system.
     System,
+    /// Resets the whole chip.
     Rtc,
 }
 
@@ -20,18 +24,34 @@ impl Action {
             1 => Self::Interrupt,
             2 => Self::Cpu,
             3 => Self::System,
-            // The manual has 4; esptool and espflash write 5, and chips are reset by it.
+            // The manual has 4. esptool and espflash write 5, and chips are reset by it.
             4 | 5 => Self::Rtc,
             _ => Self::None,
         }
     }
 }
 
+/// One of the four stages.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Stage {
+    /// What happens when its time is over.
+    pub(crate) action: Action,
+    /// How long it lasts, in cycles of its clock.
+    pub(crate) hold: u64,
+}
+
+/// The two bits of its configuration that let a watchdog run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Switches {
+    /// WDT_EN: software has started it.
+    pub(crate) enabled: bool,
+    /// WDT_FLASHBOOT_MOD_EN: it runs from the reset on when the chip boots from flash.
+    pub(crate) guards_flash_boot: bool,
+}
+
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Watchdog {
-    stages: [Action; 4],
-    /// How long each stage holds, in cycles of the hart.
-    holds: [u64; 4],
+    stages: [Stage; 4],
     state: State,
     action: Option<Action>,
 }
@@ -40,23 +60,45 @@ pub(crate) struct Watchdog {
 enum State {
     #[default]
     Stopped,
-    /// In a stage since some time.
+    /// In a stage that began at the time `since`.
     Runs { stage: usize, since: u64 },
-    /// Held up in a stage, of which so much is over.
+    /// Stopped in a stage of which `over` cycles have passed.
     Paused { stage: usize, over: u64 },
 }
 
 impl Watchdog {
-    /// Starts with these settings, at the first stage.
-    pub(crate) fn start(&mut self, stages: [Action; 4], holds: [u64; 4], now: u64) {
-        self.change(stages, holds);
+    /// Starts, changes or stops after a store to its configuration. `before` and `after` are the switches around the
+    /// store.
+    pub(crate) fn follow(&mut self, before: Switches, after: Switches, stages: [Stage; 4], now: u64) {
+        match (before.enabled, after.enabled) {
+            (false, true) => self.start(stages, now),
+            (true, true) => self.change(stages),
+            (true, false) => self.stop(),
+            // Until software enables it, only the guard of the boot from flash may run. Clearing that bit stops it.
+            (false, false) if !after.guards_flash_boot => self.stop(),
+            (false, false) => {}
+        }
+    }
+
+    /// Starts as the hardware does to guard a boot from flash: the first stage ends in `action`, the others in nothing.
+    pub(crate) fn guard_flash_boot(&mut self, action: Action, stages: [Stage; 4], now: u64) {
+        let mut stages = stages.map(|stage| Stage {
+            action: Action::None,
+            ..stage
+        });
+        stages[0].action = action;
+        self.start(stages, now);
+    }
+
+    /// Starts at the first stage.
+    fn start(&mut self, stages: [Stage; 4], now: u64) {
+        self.change(stages);
         self.state = State::Runs { stage: 0, since: now };
     }
 
-    /// Takes over other settings, without a change to what is over of the stage that runs.
-    pub(crate) fn change(&mut self, stages: [Action; 4], holds: [u64; 4]) {
+    /// Changes the settings. The time that has passed of the running stage still counts.
+    pub(crate) fn change(&mut self, stages: [Stage; 4]) {
         self.stages = stages;
-        self.holds = holds;
     }
 
     pub(crate) fn stop(&mut self) {
@@ -64,7 +106,7 @@ impl Watchdog {
         self.action = None;
     }
 
-    /// Starts the first stage anew, unless the watchdog is stopped.
+    /// Begins again with the first stage, unless the watchdog is stopped.
     pub(crate) fn feed(&mut self, now: u64) {
         match &mut self.state {
             State::Stopped => {}
@@ -73,7 +115,7 @@ impl Watchdog {
         }
     }
 
-    /// Holds the time up.
+    /// Stops the time, as sleep does.
     pub(crate) fn pause(&mut self, now: u64) {
         if let State::Runs { stage, since } = self.state {
             let over = now.saturating_sub(since);
@@ -89,12 +131,12 @@ impl Watchdog {
         }
     }
 
-    /// When the stage that runs is over.
+    /// When the running stage is over.
     pub(crate) fn due(&self) -> Option<u64> {
         match self.state {
             State::Runs { stage, since } => {
-                // A stage of no length would end for ever in the same cycle.
-                let hold = self.holds.get(stage).copied().unwrap_or(0).max(1);
+                // Stages without length would follow each other in the same cycle without end.
+                let hold = self.stages.get(stage).map_or(0, |stage| stage.hold).max(1);
                 Some(since.saturating_add(hold))
             }
             State::Stopped | State::Paused { .. } => None,
@@ -105,13 +147,13 @@ impl Watchdog {
         if let State::Runs { stage, .. } = self.state
             && let Some(since) = self.due().filter(|due| *due <= now)
         {
-            self.action = self.stages.get(stage).copied();
+            self.action = self.stages.get(stage).map(|stage| stage.action);
             let stage = (stage + 1) % self.stages.len();
             self.state = State::Runs { stage, since };
         }
     }
 
-    /// What has become due since this was last asked.
+    /// The action that has become due since the last call.
     pub(crate) fn take_action(&mut self) -> Option<Action> {
         self.action.take()
     }
