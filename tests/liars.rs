@@ -3,6 +3,8 @@
 //!
 //! The device is a thread at a pseudo terminal, with a TLS client of its own that accepts every certificate.
 
+#![expect(clippy::unwrap_used, reason = "a test panics where it cannot go on")]
+
 mod support;
 
 use std::fmt;
