@@ -535,10 +535,9 @@ async fn receive_head<S: Stream>(tls: &mut Tls<'_, S>, bytes: &mut Vec<u8>) -> R
     // Replies before the final one, of which a server sends one or two.
     for _ in 0..=http::MAX_INTERIM {
         let end = loop {
-            if let Some(end) = http::head_end(bytes).map_err(malformed)? {
-                break end;
-            }
-            if bytes.len() > http::MAX_HEAD {
+            // However much of what follows it has come with it, a head has the same limit.
+            let end = http::head_end(bytes).map_err(malformed)?;
+            if end.unwrap_or(bytes.len()) > http::MAX_HEAD {
                 return fail(Outcome::ResponseFailed, "head-too-long");
             }
             if !tls.receive(bytes).await? {
@@ -572,14 +571,14 @@ const PIECE: usize = 1024;
 impl Reply {
     fn take(&mut self, bytes: &[u8]) -> Result<(), crate::body::BodyError> {
         let mut content = Vec::new();
-        let result = self.body.take(bytes, &mut content);
+        let (taken, result) = self.body.take(bytes, &mut content);
         if self.raw {
             content.clear();
-            content.extend_from_slice(&bytes[..*result.as_ref().unwrap_or(&0)]);
+            content.extend_from_slice(&bytes[..taken]);
         }
         self.judge.look_at(&content);
         self.unprinted.append(&mut content);
-        result.map(|_| ())
+        result
     }
 }
 
@@ -603,6 +602,9 @@ impl<S: Stream> Tls<'_, S> {
 
     /// Appends what comes next to `bytes`; false at the end that the server has announced.
     async fn receive(&mut self, bytes: &mut Vec<u8>) -> Result<bool, Failure> {
+            if let Some(end) = end {
+                break end;
+            }
         let received = match self.connection.read_buffered().await {
             Ok(mut buffer) => {
                 bytes.extend_from_slice(buffer.pop_all());
