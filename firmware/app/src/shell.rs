@@ -59,7 +59,7 @@ impl<C: Console, N: Network, B: Board, R: CryptoRngCore> Shell<C, N, B, R> {
             Ok(()) => {}
             Err(LineError::Closed) => return Flow::Stop,
             Err(error) => {
-                self.refuse("-", &error.into()).await;
+                self.refuse(Request::tag_of(&line), &error.into()).await;
                 return Flow::Continue;
             }
         }
