@@ -2,17 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test it is the shortest assertion")]
 
-#[path = "support/random.rs"]
-mod random;
+mod support {
+    pub(crate) mod documents;
+    pub(crate) mod random;
+}
 
 use std::fmt;
 
 use pinrig_app::json::{JsonReader, MalformedJson};
 use pinrig_app::rule::Judge;
 use pinrig_app::settings::RuleKind;
-use random::TestRandom;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
+use support::documents;
+use support::random::TestRandom;
 
 const DOCUMENTS: usize = 20_000;
 
@@ -54,7 +57,7 @@ fn judged(text: &[u8], random: &mut TestRandom) -> Result<bool, MalformedJson> {
     let mut judge = Judge::new(RuleKind::Robust, 200);
     let mut rest = text;
     while !rest.is_empty() {
-        let (piece, after) = rest.split_at(1 + random.below(rest.len()));
+        let (piece, after) = rest.split_at(1 + documents::below(random, rest.len()));
         judge.look_at(piece);
         rest = after;
     }
@@ -77,7 +80,7 @@ fn lawful_objects_are_judged_by_their_own_state() {
     let mut random = TestRandom(1);
     let mut results = [0; 3];
     for _ in 0..DOCUMENTS {
-        let text = random::object(&mut random);
+        let text = documents::object(&mut random);
         assert!(is_json(&text) && is_read_as_json(&text), "{}", text.escape_ascii());
         let members: Members = serde_json::from_slice(&text).unwrap();
         let result = judged(&text, &mut random);
@@ -99,8 +102,8 @@ fn spoilt_texts_are_json_where_another_program_says_so() {
     let mut random = TestRandom(2);
     let (mut lawful, mut successes) = (0, 0);
     for _ in 0..DOCUMENTS {
-        let text = random::object(&mut random);
-        let text = random::spoilt(text, &mut random);
+        let text = documents::object(&mut random);
+        let text = documents::spoilt(text, &mut random);
         let is_json = is_json(&text);
         assert_eq!(is_read_as_json(&text), is_json, "{}", text.escape_ascii());
         let result = judged(&text, &mut random);

@@ -1,0 +1,259 @@
+//! The client's shell on a host: a console in memory, this machine's network, facts about no board.
+
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use pinrig_app::line::{LineBuffer, LineError};
+use pinrig_app::platform::{
+    Board, ConnectError, Console, Identity, JoinError, Medium, Network, ResolveError, Stream, Usage,
+};
+use pinrig_app::shell::Shell;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::support::random::TestRandom;
+use crate::support::server::{Served, Server};
+
+/// What came of the runs of one shell.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    /// All that the shell printed.
+    pub(crate) output: String,
+    /// The connections that the server saw.
+    pub(crate) served: Vec<Served>,
+}
+
+/// How fast the console takes what is written.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Pace {
+    AtOnce,
+    /// Eight bytes a millisecond, somewhat slower than 115200 bit/s.
+    Slow,
+}
+
+/// What the shell answers to `input`, with no server.
+pub(crate) fn console(input: &[u8]) -> String {
+    let _one = one_at_a_time();
+    runtime().block_on(shell(input, Pace::AtOnce))
+}
+
+impl Server {
+    /// Sets what is to be set, runs once, and returns what both sides saw.
+    pub(crate) fn run(&self, settings: &[&str]) -> Seen {
+        self.script(&[settings, &["#t run"]].concat(), Pace::AtOnce)
+    }
+
+    /// Has the shell read these lines, with this server at the end of its connections.
+    pub(crate) fn script(&self, lines: &[&str], pace: Pace) -> Seen {
+        let _one = one_at_a_time();
+        runtime().block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut input = format!("set connect-to {}\n", listener.local_addr().unwrap());
+            for line in lines {
+                input += &format!("{line}\n");
+            }
+            let (output, served) = self.serve_while(listener, shell(input.as_bytes(), pace)).await;
+            Seen { output, served }
+        })
+    }
+}
+
+impl Seen {
+    /// The lines for people.
+    pub(crate) fn transcript(&self) -> Vec<&str> {
+        self.output.lines().filter(|line| !line.starts_with('@')).collect()
+    }
+
+    /// The answers to runs with the tag `t`.
+    pub(crate) fn answers_to_runs(&self) -> Vec<&str> {
+        self.output
+            .lines()
+            .filter_map(|line| line.strip_prefix("@t ok run "))
+            .collect()
+    }
+
+    /// Checks that the last run's answer contains `part`.
+    #[track_caller]
+    pub(crate) fn answers(&self, part: &str) {
+        let answer = self.output.lines().last().unwrap();
+        assert!(
+            answer.starts_with("@t ok run ") && answer.contains(part),
+            "{part}\nnot in\n{}",
+            self.output
+        );
+    }
+
+    /// What the server saw of the only connection.
+    #[track_caller]
+    pub(crate) fn served(&self) -> &Served {
+        assert_eq!(self.served.len(), 1, "{:?}\n{}", self.served, self.output);
+        &self.served[0]
+    }
+
+    /// All application data that the server received.
+    #[track_caller]
+    pub(crate) fn request(&self) -> &str {
+        &self.served().request
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// The client keeps the state of its one connection in a static, as a board does.
+fn one_at_a_time() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn shell(input: &[u8], pace: Pace) -> String {
+    let mut output = Vec::new();
+    let console = HostConsole {
+        input: input.iter().copied().collect(),
+        lines: LineBuffer::default(),
+        pace,
+        output: &mut output,
+    };
+    Shell::new(console, Loopback, HostBoard, TestRandom(1)).serve().await;
+    String::from_utf8_lossy(&output).into_owned()
+}
+
+struct HostConsole<'a> {
+    input: VecDeque<u8>,
+    lines: LineBuffer,
+    pace: Pace,
+    output: &'a mut Vec<u8>,
+}
+
+impl Console for HostConsole<'_> {
+    async fn read_line(&mut self, line: &mut Vec<u8>) -> Result<(), LineError> {
+        while let Some(byte) = self.input.pop_front() {
+            if let Some(result) = self.lines.push(byte, line) {
+                return result;
+            }
+        }
+        Err(LineError::Closed)
+    }
+
+    async fn write(&mut self, bytes: &[u8]) {
+        if self.pace == Pace::AtOnce {
+            self.output.extend_from_slice(bytes);
+            return;
+        }
+        let whole = Whole;
+        for piece in bytes.chunks(8) {
+            self.output.extend_from_slice(piece);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        std::mem::forget(whole);
+    }
+}
+
+/// A write that is dropped before its end would leave a board's two ports with different halves.
+struct Whole;
+
+impl Drop for Whole {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            panic!("a write to the console was cut");
+        }
+    }
+}
+
+struct HostBoard;
+
+impl Board for HostBoard {
+    fn identity(&self) -> Identity {
+        Identity {
+            firmware: "pinrig-host",
+            version: "0",
+            image: "0123456789abcdef".into(),
+            board: "host",
+            reset: "power-on",
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        Usage::default()
+    }
+
+    fn reset(&mut self) {}
+
+    #[cfg(feature = "test-commands")]
+    fn hang(&mut self) {}
+}
+
+struct Loopback;
+
+impl Network for Loopback {
+    type Stream<'a> = HostStream;
+
+    const MEDIUM: Medium = Medium::Wired;
+
+    async fn join(&mut self, _: &str, _: Option<&str>) -> Result<Ipv4Addr, JoinError> {
+        Ok(Ipv4Addr::LOCALHOST)
+    }
+
+    async fn resolve(&mut self, _: &str) -> Result<Ipv4Addr, ResolveError> {
+        Err(ResolveError::NotFound)
+    }
+
+    async fn connect(&mut self, to: SocketAddrV4) -> Result<HostStream, ConnectError> {
+        TcpStream::connect(to)
+            .await
+            .map(HostStream)
+            .map_err(|_| ConnectError::Refused)
+    }
+}
+
+struct HostStream(TcpStream);
+
+impl Stream for HostStream {
+    async fn finish(&mut self) {
+        let _ = self.0.shutdown().await;
+    }
+}
+
+impl embedded_io_async::ErrorType for HostStream {
+    type Error = ErrorKindError;
+}
+
+#[derive(Debug)]
+struct ErrorKindError(ErrorKind);
+
+impl std::fmt::Display for ErrorKindError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl std::error::Error for ErrorKindError {}
+
+impl embedded_io_async::Error for ErrorKindError {
+    fn kind(&self) -> embedded_io_async::ErrorKind {
+        embedded_io_async::ErrorKind::Other
+    }
+}
+
+impl embedded_io_async::Read for HostStream {
+    async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, ErrorKindError> {
+        self.0.read(buffer).await.map_err(|error| ErrorKindError(error.kind()))
+    }
+}
+
+impl embedded_io_async::Write for HostStream {
+    async fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKindError> {
+        self.0.write(bytes).await.map_err(|error| ErrorKindError(error.kind()))
+    }
+
+    async fn flush(&mut self) -> Result<(), ErrorKindError> {
+        self.0.flush().await.map_err(|error| ErrorKindError(error.kind()))
+    }
+}
