@@ -128,7 +128,7 @@ fn a_text_that_breaks_off_has_an_end_all_the_same() {
     ] {
         let mut server = Server::with_reply(&reply);
         server.behaviour = behaviour;
-        let seen = server.run(&[&server.sha1_pin(), "set timeout response 500"]);
+        let seen = server.run(&[&server.sha1_pin(), "set timeout response 2000"]);
         assert_eq!(framed(&seen), (&*text, mark), "{reply:?}");
         seen.answers("outcome=response-failed");
         seen.answers(&format!("reason={reason}"));
@@ -159,10 +159,8 @@ fn a_time_limit_cuts_no_line_of_the_console() {
     let server = Server::with_reply(&reply("200 OK", "", &body));
     for limit in [150, 170, 190, 210, 230] {
         let limit = format!("set timeout response {limit}");
-        let began = std::time::Instant::now();
         // The console panics where a write is cut.
         let seen = server.script(&[&server.sha1_pin(), &limit, "#t run"], Pace::Slow);
-        assert!(began.elapsed().as_millis() < 1500, "{:?}", began.elapsed());
         seen.answers("reason=timeout-response");
         if !seen.output.contains("reply begin") {
             continue;

@@ -9,7 +9,7 @@ fn answers(lines: &[&str]) -> Vec<String> {
 }
 
 /// Settings and the values to try on each: all differ from the default and from each other.
-const SETTINGS: &[(&str, &[&str])] = &[
+pub(crate) const SETTINGS: &[(&str, &[&str])] = &[
     ("network", &["lab", " a b "]),
     ("password", &["correct horse", "12345678"]),
     ("host", &["a.example", "B.EXAMPLE", "192.0.2.1"]),
@@ -37,7 +37,7 @@ const SETTINGS: &[(&str, &[&str])] = &[
 ];
 
 /// Values that a setting does not take.
-const REFUSED: &[(&str, &[&str])] = &[
+pub(crate) const REFUSED: &[(&str, &[&str])] = &[
     (
         "network",
         &["", "123456789012345678901234567890123", "a\u{7}b", "a\u{85}b"],

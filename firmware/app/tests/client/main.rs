@@ -5,6 +5,7 @@
 mod frame;
 mod lines;
 mod runs;
+mod sketch;
 #[path = "../support/mod.rs"]
 mod support;
 

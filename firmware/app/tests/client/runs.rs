@@ -318,7 +318,7 @@ fn replies_are_told_by_their_own_status_and_length() {
         // Where there is no body, none is waited for.
         server.behaviour = Behaviour::SilentAfterReply;
         server
-            .run(&[&server.sha1_pin(), "set rule robust", "set timeout response 2000"])
+            .run(&[&server.sha1_pin(), "set rule robust", "set timeout response 5000"])
             .answers(result);
     }
 }

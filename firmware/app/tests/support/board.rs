@@ -1,8 +1,10 @@
 //! The client's shell on a host: a console in memory, this machine's network, facts about no board.
 
 use std::collections::VecDeque;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -50,13 +52,23 @@ impl Server {
     pub(crate) fn script(&self, lines: &[&str], pace: Pace) -> Seen {
         let _one = one_at_a_time();
         runtime().block_on(async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let mut input = format!("set connect-to {}\n", listener.local_addr().unwrap());
-            for line in lines {
-                input += &format!("{line}\n");
-            }
+            let (listener, input) = listening(lines).await;
             let (output, served) = self.serve_while(listener, shell(input.as_bytes(), pace)).await;
             Seen { output, served }
+        })
+    }
+
+    /// The same with another program, whose standard input and output are its console.
+    pub(crate) fn script_of(&self, program: &Path, lines: &[&str]) -> Seen {
+        runtime().block_on(async {
+            let (listener, input) = listening(lines).await;
+            let program = program.to_owned();
+            let client = tokio::task::spawn_blocking(move || typed(&program, input.as_bytes()));
+            let (output, served) = self.serve_while(listener, client).await;
+            Seen {
+                output: output.unwrap(),
+                served,
+            }
         })
     }
 }
@@ -98,6 +110,28 @@ impl Seen {
     pub(crate) fn request(&self) -> &str {
         &self.served().request
     }
+}
+
+/// A port for the server, and the console's input with the line that names it.
+async fn listening(lines: &[&str]) -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = format!("set connect-to {}", listener.local_addr().unwrap());
+    let input = [&[to.as_str()], lines].concat().join("\n") + "\n";
+    (listener, input)
+}
+
+/// What a program prints that is given this input.
+pub(crate) fn typed(program: &Path, input: &[u8]) -> String {
+    let mut child = Command::new(program)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut stdin, input) = (child.stdin.take().unwrap(), input.to_vec());
+    let typing = std::thread::spawn(move || stdin.write_all(&input));
+    let output = child.wait_with_output().unwrap();
+    typing.join().unwrap().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -22,7 +22,8 @@ const GLANCE: Duration = Duration::from_millis(20);
 pub(crate) struct Server {
     pub(crate) leaf: Vec<u8>,
     pub(crate) key: rcgen::KeyPair,
-    pub(crate) reply: Vec<u8>,
+    /// What the first connection gets, what the second one gets, and so on; the last is for all that follow.
+    pub(crate) replies: Vec<Vec<u8>>,
     pub(crate) behaviour: Behaviour,
     pub(crate) versions: Vec<&'static SupportedProtocolVersion>,
 }
@@ -68,7 +69,7 @@ impl Server {
         Self {
             leaf,
             key,
-            reply: reply.to_vec(),
+            replies: vec![reply.to_vec()],
             behaviour: Behaviour::Reply,
             versions: vec![&rustls::version::TLS13],
         }
@@ -90,7 +91,9 @@ impl Server {
             loop {
                 let (connection, _) = listener.accept().await.unwrap();
                 busy.set(true);
-                let one = self.serve(connection).await;
+                let index = served.lock().unwrap().len();
+                let reply = self.replies.get(index).or(self.replies.last()).unwrap();
+                let one = self.serve(connection, reply).await;
                 busy.set(false);
                 served.lock().unwrap().push(one);
             }
@@ -111,7 +114,7 @@ impl Server {
         (result, served)
     }
 
-    async fn serve(&self, mut tcp: TcpStream) -> Served {
+    async fn serve(&self, mut tcp: TcpStream, reply: &[u8]) -> Served {
         let mut served = Served::default();
         if self.behaviour == Behaviour::SilentAfterTcp {
             let _ = tcp.read_to_end(&mut Vec::new()).await;
@@ -149,7 +152,7 @@ impl Server {
             }
         }
         if self.behaviour != Behaviour::SilentAfterHandshake && served.error.is_empty() {
-            let _ = tls.write_all(&self.reply).await;
+            let _ = tls.write_all(reply).await;
             let _ = tls.flush().await;
         }
         match self.behaviour {
