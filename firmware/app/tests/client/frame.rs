@@ -1,6 +1,6 @@
 //! The marks around the server's text: where they stand, however a reply ends.
 
-use crate::support::board::{Pace, Seen};
+use crate::support::board::{Seen, Trouble};
 use crate::support::server::{Behaviour, Server, reply};
 
 /// The output between the two marks of a run with the tag `t`, and the mark at the end.
@@ -59,7 +59,7 @@ fn the_marks_stand_directly_around_the_text() {
 #[test]
 fn a_run_without_a_tag_marks_with_a_dash() {
     let server = Server::with_reply(&reply("200 OK", "", "x"));
-    let seen = server.script(&[&server.sha1_pin(), "run"], Pace::AtOnce);
+    let seen = server.script(&[&server.sha1_pin(), "run"], Trouble::None);
     let marked = "==========\r\n@- reply begin\r\nx\r\n@- reply end newline=added\r\n==========\r\n";
     assert!(seen.output.contains(marked), "{}", seen.output);
 }
@@ -67,7 +67,10 @@ fn a_run_without_a_tag_marks_with_a_dash() {
 #[test]
 fn every_run_marks_with_its_own_tag() {
     let server = Server::with_reply(&reply("200 OK", "", "x"));
-    let seen = server.script(&[&server.sha1_pin(), "#one run", "#0123456789abcdef run"], Pace::AtOnce);
+    let seen = server.script(
+        &[&server.sha1_pin(), "#one run", "#0123456789abcdef run"],
+        Trouble::None,
+    );
     for tag in ["one", "0123456789abcdef"] {
         let marked = format!("@{tag} reply begin\r\nx\r\n@{tag} reply end newline=added\r\n");
         assert!(seen.output.contains(&marked), "{}", seen.output);
@@ -160,7 +163,7 @@ fn a_time_limit_cuts_no_line_of_the_console() {
     for limit in [150, 170, 190, 210, 230] {
         let limit = format!("set timeout response {limit}");
         // The console panics where a write is cut.
-        let seen = server.script(&[&server.sha1_pin(), &limit, "#t run"], Pace::Slow);
+        let seen = server.script(&[&server.sha1_pin(), &limit, "#t run"], Trouble::SlowConsole);
         seen.answers("reason=timeout-response");
         if !seen.output.contains("reply begin") {
             continue;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test it is the shortest assertion")]
 
 mod frame;
+mod limits;
 mod lines;
 mod runs;
 mod sketch;

@@ -1,6 +1,6 @@
 //! Several runs of one shell: each is made with the settings of its own, and is as the first would be.
 
-use crate::support::board::Pace;
+use crate::support::board::Trouble;
 use crate::support::server::{Behaviour, Server, key, reply};
 
 const BODY: &str = r#"{"state":"success"}"#;
@@ -85,7 +85,7 @@ fn settings_of_an_earlier_run_do_not_stay() {
         lines.push("#t run");
         lines.extend(then);
         lines.push("#t run");
-        let seen = server.script(&lines, Pace::AtOnce);
+        let seen = server.script(&lines, Trouble::None);
         let answers = seen.answers_to_runs();
         assert_eq!(answers.len(), 2, "{}", seen.output);
         assert!(
@@ -106,7 +106,7 @@ fn a_run_is_what_it_would_be_after_any_other() {
     // Each of these ends in its own way; a run like the first follows, which must not have changed.
     let mut server = Server::with_reply(&reply("200 OK", "", BODY));
     let pin = server.sha1_pin();
-    let first = server.script(&[&pin, "#t run"], Pace::AtOnce);
+    let first = server.script(&[&pin, "#t run"], Trouble::None);
     let lines_of = |output: &str| {
         output
             .rsplit_once("connecting to wired network")
@@ -143,7 +143,7 @@ fn a_run_is_what_it_would_be_after_any_other() {
         let mut lines = vec![pin.as_str()];
         lines.extend(between);
         lines.push("#t run");
-        let seen = server.script(&lines, Pace::AtOnce);
+        let seen = server.script(&lines, Trouble::None);
         assert_eq!(lines_of(&seen.output), expected, "after {between:?}");
         assert_eq!(
             seen.served.last().unwrap().request,
@@ -153,7 +153,7 @@ fn a_run_is_what_it_would_be_after_any_other() {
     }
     // A server that breaks the rules does not change what is asked of the next.
     server.key = key();
-    let seen = server.script(&[&pin, "#t run", "#t run"], Pace::AtOnce);
+    let seen = server.script(&[&pin, "#t run", "#t run"], Trouble::None);
     for answer in seen.answers_to_runs() {
         assert!(
             answer.starts_with("outcome=refused pin=unchecked guard=refused reason=bad-signature "),

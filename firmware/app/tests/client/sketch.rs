@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::lines::{REFUSED, SETTINGS};
-use crate::support::board::{Pace, Seen, console, typed};
+use crate::support::board::{Seen, Trouble, console, typed};
 use crate::support::documents::{below, object, spoilt};
 use crate::support::random::TestRandom;
 use crate::support::server::{Behaviour, Server};
@@ -153,7 +153,7 @@ fn compare(replies: Vec<Vec<u8>>, behaviour: Behaviour, rule: &str) -> Option<Se
     let rule = format!("set rule {rule}");
     let mut lines = vec![pin.as_str(), &rule, "set timeout response 2000"];
     lines.extend(server.replies.iter().map(|_| "#t run"));
-    let ours = server.script(&lines, Pace::AtOnce);
+    let ours = server.script(&lines, Trouble::None);
     let theirs = server.script_of(sketch, &lines);
     let runs = |seen: &Seen| -> Vec<String> {
         seen.output
@@ -348,6 +348,24 @@ fn both_print_a_body_alike_however_it_ends() {
                 .concat()
             });
             compare(replies.collect(), behaviour, rule);
+        }
+    }
+}
+
+#[test]
+fn a_server_that_always_says_more_holds_neither_of_them() {
+    let Some(sketch) = sketch() else { return };
+    let mut server = Server::with_reply("HTTP/1.1 200 OK\r\n\r\n ");
+    server.versions = vec![&rustls::version::TLS12, &rustls::version::TLS13];
+    for behaviour in [Behaviour::Drips, Behaviour::Floods] {
+        server.behaviour = behaviour;
+        for (limit, reason) in [("response", "timeout-response"), ("total", "timeout-total")] {
+            let lines = [&server.sha1_pin(), &format!("set timeout {limit} 700"), "#t run"];
+            for seen in [server.script(&lines, Trouble::None), server.script_of(sketch, &lines)] {
+                seen.answers(&format!(
+                    "outcome=response-failed pin=match guard=passed reason={reason} "
+                ));
+            }
         }
     }
 }

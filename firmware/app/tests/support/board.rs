@@ -1,6 +1,7 @@
 //! The client's shell on a host: a console in memory, this machine's network, facts about no board.
 
 use std::collections::VecDeque;
+use std::future::pending;
 use std::io::{ErrorKind, Write as _};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::Path;
@@ -28,32 +29,38 @@ pub(crate) struct Seen {
     pub(crate) served: Vec<Served>,
 }
 
-/// How fast the console takes what is written.
+/// What is not as it should be with the board.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Pace {
-    AtOnce,
-    /// Eight bytes a millisecond, somewhat slower than 115200 bit/s.
-    Slow,
+pub(crate) enum Trouble {
+    None,
+    /// The console takes eight bytes a millisecond, somewhat less than at 115200 bit/s.
+    SlowConsole,
+    /// The network is never joined.
+    NoNetwork,
+    /// No connection is ever made, and none refused.
+    NoConnection,
+    /// The end of a connection is never acknowledged.
+    NoEnd,
 }
 
 /// What the shell answers to `input`, with no server.
 pub(crate) fn console(input: &[u8]) -> String {
     let _one = one_at_a_time();
-    runtime().block_on(shell(input, Pace::AtOnce))
+    runtime().block_on(shell(input, Trouble::None))
 }
 
 impl Server {
     /// Sets what is to be set, runs once, and returns what both sides saw.
     pub(crate) fn run(&self, settings: &[&str]) -> Seen {
-        self.script(&[settings, &["#t run"]].concat(), Pace::AtOnce)
+        self.script(&[settings, &["#t run"]].concat(), Trouble::None)
     }
 
     /// Has the shell read these lines, with this server at the end of its connections.
-    pub(crate) fn script(&self, lines: &[&str], pace: Pace) -> Seen {
+    pub(crate) fn script(&self, lines: &[&str], trouble: Trouble) -> Seen {
         let _one = one_at_a_time();
         runtime().block_on(async {
             let (listener, input) = listening(lines).await;
-            let (output, served) = self.serve_while(listener, shell(input.as_bytes(), pace)).await;
+            let (output, served) = self.serve_while(listener, shell(input.as_bytes(), trouble)).await;
             Seen { output, served }
         })
     }
@@ -147,22 +154,24 @@ fn one_at_a_time() -> MutexGuard<'static, ()> {
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn shell(input: &[u8], pace: Pace) -> String {
+async fn shell(input: &[u8], trouble: Trouble) -> String {
     let mut output = Vec::new();
     let console = HostConsole {
         input: input.iter().copied().collect(),
         lines: LineBuffer::default(),
-        pace,
+        trouble,
         output: &mut output,
     };
-    Shell::new(console, Loopback, HostBoard, TestRandom(1)).serve().await;
+    Shell::new(console, Loopback(trouble), HostBoard, TestRandom(1))
+        .serve()
+        .await;
     String::from_utf8_lossy(&output).into_owned()
 }
 
 struct HostConsole<'a> {
     input: VecDeque<u8>,
     lines: LineBuffer,
-    pace: Pace,
+    trouble: Trouble,
     output: &'a mut Vec<u8>,
 }
 
@@ -177,7 +186,7 @@ impl Console for HostConsole<'_> {
     }
 
     async fn write(&mut self, bytes: &[u8]) {
-        if self.pace == Pace::AtOnce {
+        if self.trouble != Trouble::SlowConsole {
             self.output.extend_from_slice(bytes);
             return;
         }
@@ -224,7 +233,8 @@ impl Board for HostBoard {
     fn hang(&mut self) {}
 }
 
-struct Loopback;
+/// This machine, as far as there is no trouble.
+struct Loopback(Trouble);
 
 impl Network for Loopback {
     type Stream<'a> = HostStream;
@@ -232,6 +242,9 @@ impl Network for Loopback {
     const MEDIUM: Medium = Medium::Wired;
 
     async fn join(&mut self, _: &str, _: Option<&str>) -> Result<Ipv4Addr, JoinError> {
+        if self.0 == Trouble::NoNetwork {
+            pending::<()>().await;
+        }
         Ok(Ipv4Addr::LOCALHOST)
     }
 
@@ -240,18 +253,24 @@ impl Network for Loopback {
     }
 
     async fn connect(&mut self, to: SocketAddrV4) -> Result<HostStream, ConnectError> {
-        TcpStream::connect(to)
-            .await
-            .map(HostStream)
+        if self.0 == Trouble::NoConnection {
+            pending::<()>().await;
+        }
+        let connected = TcpStream::connect(to).await;
+        connected
+            .map(|stream| HostStream(stream, self.0))
             .map_err(|_| ConnectError::Refused)
     }
 }
 
-struct HostStream(TcpStream);
+struct HostStream(TcpStream, Trouble);
 
 impl Stream for HostStream {
     async fn finish(&mut self) {
         let _ = self.0.shutdown().await;
+        if self.1 == Trouble::NoEnd {
+            pending::<()>().await;
+        }
     }
 }
 

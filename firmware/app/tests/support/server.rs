@@ -36,6 +36,10 @@ pub(crate) enum Behaviour {
     SilentAfterTcp,
     SilentAfterHandshake,
     SilentAfterReply,
+    /// It repeats its reply for ever, with pauses.
+    Drips,
+    /// It repeats its reply for ever, without pauses.
+    Floods,
     CutAfterReply,
     ForgeCloseAfterReply,
 }
@@ -163,6 +167,15 @@ impl Server {
                 let _ = tcp.read_to_end(&mut Vec::new()).await;
             }
             Behaviour::CutAfterReply => {}
+            Behaviour::Drips | Behaviour::Floods => {
+                while tls.write_all(reply).await.is_ok() && tls.flush().await.is_ok() {
+                    if self.behaviour == Behaviour::Drips {
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    } else {
+                        tokio::task::yield_now().await;
+                    }
+                }
+            }
             Behaviour::SilentAfterHandshake | Behaviour::SilentAfterReply => {
                 served.closed_in_order = tls.read_to_end(&mut request).await.is_ok();
             }
