@@ -176,7 +176,7 @@ fn fingerprints_of_a_file_are_the_same_as_pem_and_as_der() {
 fn what_is_not_an_image_or_a_scenario_is_refused_before_anything_starts() {
     for (arguments, message) in [
         (&["run", "pin/mathces"][..], "did you mean `pin/matches`"),
-        (&["run", "--firmware", "Cargo.toml"][..], "not an ELF"),
+        (&["run", "--firmware", "Cargo.toml"][..], "neither an ELF file"),
         (&["run", "--firmware", "none.elf"][..], "none.elf"),
         (&["fingerprint", "nowhere"][..], "neither a file nor HOST:PORT"),
         (&["fingerprint", "Cargo.toml"][..], "no certificate"),

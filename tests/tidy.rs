@@ -364,7 +364,6 @@ fn imports(source: &Path) -> Vec<Import> {
     found
 }
 
-/// The files below `folder` with this ending, without what is built or not ours.
 /// The files below `folder` with this ending, without those in `target` and `.git`.
 fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();

@@ -143,6 +143,12 @@ impl Device {
                         let Some(machine) = MachineLine::parse(&line.text) else {
                             if line.text.starts_with(RESET) {
                                 resets += 1;
+                            } else if let Some(at) = line.text.find(BANNER[0]) {
+                                // A watchdog may reset the chip in the middle of a line, which the banner then ends. A
+                                // whole line says more than its beginning.
+                                if said.is_empty() {
+                                    line.text[..at].clone_into(&mut said);
+                                }
                             } else if !line.text.is_empty() && !BANNER.iter().any(|start| line.text.starts_with(start))
                             {
                                 said.clone_from(&line.text);
@@ -519,7 +525,7 @@ mod tests {
         let mut device = device(move |_| {
             resets += 1;
             if resets <= BOOT_LOOP {
-                "ESP-ROM:x\r\nrst:0x7 (TG0WDT_SYS_RST),boot:0xc (SPI_FAST_FLASH_BOOT)\r\ninvalid header: 0xffffffff\r\n"
+                "ESP-ROM:x\r\nrst:0x7 (TG0WDT_SYS_RST),boot:0xc (SPI_FAST_FLASH_BOOT)\r\ninvalid header: 0xffffffff\r\ninvalid hESP-ROM:x\r\n"
             } else {
                 ""
             }

@@ -1,4 +1,5 @@
-//! Machine lines: `@<tag> ok <command> key=value ...` and `@<tag> error <command> code=<code> detail="..."`.
+//! Machine lines: `@<tag> ok <command> key=value ...`, `@<tag> error <command> code=<code> detail="..."`, and around the body of a
+//! reply `@<tag> reply begin` and `@<tag> reply end`.
 
 use alloc::string::String;
 use core::fmt::{Display, Write};
@@ -20,6 +21,12 @@ impl Answer {
     #[must_use]
     pub fn event(event: &str) -> Self {
         Self::start("-", &[event])
+    }
+
+    /// Starts `@<tag> reply <place>`, which marks where the server's text begins or ends.
+    #[must_use]
+    pub fn reply(tag: &str, place: &str) -> Self {
+        Self::start(tag, &["reply", place])
     }
 
     /// A whole `@<tag> error <command> code=<code> detail="..."`; `code` is kebab-case, `detail` says what to do.

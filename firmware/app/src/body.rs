@@ -18,19 +18,39 @@ enum State {
         chunked: bool,
     },
     UntilClose,
-    /// In the line with the size of a chunk: its value so far, its digits, and whether an extension has begun.
-    Size {
-        size: u64,
-        digits: u8,
-        extension: u16,
+    /// In the line with the size of a chunk.
+    Size(SizeLine),
+    /// The line end behind a chunk's data, of which CR has come or not.
+    DataEnd {
+        cr: bool,
     },
-    /// The line end behind a chunk's data.
-    DataEnd,
-    /// In a trailer line of so many bytes; an empty one ends the body.
+    /// In a trailer line of this many bytes; an empty one ends the body.
     Trailer {
         length: u16,
+        cr: bool,
     },
     Done,
+}
+
+/// `001f;name=value`, as far as it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct SizeLine {
+    size: u64,
+    /// Digits of the size; zeros in front do not count.
+    digits: u8,
+    /// All bytes of the line.
+    length: u16,
+    part: SizePart,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SizePart {
+    Digits,
+    /// White space behind the size, which some servers fill the line with.
+    Padding,
+    Extension,
+    /// CR has come.
+    End,
 }
 
 /// Why a body cannot be followed.
@@ -53,8 +73,9 @@ impl BodyError {
     }
 }
 
-/// A chunk's size has at most so many hexadecimal digits, and a line around it at most so many bytes.
+/// The most hexadecimal digits of a chunk's size, without the zeros in front: no chunk is larger than the memory of any board.
 const MAX_SIZE_DIGITS: u8 = 8;
+/// The longest line around a chunk, in bytes without its end.
 const MAX_LINE: u16 = 256;
 
 impl Body {
@@ -70,24 +91,23 @@ impl Body {
         Self { state }
     }
 
-    /// Takes the next bytes; appends the content that is in them to `content`, and returns how many of them belong to
-    /// the body.
+    /// Takes the next bytes and appends the content that is in them to `content`. Returns how many of them belong to the body:
+    /// where it cannot be followed, those before the byte that is wrong.
     ///
     /// # Errors
     /// [`BodyError::MalformedChunk`].
-    pub fn take(&mut self, bytes: &[u8], content: &mut Vec<u8>) -> Result<usize, BodyError> {
-        let mut rest = bytes;
-        while let (false, Some((&byte, after))) = (self.is_done(), rest.split_first()) {
-            rest = after;
-            self.state = match self.state {
+    pub fn take(&mut self, bytes: &[u8], content: &mut Vec<u8>) -> (usize, Result<(), BodyError>) {
+        let mut taken = 0;
+        while let (false, [byte, ..]) = (self.is_done(), &bytes[taken..]) {
+            let (count, next) = match self.state {
                 State::UntilClose | State::Data { .. } => {
-                    let all = rest.len() + 1;
+                    let all = bytes.len() - taken;
                     let (count, next) = match self.state {
                         State::Data { left, chunked } => {
                             let count = usize::try_from(left).map_or(all, |left| left.min(all));
                             let left = left - count as u64;
                             let next = match (left, chunked) {
-                                (0, true) => State::DataEnd,
+                                (0, true) => State::DataEnd { cr: false },
                                 (0, false) => State::Done,
                                 _ => State::Data { left, chunked },
                             };
@@ -95,32 +115,21 @@ impl Body {
                         }
                         _ => (all, State::UntilClose),
                     };
-                    content.push(byte);
-                    content.extend_from_slice(&rest[..count - 1]);
-                    rest = &rest[count - 1..];
-                    next
+                    content.extend_from_slice(&bytes[taken..taken + count]);
+                    (count, Ok(next))
                 }
-                State::Size {
-                    size,
-                    digits,
-                    extension,
-                } => size_line(size, digits, extension, byte)?,
-                State::DataEnd => match byte {
-                    b'\r' => State::DataEnd,
-                    b'\n' => SIZE,
-                    _ => return Err(BodyError::MalformedChunk),
-                },
-                State::Trailer { length } => match byte {
-                    b'\r' => State::Trailer { length },
-                    b'\n' if length == 0 => State::Done,
-                    b'\n' => State::Trailer { length: 0 },
-                    _ if length == MAX_LINE => return Err(BodyError::MalformedChunk),
-                    _ => State::Trailer { length: length + 1 },
-                },
-                State::Done => State::Done,
+                State::Size(line) => (1, line.take(*byte)),
+                State::DataEnd { cr } => (1, data_end(cr, *byte)),
+                State::Trailer { length, cr } => (1, trailer(length, cr, *byte)),
+                State::Done => (0, Ok(State::Done)),
             };
+            match next {
+                Ok(next) => self.state = next,
+                Err(error) => return (taken, Err(error)),
+            }
+            taken += count;
         }
-        Ok(bytes.len() - rest.len())
+        (taken, Ok(()))
     }
 
     /// Whether the body is complete.
@@ -141,45 +150,66 @@ impl Body {
     }
 }
 
-const SIZE: State = State::Size {
+const SIZE: State = State::Size(SizeLine {
     size: 0,
     digits: 0,
-    extension: 0,
-};
+    length: 0,
+    part: SizePart::Digits,
+});
 
-fn size_line(size: u64, digits: u8, extension: u16, byte: u8) -> Result<State, BodyError> {
-    match byte {
-        b'\n' if digits == 0 => Err(BodyError::MalformedChunk),
-        b'\n' if size == 0 => Ok(State::Trailer { length: 0 }),
-        b'\n' => Ok(State::Data {
-            left: size,
-            chunked: true,
-        }),
-        b'\r' => Ok(State::Size {
-            size,
-            digits,
-            extension,
-        }),
-        _ if extension == MAX_LINE => Err(BodyError::MalformedChunk),
-        b';' | b' ' | b'\t' if digits > 0 => Ok(State::Size {
-            size,
-            digits,
-            extension: extension + 1,
-        }),
-        _ if extension > 0 => Ok(State::Size {
-            size,
-            digits,
-            extension: extension + 1,
-        }),
-        _ => match char::from(byte).to_digit(16) {
-            Some(digit) if digits < MAX_SIZE_DIGITS => Ok(State::Size {
-                size: size << 4 | u64::from(digit),
-                digits: digits + 1,
-                extension,
-            }),
-            _ => Err(BodyError::MalformedChunk),
-        },
+impl SizeLine {
+    fn take(self, byte: u8) -> Result<State, BodyError> {
+        let digit = char::from(byte).to_digit(16).map(u64::from);
+        let mut next = Self {
+            length: self.length + 1,
+            ..self
+        };
+        match (self.part, byte) {
+            (SizePart::End, b'\n') if self.size == 0 => return Ok(State::Trailer { length: 0, cr: false }),
+            (SizePart::End, b'\n') => {
+                return Ok(State::Data {
+                    left: self.size,
+                    chunked: true,
+                });
+            }
+            (SizePart::End, _) => return Err(BodyError::MalformedChunk),
+            // A digit comes first.
+            (_, b'\r') if self.length > 0 => next.part = SizePart::End,
+            _ if self.length == MAX_LINE => return Err(BodyError::MalformedChunk),
+            (SizePart::Digits, _) if let Some(digit) = digit.filter(|_| self.digits < MAX_SIZE_DIGITS) => {
+                next.size = self.size << 4 | digit;
+                next.digits += u8::from(next.size > 0);
+            }
+            (SizePart::Digits | SizePart::Padding, b' ' | b'\t') if self.length > 0 => next.part = SizePart::Padding,
+            (SizePart::Digits | SizePart::Padding, b';') if self.length > 0 => next.part = SizePart::Extension,
+            (SizePart::Extension, _) if !is_control(byte) => {}
+            _ => return Err(BodyError::MalformedChunk),
+        }
+        Ok(State::Size(next))
     }
+}
+
+fn data_end(cr: bool, byte: u8) -> Result<State, BodyError> {
+    match (cr, byte) {
+        (false, b'\r') => Ok(State::DataEnd { cr: true }),
+        (true, b'\n') => Ok(SIZE),
+        _ => Err(BodyError::MalformedChunk),
+    }
+}
+
+fn trailer(length: u16, cr: bool, byte: u8) -> Result<State, BodyError> {
+    match (cr, byte) {
+        (false, b'\r') => Ok(State::Trailer { length, cr: true }),
+        (true, b'\n') if length == 0 => Ok(State::Done),
+        (true, b'\n') => Ok(State::Trailer { length: 0, cr: false }),
+        (false, _) if length < MAX_LINE && !is_control(byte) => Ok(State::Trailer { length: length + 1, cr }),
+        _ => Err(BodyError::MalformedChunk),
+    }
+}
+
+/// A control character that a field's value may not have (RFC 9110, section 5.5); all line ends among them are CR LF.
+fn is_control(byte: u8) -> bool {
+    byte != b'\t' && byte.is_ascii_control()
 }
 
 /// Prints a body that a hostile server may have written: lines end in CRLF, other control characters come as `\xNN`, and so
@@ -232,13 +262,17 @@ mod tests {
     use super::*;
 
     /// Feeds `input` in pieces of every size: where a piece ends must make no difference.
-    fn take_all(framing: Framing, input: &[u8]) -> Result<(Vec<u8>, usize, bool), BodyError> {
+    fn take_all(framing: Framing, input: &[u8]) -> Result<(Vec<u8>, usize, bool), (BodyError, usize)> {
         let mut results = (1..=input.len().max(1)).map(|size| {
             let mut body = Body::new(framing);
             let mut content = Vec::new();
             let mut taken = 0;
             for piece in input.chunks(size) {
-                taken += body.take(piece, &mut content)?;
+                let (count, result) = body.take(piece, &mut content);
+                taken += count;
+                if let Err(error) = result {
+                    return Err((error, taken));
+                }
             }
             Ok((content, taken, body.end().is_ok()))
         });
@@ -270,31 +304,108 @@ mod tests {
     }
 
     #[test]
-    fn malformed_chunks_are_refused() {
-        for input in [
-            "\r\n",
-            "x\r\n",
-            "-1\r\n",
-            "123456789\r\n",
-            "3\r\nabcX",
-            "{\"state\":\"success\"}",
+    fn malformed_chunks_are_refused_at_the_byte_that_is_wrong() {
+        for (input, at) in [
+            ("\r\n", 0),
+            ("x\r\n", 0),
+            ("-1\r\n", 0),
+            ("+1\r\n", 0),
+            (" 1\r\n", 0),
+            (";a\r\n", 0),
+            ("0x1\r\n", 1),
+            ("1x\r\n", 1),
+            ("1 1\r\n", 2),
+            ("123456789\r\n", 8),
+            ("3\r\nabcX", 6),
+            ("{\"state\":\"success\"}", 0),
+            // A line feed alone, a carriage return alone, and both in the wrong order.
+            ("3\nabc\r\n0\r\n\r\n", 1),
+            ("3\rabc\r\n0\r\n\r\n", 2),
+            ("3\r\r\nabc\r\n0\r\n\r\n", 2),
+            ("3\n\rabc\r\n0\r\n\r\n", 1),
+            ("3;a=b\nabc\r\n", 5),
+            ("3;a=\rb\r\nabc\r\n", 5),
+            ("3;a=\0\r\nabc\r\n", 4),
+            ("3\r\nabc\n0\r\n\r\n", 6),
+            ("3\r\nabc\r0\r\n\r\n", 7),
+            ("3\r\nabc\r\r\n0\r\n\r\n", 7),
+            ("3\r\nabc0\r\n\r\n", 6),
+            ("0\n\r\n", 1),
+            ("0\r\n\n", 3),
+            ("0\r\n\r\r\n", 4),
+            ("0\r\nX: y\n\r\n", 7),
+            ("0\r\nX: y\rz\r\n\r\n", 8),
         ] {
             assert_eq!(
                 take_all(Framing::Chunked, input.as_bytes()),
-                Err(BodyError::MalformedChunk),
-                "{input}"
+                Err((BodyError::MalformedChunk, at)),
+                "{input:?}"
             );
         }
-        let long = std::format!("1;{}\r\n", "x".repeat(300));
+    }
+
+    #[test]
+    fn zeros_before_a_size_count_for_nothing_but_the_lines_length() {
+        for zeros in [0, 1, 7, 8, 9, 16, 17, 40, 255] {
+            let (size, end) = ("0".repeat(zeros), "0".repeat(zeros + 1));
+            let input = std::format!("{size}A\r\n0123456789\r\n{end}\r\n\r\n");
+            let content = Ok((b"0123456789".to_vec(), input.len(), true));
+            assert_eq!(take_all(Framing::Chunked, input.as_bytes()), content, "{zeros} zeros");
+        }
+        let input = std::format!("{}1\r\n", "0".repeat(256));
+        let wrong = Err((BodyError::MalformedChunk, 256));
+        assert_eq!(take_all(Framing::Chunked, input.as_bytes()), wrong);
+    }
+
+    #[test]
+    fn a_size_never_wraps() {
+        // Each of these is 3 in a word of 32 or 64 bits.
+        for size in ["100000003", "0100000003", "10000000000000003", "F000000000000000000003"] {
+            let input = std::format!("{size}\r\nabc\r\n0\r\n\r\n");
+            let result = take_all(Framing::Chunked, input.as_bytes());
+            assert!(
+                matches!(result, Err((BodyError::MalformedChunk, 8 | 9))),
+                "{size}: {result:?}"
+            );
+        }
+        let mut body = Body::new(Framing::Chunked);
+        assert_eq!(body.take(b"fFfFfFfF\r\nabc", &mut Vec::new()), (13, Ok(())));
+        assert_eq!(body.end(), Err(BodyError::Truncated));
+    }
+
+    #[test]
+    fn lines_around_chunks_have_a_limit() {
+        let chunk = |extension: usize| std::format!("1;{}\r\na\r\n0\r\n\r\n", "x".repeat(extension));
+        assert!(take_all(Framing::Chunked, chunk(254).as_bytes()).is_ok());
         assert_eq!(
-            take_all(Framing::Chunked, long.as_bytes()),
-            Err(BodyError::MalformedChunk)
+            take_all(Framing::Chunked, chunk(255).as_bytes()),
+            Err((BodyError::MalformedChunk, 256))
         );
-        let long = std::format!("0\r\n{}\r\n", "x".repeat(300));
+        let trailer = |length: usize| std::format!("0\r\n{}\r\n\r\n", "x".repeat(length));
+        assert!(take_all(Framing::Chunked, trailer(256).as_bytes()).is_ok());
         assert_eq!(
-            take_all(Framing::Chunked, long.as_bytes()),
-            Err(BodyError::MalformedChunk)
+            take_all(Framing::Chunked, trailer(257).as_bytes()),
+            Err((BodyError::MalformedChunk, 3 + 256))
         );
+    }
+
+    #[test]
+    fn trailers_are_waited_for_and_are_not_content() {
+        let content = |taken, complete| Ok((b"a".to_vec(), taken, complete));
+        for (input, taken, complete) in [
+            ("1\r\na\r\n0\r\n", 9, false),
+            ("1\r\na\r\n0\r\n\r", 10, false),
+            ("1\r\na\r\n0\r\n\r\n", 11, true),
+            ("1\r\na\r\n0\r\nA: b\r\n", 15, false),
+            ("1\r\na\r\n0 \r\nA: b\r\nC: d\r\n\r\nnext", 24, true),
+            ("1 \t;a=\"b;c\"; d\r\na\r\n0;e\r\n\r\n", 26, true),
+        ] {
+            assert_eq!(
+                take_all(Framing::Chunked, input.as_bytes()),
+                content(taken, complete),
+                "{input:?}"
+            );
+        }
     }
 
     #[test]

@@ -1,15 +1,23 @@
 //! One run: join the network, connect, handshake, check the certificate, ask, read the reply, judge it.
 //!
-//! What enters: settings, a network, random numbers. What leaves: the transcript, line by line as things happen, and a
-//! [`Report`]. It knows no command and no board. Every phase has a deadline, and so has the run.
+//! What enters: settings, a network, random numbers, the command's tag. What leaves: the transcript, line by line as things
+//! happen, and a [`Report`]. It knows no command and no board. Every phase has a deadline, and so has the run.
+//!
+//! The body of a reply is the server's text among the client's. `@<tag> reply begin` and `@<tag> reply end` stand around it:
+//! the server does not know the tag, and [`Printer`] lets no line of the body begin with `@`.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use alloc::{format, vec};
+use core::cell::Cell;
+use core::future::poll_fn;
 use core::net::{Ipv4Addr, SocketAddrV4};
+use core::pin::pin;
+use core::task::Poll;
 
 use embassy_futures::select::{Either, select};
-use embassy_time::{Duration, Instant, Timer, with_deadline};
+use embassy_futures::yield_now;
+use embassy_time::{Duration, Instant, TimeoutError, Timer, with_deadline};
 use embedded_io_async::Write;
 use embedded_tls::alert::AlertDescription;
 use embedded_tls::{TlsConfig, TlsConnection, TlsContext, TlsError};
@@ -38,6 +46,8 @@ pub struct Run<'a, C, N, R> {
     pub random: &'a mut R,
     /// What to do.
     pub settings: &'a Settings,
+    /// The tag of the command, which marks where the server's text begins and ends; `-` for none.
+    pub tag: &'a str,
 }
 
 /// What came of a run.
@@ -162,6 +172,7 @@ pub async fn run<C: Console, N: Network, R: CryptoRngCore>(mut run: Run<'_, C, N
     let deadlines = Deadlines {
         settings: run.settings,
         total: Instant::now() + run.settings.timeouts.total,
+        printing: Cell::new(false),
     };
     match run.go(expectation, &deadlines, &mut report).await {
         Ok(true) => report.outcome = Outcome::Success,
@@ -190,6 +201,8 @@ fn fail<T>(outcome: Outcome, reason: impl Into<String>) -> Result<T, Failure> {
 struct Deadlines<'a> {
     settings: &'a Settings,
     total: Instant,
+    /// Bytes are on their way to the console. Cut, they would leave half a line on one port and another half on the other.
+    printing: Cell<bool>,
 }
 
 impl Deadlines<'_> {
@@ -214,10 +227,28 @@ impl Deadlines<'_> {
         } else {
             (name, end)
         };
-        match with_deadline(end, work).await {
+        match self.until(end, work).await {
             Ok(result) => result,
-            Err(_) => fail(outcome, name),
+            Err(TimeoutError) => fail(outcome, name),
         }
+    }
+
+    /// Does `work` until `end` has come and nothing is being printed.
+    async fn until<T>(&self, end: Instant, work: impl Future<Output = T>) -> Result<T, TimeoutError> {
+        let (mut work, mut timer) = (pin!(work), pin!(Timer::at(end)));
+        let mut is_late = false;
+        poll_fn(|context| {
+            if let Poll::Ready(result) = work.as_mut().poll(context) {
+                return Poll::Ready(Ok(result));
+            }
+            is_late = is_late || timer.as_mut().poll(context).is_ready();
+            if is_late && !self.printing.get() {
+                Poll::Ready(Err(TimeoutError))
+            } else {
+                Poll::Pending
+            }
+        })
+        .await
     }
 }
 
@@ -253,8 +284,10 @@ impl<C: Console, N: Network, R: CryptoRngCore> Run<'_, C, N, R> {
         let mut exchange = Exchange {
             console: self.console,
             settings,
+            tag: self.tag,
             deadlines,
             report,
+            printer: None,
         };
         let provider = GuardedProvider {
             random: &mut *self.random,
@@ -334,8 +367,11 @@ async fn connect<'n, N: Network>(network: &'n mut N, settings: &Settings) -> Res
 struct Exchange<'a, C> {
     console: &'a mut C,
     settings: &'a Settings,
+    tag: &'a str,
     deadlines: &'a Deadlines<'a>,
     report: &'a mut Report,
+    /// Prints the body of the reply, from its beginning to its end.
+    printer: Option<Printer>,
 }
 
 impl<C: Console> Exchange<'_, C> {
@@ -393,6 +429,8 @@ impl<C: Console> Exchange<'_, C> {
         let result = deadlines
             .within(Phase::Response, Outcome::ResponseFailed, response)
             .await;
+        // A body that took too long is still open.
+        self.end_reply().await;
         self.say("closing connection").await;
         if !tls.closed && watch.fault().is_none() {
             // The library must not be asked to close what the server has closed.
@@ -446,7 +484,6 @@ impl<C: Console> Exchange<'_, C> {
             body: Body::new(head.framing),
             judge: Judge::new(*rule, head.status),
             raw: *rule == RuleKind::Original,
-            printer: None,
             unprinted: Vec::new(),
         };
         self.receive_body(tls, bytes, reply).await
@@ -486,11 +523,8 @@ impl<C: Console> Exchange<'_, C> {
             }
         };
         self.print(&mut reply, true).await;
-        if let Some(printer) = &mut reply.printer {
-            let line_end = printer.finish();
-            self.console.write(line_end).await;
-            self.say("==========").await;
-        }
+        self.end_reply().await;
+        self.say("==========").await;
         end?;
         let judged = reply.judge.finish();
         judged.or_else(|error| fail(Outcome::ResponseFailed, error.reason()))
@@ -499,10 +533,10 @@ impl<C: Console> Exchange<'_, C> {
     /// Prints the verdict as soon as there is one, and then the body.
     async fn print(&mut self, reply: &mut Reply, last: bool) {
         let decided = last || reply.unprinted.len() >= VERDICT_WINDOW || reply.judge.look_at(&[]).is_some();
-        if !decided || (reply.printer.is_some() && reply.unprinted.is_empty()) {
+        if !decided {
             return;
         }
-        if reply.printer.is_none() {
+        if self.printer.is_none() {
             let verdict = if reply.judge.settle() {
                 "successfull!"
             } else {
@@ -511,18 +545,46 @@ impl<C: Console> Exchange<'_, C> {
             self.say(&format!("esp8266/Arduino CI {verdict}")).await;
             self.say("reply was:").await;
             self.say("==========").await;
+            self.begin_reply().await;
         }
-        let printer = reply.printer.get_or_insert_default();
-        // What is printed is longer than what came.
-        for piece in reply.unprinted.chunks(PIECE) {
-            self.console.write(&printer.print(piece)).await;
+        for piece in reply.unprinted.chunks(PRINTED_AT_ONCE) {
+            let printed = self.printer.get_or_insert_default().print(piece);
+            self.report.body = self.report.body.map(|bytes| bytes + piece.len() as u64);
+            self.write(&printed).await;
         }
-        self.report.body = self.report.body.map(|bytes| bytes + reply.unprinted.len() as u64);
         reply.unprinted.clear();
     }
 
+    /// Marks that what is printed from here on is the server's text.
+    async fn begin_reply(&mut self) {
+        self.printer = Some(Printer::default());
+        let mark = Answer::reply(self.tag, "begin").finish();
+        self.write(mark.as_bytes()).await;
+    }
+
+    /// Marks the end of the server's text, if it has begun. A line end that had to be added is not part of it.
+    async fn end_reply(&mut self) {
+        let Some(mut printer) = self.printer.take() else { return };
+        let line_end = printer.finish();
+        let mut mark = Answer::reply(self.tag, "end");
+        if !line_end.is_empty() {
+            mark = mark.field("newline", "added");
+        }
+        let mark = [line_end, mark.finish().as_bytes()].concat();
+        self.write(&mark).await;
+    }
+
     async fn say(&mut self, line: &str) {
-        say(self.console, line).await;
+        self.write(format!("{line}\r\n").as_bytes()).await;
+    }
+
+    /// Prints all of `bytes`, whatever the time.
+    async fn write(&mut self, bytes: &[u8]) {
+        self.deadlines.printing.set(true);
+        self.console.write(bytes).await;
+        self.deadlines.printing.set(false);
+        // A phase whose time is over ends here.
+        yield_now().await;
     }
 }
 
@@ -535,11 +597,13 @@ async fn receive_head<S: Stream>(tls: &mut Tls<'_, S>, bytes: &mut Vec<u8>) -> R
     // Replies before the final one, of which a server sends one or two.
     for _ in 0..=http::MAX_INTERIM {
         let end = loop {
-            if let Some(end) = http::head_end(bytes).map_err(malformed)? {
-                break end;
-            }
-            if bytes.len() > http::MAX_HEAD {
+            // However much of what follows it has come with it, a head has the same limit.
+            let end = http::head_end(bytes).map_err(malformed)?;
+            if end.unwrap_or(bytes.len()) > http::MAX_HEAD {
                 return fail(Outcome::ResponseFailed, "head-too-long");
+            }
+            if let Some(end) = end {
+                break end;
             }
             if !tls.receive(bytes).await? {
                 return fail(Outcome::ResponseFailed, "truncated");
@@ -560,26 +624,29 @@ struct Reply {
     judge: Judge,
     /// The original rule sees and prints the body as it came, with the sizes of its chunks.
     raw: bool,
-    printer: Option<Printer>,
     unprinted: Vec<u8>,
 }
 
 const VERDICT_WINDOW: usize = 8192;
 
-/// So many bytes of a body are worked on at a time.
+/// How many bytes of a body are worked on at a time.
 const PIECE: usize = 1024;
+
+/// How many bytes of a body go to the console at a time: at most 256 as they are printed, which take 22 ms at 115200 bit/s. So
+/// much later than its time may a phase end.
+const PRINTED_AT_ONCE: usize = 64;
 
 impl Reply {
     fn take(&mut self, bytes: &[u8]) -> Result<(), crate::body::BodyError> {
         let mut content = Vec::new();
-        let result = self.body.take(bytes, &mut content);
+        let (taken, result) = self.body.take(bytes, &mut content);
         if self.raw {
             content.clear();
-            content.extend_from_slice(&bytes[..*result.as_ref().unwrap_or(&0)]);
+            content.extend_from_slice(&bytes[..taken]);
         }
         self.judge.look_at(&content);
         self.unprinted.append(&mut content);
-        result.map(|_| ())
+        result
     }
 }
 

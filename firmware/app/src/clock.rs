@@ -179,6 +179,17 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_was_set_goes_on_by_seconds() {
+        let began = std::time::Instant::now();
+        let clock = Clock::set(UnixTime(1000));
+        embassy_time::block_for(embassy_time::Duration::from_millis(1100));
+        let UnixTime(shown) = clock.now();
+        let most = i64::try_from(began.elapsed().as_secs()).unwrap();
+        assert!((1001..=1000 + most).contains(&shown), "{shown} after {most} s");
+        assert_eq!(clock.to_string(), "1970-01-01T00:16:40Z", "it is shown as it was set");
+    }
+
+    #[test]
     fn what_is_no_date_is_refused() {
         for text in [
             "",

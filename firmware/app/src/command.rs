@@ -4,7 +4,7 @@
 //! line that is wrong in any way becomes an error that changes nothing.
 
 use alloc::string::String;
-use core::net::SocketAddrV4;
+use core::net::{Ipv4Addr, SocketAddrV4};
 
 use embassy_time::Duration;
 
@@ -152,28 +152,34 @@ impl<'a> Request<'a> {
     /// Reads a line; `None` for an empty one, which asks for nothing.
     #[must_use]
     pub fn parse(line: &'a [u8]) -> Option<Self> {
-        let untagged = |command| Some(Self { tag: "-", command });
         if line.is_empty() {
             return None;
         }
+        let tag = Self::tag_of(line);
         let Ok(line) = core::str::from_utf8(line) else {
-            return untagged(Err(fail("line", "not-utf8", "send UTF-8")));
+            return Some(Self {
+                tag,
+                command: Err(fail("line", "not-utf8", "send UTF-8")),
+            });
         };
-        let Some(tagged) = line.strip_prefix('#') else {
-            return untagged(command(line));
+        let command = match line.strip_prefix('#') {
+            None => command(line),
+            Some(_) if tag == "-" => Err(fail("line", "bad-tag", "a tag is 1-16 of 0-9 and a-z")),
+            Some(tagged) => command(tagged.split_once(' ').map_or("", |(_, rest)| rest)),
         };
-        let (tag, rest) = tagged.split_once(' ').unwrap_or((tagged, ""));
-        let valid = (1..=16).contains(&tag.len())
-            && tag
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase());
-        if !valid {
-            return untagged(Err(fail("line", "bad-tag", "a tag is 1-16 of 0-9 and a-z")));
-        }
-        Some(Self {
-            tag,
-            command: command(rest),
-        })
+        Some(Self { tag, command })
+    }
+
+    /// The tag of a line, or of its beginning; `-` where it has none.
+    #[must_use]
+    pub fn tag_of(line: &'a [u8]) -> &'a str {
+        let tag = line
+            .strip_prefix(b"#")
+            .and_then(|tagged| tagged.split(|byte| *byte == b' ').next());
+        let is_letter = |byte: &u8| byte.is_ascii_digit() || byte.is_ascii_lowercase();
+        tag.filter(|tag| (1..=16).contains(&tag.len()) && tag.iter().all(is_letter))
+            .and_then(|tag| core::str::from_utf8(tag).ok())
+            .unwrap_or("-")
     }
 }
 
@@ -223,15 +229,17 @@ fn setting(text: &str) -> Result<Setting<'_>, CommandError> {
         "network" => Err(bad("network: 1-32 bytes without control characters")),
         "password" if (8..=63).contains(&value.len()) && !has_control(value) => Ok(Setting::Password(value)),
         "password" => Err(bad("password: 8-63 bytes without control characters")),
-        "host" if is_host_name(value) => Ok(Setting::Host(value)),
-        "host" => Err(bad("host: labels of letters, digits, - and _, with dots between them")),
+        "host" => match wrong_with_host(value) {
+            None => Ok(Setting::Host(value)),
+            Some(detail) => Err(bad(detail)),
+        },
         "connect-to" if value == "none" => Ok(Setting::ConnectTo(None)),
         "connect-to" => match value.parse::<SocketAddrV4>() {
             Ok(to) if to.port() != 0 => Ok(Setting::ConnectTo(Some(to))),
             _ => Err(bad("connect-to: <ipv4>:<port> or none")),
         },
-        "port" => match value.parse() {
-            Ok(port @ 1..) => Ok(Setting::Port(port)),
+        "port" => match number(value).map(u16::try_from) {
+            Some(Ok(port @ 1..)) => Ok(Setting::Port(port)),
             _ => Err(bad("port: 1-65535")),
         },
         "path" if is_path(value) => Ok(Setting::Path(value)),
@@ -288,18 +296,51 @@ fn timeout(value: &str) -> Result<Setting<'_>, CommandError> {
             ));
         }
     };
-    match limit.parse() {
-        Ok(limit @ 1..=LONGEST_MS) => Ok(Setting::Timeout(phase, Duration::from_millis(limit))),
+    match number(limit) {
+        Some(limit @ 1..=LONGEST_MS) => Ok(Setting::Timeout(phase, Duration::from_millis(limit))),
         _ => Err(bad("timeout: 1-3600000 milliseconds")),
     }
 }
 
-fn is_host_name(text: &str) -> bool {
-    let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    text.len() <= 253
-        && text
-            .split('.')
-            .all(|label| (1..=63).contains(&label.len()) && label.bytes().all(letter))
+/// A number in decimal digits, without a sign.
+fn number(text: &str) -> Option<u64> {
+    text.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok())?
+}
+
+/// Why a text is neither a host name nor an IPv4 address; `None` where it is one.
+fn wrong_with_host(text: &str) -> Option<&'static str> {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if !text.is_ascii() {
+        return Some("host: ASCII only; write other letters in punycode, as in xn--mnchen-3ya.example");
+    }
+    if text.contains([':', '[', ']']) {
+        return Some("host: an IPv4 address or a name; no IPv6 address, and the port is set by `set port`");
+    }
+    if !text.bytes().all(is_letter) {
+        return Some("host: labels of letters, digits, - and _, with dots between them");
+    }
+    if !(1..=253).contains(&text.len()) {
+        return Some("host: 1-253 bytes");
+    }
+    if !text.split('.').all(|label| (1..=63).contains(&label.len())) {
+        return Some("host: labels of 1-63 bytes, with one dot between two and none at an end");
+    }
+    let last = text.rsplit('.').next().unwrap_or_default();
+    if is_number(last) && text.parse::<Ipv4Addr>().is_err() {
+        return Some("host: not an IPv4 address, and the last label of a name is not a number");
+    }
+    None
+}
+
+/// Whether a label is a number in any of the forms that some resolvers take for a part of an address.
+fn is_number(label: &str) -> bool {
+    let hexadecimal = label.strip_prefix("0x").or_else(|| label.strip_prefix("0X"));
+    match hexadecimal {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => label.bytes().all(|byte| byte.is_ascii_digit()),
+    }
 }
 
 fn is_path(text: &str) -> bool {

@@ -346,14 +346,29 @@ mod tests {
         }
     }
 
-    fn guard(of: &Identity) -> Guard {
-        let pin = Fingerprint::sha1_of(&of.der);
+    /// A guard that expects this server, without names and dates.
+    fn guard_with(pin: Fingerprint, on_mismatch: OnMismatch) -> Guard {
         Guard::new(Expectation {
             pin,
             name: None,
             date: None,
-            on_mismatch: OnMismatch::Abort,
+            on_mismatch,
         })
+    }
+
+    fn guard(of: &Identity) -> Guard {
+        guard_with(Fingerprint::sha1_of(&of.der), OnMismatch::Abort)
+    }
+
+    /// Guards for this server with each digest and policy that there is.
+    fn guards(of: &Identity) -> [Guard; 4] {
+        let sha256 = Fingerprint::Sha256(Sha256::digest(&of.der).into());
+        [
+            guard_with(Fingerprint::sha1_of(&of.der), OnMismatch::Abort),
+            guard_with(Fingerprint::sha1_of(&of.der), OnMismatch::Continue),
+            guard_with(sha256, OnMismatch::Abort),
+            guard_with(sha256, OnMismatch::Continue),
+        ]
     }
 
     fn transcript(text: &[u8]) -> Sha256 {
@@ -384,22 +399,55 @@ mod tests {
     #[test]
     fn a_shown_certificate_and_a_signature_by_its_key_pass() {
         let server = identity();
-        let mut guard = guard(&server);
-        assert!(show(&mut guard, &server.der) && prove(&mut guard, &server.key, SIGNED, SCHEME));
+        for mut guard in guards(&server) {
+            assert!(show(&mut guard, &server.der) && prove(&mut guard, &server.key, SIGNED, SCHEME));
+            assert_eq!(guard.conclude(), Ok(()));
+            assert!(guard.evidence().key_proved);
+            assert_eq!(guard.evidence().proved_pin(), Some(true));
+        }
+    }
+
+    #[test]
+    fn another_certificate_passes_only_where_the_policy_goes_on_and_with_a_proof() {
+        let (server, other) = (identity(), identity());
+        for mut guard in guards(&server) {
+            let goes_on = guard.expectation.on_mismatch == OnMismatch::Continue;
+            assert_eq!(show(&mut guard, &other.der), goes_on);
+            assert_eq!(guard.evidence().proved_pin(), Some(false));
+            assert_eq!(guard.evidence().fingerprint, Some(Fingerprint::sha1_of(&other.der)));
+            if goes_on {
+                assert!(
+                    !prove(&mut guard, &server.key, SIGNED, SCHEME),
+                    "the pinned key proves nothing here"
+                );
+                assert_eq!(guard.conclude(), Err(Refusal::BadSignature));
+            } else {
+                assert_eq!(guard.conclude(), Err(Refusal::PinMismatch));
+            }
+        }
+        let mut guard = guard_with(Fingerprint::sha1_of(&server.der), OnMismatch::Continue);
+        assert!(show(&mut guard, &other.der) && prove(&mut guard, &other.key, SIGNED, SCHEME));
         assert_eq!(guard.conclude(), Ok(()));
-        assert!(guard.evidence().key_proved);
+        assert!(guard.evidence().is_mismatch());
     }
 
     #[test]
     #[cfg(not(feature = "unguarded"))]
     fn a_handshake_that_proves_nothing_is_refused() {
         let server = identity();
-        assert_eq!(guard(&server).conclude(), Err(Refusal::NoCertificate));
-
-        let mut replayed = guard(&server);
-        assert!(show(&mut replayed, &server.der));
-        assert_eq!(replayed.conclude(), Err(Refusal::NoCertificateVerify));
-        assert_eq!(replayed.evidence().refusal, Some(Refusal::NoCertificateVerify));
+        for mut silent in guards(&server) {
+            assert_eq!(silent.conclude(), Err(Refusal::NoCertificate));
+        }
+        for mut replayed in guards(&server) {
+            assert!(show(&mut replayed, &server.der));
+            assert_eq!(replayed.conclude(), Err(Refusal::NoCertificateVerify));
+            assert_eq!(replayed.evidence().refusal, Some(Refusal::NoCertificateVerify));
+            assert_eq!(
+                replayed.evidence().proved_pin(),
+                None,
+                "a copy of the certificate is no match"
+            );
+        }
     }
 
     #[test]
@@ -450,9 +498,52 @@ mod tests {
             }),
         ];
         for (refusal, way) in ways {
-            let mut guard = guard(&server);
-            assert!(!way(&mut guard, &server, &other), "{refusal:?} was accepted");
-            assert_eq!(guard.conclude(), Err(refusal));
+            for mut guard in guards(&server) {
+                if refusal == Refusal::PinMismatch && guard.expectation.on_mismatch == OnMismatch::Continue {
+                    continue;
+                }
+                assert!(!way(&mut guard, &server, &other), "{refusal:?} was accepted");
+                assert_eq!(guard.conclude(), Err(refusal));
+            }
+        }
+    }
+
+    #[test]
+    fn name_and_dates_are_each_asked_with_and_without_the_other() {
+        let server = identity();
+        let (good, late) = (Some(UnixTime(1_800_000_000)), Some(UnixTime(99_000_000_000)));
+        for (name, date, refusal) in [
+            (None, None, None),
+            (Some("a.example"), None, None),
+            (None, good, None),
+            (Some("a.example"), good, None),
+            (Some("b.example"), None, Some(Refusal::NameMismatch)),
+            (Some("b.example"), good, Some(Refusal::NameMismatch)),
+            (Some("b.example"), late, Some(Refusal::NameMismatch)),
+            (None, late, Some(Refusal::Expired)),
+            (Some("a.example"), late, Some(Refusal::Expired)),
+            (Some("a.example"), Some(UnixTime(0)), Some(Refusal::NotYetValid)),
+        ] {
+            for mut guard in guards(&server) {
+                guard.expectation.name = name.map(Into::into);
+                guard.expectation.date = date;
+                let goes_on = guard.expectation.on_mismatch == OnMismatch::Continue;
+                assert_eq!(
+                    show(&mut guard, &server.der),
+                    refusal.is_none() || goes_on,
+                    "{name:?} {date:?}"
+                );
+                assert_eq!(guard.evidence().is_mismatch(), refusal.is_some(), "{name:?} {date:?}");
+                assert_eq!(
+                    guard.evidence().refusal,
+                    refusal.filter(|_| !goes_on),
+                    "{name:?} {date:?}"
+                );
+                if goes_on {
+                    assert_eq!(guard.evidence().name_matches.is_some(), name.is_some());
+                    assert_eq!(guard.evidence().validity.is_some(), date.is_some());
+                }
+            }
         }
     }
 

@@ -11,7 +11,7 @@
 //! 3. [`client`] is one run: network, TCP, TLS, request, reply, verdict.
 //! 4. [`records`], [`hello`], [`plaintext`], [`guard`], [`certificate`], [`clock`] and [`fingerprint`] stand between the TLS library and the network: they
 //!    decide whether the server is the right one.
-//! 5. [`http`], [`body`] and [`rule`] read the reply and judge it.
+//! 5. [`http`], [`body`], [`json`] and [`rule`] read the reply and judge it.
 #![cfg_attr(not(test), no_std)]
 
 extern crate alloc;
@@ -32,4 +32,5 @@ pub mod clock;
 pub mod fingerprint;
 pub mod http;
 pub mod body;
+pub mod json;
 pub mod rule;

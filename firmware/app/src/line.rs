@@ -1,10 +1,14 @@
 //! Bytes to lines. LF ends a line, CR is ignored, and a line that is too long is swallowed up to its end and reported
-//! once, so that its tail is never taken for a command.
+//! once, so that its tail is never taken for a command. Of such a line the beginning is kept: it has the tag that the answer
+//! must carry.
 
 use alloc::vec::Vec;
 
-/// The longest line in bytes, without its end.
-pub const MAX_LINE: usize = 512;
+/// The longest line in bytes, without its end: room for a path of a thousand bytes.
+pub const MAX_LINE: usize = 1024;
+
+/// How much is kept of a line that is too long: a tag of 16 bytes, with what stands around it.
+const KEPT_BYTES: usize = 1 + 16 + 1;
 
 /// Why there is no line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,26 +29,20 @@ pub struct LineBuffer {
 }
 
 impl LineBuffer {
-    /// Takes one byte. When it ends a line, that line is put into `line` (whose old content goes) or reported as damaged.
+    /// Takes one byte. When it ends a line, that line is put into `line` (whose old content goes) or reported as damaged. `line`
+    /// then has the beginning of a line that was too long, and nothing of one that lost bytes.
     pub fn push(&mut self, byte: u8, line: &mut Vec<u8>) -> Option<Result<(), LineError>> {
         match byte {
             b'\n' => {
-                let damage = self.damage.take();
                 line.clear();
                 line.append(&mut self.bytes);
-                Some(match damage {
-                    Some(error) => {
-                        line.clear();
-                        Err(error)
-                    }
-                    None => Ok(()),
-                })
+                Some(self.damage.take().map_or(Ok(()), Err))
             }
             b'\r' => None,
             _ if self.damage.is_some() => None,
             _ if self.bytes.len() == MAX_LINE => {
                 self.damage = Some(LineError::TooLong);
-                self.bytes.clear();
+                self.bytes.truncate(KEPT_BYTES);
                 None
             }
             _ => {
@@ -70,10 +68,24 @@ mod tests {
         let mut out = Vec::new();
         for byte in input {
             if let Some(result) = buffer.push(*byte, &mut line) {
+                if result == Err(LineError::Lost) {
+                    assert!(line.is_empty(), "what is left of a line with lost bytes is not trusted");
+                }
                 out.push(result.map(|()| line.clone()));
             }
         }
         out
+    }
+
+    #[test]
+    fn the_beginning_of_a_line_that_is_too_long_is_kept() {
+        let (mut buffer, mut line) = (LineBuffer::default(), b"an older line".to_vec());
+        let input = [b"#0123456789abcdef set path /", &[b'x'; MAX_LINE][..]].concat();
+        assert!(input.iter().all(|byte| buffer.push(*byte, &mut line).is_none()));
+        assert_eq!(buffer.push(b'\n', &mut line), Some(Err(LineError::TooLong)));
+        assert_eq!(line, b"#0123456789abcdef ");
+        assert_eq!(buffer.push(b'\n', &mut line), Some(Ok(())));
+        assert!(line.is_empty(), "nothing is left for the next line");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! When a reply counts as a successful build. The verdict is printed before the body, so it is sought as bytes come.
 
-use alloc::string::String;
-
+use crate::json::{Event, JsonReader, MalformedJson};
 use crate::settings::RuleKind;
 
 /// Seeks the verdict in a body.
@@ -14,12 +13,8 @@ pub struct Judge {
 #[derive(Clone, Debug)]
 enum Kind {
     Original { matched: usize },
-    Robust(StateFinder),
+    Robust { finder: StateFinder, status: u16 },
 }
-
-/// What the robust rule finds wrong with a reply that began as a success.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MalformedJson;
 
 impl MalformedJson {
     /// The `reason=` of the answer.
@@ -42,7 +37,10 @@ impl Judge {
                 verdict: None,
             },
             RuleKind::Robust => Self {
-                kind: Kind::Robust(StateFinder::default()),
+                kind: Kind::Robust {
+                    finder: StateFinder::default(),
+                    status,
+                },
                 verdict: (status != 200).then_some(false),
             },
         }
@@ -58,7 +56,7 @@ impl Judge {
                     (*matched == ORIGINAL_START.len()).then_some(true)
                 }
                 Kind::Original { .. } => Some(false),
-                Kind::Robust(finder) => finder.look_at(byte),
+                Kind::Robust { finder, .. } => finder.look_at(byte),
             };
             self.verdict = self.verdict.or(found);
         }
@@ -72,156 +70,71 @@ impl Judge {
 
     /// The verdict when nothing more will be looked at.
     ///
+    /// Under the robust rule the first member `state` of the object decides. A success is doubted: the body must then be one JSON
+    /// object to its end, and must not have a second `state`, whatever its value. A failure is not doubted, and neither is a body
+    /// that is not an object at all, such as a page in HTML.
+    ///
     /// # Errors
-    /// [`MalformedJson`] under the robust rule, where the body said success, and then did not end as one object with one state.
+    /// [`MalformedJson`] under the robust rule and status 200, where the body begins as an object and is not JSON up to its
+    /// `state`; or where it says success and the rest is not as it must be.
     pub fn finish(&self) -> Result<bool, MalformedJson> {
         match (&self.kind, self.verdict.unwrap_or(false)) {
-            (Kind::Robust(finder), true) if !finder.is_whole() => Err(MalformedJson),
+            (Kind::Robust { finder, .. }, true) if !finder.is_whole() => Err(MalformedJson),
+            (Kind::Robust { finder, status: 200 }, false) if finder.is_broken_off() => Err(MalformedJson),
             (_, verdict) => Ok(verdict),
         }
     }
 }
 
-/// Finds the member `state` of the JSON object (RFC 8259) that a body is.
+/// Finds the member `state` of the JSON object that a body is.
 #[derive(Clone, Debug, Default)]
 struct StateFinder {
-    /// How many objects and arrays are open.
-    depth: u32,
-    /// In the outermost object: the key that the value to come belongs to.
-    key: Option<String>,
-    string: Option<StringToken>,
+    reader: JsonReader,
+    /// The body has begun as an object.
+    is_object: bool,
+    /// The value that comes is that of a member `state`.
+    at_state: bool,
     /// How many members are called `state`.
     states: u32,
-    /// The outermost object is closed.
-    closed: bool,
-    /// Something comes behind it.
-    trailing: bool,
+    /// The object has told its state, or that it has none.
+    told: bool,
 }
-
-#[derive(Clone, Debug, Default)]
-struct StringToken {
-    text: String,
-    escape: Escape,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-enum Escape {
-    #[default]
-    None,
-    Backslash,
-    Unicode {
-        value: u32,
-        digits: u8,
-    },
-}
-
-/// Neither `state` nor `success` is longer; what is longer is cut off here and cannot become equal to them.
-const LONGEST_TEXT: usize = 16;
 
 impl StateFinder {
+    /// Takes the next byte; tells once whether the state is success.
     fn look_at(&mut self, byte: u8) -> Option<bool> {
-        if self.closed {
-            self.trailing |= !byte.is_ascii_whitespace();
-            return None;
-        }
-        if let Some(string) = &mut self.string {
-            if string.take(byte) {
-                let text = self.string.take().map(|string| string.text)?;
-                return self.string_ended(text);
+        let Ok(event) = self.reader.take(byte) else {
+            return Some(false);
+        };
+        let found = match (event?, self.reader.depth()) {
+            (Event::Object, 1) => {
+                self.is_object = true;
+                None
             }
-            return None;
-        }
-        match byte {
-            b'"' if self.depth > 0 => self.string = Some(StringToken::default()),
-            b'{' | b'[' => {
-                if self.is_state() || (self.depth == 0 && byte == b'[') {
-                    return Some(false);
-                }
-                self.depth = self.depth.saturating_add(1);
+            (Event::Key, 1) => {
+                self.at_state = self.reader.text() == b"state";
+                self.states += u32::from(self.at_state);
+                None
             }
-            b'}' | b']' => {
-                self.depth = self.depth.saturating_sub(1);
-                if self.depth == 0 {
-                    self.closed = true;
-                    return Some(false);
-                }
-            }
-            b',' if self.depth == 1 => self.key = None,
-            b' ' | b'\t' | b'\r' | b'\n' | b':' => {}
-            // A number or a word: no state, and nothing that a document may start with.
-            _ if self.depth == 0 || self.is_state() => return Some(false),
-            _ => {}
-        }
-        None
-    }
-
-    fn string_ended(&mut self, text: String) -> Option<bool> {
-        if self.depth != 1 {
-            return None;
-        }
-        if self.is_state() {
-            return Some(text == "success");
-        }
-        if self.key.is_none() {
-            self.states += u32::from(text == "state");
-            self.key = Some(text);
-        }
-        None
+            (Event::Text, 1) if self.at_state => Some(self.reader.text() == b"success"),
+            // Not a string.
+            (Event::Scalar, 1) | (Event::Object | Event::Array, 2) if self.at_state => Some(false),
+            // The object's end, or a text that is not an object.
+            (_, 0) | (Event::Array, 1) => Some(false),
+            _ => None,
+        };
+        self.told |= found.is_some();
+        found
     }
 
     /// Whether it was one object, to its end, with one state.
     fn is_whole(&self) -> bool {
-        self.closed && !self.trailing && self.states == 1
+        self.reader.is_complete() && self.states == 1
     }
 
-    fn is_state(&self) -> bool {
-        self.depth == 1 && self.key.as_deref() == Some("state")
-    }
-}
-
-impl StringToken {
-    /// Takes the next byte; true when it ended the string.
-    fn take(&mut self, byte: u8) -> bool {
-        match self.escape {
-            Escape::None => match byte {
-                b'"' => return true,
-                b'\\' => self.escape = Escape::Backslash,
-                _ => self.push(char::from(byte)),
-            },
-            Escape::Backslash => {
-                self.escape = Escape::None;
-                match byte {
-                    b'u' => self.escape = Escape::Unicode { value: 0, digits: 0 },
-                    b'n' => self.push('\n'),
-                    b't' => self.push('\t'),
-                    b'r' => self.push('\r'),
-                    b'b' => self.push('\u{8}'),
-                    b'f' => self.push('\u{c}'),
-                    other => self.push(char::from(other)),
-                }
-            }
-            Escape::Unicode { value, digits } => {
-                let value = value << 4 | char::from(byte).to_digit(16).unwrap_or(0);
-                self.escape = if digits == 3 {
-                    Escape::None
-                } else {
-                    Escape::Unicode {
-                        value,
-                        digits: digits + 1,
-                    }
-                };
-                if digits == 3 {
-                    self.push(char::from_u32(value).unwrap_or(char::REPLACEMENT_CHARACTER));
-                }
-            }
-        }
-        false
-    }
-
-    fn push(&mut self, character: char) {
-        if self.text.len() < LONGEST_TEXT {
-            self.text.push(character);
-        }
+    /// Whether it was an object that became malformed, or ended, before it told its state.
+    fn is_broken_off(&self) -> bool {
+        self.is_object && !self.told
     }
 }
 
@@ -280,9 +193,16 @@ mod tests {
         assert!(!judge(RuleKind::Robust, 403, r#"{"state":"success"}"#));
     }
 
+    fn end(rule: RuleKind, status: u16, body: &[u8]) -> Result<bool, MalformedJson> {
+        let mut judge = Judge::new(rule, status);
+        judge.look_at(body);
+        judge.settle();
+        judge.finish()
+    }
+
     #[test]
     fn a_success_that_is_not_said_to_the_end_is_malformed() {
-        for (body, end) in [
+        for (body, result) in [
             (r#"{"state":"success"}"#, Ok(true)),
             ("{\"state\":\"success\",\"x\":[{}]}\n", Ok(true)),
             (r#"{"state":"success""#, Err(MalformedJson)),
@@ -292,9 +212,161 @@ mod tests {
             (r#"{"state":"failure","state":"success"}"#, Ok(false)),
             (r#"{"state":"failure""#, Ok(false)),
         ] {
-            let mut judge = Judge::new(RuleKind::Robust, 200);
-            judge.look_at(body.as_bytes());
-            assert_eq!(judge.finish(), end, "{body}");
+            assert_eq!(end(RuleKind::Robust, 200, body.as_bytes()), result, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_success_in_what_is_not_json_is_malformed() {
+        for body in [
+            // Before the state.
+            r#"{,"state":"success"}"#,
+            r#"{"x","state":"success"}"#,
+            r#"{"x":,"state":"success"}"#,
+            r#"{"x":1 "state":"success"}"#,
+            r#"{"x":1;"state":"success"}"#,
+            r#"{"x":[1},"state":"success"}"#,
+            r#"{"x":{"y":1],"state":"success"}"#,
+            r#"{"x":nil,"state":"success"}"#,
+            r#"{"x":01,"state":"success"}"#,
+            r#"{"x":'y',"state":"success"}"#,
+            r#"{"x":"\y","state":"success"}"#,
+            r#"{"\state":"success"}"#,
+            r#"{'state':"success"}"#,
+            r#"{state:"success"}"#,
+            r#"{"state" "success"}"#,
+            r#"{"state"::"success"}"#,
+            r#"{"state":"\success"}"#,
+            r#"{"state":"suc\u63ess"}"#,
+            "{\u{a0}\"state\":\"success\"}",
+            "{\"x\":\"\n\",\"state\":\"success\"}",
+            // Behind it.
+            r#"{"state":"success" "failure"}"#,
+            r#"{"state":"success",}"#,
+            r#"{"state":"success",,"x":1}"#,
+            r#"{"state":"success";"x":1}"#,
+            r#"{"state":"success",x:1}"#,
+            r#"{"state":"success","x"}"#,
+            r#"{"state":"success"]"#,
+            r#"{"state":"success"}}"#,
+            r#"{"state":"success"},"#,
+            r#"{"state":"success"} // built"#,
+            "{\"state\":\"success\"}\u{c}",
+            "{\"state\":\"success\"}\0",
+            "{\"state\":\"success\",\"x\":\"\t\"}",
+            // Two states, by any spelling.
+            r#"{"state":"success","state":"success"}"#,
+            r#"{"state":"success","st\u0061te":"failure"}"#,
+            r#"{"state":"success","state":null}"#,
+        ] {
+            assert_eq!(
+                end(RuleKind::Robust, 200, body.as_bytes()),
+                Err(MalformedJson),
+                "{body:?}"
+            );
+        }
+        for body in [
+            &b"{\"state\":\"success\",\"x\":\"\xff\"}"[..],
+            b"{\"x\":\"\xc3\",\"state\":\"success\"}",
+            b"{\"state\":\"success\"}\xa0",
+        ] {
+            assert_eq!(end(RuleKind::Robust, 200, body), Err(MalformedJson), "{body:x?}");
+        }
+    }
+
+    #[test]
+    fn json_is_read_as_it_may_be_written() {
+        for (body, success) in [
+            (" \t\r\n{ \"state\"\t:\r\n\"success\" }\n\n", true),
+            (r#"{"x":"state","y":["state"],"state":"success"}"#, true),
+            (r#"{"x":{"state":"failure","state":"failure"},"state":"success"}"#, true),
+            (r#"{"\u0073\u0074\u0061\u0074\u0065":"\u0073uccess"}"#, true),
+            (
+                r#"{"":"","state\u0000":"x","\ud800":"\ud83d\ude00","state":"success"}"#,
+                true,
+            ),
+            (r#"{"x":-0.0e+00,"y":1e400,"state":"success"}"#, true),
+            (r#"{"state":"success\u0000"}"#, false),
+            (r#"{"state":"succes\u0173"}"#, false),
+            (r#"{"state":"SUCCESS"}"#, false),
+            (r#"{"State":"success"}"#, false),
+            (r#"{"state ":"success"}"#, false),
+            (r#"{"states":"success"}"#, false),
+            (r#"{"stat":"success"}"#, false),
+            (r#"{"state":"succes"}"#, false),
+            (r#"{"state":"successes"}"#, false),
+            (r#"{"state":""}"#, false),
+            (r#"{"state":null,"x":"success"}"#, false),
+            (r#"{"state":false}"#, false),
+            (r#"{"state":0}"#, false),
+            (r#"{"state":[],"x":"success"}"#, false),
+            (r#"{"state":{},"x":"success"}"#, false),
+            (r#"{"x\":{\"state\":\"success\"":1}"#, false),
+            ("{}", false),
+            // Not an object: other JSON, and no JSON.
+            ("[]", false),
+            (r#""success""#, false),
+            ("true", false),
+            ("success", false),
+            (r#"x{"state":"success"}"#, false),
+            ("\u{feff}{\"state\":\"success\"}", false),
+            ("<!DOCTYPE html>", false),
+            (" ", false),
+        ] {
+            assert_eq!(end(RuleKind::Robust, 200, body.as_bytes()), Ok(success), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn a_failure_is_not_doubted() {
+        for body in [
+            r#"{"state":"failure"}}"#,
+            r#"{"state":"pending","#,
+            r#"{"state":"#,
+            r#"{"state":n"#,
+            r#"{} {"state":"success"}"#,
+        ] {
+            let expected = if body.ends_with(':') {
+                Err(MalformedJson)
+            } else {
+                Ok(false)
+            };
+            assert_eq!(end(RuleKind::Robust, 200, body.as_bytes()), expected, "{body}");
+        }
+        // The status alone decides.
+        for status in [100, 101, 201, 204, 206, 299, 301, 304, 404, 500] {
+            for body in [r#"{"state":"success"}"#, r#"{"state":"success""#, r#"{"state""#, "{,}"] {
+                assert_eq!(
+                    end(RuleKind::Robust, status, body.as_bytes()),
+                    Ok(false),
+                    "{status} {body}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_verdict_that_was_told_stays() {
+        let mut judge = Judge::new(RuleKind::Robust, 200);
+        assert_eq!(judge.look_at(b"{\"x\":1,"), None);
+        assert!(!judge.settle());
+        assert_eq!(judge.look_at(b"\"state\":\"success\"}"), Some(false));
+        assert_eq!(judge.finish(), Ok(false));
+        let mut judge = Judge::new(RuleKind::Robust, 200);
+        assert_eq!(judge.look_at(b"{\"state\":\"success\""), Some(true));
+        assert_eq!(judge.look_at(b",\"state\":\"failure\"}"), Some(true));
+        assert!(judge.settle());
+        assert_eq!(judge.finish(), Err(MalformedJson));
+    }
+
+    #[test]
+    fn the_original_rule_takes_nothing_in_front() {
+        for body in [
+            " {\"state\":\"success\"",
+            "\n{\"state\":\"success\"",
+            "\u{feff}{\"state\":\"success\"",
+        ] {
+            assert_eq!(end(RuleKind::Original, 200, body.as_bytes()), Ok(false), "{body:?}");
         }
     }
 }

@@ -11,8 +11,8 @@ use crate::line::LineError;
 use crate::platform::{Board, Console, Network};
 use crate::settings::Settings;
 
-/// The console's version: a harness refuses one that it does not know.
-pub const CONSOLE_VERSION: u32 = 1;
+/// The console's version: a harness refuses one that it does not know. Version 2 marks where a reply begins and ends.
+pub const CONSOLE_VERSION: u32 = 2;
 
 /// Everything that the board's main loop works on.
 pub struct Shell<C, N, B, R> {
@@ -59,7 +59,7 @@ impl<C: Console, N: Network, B: Board, R: CryptoRngCore> Shell<C, N, B, R> {
             Ok(()) => {}
             Err(LineError::Closed) => return Flow::Stop,
             Err(error) => {
-                self.refuse("-", &error.into()).await;
+                self.refuse(Request::tag_of(&line), &error.into()).await;
                 return Flow::Continue;
             }
         }
@@ -117,6 +117,7 @@ impl<C: Console, N: Network, B: Board, R: CryptoRngCore> Shell<C, N, B, R> {
             network: &mut self.network,
             random: &mut self.random,
             settings: &self.settings,
+            tag,
         };
         match client::run(run).await {
             Ok(report) => report.describe(Answer::ok(tag, "run")),

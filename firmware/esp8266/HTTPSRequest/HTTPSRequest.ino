@@ -17,13 +17,14 @@ namespace {
 
 constexpr uint32_t BAUD = 115200;
 // A line of the console is no longer than half of it.
-constexpr size_t RECEIVE_BUFFER = 1024;
+constexpr size_t RECEIVE_BUFFER = 2048;
 
 class Esp8266 : public Platform {
  public:
   void write(const char *bytes, size_t length) override { Serial.write(bytes, length); }
 
-  uint32_t now() override { return millis(); }
+  // millis() wraps round after 50 days.
+  uint64_t now() override { return micros64() / 1000; }
   void pause() override { delay(1); }
   void random(uint8_t *bytes, size_t length) override { ESP.random(bytes, length); }
 

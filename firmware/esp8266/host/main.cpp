@@ -34,10 +34,10 @@ class ThisMachine : public Platform {
     }
   }
 
-  uint32_t now() override {
+  uint64_t now() override {
     timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
-    return static_cast<uint32_t>(time.tv_sec * 1000 + time.tv_nsec / 1000000);
+    return static_cast<uint64_t>(time.tv_sec) * 1000 + static_cast<uint64_t>(time.tv_nsec) / 1000000;
   }
 
   void pause() override {

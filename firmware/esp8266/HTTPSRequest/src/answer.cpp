@@ -38,6 +38,10 @@ Answer Answer::event(const char *event) {
   return Answer(std::string("@- ") + event);
 }
 
+Answer Answer::reply(const std::string &tag, const char *place) {
+  return Answer("@" + tag + " reply " + place);
+}
+
 Answer Answer::error(const std::string &tag, const char *command, const char *code, const std::string &detail) {
   return Answer("@" + tag + " error " + command + " code=" + code + " detail=" + quoted(detail, true));
 }
@@ -47,6 +51,6 @@ Answer &Answer::field(const char *key, const std::string &value) {
   return *this;
 }
 
-Answer &Answer::field(const char *key, uint32_t value) {
+Answer &Answer::field(const char *key, uint64_t value) {
   return field(key, std::to_string(value));
 }

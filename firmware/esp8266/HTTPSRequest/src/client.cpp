@@ -10,6 +10,8 @@ namespace {
 constexpr uint32_t CLOSE_LIMIT = 2000;
 // So much of a body is held back while there is no verdict; then it is none.
 constexpr size_t VERDICT_WINDOW = 8192;
+// How many bytes of a body go to the console at a time: so much later than its time may a phase end.
+constexpr size_t PRINTED_AT_ONCE = 64;
 // A dot for each half second of joining.
 constexpr uint32_t DOT_PERIOD = 500;
 
@@ -30,7 +32,7 @@ void Client::run(Answer &answer) {
     if (connect(total)) {
       Expectation expectation = {*settings.pin, {}, {}, settings.goesOnAtMismatch};
       if (settings.checksName) expectation.name = settings.host;
-      if (settings.checksDates) expectation.date = settings.clock + (platform.now() - settings.clockSetAt) / 1000;
+      if (settings.checksDates) expectation.date = settings.clock + static_cast<UnixTime>((platform.now() - settings.clockSetAt) / 1000);
       // Too large for a sketch's stack.
       auto tls = std::make_unique<Tls>(platform, expectation);
       exchange(*tls, total);
@@ -50,7 +52,7 @@ bool Client::join(const Deadline &total) {
   Joined joined = platform.join(name, password);
   if (platform.wireless()) {
     platform.write(".", 1);
-    for (uint32_t last = platform.now(); joined == Joined::NotYet && !deadline.passed();) {
+    for (uint64_t last = platform.now(); joined == Joined::NotYet && !deadline.passed();) {
       if (platform.now() - last >= DOT_PERIOD) {
         last = platform.now();
         platform.write(".", 1);
@@ -131,8 +133,8 @@ bool Client::receiveHead(Tls &tls, std::string &bytes, Head &head, const Deadlin
     size_t end = 0;
     for (;;) {
       if (const char *wrong = Head::findEnd(bytes, end)) return fail("response-failed", wrong);
+      if ((end > 0 ? end : bytes.size()) > MAX_HEAD) return fail("response-failed", "head-too-long");
       if (end > 0) break;
-      if (bytes.size() > MAX_HEAD) return fail("response-failed", "head-too-long");
       if (!tls.receive(more, deadline)) return fail("response-failed", tls.reason());
       if (more.empty()) return fail("response-failed", "truncated");
       bytes += more;
@@ -154,40 +156,45 @@ bool Client::receiveBody(Tls &tls, std::string &bytes, const Head &head, const D
   std::string wrong;
   printed = 0;
 
-  // Prints the verdict as soon as there is one, and then the body.
+  // Prints the verdict as soon as there is one, and then the body. False where the time is over: such a run says no more.
   const auto print = [&](bool last) {
-    if (!begun && !last && !judge.decided() && unprinted.size() < VERDICT_WINDOW) return;
+    if (!begun && !last && !judge.decided() && unprinted.size() < VERDICT_WINDOW) return true;
     if (!begun) {
       begun = true;
       success = judge.settle();
       say(std::string("esp8266/Arduino CI ") + (success ? "successfull!" : "has failed"));
       say("reply was:");
       say("==========");
+      write(Answer::reply(tag, "begin").finish());
     }
-    const std::string text = printer.print(unprinted);
-    platform.write(text.data(), text.size());
-    printed = *printed + static_cast<uint32_t>(unprinted.size());
+    for (size_t at = 0; at < unprinted.size(); at += PRINTED_AT_ONCE) {
+      const std::string piece = unprinted.substr(at, PRINTED_AT_ONCE);
+      write(printer.print(piece));
+      printed = *printed + static_cast<uint32_t>(piece.size());
+      if (deadline.passed()) return false;
+    }
     unprinted.clear();
+    return true;
   };
 
+  bool inTime = true;
   for (;;) {
     content.clear();
     size_t taken = 0;
     const char *malformed = body.take(bytes.data(), bytes.size(), content, taken);
     // The original rule sees and prints the body as it came, with the sizes of its chunks.
-    if (!settings.robust) content.assign(bytes, 0, malformed == nullptr ? taken : 0);
+    if (!settings.robust) content.assign(bytes, 0, taken);
     judge.lookAt(content);
     unprinted += content;
     if (malformed != nullptr) {
       wrong = malformed;
       break;
     }
-    print(false);
-    if (body.isDone()) break;
+    inTime = print(false);
+    if (!inTime || body.isDone()) break;
     if (!tls.receive(bytes, deadline)) {
       wrong = tls.reason();
-      // A run that is out of time says no more.
-      if (deadline.passed()) return fail("response-failed", wrong);
+      inTime = !deadline.passed();
       break;
     }
     if (bytes.empty()) {
@@ -195,12 +202,18 @@ bool Client::receiveBody(Tls &tls, std::string &bytes, const Head &head, const D
       break;
     }
   }
-  print(true);
-  const std::string lineEnd = printer.finish();
-  platform.write(lineEnd.data(), lineEnd.size());
+  inTime = inTime && print(true);
+  if (begun) {
+    // A line end that had to be added is not part of the server's text.
+    const std::string lineEnd = printer.finish();
+    Answer mark = Answer::reply(tag, "end");
+    if (!lineEnd.empty()) mark.field("newline", "added");
+    write(lineEnd + mark.finish());
+  }
+  if (!inTime) return fail("response-failed", deadline.reason());
   say("==========");
   if (!wrong.empty()) return fail("response-failed", wrong);
-  if (!judge.isWhole()) return fail("response-failed", "malformed-json");
+  if (judge.isMalformed()) return fail("response-failed", "malformed-json");
   outcome = success ? "success" : "failed";
   if (!success) reason = "build-not-successful";
   return true;
@@ -217,10 +230,9 @@ bool Client::fail(const char *how, const std::string &why) {
   return false;
 }
 
-void Client::say(const std::string &line) {
-  const std::string whole = line + "\r\n";
-  platform.write(whole.data(), whole.size());
-}
+void Client::say(const std::string &line) { write(line + "\r\n"); }
+
+void Client::write(const std::string &text) { platform.write(text.data(), text.size()); }
 
 void Client::describeTo(Answer &answer) const {
   const auto check = [](std::optional<bool> value) { return !value ? "unchecked" : *value ? "match" : "mismatch"; };

@@ -1,4 +1,7 @@
 // One run: join the network, connect, handshake, check the certificate, ask, read the reply, judge it.
+//
+// The body of a reply is the server's text among the client's. `@<tag> reply begin` and `@<tag> reply end` stand around it: the server does
+// not know the tag, and Printer lets no line of the body begin with `@`.
 #pragma once
 
 #include <optional>
@@ -11,7 +14,8 @@
 
 class Client {
  public:
-  Client(Platform &platform, const Settings &settings) : platform(platform), settings(settings) {}
+  // The tag is that of the command.
+  Client(Platform &platform, const Settings &settings, const std::string &tag) : platform(platform), settings(settings), tag(tag) {}
 
   // What must be set first, or null.
   const char *missing() const;
@@ -29,10 +33,12 @@ class Client {
   Deadline phase(Phase phase, const Deadline &total) const;
   bool fail(const char *outcome, const std::string &reason);
   void say(const std::string &line);
+  void write(const std::string &text);
   void describeTo(Answer &answer) const;
 
   Platform &platform;
   const Settings &settings;
+  const std::string &tag;
   const char *outcome = "";
   std::string reason;
   Evidence evidence;

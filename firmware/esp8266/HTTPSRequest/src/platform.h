@@ -45,8 +45,8 @@ class Platform {
   // The console.
   virtual void write(const char *bytes, size_t length) = 0;
 
-  // Milliseconds; they wrap round.
-  virtual uint32_t now() = 0;
+  // Milliseconds. They never wrap round: the certificate's date is counted by them.
+  virtual uint64_t now() = 0;
   // Lets others work, for about a millisecond.
   virtual void pause() = 0;
   virtual void random(uint8_t *bytes, size_t length) = 0;

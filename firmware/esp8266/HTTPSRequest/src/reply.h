@@ -7,6 +7,8 @@
 
 #include <string>
 
+#include "json.h"
+
 // How the end of a body is told (RFC 9112, section 6.3).
 enum class Framing { Length, Chunked, UntilClose };
 
@@ -21,6 +23,9 @@ struct Head {
 
   bool isInterim() const { return status != 101 && status < 200; }
 
+  // Whether a reply of this status ends with its head, whatever its fields say (RFC 9112, section 6.3).
+  bool hasNoBody() const { return status < 200 || status == 204 || status == 304; }
+
   // Where the body starts, or 0 before the whole head has come. Each of the two returns a reason, or null.
   static const char *findEnd(const std::string &bytes, size_t &end);
   const char *read(const std::string &bytes);
@@ -31,7 +36,8 @@ class Body {
  public:
   explicit Body(const Head &head);
 
-  // Takes the next bytes, and appends the content in them to `content`. Returns a reason, or null; `taken` says how many belong to the body.
+  // Takes the next bytes, and appends the content in them to `content`. Returns a reason, or null; `taken` says how many belong to the
+  // body: where it cannot be followed, those before the byte that is wrong.
   const char *take(const char *bytes, size_t length, std::string &content, size_t &taken);
   bool isDone() const { return state == State::Done; }
   // Whether the connection may end here.
@@ -39,15 +45,20 @@ class Body {
 
  private:
   enum class State { Data, UntilClose, Size, DataEnd, Trailer, Done };
+  enum class SizePart { Digits, Padding, Extension };
 
   bool takeSizeByte(char byte);
+  bool takeDataEnd(char byte);
+  bool takeTrailerByte(char byte);
   void startSize();
 
   State state;
   bool chunked;
   uint64_t left = 0;      // bytes of data, or the size so far
-  unsigned digits = 0;    // of the size
-  unsigned lineBytes = 0; // of a chunk's extension, or of a trailer line
+  SizePart part = SizePart::Digits;
+  unsigned digits = 0;     // of the size; zeros in front do not count
+  unsigned lineBytes = 0;  // of a size's line, or of a trailer line
+  bool cr = false;         // of a line end only CR has come
 };
 
 // Seeks the verdict in a body. The original rule sees the body as it came, and looks at no status.
@@ -59,29 +70,27 @@ class Judge {
   bool decided() const { return verdict != Verdict::Open; }
   // Decides with what has been seen so far; it stays so.
   bool settle();
-  // Under the robust rule, a success that did not end as one object with one state is no success.
-  bool isWhole() const;
+  // Under the robust rule, whether a success did not end as one JSON object with one state, or an object became malformed, or ended,
+  // before it told its state. A failure is not doubted, and neither is a body that is not an object at all.
+  bool isMalformed() const;
 
  private:
   enum class Verdict { Open, Success, Failure };
 
   void decide(bool success);
   void lookAtJson(char byte);
-  void stringEnded();
-  bool inString(char byte);
-  bool isState() const { return depth == 1 && hasKey && key == "state"; }
-  void push(char byte);
+  void tell(bool success);
 
   const bool robust;
+  const uint16_t status;
   Verdict verdict = Verdict::Open;
   size_t matched = 0;
-  // Finding the member `state` of the JSON object (RFC 8259) that a body is.
-  uint32_t depth = 0;
-  bool hasKey = false, string = false, backslash = false, closed = false, trailing = false;
-  unsigned unicodeDigits = 0;
-  uint32_t unicode = 0;
+  // Finding the member `state` of the JSON object that a body is.
+  JsonReader reader;
+  bool isObject = false;  // the body has begun as one
+  bool atState = false;   // the value that comes is that of a member `state`
+  bool told = false;      // the object has told its state, or that it has none
   uint32_t states = 0;
-  std::string key, text;
 };
 
 // Lines end in CRLF, other control characters come as `\xNN`, and so does an `@` at the start of a line, which would read as a machine line.

@@ -45,19 +45,50 @@ bool hasControl(const std::string &text) {
   return false;
 }
 
-bool isHostName(const std::string &text) {
+// Whether a label is a number in any of the forms that some resolvers take for a part of an address.
+bool isNumber(const std::string &label) {
+  const bool hexadecimal = label.size() >= 2 && label[0] == '0' && (label[1] == 'x' || label[1] == 'X');
+  for (char character : hexadecimal ? label.substr(2) : label) {
+    if (hexadecimal ? hexDigit(character) < 0 : !isDigit(character)) return false;
+  }
+  return true;
+}
+
+bool hasLabelsOf63Bytes(const std::string &text) {
   size_t label = 0;
   for (char character : text + ".") {
-    if (character == '.') {
-      if (label < 1 || label > 63) return false;
-      label = 0;
-    } else if (isDigit(character) || isLetter(character) || character == '-' || character == '_') {
+    if (character != '.') {
       label++;
-    } else {
+    } else if (label < 1 || label > 63) {
       return false;
+    } else {
+      label = 0;
     }
   }
-  return text.size() <= 253;
+  return true;
+}
+
+// Why a text is neither a host name nor an IPv4 address; null where it is one.
+const char *wrongWithHost(const std::string &text) {
+  for (char character : text) {
+    if (static_cast<uint8_t>(character) >= 0x80) {
+      return "host: ASCII only; write other letters in punycode, as in xn--mnchen-3ya.example";
+    }
+  }
+  if (text.find_first_of(":[]") != std::string::npos) {
+    return "host: an IPv4 address or a name; no IPv6 address, and the port is set by `set port`";
+  }
+  for (char character : text) {
+    if (!isDigit(character) && !isLetter(character) && character != '-' && character != '_' && character != '.') {
+      return "host: labels of letters, digits, - and _, with dots between them";
+    }
+  }
+  if (text.empty() || text.size() > 253) return "host: 1-253 bytes";
+  if (!hasLabelsOf63Bytes(text)) return "host: labels of 1-63 bytes, with one dot between two and none at an end";
+  if (isNumber(text.substr(text.rfind('.') + 1)) && !parseAddress(text)) {
+    return "host: not an IPv4 address, and the last label of a name is not a number";
+  }
+  return nullptr;
 }
 
 bool isPath(const std::string &text) {
@@ -208,7 +239,7 @@ std::string describe(const Address &address) {
   return text;
 }
 
-std::optional<CommandError> Settings::set(const std::string &line, uint32_t now) {
+std::optional<CommandError> Settings::set(const std::string &line, uint64_t now) {
   const size_t space = line.find(' ');
   const std::string name = line.substr(0, space);
   const std::string value = space == std::string::npos ? "" : line.substr(space + 1);
@@ -220,7 +251,7 @@ std::optional<CommandError> Settings::set(const std::string &line, uint32_t now)
     if (value.size() < 8 || value.size() > 63 || hasControl(value)) return bad("password: 8-63 bytes without control characters");
     password = value;
   } else if (name == "host") {
-    if (!isHostName(value)) return bad("host: labels of letters, digits, - and _, with dots between them");
+    if (const char *wrong = wrongWithHost(value)) return bad(wrong);
     host = value;
   } else if (name == "connect-to") {
     const size_t colon = value.find(':');

@@ -61,11 +61,11 @@ struct Settings {
   bool checksDates = false;
   std::string clockText;  // what the clock was set to; empty where it was not
   UnixTime clock = 0;
-  uint32_t clockSetAt = 0;
+  uint64_t clockSetAt = 0;
   // Milliseconds, by Phase; 15 seconds for a handshake are the core's own limit.
   uint32_t timeouts[PHASES] = {30000, 10000, 15000, 15000, 60000};
 
   // `set <name> <value>`: the value is the rest of the line, verbatim.
-  std::optional<CommandError> set(const std::string &line, uint32_t now);
+  std::optional<CommandError> set(const std::string &line, uint64_t now);
   void describeTo(Answer &answer) const;
 };

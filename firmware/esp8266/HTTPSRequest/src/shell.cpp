@@ -4,10 +4,10 @@
 
 namespace {
 
-constexpr size_t MAX_LINE = 512;
+constexpr size_t MAX_LINE = 1024;
 constexpr size_t MAX_TAG = 16;
-// The console's version: a harness refuses one that it does not know.
-constexpr uint32_t CONSOLE_VERSION = 1;
+// The console's version: a harness refuses one that it does not know. Version 2 marks where a reply begins and ends.
+constexpr uint32_t CONSOLE_VERSION = 2;
 
 // Well-formed UTF-8 (RFC 3629): no overlong forms, no surrogates.
 bool isUtf8(const std::string &text) {
@@ -27,11 +27,15 @@ bool isUtf8(const std::string &text) {
   return true;
 }
 
-bool isTag(const std::string &text) {
-  for (char character : text) {
-    if ((character < '0' || character > '9') && (character < 'a' || character > 'z')) return false;
+// The tag of a line, or of its beginning; `-` where it has none.
+std::string tagOf(const std::string &line) {
+  if (line.empty() || line[0] != '#') return "-";
+  const size_t space = line.find(' ');
+  const std::string tag = line.substr(1, space == std::string::npos ? space : space - 1);
+  for (char character : tag) {
+    if ((character < '0' || character > '9') && (character < 'a' || character > 'z')) return "-";
   }
-  return !text.empty() && text.size() <= MAX_TAG;
+  return tag.empty() || tag.size() > MAX_TAG ? "-" : tag;
 }
 
 }  // namespace
@@ -47,7 +51,7 @@ void Shell::take(char byte) {
     const std::string whole = std::move(line);
     line.clear();
     if (tooLong) {
-      refuse("-", {"line", "too-long", "a line has at most 512 bytes"});
+      refuse(tagOf(whole), {"line", "too-long", "a line has at most 1024 bytes"});
     } else {
       takeLine(whole);
     }
@@ -55,7 +59,8 @@ void Shell::take(char byte) {
   } else if (byte != '\r' && !tooLong) {
     if (line.size() == MAX_LINE) {
       tooLong = true;
-      line.clear();
+      // A tag, with what stands around it.
+      line.resize(1 + MAX_TAG + 1);
     } else {
       line += byte;
     }
@@ -64,11 +69,11 @@ void Shell::take(char byte) {
 
 void Shell::takeLine(const std::string &text) {
   if (text.empty()) return;
-  if (!isUtf8(text)) return refuse("-", {"line", "not-utf8", "send UTF-8"});
-  if (text[0] != '#') return carryOut("-", text);
+  const std::string tag = tagOf(text);
+  if (!isUtf8(text)) return refuse(tag, {"line", "not-utf8", "send UTF-8"});
+  if (text[0] != '#') return carryOut(tag, text);
+  if (tag == "-") return refuse(tag, {"line", "bad-tag", "a tag is 1-16 of 0-9 and a-z"});
   const size_t space = text.find(' ');
-  const std::string tag = text.substr(1, space == std::string::npos ? space : space - 1);
-  if (!isTag(tag)) return refuse("-", {"line", "bad-tag", "a tag is 1-16 of 0-9 and a-z"});
   carryOut(tag, space == std::string::npos ? "" : text.substr(space + 1));
 }
 
@@ -110,7 +115,7 @@ void Shell::carryOut(const std::string &tag, const std::string &command) {
     settings.describeTo(shown);
     answer(shown);
   } else if (word == "run") {
-    Client client(platform, settings);
+    Client client(platform, settings, tag);
     if (const char *missing = client.missing()) return answer(Answer::error(tag, "run", "not-configured", missing));
     Answer result = Answer::ok(tag, "run");
     client.run(result);

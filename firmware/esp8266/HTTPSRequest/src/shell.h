@@ -14,7 +14,8 @@ class Shell {
 
   // Prints the ready line.
   void begin();
-  // Takes one byte of the console. LF ends a line, CR is ignored, and a line that is too long is swallowed to its end and reported once.
+  // Takes one byte of the console. LF ends a line, CR is ignored, and a line that is too long is swallowed to its end and reported once,
+  // with the tag that it began with.
   void take(char byte);
 
  private:

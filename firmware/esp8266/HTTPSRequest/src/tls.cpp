@@ -246,11 +246,12 @@ bool Tls::pump(unsigned wanted, const Deadline &deadline) {
       sendPending();
       return false;
     }
-    if (state & wanted) return true;
+    // A server that always has more to say is given no more time than one that is silent.
     if (deadline.passed()) {
       why = deadline.reason();
       return false;
     }
+    if (state & wanted) return true;
     int moved = 0;
     if (state & BR_SSL_SENDREC) {
       size_t length = 0;

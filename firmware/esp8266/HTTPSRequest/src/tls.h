@@ -25,13 +25,13 @@ class Deadline {
   static Deadline within(const Deadline &total, const char *phase, uint32_t limit);
 
   bool passed() const { return platform.now() - start >= limit; }
-  uint32_t left() const { return passed() ? 0 : limit - (platform.now() - start); }
+  uint32_t left() const { return passed() ? 0 : static_cast<uint32_t>(limit - (platform.now() - start)); }
   std::string reason() const { return std::string("timeout-") + phase; }
 
  private:
   Platform &platform;
   const char *phase;
-  uint32_t start;
+  uint64_t start;
   uint32_t limit;
 };
 

@@ -139,7 +139,7 @@ fn what_the_device_is_told_is_a_line_of_its_console() {
 
 #[test]
 fn a_line_that_is_too_long_for_the_console_is_a_mistake() {
-    let room = 512 - "#0123456789ab set host ".len();
+    let room = 1024 - "#0123456789ab set host ".len();
     let host = |length: usize| format!("host = «\"{}\"", "a".repeat(length));
     let fits = GOOD.replace(DEVICE, &host(room)).replace('«', "");
     assert!(text::parse("x", &fits).is_ok());
