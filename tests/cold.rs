@@ -1,5 +1,5 @@
-//! It does not matter how a board came to be running: copied from one that had booted, or booted by itself. One scenario of each
-//! folder of `fixtures/scenarios` shows it.
+//! A board that is copied from one that has booted behaves as one that boots by itself. One scenario of each folder of
+//! `fixtures/scenarios` is run on both.
 
 #![expect(clippy::unwrap_used, reason = "a test panics where it cannot go on")]
 
@@ -9,10 +9,9 @@ use std::collections::BTreeMap;
 
 use pinrig::board::{Start, VirtualBench};
 use pinrig::image::Image;
-use pinrig::run::{Limits, Runner};
 use pinrig::scenario::{self, Scenario};
 
-/// The first scenario of each folder, run on boards that start in this way: name and transcript.
+/// Runs the first scenario of each folder on boards that start in this way. Gives their names and transcripts.
 fn transcripts(start: Start) -> Vec<(String, String)> {
     let mut folders = BTreeMap::new();
     for scenario in scenario::load_all(&support::fixtures()).unwrap() {
@@ -23,14 +22,7 @@ fn transcripts(start: Start) -> Vec<(String, String)> {
     let image = Image::load(&support::firmware()).unwrap();
     let bench = VirtualBench::new(start);
     let out = support::out();
-    let runner = Runner {
-        bench: &bench,
-        image: &image,
-        limits: Limits::default(),
-        out: &out,
-        keep: false,
-        observer: &|_| {},
-    };
+    let runner = support::runner(&bench, &image, &out);
     runner.flash().unwrap();
     scenarios
         .iter()

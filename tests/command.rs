@@ -5,13 +5,15 @@
 mod support;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use serde_json::Value;
+use support::process::Running;
+use support::text;
 
 #[test]
 fn list_names_every_scenario_and_what_it_shows() {
@@ -47,7 +49,7 @@ fn one_scenario_prints_its_transcript_live() {
     for line in said {
         let at = rest
             .find(line)
-            .unwrap_or_else(|| panic!("`{line}` missing, or not in its place, in:\n{text}"));
+            .unwrap_or_else(|| panic!("`{line}` is missing, or comes too early, in:\n{text}"));
         rest = &rest[at + line.len()..];
     }
 }
@@ -72,7 +74,7 @@ fn machines_get_one_object_a_line_and_a_summary() {
             .any(|line| line == "  certificate doesn't match"),
         "{finished:#}"
     );
-    // The honest server that the device meets afterwards is another matter.
+    // The honest server that the device meets afterwards is not counted.
     assert_eq!(finished["server_saw"]["connections"], 1, "{finished:#}");
     assert_eq!(finished["server_saw"]["application_bytes"], 0, "{finished:#}");
     let summary = lines.last().unwrap();
@@ -84,7 +86,7 @@ fn machines_get_one_object_a_line_and_a_summary() {
 
 #[test]
 fn a_client_without_the_guard_is_caught() {
-    let image = support::fixtures().join("firmware/pinrig-esp32c3-virtual-unguarded.elf");
+    let image = support::unguarded_firmware();
     let out = tempfile::tempdir().unwrap();
     let output = pinrig(&[
         "run",
@@ -128,7 +130,7 @@ fn a_mistake_in_a_scenario_is_shown_with_file_and_line() {
     )
     .unwrap();
     let output = pinrig(&["list", "--fixtures", folder.path().to_str().unwrap()]);
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let text = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(text.contains("broken.toml:5:") && text.contains("sucess"), "{text}");
 }
@@ -158,7 +160,7 @@ fn what_is_not_an_image_or_a_scenario_is_refused_before_anything_starts() {
         (&["fingerprint", "Cargo.toml"][..], "no certificate"),
     ] {
         let output = pinrig(arguments);
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let text = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
         assert!(text.contains(message), "{arguments:?}: {text}");
     }
@@ -166,50 +168,28 @@ fn what_is_not_an_image_or_a_scenario_is_refused_before_anything_starts() {
 
 #[test]
 fn the_virtual_board_says_where_debuggers_find_it() {
-    let mut board = Command::new(env!("CARGO_BIN_EXE_pinrig"))
-        .args(["virtual", "--json", "--debug"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the command was built");
-    let mut opening = String::new();
-    let mut stdout = BufReader::new(board.stdout.take().unwrap());
-    stdout.read_line(&mut opening).unwrap();
-    let opening: Value = serde_json::from_str(&opening).unwrap();
-    let selector = opening["debug"].as_str().unwrap_or_default().to_owned();
+    let board = Running::start(&["virtual", "--debug"]);
+    let selector = board.text("debug");
     let address = selector
         .strip_prefix("1d50:6018:")
-        .unwrap_or_else(|| panic!("{opening}"));
+        .unwrap_or_else(|| panic!("{selector}"));
     let mut probe = TcpStream::connect(address).unwrap();
     probe.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     // The handshake of a Black Magic Probe's client.
     probe.write_all(b"+#!GA#").unwrap();
     let mut reply = [0; 8];
     probe.read_exact(&mut reply).unwrap();
-    board.kill().unwrap();
-    board.wait().unwrap();
     assert_eq!(&reply, b"&Kpinrig");
 }
 
 #[test]
 fn a_virtual_board_is_switched_off_and_on_from_standard_input() {
-    let mut board = Command::new(env!("CARGO_BIN_EXE_pinrig"))
-        .args(["virtual", "--json", "--flash-times", "typical"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the command was built");
-    let mut stdin = board.stdin.take().unwrap();
-    let mut opening = String::new();
-    BufReader::new(board.stdout.take().unwrap())
-        .read_line(&mut opening)
-        .unwrap();
-    let opening: Value = serde_json::from_str(&opening).unwrap();
-    let mut tty = serialport::new(opening["tty"].as_str().unwrap(), 115_200)
+    let mut board = Running::start(&["virtual", "--flash-times", "typical"]);
+    let mut tty = serialport::new(board.text("tty"), 115_200)
         .timeout(Duration::from_secs(1))
         .open()
         .unwrap();
-    // With nothing in its flash it starts over and over again.
+    // Its flash is empty, so that it starts again and again.
     let mut said = |until: &str| {
         let (mut text, mut buffer) = (String::new(), [0; 256]);
         while !text.contains(until) && text.len() < 1 << 20 {
@@ -221,48 +201,32 @@ fn a_virtual_board_is_switched_off_and_on_from_standard_input() {
         Some(text)
     };
     assert!(said("invalid header").is_some());
-    stdin.write_all(b"power-cut\n").unwrap();
+    board.say("power-cut");
     assert_eq!(said("never said"), None, "it falls silent");
-    stdin.write_all(b"reset\n").unwrap();
+    board.say("reset");
     let again = said("invalid header").unwrap_or_default();
     assert!(again.contains("rst:0x1 (POWERON)"), "{again}");
-    board.kill().unwrap();
-    board.wait().unwrap();
 }
 
 #[test]
 fn the_doctor_names_who_holds_a_port() {
-    let mut board = Command::new(env!("CARGO_BIN_EXE_pinrig"))
-        .args(["virtual", "--json"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the command was built");
-    let mut opening = String::new();
-    BufReader::new(board.stdout.take().unwrap())
-        .read_line(&mut opening)
-        .unwrap();
-    let opening: Value = serde_json::from_str(&opening).unwrap();
+    let board = Running::start(&["virtual"]);
+    let tty = board.text("tty");
     let folder = tempfile::tempdir().unwrap();
     let rig = folder.path().join("rig.toml");
-    let entry = format!(
-        "[[board]]\nname = \"desk\"\nchip = \"esp32c3\"\nport.path = {}\n",
-        opening["tty"]
-    );
+    let entry = format!("[[board]]\nname = \"desk\"\nchip = \"esp32c3\"\nport.path = {tty:?}\n");
     fs::write(&rig, entry).unwrap();
-    let port = fs::File::open(opening["tty"].as_str().unwrap()).unwrap();
-    // Some program that was left open.
-    let terminal = Command::new("sleep").arg("600").stdin(port).spawn().unwrap();
+    let port = fs::File::open(tty).unwrap();
+    // A program that was left open.
+    let mut terminal = Command::new("sleep").arg("600").stdin(port).spawn().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_pinrig"))
         .args(["doctor", "--json"])
         .env("PINRIG_RIG", &rig)
         .output()
         .unwrap();
     let pid = terminal.id();
-    for mut process in [terminal, board] {
-        process.kill().unwrap();
-        process.wait().unwrap();
-    }
+    terminal.kill().unwrap();
+    terminal.wait().unwrap();
     let findings: Vec<Value> = stdout(&output)
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -286,14 +250,15 @@ fn pinrig(arguments: &[&str]) -> Output {
         .expect("the command was built")
 }
 
+/// The standard output, which must not be empty.
 fn stdout(output: &Output) -> String {
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stdout = text(&output.stdout);
     assert!(
-        !text.is_empty(),
+        !stdout.is_empty(),
         "nothing on standard output: {}",
-        String::from_utf8_lossy(&output.stderr)
+        text(&output.stderr)
     );
-    text
+    stdout
 }
 
 fn copy(from: &Path, to: &Path) {

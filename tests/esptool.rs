@@ -1,18 +1,17 @@
 //! Espressif's own flasher against `pinrig virtual`: to esptool the virtual board is a board like any other.
 //!
-//! esptool is installed from PyPI into the target folder. Where that cannot be done, its tests say so and end; with
-//! `PINRIG_REQUIRE_CLIENTS` set, they fail.
+//! esptool is installed from PyPI into the target folder. Where that fails, its tests say so and end. With `PINRIG_REQUIRE_CLIENTS` set,
+//! they fail.
 
 #![expect(clippy::unwrap_used, reason = "a test panics where it cannot go on")]
-#![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 mod support;
 
 use std::fs;
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{BufRead, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -20,10 +19,10 @@ use espflash::flasher::{FlashData, FlashSettings};
 use espflash::image_format::ImageFormat;
 use espflash::image_format::idf::IdfBootloaderFormat;
 use espflash::target::{Chip, XtalFrequency};
-use serde_json::Value;
+use support::process::Running;
 
 const VERSION: &str = "5.6.0";
-/// A whole boot takes a second; a machine that is busy with other tests, longer.
+/// A boot takes a second, or longer on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const STUB: &[&str] = &[];
@@ -68,7 +67,7 @@ fn it_identifies_the_chip_and_its_flash() {
         let mac = ask(Wire::Tty, "read-mac");
         assert!(mac.contains("02:12:34:56:78:9a"), "{loader:?}: {mac}");
     }
-    // Every register that is read takes pyserial a tenth of a second here: the fewest will do. They are the same commands.
+    // Over RFC 2217, pyserial takes a tenth of a second for each register, so that only two of the commands are tried.
     for command in ["read-mac", "get-security-info"] {
         let text = board.esptool(esptool, Wire::Rfc2217, NO_STUB, &[command]);
         assert!(text.contains("02:12:34:56:78:9a"), "{command}: {text}");
@@ -80,14 +79,14 @@ fn it_identifies_the_chip_and_its_flash() {
 fn its_watchdog_reset_leads_out_of_the_loader_and_back_by_the_strapping() {
     let Some(esptool) = installed() else { return };
     let mut board = Board::start(&["--boot", "download", "--log"]);
-    let tty = board.opening["tty"].as_str().unwrap().to_owned();
+    let tty = board.0.text("tty");
     let text = run_esptool(esptool, &tty, ["no-reset", "watchdog-reset"], STUB, &["read-mac"]);
     assert!(text.contains("watchdog"), "{text}");
     let mut seen = String::new();
     while !seen.contains("RtcWatchdogRtc") {
-        assert_ne!(board.stdout.read_line(&mut seen).unwrap(), 0, "{seen}");
+        assert_ne!(board.0.stdout.read_line(&mut seen).unwrap(), 0, "{seen}");
     }
-    // The boot button is still held: it waits for a flasher again, as a real one does.
+    // The boot button is still held, so that it waits for a flasher again, as a real board does.
     run_esptool(esptool, &tty, ["no-reset", "no-reset"], STUB, &["read-mac"]);
 }
 
@@ -133,8 +132,8 @@ fn writes_verifies_reads_and_erases(wire: Wire, loader: &[&str]) {
 
     let board = Board::start(&options);
     assert_eq!(
-        fs::read_link(&link).unwrap().to_str(),
-        board.opening["tty"].as_str(),
+        fs::read_link(&link).unwrap(),
+        Path::new(&board.0.text("tty")),
         "the link leads to the tty"
     );
     let run = |command: &[&str]| board.esptool(esptool, wire, loader, command);
@@ -142,7 +141,7 @@ fn writes_verifies_reads_and_erases(wire: Wire, loader: &[&str]) {
     let raw = (&second, "--no-compress", "921600");
     let writes = match (wire, loader) {
         (Wire::Tty, _) => vec![raw, compressed],
-        // A command takes twenty seconds here: one kind of writing for each loader.
+        // Over RFC 2217 a command takes twenty seconds, so that each loader writes in one way only.
         (Wire::Rfc2217, NO_STUB) => vec![raw],
         (Wire::Rfc2217, _) => vec![compressed],
     };
@@ -160,7 +159,7 @@ fn writes_verifies_reads_and_erases(wire: Wire, loader: &[&str]) {
         let expected = fs::read(file).unwrap();
         assert!(
             fs::read(&read).unwrap() == expected[..0x1200],
-            "{option}: what is read is not what was written"
+            "{option}: what was read is not what was written"
         );
     }
     let (last, ..) = writes[writes.len() - 1];
@@ -177,13 +176,17 @@ fn writes_verifies_reads_and_erases(wire: Wire, loader: &[&str]) {
     );
     assert!(!link.is_symlink(), "the link is left behind");
 
-    // The mask ROM has no command that erases all.
+    // The mask ROM has no command that erases the whole flash.
     if loader == STUB {
-        // The next board has what the last one left.
+        // The next board begins with the flash that the last one left.
         let board = Board::start(&options);
         board.esptool(esptool, wire, loader, &["erase-flash"]);
         let flash = board.stop(&kept);
-        assert_eq!(flash.iter().position(|byte| *byte != 0xFF), None, "what is not erased");
+        assert_eq!(
+            flash.iter().position(|byte| *byte != 0xFF),
+            None,
+            "the first byte that is not erased"
+        );
     }
 }
 
@@ -191,9 +194,9 @@ fn writes_verifies_reads_and_erases(wire: Wire, loader: &[&str]) {
 fn over_rfc_2217_it_resets_flashes_and_starts_the_firmware() {
     let Some(esptool) = installed() else { return };
     let folder = tempfile::tempdir().unwrap();
-    // Erased, and started from its flash: it restarts for ever, and says so.
+    // Its flash is erased and it starts from it, so that it restarts for ever.
     let mut board = Board::start(&["--rfc2217"]);
-    let url = board.opening["rfc2217"].as_str().unwrap().to_owned();
+    let url = board.0.text("rfc2217");
     let elf = fs::read(support::fixtures().join("firmware/pinrig-esp32c3-virtual.elf")).unwrap();
     let mut arguments = vec!["write-flash".to_owned()];
     for (address, data) in parts(&elf) {
@@ -205,11 +208,11 @@ fn over_rfc_2217_it_resets_flashes_and_starts_the_firmware() {
     let written = board.esptool(esptool, Wire::Rfc2217, STUB, &arguments);
     assert_eq!(written.matches("Hash of data verified").count(), 3, "{written}");
 
-    // A client that does not speak the protocol gets the bytes all the same.
+    // A client that does not speak the protocol gets the bytes, too.
     let mut console = Console::connect(url.trim_start_matches("rfc2217://"));
     let answer = console.ask_until("\n#t hello\n", "@t ok hello ");
     assert!(answer.contains("firmware=pinrig-esp32c3"), "{answer}");
-    board.say("reset");
+    board.0.say("reset");
     console.wait_for("rst:0x1 (POWERON),boot:0xc (SPI_FAST_FLASH_BOOT)");
     console.wait_for("@- ready firmware=pinrig-esp32c3");
     drop(console);
@@ -222,61 +225,31 @@ fn over_rfc_2217_it_resets_flashes_and_starts_the_firmware() {
     assert!(answer.contains("firmware=pinrig-esp32c3"), "{answer}");
 }
 
-/// A `pinrig virtual`, killed on drop.
-struct Board {
-    child: Child,
-    // Held open, or the board would lose its standard output.
-    stdout: BufReader<ChildStdout>,
-    opening: Value,
-}
+/// A running `pinrig virtual`.
+struct Board(Running);
 
 impl Board {
     fn start(options: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_pinrig"))
-            .args(["virtual", "--json"])
-            .args(options)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        let opening = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        Self { child, stdout, opening }
+        Self(Running::start(&[&["virtual"], options].concat()))
     }
 
-    /// What esptool prints; it must succeed.
+    /// Runs esptool, which must succeed, and gives what it printed.
     fn esptool(&self, esptool: &Path, wire: Wire, loader: &[&str], command: &[&str]) -> String {
         let (port, resets) = match wire {
             Wire::Tty => ("tty", ["no-reset", "no-reset"]),
             Wire::Rfc2217 => ("rfc2217", ["default-reset", "hard-reset"]),
         };
-        run_esptool(esptool, self.opening[port].as_str().unwrap(), resets, loader, command)
+        run_esptool(esptool, &self.0.text(port), resets, loader, command)
     }
 
-    fn say(&mut self, line: &str) {
-        let mut stdin = self.child.stdin.as_ref().unwrap();
-        writeln!(stdin, "{line}").unwrap();
-    }
-
-    /// Ends the board as a service manager does; what it keeps of its flash.
-    fn stop(mut self, kept: &Path) -> Vec<u8> {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        assert!(self.child.wait().unwrap().success(), "a signal is its proper end");
+    /// Ends the board as a service manager does, and gives what it kept of its flash.
+    fn stop(self, kept: &Path) -> Vec<u8> {
+        assert!(self.0.end_by("TERM").success(), "it ends cleanly");
         fs::read(kept).unwrap()
     }
 }
 
-impl Drop for Board {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// What esptool prints; it must succeed.
+/// Runs esptool, which must succeed, and gives what it printed.
 fn run_esptool(esptool: &Path, port: &str, resets: [&str; 2], loader: &[&str], command: &[&str]) -> String {
     let output = Command::new(esptool)
         .args([
@@ -287,13 +260,12 @@ fn run_esptool(esptool: &Path, port: &str, resets: [&str; 2], loader: &[&str], c
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success(),
-        "esptool {loader:?} {command:?}:\n{text}{errors}"
+        "esptool {loader:?} {command:?}:\n{}",
+        support::said(&output)
     );
-    text
+    support::text(&output.stdout)
 }
 
 /// The board's console over TCP.
@@ -312,7 +284,7 @@ impl Console {
         }
     }
 
-    /// Sends `request` until there is a line with `marker`, since the board may still be booting; that line.
+    /// Sends `request` again and again, since the board may still be booting, until a line has `marker`; gives that line.
     fn ask_until(&mut self, request: &str, marker: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -326,7 +298,7 @@ impl Console {
         }
     }
 
-    /// Waits until the console has shown `marker`, and drops what was up to it.
+    /// Waits until the console has shown `marker`, and drops everything up to it.
     fn wait_for(&mut self, marker: &str) {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -343,7 +315,7 @@ impl Console {
         }
     }
 
-    /// Whether anything came within the read timeout.
+    /// Receives more of the console; false if nothing came within the read timeout.
     fn receive(&mut self) -> bool {
         let mut bytes = [0; 4096];
         match self.stream.read(&mut bytes) {
@@ -366,7 +338,7 @@ fn parts(elf: &[u8]) -> Vec<(u32, Vec<u8>)> {
     segments.iter().map(|part| (part.addr, part.data().to_vec())).collect()
 }
 
-/// Bytes that no compression makes smaller.
+/// Pseudo-random bytes, which do not compress.
 fn bytes(seed: u32, length: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9E37_79B9);
     let mut next = || {
@@ -385,11 +357,7 @@ fn installed() -> Option<&'static Path> {
     match ESPTOOL.get_or_init(install) {
         Ok(path) => Some(path),
         Err(reason) => {
-            assert!(
-                std::env::var_os("PINRIG_REQUIRE_CLIENTS").is_none(),
-                "{reason}, and PINRIG_REQUIRE_CLIENTS is set"
-            );
-            eprintln!("skipped: {reason}");
+            support::skip(reason);
             None
         }
     }

@@ -1,4 +1,4 @@
-//! What the firmware does when it breaks, and that the harness notices: a panic, a hang, a reboot, on a virtual board.
+//! What the firmware does when it breaks, and that the harness notices it: a panic, a hang or a reboot on a virtual board.
 
 #![expect(clippy::unwrap_used, reason = "a test panics where it cannot go on")]
 
@@ -20,8 +20,8 @@ use virtual_lan::Faults;
 
 #[test]
 fn a_panic_is_a_crash_with_its_place_and_a_backtrace() {
-    let mut rig = Rig::start();
-    let error = rig.device.command("test panic", &soon(), |_| {}).unwrap_err();
+    let mut board = ReadyBoard::start();
+    let error = board.device.command("test panic", &soon(), |_| {}).unwrap_err();
     let DeviceError::Crashed { evidence, .. } = &error else {
         panic!("{error}")
     };
@@ -32,7 +32,7 @@ fn a_panic_is_a_crash_with_its_place_and_a_backtrace() {
         "{evidence}"
     );
 
-    let rest = rig.lines_until("ready");
+    let rest = board.lines_until_ready();
     let backtrace = rest
         .iter()
         .find(|line| line.starts_with("@- backtrace 0x42"))
@@ -47,10 +47,10 @@ fn a_panic_is_a_crash_with_its_place_and_a_backtrace() {
 
 #[test]
 fn a_hang_ends_with_the_watchdogs_reset() {
-    let mut rig = Rig::start();
-    rig.ok("test hang");
-    // Until then a debugger sees where it stands, and leaves it there.
-    let halted = rig.debugger.look().unwrap();
+    let mut board = ReadyBoard::start();
+    board.ok("test hang");
+    // Until the watchdog resets it, a debugger sees where it stands.
+    let halted = board.debugger.look().unwrap();
     let symbols = Symbols::of(&Image::load(&support::firmware()).unwrap()).unwrap();
     let callers: Vec<String> = halted
         .callers
@@ -69,7 +69,7 @@ fn a_hang_ends_with_the_watchdogs_reset() {
         };
         assert!(frames.iter().any(is_it), "{function} at {file}: {frames:#?}");
     }
-    let rest = rig.lines_until("ready");
+    let rest = board.lines_until_ready();
     assert!(rest.last().unwrap().contains("reset=tg0-watchdog"), "{rest:#?}");
     assert!(
         rest.iter().any(|line| line.starts_with("rst:0x7 ")),
@@ -79,18 +79,18 @@ fn a_hang_ends_with_the_watchdogs_reset() {
 
 #[test]
 fn a_reboot_forgets_every_setting() {
-    let mut rig = Rig::start();
-    rig.ok("set host www.example.org");
-    assert!(rig.ok("show").contains("host=www.example.org"));
-    rig.ok("reboot");
-    rig.lines_until("ready");
-    assert!(rig.ok("show").contains("host=api.github.com"));
+    let mut board = ReadyBoard::start();
+    board.ok("set host www.example.org");
+    assert!(board.ok("show").contains("host=www.example.org"));
+    board.ok("reboot");
+    board.lines_until_ready();
+    assert!(board.ok("show").contains("host=api.github.com"));
 }
 
 #[test]
 fn malformed_input_gets_an_error_and_changes_nothing() {
-    let mut rig = Rig::start();
-    let before = rig.ok("show");
+    let mut board = ReadyBoard::start();
+    let before = board.ok("show");
     let long = format!("set path /{}", "a".repeat(600));
     for line in [
         "set pin 12:34",
@@ -102,9 +102,9 @@ fn malformed_input_gets_an_error_and_changes_nothing() {
         &long,
         "\x1b[2J\u{7f}",
     ] {
-        // A line that is too long to be read has lost its tag: its error comes without one.
+        // The firmware drops a line that is too long, with its tag, so that the error has none.
         let mut untagged = false;
-        let answer = rig
+        let answer = board
             .device
             .command(line, &Deadline::after("an error", Duration::from_secs(1)), |said| {
                 untagged |= matches!(said, Said::Line(line) if line.text.starts_with("@- error "));
@@ -113,16 +113,16 @@ fn malformed_input_gets_an_error_and_changes_nothing() {
             matches!(answer, Ok(Answer::Error(_))) || (untagged && matches!(answer, Err(DeviceError::Silent(_))));
         assert!(refused, "{line:?}: {answer:?}");
     }
-    assert_eq!(rig.ok("show"), before);
+    assert_eq!(board.ok("show"), before);
 }
 
 #[test]
 fn a_password_is_never_printed() {
-    let mut rig = Rig::start();
-    let mut said = rig.ok("set password correct-horse-battery");
-    said += &rig.ok("show");
+    let mut board = ReadyBoard::start();
+    let mut said = board.ok("set password correct-horse-battery");
+    said += &board.ok("show");
     assert!(said.contains("password=set"), "{said}");
-    let raw: Vec<u8> = rig
+    let raw: Vec<u8> = board
         .device
         .console()
         .chunks()
@@ -135,14 +135,14 @@ fn a_password_is_never_printed() {
 #[test]
 fn waiting_for_a_server_that_says_nothing_is_skipped() {
     let server = MuteServer::start();
-    let mut rig = Rig::start_with(server.address, server.settled());
+    let mut board = ReadyBoard::start_with(server.address, server.settled());
     for setting in [NETWORK, PIN, "set timeout handshake 40000"] {
-        rig.ok(setting);
+        board.ok(setting);
     }
-    rig.patience.store(true, Ordering::SeqCst);
-    let result = rig.ok("run");
+    board.patience.store(true, Ordering::SeqCst);
+    let result = board.ok("run");
     assert!(result.contains("reason=timeout-handshake"), "{result}");
-    let skipped = rig.recorder.skipped();
+    let skipped = board.recorder.skipped();
     assert!(
         skipped > Duration::from_secs(35) && skipped < Duration::from_secs(41),
         "of forty seconds, {skipped:?} were skipped"
@@ -152,34 +152,34 @@ fn waiting_for_a_server_that_says_nothing_is_skipped() {
 #[test]
 fn nothing_is_skipped_while_something_may_come() {
     let server = MuteServer::start();
-    // Never settled: a server that is at work.
-    let mut rig = Rig::start_with(server.address, Settled::new(|| None));
+    // A server that never settles is at work.
+    let mut board = ReadyBoard::start_with(server.address, Settled::new(|| None));
     for setting in [NETWORK, PIN, "set timeout handshake 300"] {
-        rig.ok(setting);
+        board.ok(setting);
     }
-    rig.patience.store(true, Ordering::SeqCst);
-    let result = rig.ok("run");
+    board.patience.store(true, Ordering::SeqCst);
+    let result = board.ok("run");
     assert!(result.contains("reason=timeout-handshake"), "{result}");
-    assert_eq!(rig.recorder.skipped(), Duration::ZERO);
+    assert_eq!(board.recorder.skipped(), Duration::ZERO);
 }
 
 #[test]
 fn no_skip_goes_past_what_the_network_holds_back() {
     const LATE: Duration = Duration::from_millis(3300);
     let server = MuteServer::start();
-    let mut rig = Rig::start_with(server.address, server.settled());
+    let mut board = ReadyBoard::start_with(server.address, server.settled());
     for setting in [NETWORK, PIN, "set timeout handshake 300"] {
-        rig.ok(setting);
+        board.ok(setting);
     }
     let mut faults = Faults::default();
     faults.dns.delay = LATE;
-    rig.network.disturb(&faults).unwrap();
-    rig.patience.store(true, Ordering::SeqCst);
+    board.network.disturb(&faults).unwrap();
+    board.patience.store(true, Ordering::SeqCst);
     let began = Instant::now();
-    let result = rig.ok("run");
+    let result = board.ok("run");
     assert!(result.contains("reason=timeout-handshake"), "{result}");
     assert!(began.elapsed() < LATE, "the waiting was not skipped");
-    let files = rig.recorder.files();
+    let files = board.recorder.files();
     let log = files.iter().find(|file| file.name == "network.log").unwrap();
     let log = String::from_utf8(log.contents.clone()).unwrap();
     // Each line begins with its time: `0.327 s name api.github.com ...`.
@@ -197,7 +197,7 @@ fn no_skip_goes_past_what_the_network_holds_back() {
 const NETWORK: &str = "set network pinrig";
 const PIN: &str = "set pin 000102030405060708090a0b0c0d0e0f10111213";
 
-/// Accepts, reads, and never says anything.
+/// A server that accepts connections, reads, and never sends anything.
 struct MuteServer {
     address: SocketAddr,
     traffic: Arc<Mutex<Traffic>>,
@@ -209,7 +209,7 @@ impl MuteServer {
         let address = listener.local_addr().unwrap();
         let traffic = Arc::new(Mutex::new(Traffic::default()));
         let counts = Arc::clone(&traffic);
-        // It ends with the process: nobody else will connect.
+        // The thread ends with the process.
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
@@ -234,17 +234,17 @@ impl MuteServer {
 }
 
 /// A virtual board whose firmware is ready.
-struct Rig {
+struct ReadyBoard {
     device: Device,
     patience: Arc<AtomicBool>,
     recorder: Box<dyn pinrig::board::Recorder>,
     network: Box<dyn pinrig::board::Network>,
     debugger: Box<dyn pinrig::board::probe::Debugger>,
-    // Its lines live as long as the test.
+    // Dropping this would let go of the reset lines.
     _reset: Box<dyn pinrig::board::Reset>,
 }
 
-impl Rig {
+impl ReadyBoard {
     fn start() -> Self {
         Self::start_with(SocketAddr::from((Ipv4Addr::LOCALHOST, 9)), Settled::new(|| None))
     }
@@ -282,7 +282,7 @@ impl Rig {
         }
     }
 
-    /// Sends a command that must be done, and gives its answer.
+    /// Sends a command, which must be answered with `ok`, and gives the answer without its tag.
     fn ok(&mut self, command: &str) -> String {
         let mut text = String::new();
         let answer = self
@@ -294,17 +294,16 @@ impl Rig {
             })
             .unwrap();
         assert!(matches!(answer, Answer::Ok(_)), "{command}: {text}");
-        // Without the tag, which differs from command to command.
         pinrig::transcript::without_tag(&text).to_owned()
     }
 
-    /// The lines up to the machine line of this kind.
-    fn lines_until(&mut self, kind: &str) -> Vec<String> {
+    /// The lines up to the ready line.
+    fn lines_until_ready(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         self.device
             .wait_ready(&soon(), |line| lines.push(line.text.clone()))
             .unwrap();
-        assert!(lines.last().unwrap().contains(kind), "{lines:#?}");
+        assert!(lines.last().unwrap().contains("ready"), "{lines:#?}");
         lines
     }
 }

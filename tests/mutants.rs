@@ -1,5 +1,5 @@
-//! The mutants as data: each must still fit the sources, and name scenarios that there are. Whether they are caught takes
-//! a compiler for the chip, and minutes: `pinrig mutants` says so.
+//! The mutants as data: each must still fit the sources, and name scenarios that exist. Whether the scenarios catch them takes a compiler
+//! for the chip and some minutes; `pinrig mutants` finds that out.
 
 mod support;
 
@@ -12,7 +12,7 @@ fn mutants() -> Vec<Mutant> {
     Mutant::load_all(&support::fixtures().join("mutants")).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// A patch that no longer applies would be found out minutes into a survey.
+/// Otherwise `pinrig mutants` would find a patch that no longer applies only after some minutes.
 #[test]
 fn every_mutant_changes_one_place_of_todays_sources() {
     let mutants = mutants();
@@ -25,7 +25,7 @@ fn every_mutant_changes_one_place_of_todays_sources() {
 }
 
 #[test]
-fn every_mutant_names_scenarios_that_there_are() {
+fn every_mutant_names_scenarios_that_exist() {
     let catalogue = scenario::load_all(&support::fixtures()).unwrap();
     for mutant in mutants() {
         let named = scenario::select(&catalogue, &mutant.scenarios);
@@ -35,7 +35,7 @@ fn every_mutant_names_scenarios_that_there_are() {
     }
 }
 
-/// Two mutants with the same mistake measure nothing twice.
+/// A second mutant with the same mistake would measure nothing more.
 #[test]
 fn no_two_mutants_are_the_same() {
     let mutants = mutants();
@@ -49,7 +49,7 @@ fn no_two_mutants_are_the_same() {
 }
 
 #[test]
-fn what_cannot_be_surveyed_is_refused_before_anything_is_built() {
+fn a_wrong_command_line_is_refused_before_anything_is_built() {
     for (arguments, message) in [
         (
             &["mutants", "pin-ignord"][..],
@@ -63,7 +63,7 @@ fn what_cannot_be_surveyed_is_refused_before_anything_is_built() {
             .env_remove("PINRIG_FIRMWARE")
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
+        let said = support::text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains(message), "{said}");
     }

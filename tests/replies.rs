@@ -1,5 +1,5 @@
-//! Replies are what GitHub would send: every JSON reply is valid by GitHub's own description of its interface, which is kept in
-//! `fixtures/github/schema`, and has nothing in it that the description does not know.
+//! Replies are what GitHub would send: every JSON reply is valid by GitHub's own description of its interface in
+//! `fixtures/github/schema`, and has no member that the description does not name.
 
 #![expect(clippy::unwrap_used, reason = "a test panics where it cannot go on")]
 
@@ -10,7 +10,7 @@ use std::fs;
 use pinrig::server::Reply;
 use serde_json::{Value, json};
 
-/// GitHub's schemas, and the one of them that is asked for, closed: an object has no members but those that are described.
+/// One of GitHub's schemas, closed: an object must have no members but those that are described.
 fn schema(name: &str) -> Value {
     let path = support::fixtures().join("github/schema/github.schema.json");
     let mut schema: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();

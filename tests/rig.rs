@@ -1,9 +1,9 @@
-//! Scenarios on boards of a rig: virtual boards behind their ttys, in another process, reached as any board is.
+//! Scenarios on boards of a rig through the `pinrig` command. The boards are virtual, behind their ttys, in processes of their own.
 
 #![expect(clippy::unwrap_used, reason = "a test panics where it cannot go on")]
 #![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
-#[path = "support/desk.rs"]
+#[path = "support/desk/mod.rs"]
 mod desk;
 #[path = "../harness/virtual-esp32c3/tests/modem_lines/mod.rs"]
 mod modem_lines;
@@ -11,14 +11,17 @@ mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, Output, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use desk::{Desk, PASSWORD, Rig, System, board_on_a_network, contains, text};
+use desk::command_rig::CommandRig;
+use desk::system::System;
+use desk::{Desk, PASSWORD, board_on_a_network, port_entry, with_line};
 use pinrig::rig::{Locks, Ports};
 use serde_json::Value;
+use support::text;
 use virtual_esp32c3::{BoardLines, ConsolePort, VirtualBoard};
 
 /// The verdicts in a report of JSON lines, by scenario.
@@ -39,9 +42,9 @@ fn verdicts(output: &Output) -> Vec<(String, bool)> {
 #[test]
 fn scenarios_run_on_a_board_at_a_port() {
     let desk = Desk::new();
-    // Nobody has modem lines at a pseudo terminal: the first way fails, the next one is taken.
-    let reset = format!(r#""classic", {}"#, desk.reset("USR1", "USR2"));
-    let rig = Rig::new(&[desk.entry("desk", &reset)]);
+    // A pseudo terminal has no modem lines: the first way to reset fails, and the next one is tried.
+    let reset = format!(r#""classic", {}"#, desk.reset());
+    let rig = CommandRig::new(&[desk.entry_with("desk", &reset)]);
     let output = rig.run(&[
         "--board",
         "desk",
@@ -51,26 +54,26 @@ fn scenarios_run_on_a_board_at_a_port() {
         "pin/one-bit-off",
         "network/cable-out-at-first",
     ]);
-    let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+    let said = support::said(&output);
     assert_eq!(output.status.code(), Some(0), "{said}");
     let verdicts = verdicts(&output);
     assert_eq!(verdicts.len(), 2, "{said}");
     assert!(verdicts.iter().all(|(_, passed)| *passed), "{said}");
     assert!(!said.contains(PASSWORD), "a password is never printed");
-    assert_eq!(contains(&rig.path("out"), PASSWORD.as_bytes()), None);
+    assert_eq!(file_with(&rig.path("out"), PASSWORD.as_bytes()), None);
     assert!(
         said.contains("network/cable-out-at-first"),
-        "what was skipped is said: {said}"
+        "the skipped scenario is named: {said}"
     );
 }
 
 #[test]
 fn a_board_that_does_not_start_is_left_out_and_the_others_go_on() {
     let (good, bad) = (Desk::new(), Desk::new());
-    let rig = Rig::new(&[
-        // It comes into its loader, and never out of it.
-        bad.entry("stuck", &bad.reset("USR2", "USR2")),
-        good.entry("good", &good.reset("USR1", "USR2")),
+    let rig = CommandRig::new(&[
+        // Every reset leads into its loader.
+        bad.entry_with("stuck", &bad.reset_by("USR2", "USR2")),
+        good.entry("good"),
     ]);
     let output = rig.run(&[
         "--tag",
@@ -96,8 +99,8 @@ fn a_board_that_does_not_start_is_left_out_and_the_others_go_on() {
 #[test]
 fn a_board_that_is_held_or_silent_or_gone_is_the_rigs_fault() {
     let desk = Desk::new();
-    let silent = desk.entry("desk", r#"{ command = ["true"] }"#);
-    let rig = Rig::new(&[silent]);
+    // Nothing resets it.
+    let rig = CommandRig::new(&[desk.entry_with("desk", r#"{ command = ["true"] }"#)]);
     let port = Ports::default()
         .find(&pinrig::rig::Port::Path(desk.tty.clone().into()))
         .unwrap();
@@ -126,7 +129,7 @@ fn a_board_that_is_held_or_silent_or_gone_is_the_rigs_fault() {
 #[test]
 fn a_board_that_is_unplugged_while_it_runs_is_the_rigs_fault_and_its_words_are_kept() {
     let desk = Desk::new();
-    let rig = Rig::new(&[desk.entry("desk", &desk.reset("USR1", "USR2"))]);
+    let rig = CommandRig::new(&[desk.entry("desk")]);
     let mut run = rig
         // Its server never answers: the device waits for fifteen seconds.
         .command(&["--board", "desk", "network/stall-in-place-of-the-reply"])
@@ -146,7 +149,7 @@ fn a_board_that_is_unplugged_while_it_runs_is_the_rigs_fault_and_its_words_are_k
     stdout.read_to_string(&mut seen).unwrap();
     assert_eq!(run.wait().unwrap().code(), Some(6), "{seen}");
     assert!(seen.contains("was the board unplugged?"), "{seen}");
-    let kept = contains(&rig.path("out"), b"connecting to api.github.com");
+    let kept = file_with(&rig.path("out"), b"connecting to api.github.com");
     assert!(kept.is_some(), "the console's bytes are kept");
 }
 
@@ -154,22 +157,17 @@ fn a_board_that_is_unplugged_while_it_runs_is_the_rigs_fault_and_its_words_are_k
 fn a_board_with_the_usual_two_transistors_needs_no_more_than_its_port() {
     let (board, _lan) = board_on_a_network(ConsolePort::Uart0);
     let entry = port_entry("devkit", &board, "");
-    // The same board for somebody who has no modem lines.
+    // The same board, as used without modem lines.
     let without = port_entry("without-lines", &board, "reset = [\"classic\", \"watchdog\"]");
-    let rig = Rig::new(&[entry, without]);
-    // Each process of the commands below connects once.
+    let rig = CommandRig::new(&[entry, without]);
+    // Four commands below use the lines, each with one connection.
     let Some(lines) = ModemLines::at(&board, "rig", 4, modem_lines::pull) else {
         return;
     };
-    lines.flash_and_run(&rig, "devkit");
-    assert!(
-        lines
-            .pinrig(&rig, "reset", "devkit", &["--download"])
-            .contains("waits for a flasher")
-    );
-    // The loader itself can be told to let the watchdog bite.
+    lines.flash_run_and_enter_the_loader(&rig, "devkit");
+    // Without lines, pinrig asks the loader to let the watchdog reset the chip.
     let bitten = rig.pinrig("reset").args(["--board", "without-lines"]).output().unwrap();
-    let said = text(&bitten.stdout) + &text(&bitten.stderr);
+    let said = support::said(&bitten);
     assert!(said.contains("starts from flash"), "{said}");
     assert!(lines.pinrig(&rig, "reset", "devkit", &[]).contains("starts from flash"));
     let falls = lines.ended();
@@ -179,20 +177,15 @@ fn a_board_with_the_usual_two_transistors_needs_no_more_than_its_port() {
     );
 }
 
-/// The lines of the chip's own USB port are no wires: its host's wishes reset the chip, and choose its mode.
+/// The chip's own USB port has no wires for its modem lines: the host sends their levels as requests, and the chip resets itself.
 #[test]
 fn a_board_at_its_own_usb_port_needs_no_more_than_that() {
     let (board, _lan) = board_on_a_network(ConsolePort::UsbSerialJtag);
-    let rig = Rig::new(&[port_entry("xiao", &board, "reset = [\"usb-jtag\"]")]);
+    let rig = CommandRig::new(&[port_entry("xiao", &board, "reset = [\"usb-jtag\"]")]);
     let Some(lines) = ModemLines::at(&board, "usb", 4, modem_lines::pull_usb) else {
         return;
     };
-    lines.flash_and_run(&rig, "xiao");
-    assert!(
-        lines
-            .pinrig(&rig, "reset", "xiao", &["--download"])
-            .contains("waits for a flasher")
-    );
+    lines.flash_run_and_enter_the_loader(&rig, "xiao");
     assert!(lines.pinrig(&rig, "reset", "xiao", &[]).contains("starts from flash"));
     let resets = lines.ended();
     // A flasher may need more than one; a reset is one, whatever state the lines were in.
@@ -200,14 +193,14 @@ fn a_board_at_its_own_usb_port_needs_no_more_than_that() {
         resets[0] >= 2 && resets[1] >= 3,
         "into the loader, and out of it for each scenario: {resets:?}"
     );
-    assert_eq!(resets[2..], [1, 1], "nothing is reset more often than it has to be");
+    assert_eq!(resets[2..], [1, 1], "each reset command resets once");
 }
 
-/// Both lines move at once, or the one goes before the other: a board whose pins rise fast must not start in between.
+/// If one line moved before the other, a board whose pins rise fast would start in between, in the wrong mode.
 #[test]
 fn a_tight_reset_moves_both_lines_at_once() {
     let (board, _lan) = board_on_a_network(ConsolePort::Uart0);
-    let rig = Rig::new(&[port_entry("fast", &board, "reset = [\"classic-tight\"]")]);
+    let rig = CommandRig::new(&[port_entry("fast", &board, "reset = [\"classic-tight\"]")]);
     let pull = |stream: UnixStream, lines: &BoardLines| modem_lines::pull_with(Duration::ZERO, stream, lines);
     let Some(lines) = ModemLines::at(&board, "tight", 2, pull) else {
         return;
@@ -233,7 +226,7 @@ struct ModemLines {
 }
 
 impl ModemLines {
-    /// Without a C compiler there are none.
+    /// Lets `pull` answer this many connections. `None` without a C compiler.
     fn at(
         board: &VirtualBoard,
         name: &str,
@@ -257,8 +250,8 @@ impl ModemLines {
         })
     }
 
-    /// What a command says at a board of the rig.
-    fn pinrig(&self, rig: &Rig, subcommand: &str, board: &str, arguments: &[&str]) -> String {
+    /// Runs a command at a board of the rig, with these lines; it must succeed. Gives what it printed.
+    fn pinrig(&self, rig: &CommandRig, subcommand: &str, board: &str, arguments: &[&str]) -> String {
         let output = rig
             .pinrig(subcommand)
             .args(["--board", board])
@@ -268,12 +261,13 @@ impl ModemLines {
             .env(modem_lines::SOCKET, self.folder.join("lines"))
             .output()
             .unwrap();
-        let said = text(&output.stdout) + &text(&output.stderr);
+        let said = support::said(&output);
         assert_eq!(output.status.code(), Some(0), "{subcommand}: {said}");
         said
     }
 
-    fn flash_and_run(&self, rig: &Rig, board: &str) {
+    /// Three commands at a board: `flash`, `run` with two scenarios, and `reset --download`.
+    fn flash_run_and_enter_the_loader(&self, rig: &CommandRig, board: &str) {
         let flashed = self.pinrig(rig, "flash", board, &[]);
         assert!(flashed.contains("3 parts written"), "{flashed}");
         assert!(flashed.contains("starts from flash"), "{flashed}");
@@ -284,9 +278,11 @@ impl ModemLines {
             run.contains("nothing to write, 3 already there") && run.contains("2 passed"),
             "{run}"
         );
+        let reset = self.pinrig(rig, "reset", board, &["--download"]);
+        assert!(reset.contains("waits for a flasher"), "{reset}");
     }
 
-    /// What each process did to the lines.
+    /// What `pull` counted for each process.
     fn ended(self) -> Vec<usize> {
         let done = self.circuit.join().unwrap();
         std::fs::remove_dir_all(&self.folder).unwrap();
@@ -294,30 +290,14 @@ impl ModemLines {
     }
 }
 
-/// The entry of a virtual board in this process, with more lines.
-fn port_entry(name: &str, board: &VirtualBoard, more: &str) -> String {
-    format!(
-        r#"
-        [[board]]
-        name = "{name}"
-        chip = "esp32c3"
-        port.path = "{}"
-        server-address = "203.0.113.2"
-        {more}
-        "#,
-        board.tty().display()
-    )
-}
-
 #[test]
 fn each_board_can_have_firmware_of_its_own() {
     let (one, other) = (Desk::new(), Desk::new());
-    let entry = |desk: &Desk, name| desk.entry(name, &desk.reset("USR1", "USR2"));
-    let own = entry(&one, "one").replace("[[board]]", "[[board]]\nfirmware = \"own.elf\"");
-    let rig = Rig::new(&[own, entry(&other, "other")]);
-    // Not there yet: the other board does the work, unless all are given one image.
+    let own = with_line(&one.entry("one"), "firmware = \"own.elf\"");
+    let rig = CommandRig::new(&[own, other.entry("other")]);
+    // Its file is missing: the other board does the work, unless one image is named for all boards.
     let output = rig.run(&["--tag", "desk", "pin/matches"]);
-    let said = text(&output.stdout) + &text(&output.stderr);
+    let said = support::said(&output);
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(
         said.contains("one was left out: `firmware` in rig.toml: ") && said.contains("own.elf"),
@@ -327,10 +307,9 @@ fn each_board_can_have_firmware_of_its_own() {
     let output = rig.run(&["--board", "one", "--firmware", common.to_str().unwrap(), "pin/matches"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
 
-    let unguarded = support::fixtures().join("firmware/pinrig-esp32c3-virtual-unguarded.elf");
-    std::fs::copy(unguarded, rig.path("own.elf")).unwrap();
+    std::fs::copy(support::unguarded_firmware(), rig.path("own.elf")).unwrap();
     let output = rig.run(&["--tag", "desk", "pin/matches", "pin/malformed"]);
-    let said = text(&output.stdout) + &text(&output.stderr);
+    let said = support::said(&output);
     assert_eq!(output.status.code(), Some(0), "{said}");
     let flashed = |image: &str, board: &str| {
         let mut lines = said.lines().filter(|line| line.starts_with("flashing "));
@@ -343,15 +322,15 @@ fn each_board_can_have_firmware_of_its_own() {
     );
     assert!(
         said.contains(" on one") && said.contains(" on other"),
-        "who ran what is told: {said}"
+        "the report names the board of each scenario: {said}"
     );
-    // Where every test has a process of its own, each takes one board.
+    // Under nextest every test is a process, which takes one board.
     let mut one_of_many = rig.command(&["--tag", "desk", "pin/matches"]);
     let output = one_of_many.env("NEXTEST", "1").output().unwrap();
-    let said = text(&output.stdout) + &text(&output.stderr);
+    let said = support::said(&output);
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("onto one (") && !said.contains("onto other ("), "{said}");
-    // The evidence is of what ran.
+    // The evidence names the board and the image that ran.
     let output = rig.run(&["--board", "one", "--json", "--keep", "pin/matches"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let verdict = std::fs::read(rig.path("out/pin-matches/verdict.json")).unwrap();
@@ -363,19 +342,15 @@ fn each_board_can_have_firmware_of_its_own() {
     );
 }
 
-/// Test runners list the tests of a program before they run each in a process of its own; a board that was taken for the list would keep
-/// all of them waiting.
+/// Some test runners first list a program's tests, and then run each in a process of its own. A board that was taken for the list would
+/// keep all of them waiting.
 #[test]
 fn listing_the_scenarios_tests_takes_no_board() {
     let Some(tests) = newest_test_program("scenarios") else {
-        assert!(
-            std::env::var_os("PINRIG_REQUIRE_CLIENTS").is_none(),
-            "the scenarios' tests were not built"
-        );
-        return eprintln!("skipped: the scenarios' tests were not built");
+        return support::skip("the scenarios' tests were not built");
     };
     let desk = Desk::new();
-    let rig = Rig::new(&[desk.entry("desk", &desk.reset("USR1", "USR2"))]);
+    let rig = CommandRig::new(&[desk.entry("desk")]);
     let port = Ports::default()
         .find(&pinrig::rig::Port::Path(desk.tty.clone().into()))
         .unwrap();
@@ -394,11 +369,11 @@ fn listing_the_scenarios_tests_takes_no_board() {
         names.contains("pin/matches: test") && !names.contains("rig can be read"),
         "{names}"
     );
-    assert_eq!(text(&output.stderr), "", "nobody is waited for");
+    assert_eq!(text(&output.stderr), "", "it does not wait for the board");
     drop(lock);
 }
 
-/// The program of another test target, as it lies beside this one.
+/// The newest program of another test target, in the folder of this one.
 fn newest_test_program(target: &str) -> Option<PathBuf> {
     let own = std::env::current_exe().unwrap();
     let programs = std::fs::read_dir(own.parent().unwrap()).unwrap().flatten();
@@ -411,14 +386,14 @@ fn newest_test_program(target: &str) -> Option<PathBuf> {
     newest.map(|entry| entry.path())
 }
 
-/// What the kernel shows of a board is where it always is: in a mount namespace of its own, in which nobody else sees it. Machines that
-/// allow none, as some containers do, skip this.
+/// In a mount namespace of its own, the board is in the real `/sys` and `/dev`, and no other process sees it there. Machines that allow no
+/// such namespace, as some containers do, skip this test.
 #[test]
 fn a_board_is_found_where_the_kernel_shows_it() {
     let system = System::new();
     let desk = Desk::new();
     system.plug_in("ttyACM7", &desk);
-    // All of /dev that a program needs, and the board.
+    // Puts the board into /dev, beside the devices that every program needs.
     let script = r#"
         here=$PWD
         cd "$1"
@@ -434,8 +409,8 @@ fn a_board_is_found_where_the_kernel_shows_it() {
         cd "$here"
         exec "$@"
     "#;
-    let rig = Rig::new(&[system.entry()]);
-    // As root of a namespace of its own, which any user may be where the system allows it.
+    let rig = CommandRig::new(&[system.entry()]);
+    // As root of that namespace, which any user can be where the system allows it.
     let inside = |command: &Command| {
         let mut unshare = Command::new("unshare");
         unshare.args(["--user", "--map-root-user", "--mount", "sh", "-ec", script, "sh"]);
@@ -460,24 +435,24 @@ fn a_board_is_found_where_the_kernel_shows_it() {
     assert_eq!(board["port"]["path"], "/dev/ttyACM7", "{boards}");
     assert_eq!(board["port"]["usb"]["serial"], System::SERIAL, "{boards}");
     let run = inside(&rig.command(&["--board", "xiao", "pin/matches"])).unwrap();
-    let said = text(&run.stdout) + &text(&run.stderr);
+    let said = support::said(&run);
     assert_eq!(run.status.code(), Some(0), "{said}");
     assert!(said.contains("onto xiao (MAC 7C:DF:A1:00:00:01)"), "{said}");
     let outside = rig.pinrig("boards").output().unwrap();
-    assert!(!text(&outside.stdout).contains("ttyACM7"), "nobody else sees it");
+    assert!(!text(&outside.stdout).contains("ttyACM7"), "no other process sees it");
 }
 
 #[test]
 fn the_monitor_shows_what_a_board_says_and_names_the_functions_of_a_backtrace() {
     let desk = Desk::new();
-    let rig = Rig::new(&[desk.entry("desk", &desk.reset("USR1", "USR2"))]);
+    let rig = CommandRig::new(&[desk.entry("desk")]);
     let flashed = rig
         .pinrig("flash")
         .args(["--board", "desk", "--json"])
         .output()
         .unwrap();
     assert_eq!(flashed.status.code(), Some(0), "{}", text(&flashed.stderr));
-    // For machines it is an object a line.
+    // `--json` prints one object a line.
     let events: Vec<Value> = text(&flashed.stdout)
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -509,7 +484,7 @@ fn the_monitor_shows_what_a_board_says_and_names_the_functions_of_a_backtrace() 
     let mut typed = monitor.stdin.take().unwrap();
     let mut seen = String::new();
     until("@- ready firmware=pinrig-esp32c3", &mut shown, &mut seen);
-    // While it is watched, nobody else may have it.
+    // While it is watched, no other process can take it.
     let other = rig.run(&["--board", "desk", "pin/matches"]);
     assert_eq!(other.status.code(), Some(6));
     assert!(text(&other.stderr).contains("desk is held by process"));
@@ -519,14 +494,14 @@ fn the_monitor_shows_what_a_board_says_and_names_the_functions_of_a_backtrace() 
     until("@- ready", &mut shown, &mut seen);
     assert!(seen.contains("    0x42"), "{seen}");
     assert!(seen.contains(" main at "), "the last caller is known by name: {seen}");
-    // Where the command is served that asked for it.
+    // The file that serves the command `test panic`.
     let place = " at /pinrig/firmware/app/src/shell.rs:";
     assert!(seen.contains(place), "files and lines are known: {seen}");
-    // Ctrl-C is how it is meant to end.
+    // Ctrl-C ends it cleanly.
     let pid = monitor.id().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     assert_eq!(monitor.wait().unwrap().code(), Some(0));
-    // Killed without any chance to clean up, it leaves no lock either.
+    // If it is killed and cannot clean up, it leaves no lock either.
     let (mut monitor, mut shown) = watch();
     until("@- ready", &mut shown, &mut String::new());
     monitor.kill().unwrap();
@@ -538,12 +513,12 @@ fn the_monitor_shows_what_a_board_says_and_names_the_functions_of_a_backtrace() 
 #[test]
 fn the_doctor_asks_each_board_how_far_it_comes() {
     let (well, lost) = (Desk::new(), Desk::new());
-    let entry = |desk: &Desk, name| desk.entry(name, &desk.reset("USR1", "USR2"));
-    let rig = Rig::new(&[
-        entry(&well, "well"),
-        entry(&lost, "lost").replace("203.0.113.2", "203.0.113.77"),
-        // Nobody resets it, so its loader never answers.
-        well.entry("deaf", r#"{ command = ["true"] }"#),
+    let rig = CommandRig::new(&[
+        well.entry("well"),
+        // The board's network has no host at this address.
+        lost.entry("lost").replace("203.0.113.2", "203.0.113.77"),
+        // Nothing resets it, so its loader never answers.
+        well.entry_with("deaf", r#"{ command = ["true"] }"#),
     ]);
     let output = rig
         .pinrig("doctor")
@@ -551,7 +526,7 @@ fn the_doctor_asks_each_board_how_far_it_comes() {
         .arg(rig.path("out"))
         .output()
         .unwrap();
-    let said = text(&output.stdout) + &text(&output.stderr);
+    let said = support::said(&output);
     assert_eq!(output.status.code(), Some(6), "{said}");
     let finding = |board: &str, check: &str| {
         text(&output.stdout)
@@ -568,7 +543,7 @@ fn the_doctor_asks_each_board_how_far_it_comes() {
 }
 
 #[test]
-fn a_process_is_a_board_too() {
+fn a_process_can_be_a_board() {
     let entry = format!(
         r#"
         [[board]]
@@ -588,9 +563,9 @@ fn a_process_is_a_board_too() {
         "#,
         env!("CARGO_BIN_EXE_pinrig-host")
     );
-    let rig = Rig::new(&[entry]);
+    let rig = CommandRig::new(&[entry]);
     let output = rig.run(&["--board", "host", "--json", "pin", "auth"]);
-    let said = text(&output.stdout) + &text(&output.stderr);
+    let said = support::said(&output);
     assert_eq!(output.status.code(), Some(0), "{said}");
     let verdicts = verdicts(&output);
     assert!(verdicts.len() > 40, "{}", verdicts.len());
@@ -610,8 +585,21 @@ fn a_process_is_a_board_too() {
         "{}",
         text(&short.stdout)
     );
-    // Nothing of it is flashed or watched.
+    // A process has no port to watch.
     let monitor = rig.pinrig("monitor").args(["--board", "host"]).output().unwrap();
     assert_eq!(monitor.status.code(), Some(6));
     assert!(text(&monitor.stderr).contains("it is a process"));
+}
+
+/// The first file below `folder` that holds these bytes.
+fn file_with(folder: &Path, needle: &[u8]) -> Option<PathBuf> {
+    std::fs::read_dir(folder).unwrap().find_map(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            return file_with(&path, needle);
+        }
+        let contents = std::fs::read(&path).unwrap();
+        let mut windows = contents.windows(needle.len());
+        windows.any(|bytes| bytes == needle).then_some(path)
+    })
 }

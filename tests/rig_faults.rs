@@ -1,41 +1,37 @@
-//! What can go wrong with boards at ports, one thing at a time: each ends with a verdict that says whose fault it is, and the next
-//! scenario runs. The boards are virtual, behind their ttys; what is no ESP32-C3 at all is a pseudo terminal of this process.
+//! What can go wrong with boards at ports, one thing at a time. Each fault ends with a verdict that says what is to blame, and the next
+//! scenario runs. The boards are virtual, behind their ttys; a device that is not an ESP32-C3 is a pseudo terminal of this process.
 
 #![expect(clippy::unwrap_used, reason = "a test panics where it cannot go on")]
 
-#[path = "support/desk.rs"]
+#[path = "support/desk/mod.rs"]
 mod desk;
 mod support;
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use desk::{Cable, Desk, System};
+use desk::cable::Cable;
+use desk::library_rig::{LibraryRig, blame, failure, finds};
+use desk::system::{Hub, System};
+use desk::{Desk, with_line};
 use object::{Object, ObjectSection};
 use pinrig::board::console::{BAUD, open_port};
-use pinrig::board::{Bench, BoardError, Claim, ClaimError, Claimed, SerialBench, SerialBoard};
-use pinrig::deadline::Deadline;
+use pinrig::board::{Bench, BoardError};
 use pinrig::image::Image;
-use pinrig::rig::{Inventory, Locks, Port, Ports};
-use pinrig::run::{Event, Limits, Outcome, Runner};
-use pinrig::scenario::{self, Scenario};
+use pinrig::run::{Event, Limits, Outcome};
 use pinrig::transcript::DeviceLine;
-use pinrig::verdict::{Blame, Failure, Verdict};
+use pinrig::verdict::Blame;
 use serialport::{SerialPort, TTYPort};
 
 #[test]
-fn unplugged_while_it_is_flashed() {
+fn a_board_that_is_unplugged_while_it_is_flashed_is_left_out() {
     let (good, bad) = (Desk::new(), Desk::new());
-    let rig = Rig::new(&[
-        bad.entry("bad", &bad.reset("USR1", "USR2")),
-        good.entry("good", &good.reset("USR1", "USR2")),
-    ]);
+    let rig = LibraryRig::new(&[bad.entry("bad"), good.entry("good")]);
     let bench = rig.bench();
     let plug = Mutex::new(Some(bad));
     let report = bench.prepare(&rig.image, &|step| {
@@ -53,12 +49,9 @@ fn unplugged_while_it_is_flashed() {
 }
 
 #[test]
-fn unplugged_while_it_boots() {
+fn a_board_that_is_unplugged_while_it_boots_is_left_out_and_the_others_go_on() {
     let (desk, other) = (Desk::new(), Desk::new());
-    let rig = Rig::new(&[
-        desk.entry("desk", &desk.reset("USR1", "USR2")),
-        other.entry("other", &other.reset("USR1", "USR2")),
-    ]);
+    let rig = LibraryRig::new(&[desk.entry("desk"), other.entry("other")]);
     let bench = rig.flashed_bench();
     let plug = Mutex::new(Some(desk));
     let outcome = rig.run_watched(&bench, "pin/matches", |event| {
@@ -69,22 +62,18 @@ fn unplugged_while_it_boots() {
     let failure = failure(&outcome);
     assert_eq!(failure.blame, Blame::Rig, "{failure:?}");
     assert!(failure.findings[0].contains("was the board unplugged?"), "{failure:?}");
-    // It cannot be opened any more: whoever meets it next finds that out, and the other board goes on.
+    // It can no longer be opened. The next scenario that gets it finds that out, and the other board goes on.
     let next: Vec<_> = (0..2).map(|_| blame(&rig.run(&bench, "pin/matches"))).collect();
     assert!(next.contains(&None), "{next:?}");
     assert_eq!(bench.left_out().len(), 1, "{:?}", bench.left_out());
 }
 
-/// A chip that loses its power takes its USB port with it: what it says when it is back tells what has happened.
+/// The board's USB port goes away with its power. What the ROM says when both are back tells what has happened.
 #[test]
-fn away_while_it_runs_and_back_under_another_name() {
-    let flash = tempfile::NamedTempFile::new().unwrap();
-    fs::remove_file(flash.path()).unwrap();
-    let options = ["--network", "--flash", flash.path().to_str().unwrap()];
+fn a_board_that_loses_its_power_while_it_runs_has_crashed_and_is_found_again() {
     let system = System::new();
-    let desk = Desk::with(&options);
-    system.plug_in("ttyACM0", &desk);
-    let rig = Rig::on(&system, &[system.entry()]);
+    let desk = system.plug_in_board("ttyACM0");
+    let rig = LibraryRig::on(&system, &[system.entry()]);
     let bench = rig.flashed_bench();
     let (plug, again) = (Mutex::new(Some(desk)), Mutex::new(None));
     // Its server never answers: the device waits for fifteen seconds.
@@ -95,9 +84,7 @@ fn away_while_it_runs_and_back_under_another_name() {
         {
             system.unplug("ttyACM0");
             desk.put_away();
-            let desk = Desk::with(&options);
-            system.plug_in("ttyACM1", &desk);
-            *again.lock().unwrap() = Some(desk);
+            *again.lock().unwrap() = Some(system.plug_in_board("ttyACM1"));
         }
     });
     let failure = failure(&outcome);
@@ -107,35 +94,31 @@ fn away_while_it_runs_and_back_under_another_name() {
 }
 
 #[test]
-fn plugged_in_again_under_another_name() {
-    let flash = tempfile::NamedTempFile::new().unwrap();
-    fs::remove_file(flash.path()).unwrap();
-    let options = ["--network", "--flash", flash.path().to_str().unwrap()];
+fn a_board_that_is_plugged_in_again_is_found_under_its_new_name() {
     let system = System::new();
-    let desk = Desk::with(&options);
-    system.plug_in("ttyACM0", &desk);
-    let rig = Rig::on(&system, &[system.entry()]);
+    let desk = system.plug_in_board("ttyACM0");
+    let rig = LibraryRig::on(&system, &[system.entry()]);
     let bench = rig.flashed_bench();
     assert_eq!(blame(&rig.run(&bench, "pin/matches")), None);
-    desk.put_away();
-    let desk = Desk::with(&options);
     system.unplug("ttyACM0");
-    system.plug_in("ttyACM1", &desk);
+    desk.put_away();
+    let _desk = system.plug_in_board("ttyACM1");
     let outcome = rig.run(&bench, "pin/one-bit-off");
     assert_eq!(blame(&outcome), None, "{:?}", outcome.verdict);
-    // While it is away, that is what is said.
+    // While it is away, the failure says so.
     system.unplug("ttyACM1");
     let outcome = rig.run(&bench, "pin/matches");
     assert_eq!(blame(&outcome), Some(Blame::Rig));
     assert!(failure(&outcome).findings[0].contains("no port has"), "{outcome:?}");
 }
 
-/// A hub takes the power of board and port alike: what the ROM says first is lost before the port is back, under another name.
+/// The hub takes the power of the board and of its port. The ROM's first words are lost, since the port comes back later, under another
+/// name.
 #[test]
-fn a_board_whose_power_a_hub_switches() {
+fn a_board_whose_power_a_hub_switches_is_flashed_and_runs() {
     let system = System::new();
     let hub = Hub::new(&system);
-    let rig = Rig::on(&system, &[system.entry_with(&hub.script)]);
+    let rig = LibraryRig::on(&system, &[system.entry_with(&hub.script)]);
     let bench = rig.bench();
     let report = bench.prepare(&rig.image, &|_| {}).unwrap();
     assert_eq!(report.written, 3);
@@ -152,12 +135,10 @@ fn a_board_whose_power_a_hub_switches() {
 }
 
 #[test]
-fn a_chip_that_resets_again_and_again() {
+fn a_chip_that_resets_again_and_again_has_crashed() {
     let desk = Desk::new();
-    // Nothing is ever written into its flash, which is erased.
-    let rig = Rig::new(&[desk
-        .entry("desk", &desk.reset("USR1", "USR2"))
-        .replace("[[board]]", "[[board]]\nflasher.command = [\"true\"]")]);
+    // Its flash is erased, and this flasher writes nothing.
+    let rig = LibraryRig::new(&[with_line(&desk.entry("desk"), "flasher.command = [\"true\"]")]);
     let outcome = rig.run(&rig.flashed_bench(), "pin/matches");
     let failure = failure(&outcome);
     assert_eq!(failure.blame, Blame::Crash, "{failure:?}");
@@ -170,50 +151,49 @@ fn a_chip_that_resets_again_and_again() {
 }
 
 #[test]
-fn firmware_that_panics() {
-    let desk = Desk::new();
-    let cable = Cable::to(&desk);
-    let rig = Rig::at(&cable, &desk);
-    let bench = rig.flashed_bench();
-    cable.swap("run", "test panic");
-    let outcome = rig.run(&bench, "pin/matches");
+fn firmware_that_panics_has_crashed_and_its_functions_are_named() {
+    let outcome = firmware_that_receives("test panic", Limits::default().run);
     let failure = failure(&outcome);
     assert_eq!(failure.blame, Blame::Crash, "{failure:?}");
     assert!(failure.findings[0].contains("asked for by the command"), "{failure:#?}");
-    // The function that serves commands is among the callers, by name, file and line; it was compiled elsewhere, under another path.
-    let served = failure.findings.iter().any(|finding| {
-        finding.contains("called from 0x42")
-            && finding.contains("pinrig_app::shell::Shell<")
-            && finding.contains(" at /pinrig/firmware/app/src/shell.rs:")
-    });
-    assert!(served, "{failure:#?}");
+    // The function that serves commands is among the callers, by name, file and line. It was compiled elsewhere, under another path.
+    let served = [
+        "called from 0x42",
+        "pinrig_app::shell::Shell<",
+        " at /pinrig/firmware/app/src/shell.rs:",
+    ];
+    assert!(finds(failure, &served), "{failure:#?}");
     let snapshot = outcome.transcript.snapshot();
     assert!(!snapshot.contains("called from"), "{snapshot}");
-    cable.swap_nothing();
-    assert_eq!(blame(&rig.run(&bench, "pin/matches")), None);
 }
 
 #[test]
-fn firmware_that_hangs() {
-    let desk = Desk::new();
-    let cable = Cable::to(&desk);
-    let rig = Rig::at(&cable, &desk);
-    let bench = rig.flashed_bench();
-    cable.swap("run", "test hang");
+fn firmware_that_hangs_is_reported_and_the_next_scenario_runs() {
     // Before the firmware's own watchdog notices.
-    let soon = Duration::from_millis(500);
-    let outcome = rig.run_within(&bench, "pin/matches", soon, |_| {});
+    let outcome = firmware_that_receives("test hang", Duration::from_millis(500));
     let failure = failure(&outcome);
     assert_eq!(failure.blame, Blame::Hang, "{failure:?}");
     assert!(failure.findings[0].contains("the result of `run`"), "{failure:#?}");
+}
+
+/// Runs `pin/matches` on firmware that receives this command in place of `run`, and waits this long for the result. Afterwards the same
+/// board must pass.
+fn firmware_that_receives(command: &'static str, limit: Duration) -> Outcome {
+    let desk = Desk::new();
+    let cable = Cable::to(&desk);
+    let rig = LibraryRig::at(&cable, &desk);
+    let bench = rig.flashed_bench();
+    cable.swap("run", command);
+    let outcome = rig.run_within(&bench, "pin/matches", limit, |_| {});
     cable.swap_nothing();
     assert_eq!(blame(&rig.run(&bench, "pin/matches")), None);
+    outcome
 }
 
 #[test]
-fn a_board_that_says_nothing() {
+fn a_board_that_says_nothing_is_the_rigs_fault() {
     let (_far, port) = TTYPort::pair().unwrap();
-    let rig = Rig::new(&[at(&port)]);
+    let rig = LibraryRig::new(&[at(&port)]);
     drop(port);
     let bench = rig.flashed_bench();
     let outcome = rig.run(&bench, "pin/matches");
@@ -227,9 +207,9 @@ fn a_board_that_says_nothing() {
 }
 
 #[test]
-fn a_board_that_babbles_at_full_rate() {
+fn a_board_that_babbles_at_full_rate_is_stopped_and_what_it_said_is_kept() {
     let (mut far, port) = TTYPort::pair().unwrap();
-    let rig = Rig::new(&[at(&port)]);
+    let rig = LibraryRig::new(&[at(&port)]);
     drop(port);
     let bench = rig.flashed_bench();
     let over = AtomicBool::new(false);
@@ -238,7 +218,7 @@ fn a_board_that_babbles_at_full_rate() {
             far.set_timeout(Duration::from_millis(20)).unwrap();
             let noise: Vec<u8> = (0..=255).chain(*b"\n\x00\xff@- rea \n").cycle().take(4096).collect();
             while !over.load(Ordering::Relaxed) {
-                // Nobody may be listening yet.
+                // The port may not be open yet.
                 let _lost = far.write(&noise);
                 pause(AT_3_MBAUD);
             }
@@ -257,10 +237,10 @@ fn a_board_that_babbles_at_full_rate() {
 }
 
 #[test]
-fn another_chip_than_the_inventory_says() {
+fn a_chip_that_is_not_the_one_in_the_inventory_is_not_flashed() {
     let desk = Desk::new();
-    let entry = desk.entry("desk", &desk.reset("USR1", "USR2"));
-    let rig = Rig::new(&[entry.replace("esp32c3", "esp32c6")]);
+    let entry = desk.entry("desk");
+    let rig = LibraryRig::new(&[entry.replace("esp32c3", "esp32c6")]);
     let error = rig.bench().prepare(&rig.image, &|_| {}).unwrap_err();
     let message = error.to_string();
     assert!(matches!(error, BoardError::Flash { .. }), "{message}");
@@ -269,9 +249,9 @@ fn another_chip_than_the_inventory_says() {
 }
 
 #[test]
-fn an_image_for_another_chip() {
+fn an_image_for_another_chip_is_refused() {
     let desk = Desk::new();
-    let mut rig = Rig::new(&[desk.entry("desk", &desk.reset("USR1", "USR2"))]);
+    let mut rig = LibraryRig::new(&[desk.entry("desk")]);
     let mut elf = rig.image.elf().unwrap().to_vec();
     // In the ELF's header: where the sections' headers begin. In each of them: the section's address (gABI, chapter 4).
     let word = |elf: &[u8], at: usize| u32::from_le_bytes(elf[at..at + 4].try_into().unwrap());
@@ -280,9 +260,9 @@ fn an_image_for_another_chip() {
     let (index, address) = (descriptor.index().0, descriptor.address());
     let at = word(&elf, 0x20) as usize + index * 40 + 12;
     assert_eq!(u64::from(word(&elf, at)), address);
-    // No flash is there.
+    // This address is in RAM, not in flash.
     elf[at..at + 4].copy_from_slice(&0x4038_0000_u32.to_le_bytes());
-    let path = rig.folder.path().join("other.elf");
+    let path = rig.path("other.elf");
     fs::write(&path, elf).unwrap();
     rig.image = Image::load(&path).unwrap();
     let error = rig.bench().prepare(&rig.image, &|_| {}).unwrap_err().to_string();
@@ -291,16 +271,16 @@ fn an_image_for_another_chip() {
 }
 
 #[test]
-fn another_image_than_the_one_that_is_meant() {
+fn a_board_that_runs_another_image_is_not_judged() {
     let desk = Desk::new();
-    let entry = desk.entry("desk", &desk.reset("USR1", "USR2"));
-    let mut rig = Rig::new(std::slice::from_ref(&entry));
-    let meant = rig.image.clone();
-    rig.image = Image::load(&support::fixtures().join("firmware/pinrig-esp32c3-virtual-unguarded.elf")).unwrap();
+    let entry = desk.entry("desk");
+    let mut rig = LibraryRig::new(std::slice::from_ref(&entry));
+    let right = rig.image.clone();
+    rig.image = Image::load(&support::unguarded_firmware()).unwrap();
     drop(rig.flashed_bench());
-    // The flasher says that it did its work, and it did not.
-    let mut rig = Rig::new(&[entry.replace("[[board]]", "[[board]]\nflasher.command = [\"true\"]")]);
-    rig.image = meant;
+    // This flasher reports success and writes nothing.
+    let mut rig = LibraryRig::new(&[with_line(&entry, "flasher.command = [\"true\"]")]);
+    rig.image = right;
     let outcome = rig.run(&rig.flashed_bench(), "pin/matches");
     let failure = failure(&outcome);
     assert_eq!(failure.blame, Blame::Rig, "{failure:?}");
@@ -308,44 +288,43 @@ fn another_image_than_the_one_that_is_meant() {
     is_well(&desk);
 }
 
-/// What a vendor's tool makes for another chip is for that tool; the loader must not be asked to find code in it.
+/// A flash image of another chip is not an ELF, so that pinrig cannot split it into parts. It belongs to the vendor's tool.
 #[test]
-fn an_image_that_only_another_tool_can_flash() {
+fn a_flash_image_is_only_given_to_a_flasher_that_is_a_command() {
     let desk = Desk::new();
-    let entry = desk.entry("desk", &desk.reset("USR1", "USR2"));
-    let mut rig = Rig::new(std::slice::from_ref(&entry));
-    let (image, copy) = (rig.folder.path().join("sketch.bin"), rig.folder.path().join("copy.bin"));
+    let entry = desk.entry("desk");
+    let mut rig = LibraryRig::new(std::slice::from_ref(&entry));
+    let (image, copy) = (rig.path("sketch.bin"), rig.path("copy.bin"));
     fs::write(&image, [&[0xE9, 1][..], &[0; 62]].concat()).unwrap();
     rig.image = Image::load(&image).unwrap();
     let error = rig.bench().prepare(&rig.image, &|_| {}).unwrap_err().to_string();
     assert!(error.contains("sketch.bin is a flash image"), "{error}");
 
-    let flasher = format!("[[board]]\nflasher.command = [\"cp\", \"{{image}}\", {copy:?}]");
-    let mut other = Rig::new(&[entry.replace("[[board]]", &flasher)]);
+    let flasher = format!("flasher.command = [\"cp\", \"{{image}}\", {copy:?}]");
+    let mut other = LibraryRig::new(&[with_line(&entry, &flasher)]);
     other.image = rig.image.clone();
     drop(other.flashed_bench());
     assert_eq!(fs::read(&copy).unwrap(), fs::read(&image).unwrap());
 }
 
 #[test]
-fn flash_that_does_not_hold_what_is_written() {
+fn flash_that_does_not_hold_what_is_written_is_tried_at_every_speed() {
     let desk = Desk::with(&["--network", "--worn-sector", "0x12000"]);
-    let rig = Rig::new(&[desk.entry("desk", &desk.reset("USR1", "USR2"))]);
+    let rig = LibraryRig::new(&[desk.entry("desk")]);
     let error = rig.bench().prepare(&rig.image, &|_| {}).unwrap_err();
     assert!(matches!(error, BoardError::Flash { .. }), "{error}");
     let message = error.to_string().to_lowercase();
-    // It was tried at every speed.
     assert!(
         message.contains("verif") && message.contains("921600 bit/s") && message.contains("115200 bit/s"),
         "{message}"
     );
 }
 
-/// At the first two speeds the loader's packets arrive damaged; the third is slow enough.
+/// At the first two speeds the loader's packets arrive damaged. The third speed is slow enough.
 #[test]
-fn a_cable_that_is_too_poor_for_the_usual_speeds() {
+fn a_cable_that_is_too_poor_for_the_usual_speeds_is_used_at_a_slower_one() {
     let desk = Desk::with(&["--network", "--cable-limit", "115200"]);
-    let rig = Rig::new(&[desk.entry("desk", &desk.reset("USR1", "USR2"))]);
+    let rig = LibraryRig::new(&[desk.entry("desk")]);
     let bench = rig.bench();
     let report = bench.prepare(&rig.image, &|_| {}).unwrap();
     assert_eq!(report.written, 3);
@@ -360,11 +339,11 @@ fn a_cable_that_is_too_poor_for_the_usual_speeds() {
     assert_eq!(blame(&rig.run(&bench, "pin/matches")), None);
 }
 
-/// A pseudo terminal carries everything at any speed, and tells which was asked for.
+/// A pseudo terminal carries everything at any speed, and reports the one that was set.
 #[test]
-fn a_console_of_another_speed() {
+fn a_console_has_the_speed_of_its_entry() {
     let (_far, port) = TTYPort::pair().unwrap();
-    let rig = Rig::new(&[at(&port).replace("[[board]]", "[[board]]\nbaud = 460800")]);
+    let rig = LibraryRig::new(&[with_line(&at(&port), "baud = 460800")]);
     drop(port);
     let bench = rig.bench();
     let console = bench.boards()[0].console().unwrap();
@@ -372,9 +351,9 @@ fn a_console_of_another_speed() {
 }
 
 #[test]
-fn a_port_that_another_program_holds() {
+fn a_port_that_another_program_holds_is_the_rigs_fault_until_it_is_free() {
     let desk = Desk::new();
-    let rig = Rig::new(&[desk.entry("desk", &desk.reset("USR1", "USR2"))]);
+    let rig = LibraryRig::new(&[desk.entry("desk")]);
     let bench = rig.flashed_bench();
     let terminal = open_port(Path::new(&desk.tty), BAUD).unwrap();
     let outcome = rig.run(&bench, "pin/matches");
@@ -387,52 +366,40 @@ fn a_port_that_another_program_holds() {
 }
 
 #[test]
-fn a_network_that_refuses_the_board() {
-    // It is on no network at all.
+fn a_board_that_cannot_join_its_network_is_the_networks_fault() {
+    // Without `--network`, its network leads nowhere.
     let desk = Desk::with(&[]);
-    let rig = Rig::new(&[desk.entry("desk", &desk.reset("USR1", "USR2"))]);
+    let rig = LibraryRig::new(&[desk.entry("desk")]);
     let outcome = rig.run(&rig.flashed_bench(), "pin/matches");
     let failure = failure(&outcome);
     assert_eq!(failure.blame, Blame::Network, "{failure:?}");
-    assert!(
-        failure
-            .findings
-            .iter()
-            .any(|finding| finding.contains("did not join `lab`")),
-        "{failure:?}"
-    );
+    assert!(finds(failure, &["did not join `lab`"]), "{failure:?}");
 }
 
 #[test]
-fn a_server_that_the_board_cannot_reach() {
+fn a_server_that_the_board_cannot_reach_is_the_networks_fault() {
     let desk = Desk::new();
-    let entry = desk.entry("desk", &desk.reset("USR1", "USR2"));
-    // Nobody is there.
-    let rig = Rig::new(&[entry.replace("203.0.113.2", "203.0.113.77")]);
+    let entry = desk.entry("desk");
+    // The board's network has no host at this address.
+    let rig = LibraryRig::new(&[entry.replace("203.0.113.2", "203.0.113.77")]);
     let outcome = rig.run(&rig.flashed_bench(), "pin/matches");
     let failure = failure(&outcome);
     assert_eq!(failure.blame, Blame::Network, "{failure:?}");
-    assert!(
-        failure
-            .findings
-            .iter()
-            .any(|finding| finding.contains("203.0.113.77") && finding.contains("server-address")),
-        "{failure:?}"
-    );
+    assert!(finds(failure, &["203.0.113.77", "server-address"]), "{failure:?}");
     is_well(&desk);
 }
 
 #[test]
 fn a_password_that_is_missing_keeps_the_board_out() {
     let desk = Desk::new();
-    let entry = desk.entry("desk", "\"classic\"");
-    let rig = Rig::new(&[entry.replace("TEST_PASSWORD", "PINRIG_TEST_NO_SUCH_VARIABLE")]);
+    let entry = desk.entry("desk");
+    let rig = LibraryRig::new(&[entry.replace("TEST_PASSWORD", "PINRIG_TEST_NO_SUCH_VARIABLE")]);
     let error = rig.claim().unwrap_err().to_string();
     assert!(error.contains("PINRIG_TEST_NO_SUCH_VARIABLE"), "{error}");
     is_well(&desk);
 }
 
-/// What 4096 bytes take.
+/// How long 4096 bytes take at 3 Mbit/s: ten bits each.
 const AT_3_MBAUD: Duration = Duration::from_micros(13_653);
 
 #[expect(
@@ -443,234 +410,14 @@ fn pause(time: Duration) {
     thread::sleep(time);
 }
 
-/// The board itself has taken no harm: with an entry that is right it does its work.
+/// Checks that the board itself has taken no harm: with a correct entry it passes.
 fn is_well(desk: &Desk) {
-    let rig = Rig::new(&[desk.entry("desk", &desk.reset("USR1", "USR2"))]);
+    let rig = LibraryRig::new(&[desk.entry("desk")]);
     let bench = rig.flashed_bench();
     assert_eq!(blame(&rig.run(&bench, "pin/matches")), None);
 }
 
-/// An inventory, locks and evidence in a folder of their own, used by this process. Whatever goes wrong with its boards, it leaves no
-/// lock, no open port and no file behind.
-struct Rig {
-    inventory: Inventory,
-    ports: Ports,
-    image: Image,
-    folder: tempfile::TempDir,
-    /// Its port is this process's own, which keeps it open.
-    cable: bool,
-}
-
-impl Drop for Rig {
-    fn drop(&mut self) {
-        if !thread::panicking() {
-            assert_eq!(self.left_behind(), [""; 0]);
-        }
-    }
-}
-
-impl Rig {
-    fn new(entries: &[String]) -> Self {
-        Self::with_ports(Ports::default(), entries)
-    }
-
-    fn on(system: &System, entries: &[String]) -> Self {
-        Self::with_ports(Ports::below(system.root()), entries)
-    }
-
-    fn with_ports(ports: Ports, entries: &[String]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("password"), desk::PASSWORD).unwrap();
-        let path = folder.path().join("rig.toml");
-        let text = entries
-            .concat()
-            .replace("password.env = \"TEST_PASSWORD\"", "password.file = \"password\"");
-        fs::write(&path, text).unwrap();
-        Self {
-            inventory: Inventory::load(&path).unwrap(),
-            ports,
-            image: Image::load(&support::firmware()).unwrap(),
-            folder,
-            cable: false,
-        }
-    }
-
-    /// A board at the other end of a cable.
-    fn at(cable: &Cable, desk: &Desk) -> Self {
-        let entry = desk.entry("desk", &desk.reset("USR1", "USR2"));
-        let mut rig = Self::new(&[entry.replace(&desk.tty, &cable.tty)]);
-        rig.cable = true;
-        rig
-    }
-
-    fn claim(&self) -> Result<Claimed, ClaimError> {
-        let entries: Vec<_> = self.inventory.boards.iter().collect();
-        let locks = Locks::in_folder(self.folder.path().join("locks"));
-        let now = Deadline::after("a free board", Duration::ZERO);
-        let system = (&self.ports, &locks);
-        SerialBoard::claim(&entries, &self.inventory.path, system, Claim::All, &now, |_| {})
-    }
-
-    fn bench(&self) -> SerialBench {
-        SerialBench::new(self.claim().unwrap())
-    }
-
-    fn flashed_bench(&self) -> SerialBench {
-        let bench = self.bench();
-        bench.prepare(&self.image, &|_| {}).unwrap();
-        bench
-    }
-
-    fn left_behind(&self) -> Vec<String> {
-        let mut left = Vec::new();
-        let locks = Locks::in_folder(self.folder.path().join("locks"));
-        for entry in fs::read_dir(self.folder.path().join("locks"))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            let identity = entry.path().file_stem().unwrap().to_str().unwrap().to_owned();
-            left.extend(
-                locks
-                    .holder(&identity)
-                    .map(|holder| format!("{identity}: held by {holder}")),
-            );
-        }
-        let open: Vec<PathBuf> = fs::read_dir("/proc/self/fd")
-            .into_iter()
-            .flatten()
-            .flatten()
-            .flat_map(|file| fs::read_link(file.path()))
-            .collect();
-        for board in &self.inventory.boards {
-            if let Port::Path(tty) = &board.port
-                && open.contains(tty)
-                && !self.cable
-            {
-                left.push(format!("{}: open", tty.display()));
-            }
-        }
-        let known = [
-            "copy.bin",
-            "locks",
-            "other.elf",
-            "out",
-            "password",
-            "rig.toml",
-            "sketch.bin",
-        ];
-        let files = fs::read_dir(self.folder.path()).unwrap().flatten();
-        let names = files.map(|file| file.file_name().to_str().unwrap().to_owned());
-        left.extend(names.filter(|name| !known.contains(&name.as_str())));
-        left
-    }
-
-    /// A new one, once the boards of `before` are free.
-    fn flashed_bench_after(&self, before: SerialBench) -> SerialBench {
-        drop(before);
-        self.flashed_bench()
-    }
-
-    fn run(&self, bench: &SerialBench, name: &str) -> Outcome {
-        self.run_watched(bench, name, |_| {})
-    }
-
-    fn run_watched(&self, bench: &SerialBench, name: &str, observer: impl Fn(Event<'_>) + Sync) -> Outcome {
-        self.run_within(bench, name, Limits::default().run, observer)
-    }
-
-    fn run_within(
-        &self,
-        bench: &SerialBench,
-        name: &str,
-        run: Duration,
-        observer: impl Fn(Event<'_>) + Sync,
-    ) -> Outcome {
-        let mut scenario = scenario(name);
-        // What cannot succeed need not be waited for as long as on a real network.
-        for run in &mut scenario.runs {
-            run.device.timeouts.network = 3000;
-            run.device.timeouts.connect = 2000;
-        }
-        let runner = Runner {
-            bench,
-            image: &self.image,
-            limits: Limits {
-                boot: Duration::from_secs(6),
-                run,
-                ..Limits::default()
-            },
-            out: &self.folder.path().join("out"),
-            keep: false,
-            observer: &observer,
-        };
-        // The evidence is read before the folder goes.
-        runner.run(&scenario)
-    }
-}
-
-/// A hub with a virtual board at it, whose power it switches: what was flashed stays, all else is new, and so is the port's name.
-struct Hub<'a> {
-    system: &'a System,
-    script: String,
-}
-
-impl<'a> Hub<'a> {
-    fn new(system: &'a System) -> Self {
-        let script = format!(
-            r#"
-            cd {folder}
-            count=$(($(cat switched 2>/dev/null || echo 0) + 1))
-            echo $count > switched
-            rm -rf sys/class/tty dev
-            if [ -f pid ]; then
-                kill -INT $(cat pid)
-                tail -s 0.02 --pid=$(cat pid) -f /dev/null
-            fi
-            # Some supplies fall slowly, and whoever switches them waits for that.
-            [ $count != 3 ] || sleep 4
-            rm -f tty
-            {program} virtual --network --flash flash.bin --boot $1 --tty-link tty </dev/null >/dev/null 2>&1 &
-            echo $! > pid
-            until [ -e tty ]; do sleep 0.02; done
-            # Some bridges are enumerated when the firmware has said all that it says by itself.
-            [ $count != 4 ] || grep -q -m 1 ready < tty
-            mkdir -p sys/class/tty/ttyACM$count dev
-            ln -s {interface} sys/class/tty/ttyACM$count/device
-            ln -s $PWD/tty dev/ttyACM$count
-            "#,
-            folder = system.root().display(),
-            interface = system.device("board").display(),
-            program = env!("CARGO_BIN_EXE_pinrig"),
-        );
-        fs::write(system.path("hub.sh"), script).unwrap();
-        let script = format!("sh {} {{mode}}", system.path("hub.sh").display());
-        let hub = Self { system, script };
-        let on = Command::new("sh")
-            .args(["-c", &hub.script.replace("{mode}", "flash")])
-            .status();
-        assert!(on.unwrap().success());
-        hub
-    }
-
-    fn switched(&self) -> u32 {
-        fs::read_to_string(self.system.path("switched"))
-            .unwrap()
-            .trim()
-            .parse()
-            .unwrap()
-    }
-}
-
-impl Drop for Hub<'_> {
-    fn drop(&mut self) {
-        let pid = fs::read_to_string(self.system.path("pid")).unwrap_or_default();
-        // It may have ended by itself.
-        let _ended = Command::new("kill").arg(pid.trim()).status();
-    }
-}
-
-/// An entry for something at a pseudo terminal that takes no reset and no image.
+/// The entry of a device at a pseudo terminal that ignores resets and images.
 fn at(port: &TTYPort) -> String {
     format!(
         r#"
@@ -684,23 +431,4 @@ fn at(port: &TTYPort) -> String {
         "#,
         port.name().unwrap()
     )
-}
-
-fn scenario(name: &str) -> Scenario {
-    let all = scenario::load_all(&support::fixtures()).unwrap();
-    all.into_iter().find(|scenario| scenario.name == name).unwrap()
-}
-
-fn failure(outcome: &Outcome) -> &Failure {
-    match &outcome.verdict {
-        Verdict::Passed => panic!("{} passed", outcome.scenario.name),
-        Verdict::Failed(failure) => failure,
-    }
-}
-
-fn blame(outcome: &Outcome) -> Option<Blame> {
-    match &outcome.verdict {
-        Verdict::Passed => None,
-        Verdict::Failed(failure) => Some(failure.blame),
-    }
 }

@@ -1,14 +1,13 @@
-//! Every scenario is one named test on a board of its own: its verdict must be a pass, and its transcript must be the
-//! snapshot in `tests/snapshots`. `cargo test --test scenarios pin/` runs those about pins.
+//! Every scenario is one named test on a board of its own. Its verdict must be a pass, and its transcript must be the snapshot in
+//! `tests/snapshots`. `cargo test --test scenarios pin/` runs those about pins.
 //!
 //! They run on virtual boards, or on the boards of the rig that `PINRIG_BOARD` or `PINRIG_TAGS` name. The image is flashed once for all
-//! tests of the process, when the first of them runs: listing tests takes no board.
+//! tests of the process, when the first of them runs, so that listing the tests takes no board.
 
 mod support;
 
 use std::env;
 use std::io::Write;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -17,7 +16,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use pinrig::board::{Bench, Start, bench_for, skipped};
 use pinrig::image::Image;
 use pinrig::rig::{Choice, Inventory};
-use pinrig::run::{Limits, Outcome, Runner};
+use pinrig::run::Outcome;
 use pinrig::scenario::{self, Scenario};
 use pinrig::verdict::Verdict;
 
@@ -28,14 +27,14 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     let choice = choice();
     if !choice.is_virtual() {
-        // One test a board: more would only wait.
+        // One thread for each board: more would only wait.
         let inventory = Inventory::find(support::root()).ok().flatten();
         let boards = choice.all(inventory.as_ref()).map_or(1, |boards| boards.len());
         arguments.test_threads.get_or_insert(boards);
     }
     let scenarios = match scenario::load_all(&support::fixtures()) {
         Ok(scenarios) => scenarios,
-        // A scenario that cannot be read is a failed test, with the file and line, not an empty list.
+        // A scenario that cannot be read is a failed test that shows the file and line. An empty list would look like a success.
         Err(error) => {
             let message = error.to_string();
             let trial = Trial::test("scenarios can be read", move || Err(Failed::from(message)));
@@ -50,19 +49,19 @@ fn main() -> ExitCode {
             return libtest_mimic::run(&arguments, vec![trial]).exit_code();
         }
     };
-    let rig = Arc::new(OnceLock::new());
+    let bench = Arc::new(OnceLock::new());
     let trials = scenarios
         .into_iter()
         .map(|scenario| {
-            let rig = Arc::clone(&rig);
+            let bench = Arc::clone(&bench);
             let beyond = reasons.contains_key(&scenario.name);
             let choice = choice.clone();
             let trial = Trial::test(scenario.name.clone(), move || {
-                let rig = rig
-                    .get_or_init(|| Rig::set_up(&choice))
+                let bench = bench
+                    .get_or_init(|| FlashedBench::set_up(&choice))
                     .as_ref()
                     .map_err(Failed::from)?;
-                check(&scenario, &rig.run(&scenario))
+                check(&scenario, &bench.run(&scenario))
             });
             trial.with_ignored_flag(beyond)
         })
@@ -81,38 +80,27 @@ fn choice() -> Choice {
     }
 }
 
-/// The bench with the image in flash.
-struct Rig {
+/// The bench, whose boards have the image in their flash.
+struct FlashedBench {
     bench: Box<dyn Bench>,
     image: Image,
 }
 
-impl Rig {
+impl FlashedBench {
     fn set_up(choice: &Choice) -> Result<Self, String> {
         let image = Image::load(&support::firmware()).map_err(|error| error.to_string())?;
         let bench = bench_for(choice, support::root(), Start::Forked, WAIT, |held| {
-            // Past the test framework's capture: whoever waits wants to know for whom.
+            // Not captured by the test framework: the user must see which process the tests wait for.
             let _ = writeln!(std::io::stderr(), "{held}; waiting, {} s at most", WAIT.as_secs());
         });
         let bench = bench.map_err(|error| error.to_string())?;
-        let rig = Self { bench, image };
-        rig.runner(&support::out()).flash().map_err(|error| error.to_string())?;
-        Ok(rig)
+        let flashed = support::runner(&*bench, &image, &support::out()).flash();
+        flashed.map_err(|error| error.to_string())?;
+        Ok(Self { bench, image })
     }
 
     fn run(&self, scenario: &Scenario) -> Outcome {
-        self.runner(&support::out()).run(scenario)
-    }
-
-    fn runner<'a>(&'a self, out: &'a Path) -> Runner<'a> {
-        Runner {
-            bench: &*self.bench,
-            image: &self.image,
-            limits: Limits::default(),
-            out,
-            keep: false,
-            observer: &|_| {},
-        }
+        support::runner(&*self.bench, &self.image, &support::out()).run(scenario)
     }
 }
 

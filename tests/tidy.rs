@@ -1,4 +1,4 @@
-//! Rules of the repository that no compiler checks.
+//! Rules of the repository that the compiler does not check.
 
 #![expect(clippy::unwrap_used, reason = "a test panics where it cannot go on")]
 
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use pinrig::scenario;
 
-/// A snapshot without a scenario would be kept for ever; a scenario without one is never compared.
+/// A snapshot without a scenario would stay for ever. A scenario without a snapshot would never be compared.
 #[test]
 fn every_scenario_has_a_snapshot_and_every_snapshot_a_scenario() {
     let scenarios: BTreeSet<String> = scenario::load_all(&support::fixtures())
@@ -27,18 +27,18 @@ fn every_scenario_has_a_snapshot_and_every_snapshot_a_scenario() {
     assert_eq!(scenarios, snapshots);
 }
 
-/// The catalogue is browsed before anything is built.
+/// People read the catalogue before they build anything.
 #[test]
 fn the_page_of_the_catalogue_is_current() {
     let page = scenario::index(&scenario::load_all(&support::fixtures()).unwrap());
     let kept = fs::read_to_string(support::fixtures().join("scenarios/README.md")).unwrap_or_default();
     assert!(
         kept == page,
-        "write it anew: cargo run -- list --markdown > fixtures/scenarios/README.md"
+        "write it again: cargo run -- list --markdown > fixtures/scenarios/README.md"
     );
 }
 
-/// The image in the tree is what the sources build, or a fresh machine would test something else.
+/// Otherwise a machine without the embedded toolchain would test other firmware than the sources show.
 #[test]
 fn the_images_in_the_tree_are_built_from_the_sources_in_the_tree() {
     pinrig_builder::Provenance::load(support::root())
@@ -46,7 +46,7 @@ fn the_images_in_the_tree_are_built_from_the_sources_in_the_tree() {
         .unwrap_or_else(|problem| panic!("{problem}"));
 }
 
-/// The examples are what people copy: each of them is valid, and the schema beside them is the one that editors should have.
+/// People copy the examples, and their editors read the schema.
 #[test]
 fn the_example_inventory_is_valid_and_its_schema_current() {
     let folder = support::fixtures().join("rig");
@@ -56,7 +56,7 @@ fn the_example_inventory_is_valid_and_its_schema_current() {
     let kept = fs::read_to_string(folder.join("rig.schema.json")).unwrap_or_default();
     assert!(
         kept == format!("{schema:#}\n"),
-        "write it anew: cargo run -- boards --schema > fixtures/rig/rig.schema.json"
+        "write it again: cargo run -- boards --schema > fixtures/rig/rig.schema.json"
     );
     let text = fs::read_to_string(folder.join("rig.toml")).unwrap();
     let valid = |text: &str| {
@@ -67,7 +67,7 @@ fn the_example_inventory_is_valid_and_its_schema_current() {
     assert!(!valid(&text.replace("flasher = \"probe-rs\"", "flasher = \"probe\"")));
 }
 
-/// A module says what enters it and what leaves it before anything else.
+/// A file says what it is for before anything else.
 #[test]
 fn every_source_file_opens_with_its_documentation() {
     let bare: Vec<PathBuf> = files(support::root(), "rs")
@@ -81,7 +81,7 @@ fn every_source_file_opens_with_its_documentation() {
     assert_eq!(bare, Vec::<PathBuf>::new(), "these files do not open with `//!`");
 }
 
-/// Whoever opens the bundle of a failure must be able to trust that no key of a person is in it: none is in the tree.
+/// The evidence of a failure is shared, and may hold anything from the tree. So no person's key may be in it.
 #[test]
 fn no_private_key_is_in_the_tree() {
     // In two parts, so that this file does not find itself.
@@ -94,7 +94,7 @@ fn no_private_key_is_in_the_tree() {
     assert_eq!(found, Vec::<PathBuf>::new());
 }
 
-/// The files below `folder` with this ending, without what is built or not ours.
+/// The files below `folder` with this ending, without those in `target` and `.git`.
 fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {

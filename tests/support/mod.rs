@@ -1,6 +1,17 @@
-//! What the test targets share: where the project's files lie.
+//! What the test targets share: where the project's files lie, and small helpers.
+
+#![allow(dead_code, reason = "each test target uses its own part of this module")]
+#![expect(clippy::unwrap_used, reason = "a test panics where it cannot go on")]
+
+pub(crate) mod process;
 
 use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use pinrig::board::Bench;
+use pinrig::image::Image;
+use pinrig::run::{Limits, Runner};
+use pinrig::scenario::{self, Scenario};
 
 /// The top of the repository.
 pub(crate) fn root() -> &'static Path {
@@ -15,7 +26,6 @@ pub(crate) fn fixtures() -> PathBuf {
 }
 
 /// The image that runs: another one where `PINRIG_FIRMWARE` names it, as for the `pinrig` command.
-#[allow(dead_code, reason = "each test target uses its own part of this module")]
 pub(crate) fn firmware() -> PathBuf {
     std::env::var_os("PINRIG_FIRMWARE").map_or_else(
         || fixtures().join("firmware/pinrig-esp32c3-virtual.elf"),
@@ -23,8 +33,50 @@ pub(crate) fn firmware() -> PathBuf {
     )
 }
 
+/// The image whose client can be fooled.
+pub(crate) fn unguarded_firmware() -> PathBuf {
+    fixtures().join("firmware/pinrig-esp32c3-virtual-unguarded.elf")
+}
+
 /// A folder for the evidence of failures.
-#[allow(dead_code, reason = "each test target uses its own part of this module")]
 pub(crate) fn out() -> PathBuf {
     root().join("target/pinrig")
+}
+
+/// The scenario of this name, such as `pin/matches`.
+pub(crate) fn scenario(name: &str) -> Scenario {
+    let all = scenario::load_all(&fixtures()).unwrap();
+    let found = all.into_iter().find(|scenario| scenario.name == name);
+    found.unwrap_or_else(|| panic!("there is no scenario {name}"))
+}
+
+/// A runner with the usual limits, which tells nobody what happens. Evidence of failures goes to `out`.
+pub(crate) fn runner<'a>(bench: &'a dyn Bench, image: &'a Image, out: &'a Path) -> Runner<'a> {
+    Runner {
+        bench,
+        image,
+        limits: Limits::default(),
+        out,
+        keep: false,
+        observer: &|_| {},
+    }
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Both outputs of a process: first what it printed, then its errors.
+pub(crate) fn said(output: &Output) -> String {
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+/// Says that a test ends early, since something is not installed. With `PINRIG_REQUIRE_CLIENTS` set, as in CI, the test fails.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+pub(crate) fn skip(why: &str) {
+    assert!(
+        std::env::var_os("PINRIG_REQUIRE_CLIENTS").is_none(),
+        "{why}, and PINRIG_REQUIRE_CLIENTS is set"
+    );
+    eprintln!("skipped: {why}");
 }
