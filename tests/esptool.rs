@@ -243,7 +243,7 @@ impl Board {
     }
 
     /// Ends the board as a service manager does, and gives what it kept of its flash.
-    fn stop(self, kept: &Path) -> Vec<u8> {
+    fn stop(mut self, kept: &Path) -> Vec<u8> {
         assert!(self.0.end_by("TERM").success(), "it ends cleanly");
         fs::read(kept).unwrap()
     }

@@ -52,7 +52,7 @@ impl Running {
     }
 
     /// Sends it a signal by name, and waits for its end.
-    pub(crate) fn end_by(mut self, signal: &str) -> ExitStatus {
+    pub(crate) fn end_by(&mut self, signal: &str) -> ExitStatus {
         let pid = self.pid().to_string();
         let sent = Command::new("kill").args([format!("-{signal}"), pid]).status();
         assert!(sent.unwrap().success());

@@ -163,7 +163,8 @@ impl LibraryRig {
             .collect();
         for board in &self.inventory.boards {
             if let Port::Path(tty) = &board.port
-                && open.contains(tty)
+                && let Ok(tty) = fs::canonicalize(tty)
+                && open.contains(&tty)
                 && !self.own_ports
             {
                 left.push(format!("{}: open", tty.display()));

@@ -8,8 +8,11 @@ pub(crate) mod command_rig;
 pub(crate) mod library_rig;
 pub(crate) mod system;
 
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tempfile::TempDir;
 use virtual_esp32c3::{BoardConfig, ConsolePort, FrameSender, VirtualBoard};
 use virtual_lan::{Lan, LanConfig};
 
@@ -21,7 +24,10 @@ pub(crate) const PASSWORD: &str = "correct-horse-battery";
 /// A board on a desk. It is unplugged when this is dropped.
 pub(crate) struct Desk {
     process: Running,
+    /// A link to its tty, which goes away with the board. The kernel gives the tty's own name to the next board at once, so that what
+    /// looks for a board that is gone would find the board of another test.
     pub(crate) tty: String,
+    _folder: TempDir,
 }
 
 impl Desk {
@@ -33,8 +39,14 @@ impl Desk {
     /// A board with these options of `pinrig virtual`.
     pub(crate) fn with(options: &[&str]) -> Self {
         let process = Running::start(&[&["virtual"], options].concat());
-        let tty = process.text("tty");
-        Self { process, tty }
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("tty");
+        symlink(process.text("tty"), &link).unwrap();
+        Self {
+            process,
+            tty: link.to_str().unwrap().to_owned(),
+            _folder: folder,
+        }
     }
 
     /// Its debug port as a selector for probe-rs; the board was started with `--debug`.
@@ -43,8 +55,15 @@ impl Desk {
     }
 
     /// Ends it as Ctrl-C does, which saves its flash.
-    pub(crate) fn put_away(self) {
+    pub(crate) fn put_away(mut self) {
+        self.unlink();
         self.process.end_by("INT");
+    }
+
+    /// Done before the process ends, which frees the tty's name.
+    fn unlink(&self) {
+        // It is gone already when a board that was put away is dropped.
+        let _gone = fs::remove_file(&self.tty);
     }
 
     /// Its process, for signals that reset it.
@@ -85,6 +104,12 @@ impl Desk {
             tags = ["desk"]
             "#
         )
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        self.unlink();
     }
 }
 
