@@ -38,11 +38,7 @@ fn a_panic_is_a_crash_with_its_place_and_a_backtrace() {
         .find(|line| line.starts_with("@- backtrace 0x42"))
         .expect("a backtrace");
     assert!(backtrace.split(' ').count() >= 4, "at least two frames: {backtrace}");
-    assert!(rest.last().unwrap().contains("reset=software"), "{rest:#?}");
-    assert!(
-        rest.iter().any(|line| line.starts_with("rst:0x3 ")),
-        "the ROM says so too: {rest:#?}"
-    );
+    both_report_the_reset(&rest, "reset=software", "rst:0x3 ");
 }
 
 #[test]
@@ -70,11 +66,7 @@ fn a_hang_ends_with_the_watchdogs_reset() {
         assert!(frames.iter().any(is_it), "{function} at {file}: {frames:#?}");
     }
     let rest = board.lines_until_ready();
-    assert!(rest.last().unwrap().contains("reset=tg0-watchdog"), "{rest:#?}");
-    assert!(
-        rest.iter().any(|line| line.starts_with("rst:0x7 ")),
-        "the ROM says so too: {rest:#?}"
-    );
+    both_report_the_reset(&rest, "reset=tg0-watchdog", "rst:0x7 ");
 }
 
 #[test]
@@ -306,6 +298,12 @@ impl ReadyBoard {
         assert!(lines.last().unwrap().contains("ready"), "{lines:#?}");
         lines
     }
+}
+
+/// Checks that firmware and ROM report the same reset in their lines up to the ready line.
+fn both_report_the_reset(lines: &[String], firmware: &str, rom: &str) {
+    assert!(lines.last().unwrap().contains(firmware), "{lines:#?}");
+    assert!(lines.iter().any(|line| line.starts_with(rom)), "{lines:#?}");
 }
 
 fn soon() -> Deadline {

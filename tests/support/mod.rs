@@ -50,7 +50,7 @@ pub(crate) fn scenario(name: &str) -> Scenario {
     found.unwrap_or_else(|| panic!("there is no scenario {name}"))
 }
 
-/// A runner with the usual limits, which tells nobody what happens. Evidence of failures goes to `out`.
+/// A runner with the usual limits and no observer. The evidence of failures goes to `out`.
 pub(crate) fn runner<'a>(bench: &'a dyn Bench, image: &'a Image, out: &'a Path) -> Runner<'a> {
     Runner {
         bench,
