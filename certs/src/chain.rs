@@ -1,7 +1,7 @@
-//! A certificate chain with the private key of whoever presents it.
+//! A certificate chain with the private key of the server that presents it.
 //!
-//! What enters: DER. What leaves: the same DER, as bytes, PEM or fingerprints. The private key leaves only where it is
-//! asked for by name: it is never part of a `Debug` text.
+//! What enters: DER. What leaves: the same DER, as bytes, PEM or fingerprints. The private key leaves only through
+//! [`PrivateKey::pkcs8_der`]; a `Debug` text never shows it.
 
 use std::fmt;
 
@@ -11,23 +11,23 @@ use crate::Fingerprint;
 
 /// A chain of X.509 certificates, leaf first (the order of RFC 8446 section 4.4.2), and a private key.
 ///
-/// The key is normally the leaf's; [`CertifiedChain::with_key_of`] makes the chain of somebody who merely copied it.
+/// The key is normally the leaf's. [`CertifiedChain::with_key_of`] gives an attacker's chain: copied, with another key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertifiedChain {
     /// The certificates as DER: the leaf, then the certificates of its issuers.
     pub chain: Vec<Vec<u8>>,
-    /// The private key with which the holder of this chain signs.
+    /// The private key with which the server signs its handshakes.
     pub key: PrivateKey,
 }
 
 impl CertifiedChain {
-    /// The DER of the leaf: the certificate that a fingerprint pins. Empty if the chain is.
+    /// The DER of the leaf: the certificate that a fingerprint pins. Empty if the chain is empty.
     #[must_use]
     pub fn leaf(&self) -> &[u8] {
         self.chain.first().map_or(&[], Vec::as_slice)
     }
 
-    /// SHA-1 of the leaf's DER: what the ESP8266's `verify()` and `setFingerprint()` compare.
+    /// SHA-1 of the leaf's DER, which the ESP8266's `verify()` and `setFingerprint()` compare.
     #[must_use]
     pub fn sha1(&self) -> Fingerprint {
         Fingerprint::sha1_of(self.leaf())
@@ -39,8 +39,8 @@ impl CertifiedChain {
         Fingerprint::sha256_of(self.leaf())
     }
 
-    /// The same public chain in the hands of somebody who has only `other`'s key: a replayed certificate, whose holder
-    /// cannot sign for it.
+    /// The same certificates with the private key of `other`. This is a replayed certificate: its signatures cannot be
+    /// valid.
     #[must_use]
     pub fn with_key_of(mut self, other: &Self) -> Self {
         self.key = other.key.clone();
@@ -62,7 +62,7 @@ impl CertifiedChain {
 pub struct PrivateKey(Vec<u8>);
 
 impl PrivateKey {
-    /// Wraps a PKCS#8 DER document; whether it parses is found out by whoever signs with it.
+    /// Wraps a PKCS#8 DER document without parsing it. If it is malformed, the TLS library that signs with it fails.
     #[must_use]
     pub fn from_pkcs8_der(der: Vec<u8>) -> Self {
         Self(der)

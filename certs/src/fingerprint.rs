@@ -1,8 +1,8 @@
 //! Certificate fingerprints: parsed, printed, compared.
 //!
 //! What enters: the text that a person copied from a browser, or a certificate's DER. What leaves: a [`Fingerprint`].
-//! The grammar is that of the ESP8266 core's `setFingerprint` (2.5 and later), for SHA-256 as well as SHA-1; only a
-//! separator after the last byte, which the core overlooks, is refused as the one before the first is.
+//! The grammar is that of the ESP8266 core's `setFingerprint` (2.5 and later), for SHA-256 as well as SHA-1, with one
+//! difference: the core ignores a separator after the last byte, and this parser refuses it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,11 +21,11 @@ pub enum Fingerprint {
 }
 
 impl Fingerprint {
-    /// Parses 20 or 32 bytes, each two hexadecimal digits in any case, with any run of spaces and colons or nothing
-    /// between one and the next.
+    /// Parses 20 or 32 bytes. Each byte is two hexadecimal digits in upper or lower case. Between two bytes there may be
+    /// any number of spaces and colons.
     ///
     /// # Errors
-    /// Says in which column (counted in characters from 1) the text stops being a fingerprint, and what stands there.
+    /// The text is not a fingerprint. The error has the column (in characters, counted from 1) of the first mistake.
     pub fn parse(text: &str) -> Result<Self, FingerprintError> {
         let mut bytes = Vec::with_capacity(32);
         let mut characters = text.chars().zip(1..).peekable();
@@ -106,7 +106,7 @@ impl Fingerprint {
         }
     }
 
-    /// The older browsers' form: `AB CD EF ...`.
+    /// Upper-case bytes joined by spaces (`AB CD EF ...`), as older browsers show them.
     #[must_use]
     pub fn spaced(&self) -> String {
         self.joined(" ")
@@ -118,8 +118,8 @@ impl Fingerprint {
         self.joined("").to_lowercase()
     }
 
-    /// The same fingerprint with one bit changed, counted from the most significant byte and the least significant bit:
-    /// a pin that is wrong by as little as possible. Both counts wrap.
+    /// The same fingerprint with one bit changed: a pin that is almost right. Byte 0 is the first byte of the text, and
+    /// bit 0 is the least significant bit of a byte. Counts that are too large wrap around.
     #[must_use]
     pub fn with_bit_flipped(mut self, byte: usize, bit: usize) -> Self {
         let bytes: &mut [u8] = match &mut self {
@@ -175,11 +175,11 @@ impl<'de> Deserialize<'de> for Fingerprint {
     }
 }
 
-/// Where and why a text is no fingerprint.
+/// Where and why a text is not a fingerprint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("fingerprint, column {column}: {problem}")]
 pub struct FingerprintError {
-    /// The column of the offending character, counted from 1; one past the end where something is missing.
+    /// The column of the mistake, counted in characters from 1. If something is missing, it is one past the last character.
     pub column: usize,
     /// What is wrong there.
     pub problem: FingerprintProblem,
@@ -200,19 +200,19 @@ pub enum FingerprintProblem {
     /// A space or colon after the last byte.
     #[error("a separator after the last byte; end with a hexadecimal digit")]
     TrailingSeparator,
-    /// A character that is neither digit nor separator.
-    #[error("{0:?} is no hexadecimal digit; bytes are separated by spaces, colons or nothing")]
+    /// A character that is neither a hexadecimal digit nor a separator.
+    #[error("{0:?} is not a hexadecimal digit; separate bytes by spaces, colons or nothing")]
     NotHexadecimal(char),
     /// A separator between the two digits of a byte.
     #[error("a separator inside a byte; write each byte as two digits together")]
     SplitByte,
     /// The text ends after the first digit of a byte.
-    #[error("the last byte has only one digit")]
+    #[error("the last byte has only one digit; write each byte as two digits")]
     HalfByte,
     /// More than 32 bytes.
-    #[error("more than the 32 bytes of SHA-256")]
+    #[error("more than 32 bytes; SHA-1 has 20 and SHA-256 has 32")]
     TooLong,
-    /// A whole number of bytes, but of neither algorithm.
+    /// A number of bytes that neither algorithm gives.
     #[error("{0} bytes; SHA-1 has 20 and SHA-256 has 32")]
     Length(usize),
 }

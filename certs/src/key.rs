@@ -1,8 +1,8 @@
-//! The keys of leaves and authorities: P-256 from seeds, signing deterministically; other kinds from files.
+//! The keys of leaves and authorities. P-256 keys are derived from seeds; keys of other kinds come from files.
 //!
-//! What enters: a seed text, or the kind of a kept key. What leaves: a key that rcgen can sign with, always with the same
-//! signature for the same bytes (RFC 6979), or one that it can certify. These keys are public knowledge: they may protect
-//! nothing but a test.
+//! What enters: the text of a seed, or the bytes of a file. What leaves: a key that rcgen can certify. Those from seeds can
+//! also sign, always with the same signature for the same bytes (RFC 6979). All keys are public and may protect nothing but
+//! tests.
 
 use p256::SecretKey;
 use p256::ecdsa::signature::Signer;
@@ -33,7 +33,7 @@ impl SeededKey {
                     .finalize();
                 SecretKey::from_slice(&digest).ok()
             })
-            .expect("one digest in 2^32 is no scalar, so a counter is found at once");
+            .expect("only one digest in 2^32 is not a scalar, so an early counter gives one");
         let public = secret.public_key().to_sec1_point(false).as_bytes().to_vec();
         Self { secret, public }
     }

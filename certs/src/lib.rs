@@ -1,9 +1,9 @@
 //! Certificates from recipes, and their fingerprints.
 //!
-//! What enters: the name of a [`Recipe`], or the text of a [`Fingerprint`]. What leaves: a [`CertifiedChain`], which is
-//! the same DER at every call and on every machine, so that a snapshot can hold a fingerprint literally; and
-//! fingerprints that can be parsed, printed and compared. This crate must not know servers, boards or scenarios, and
-//! reads neither clock nor random numbers.
+//! What enters: the name of a [`Recipe`], or the text of a [`Fingerprint`]. What leaves: a [`CertifiedChain`], and
+//! fingerprints that can be parsed, printed and compared. A recipe gives the same DER at every call and on every machine,
+//! so that a snapshot can hold a fingerprint literally. This crate knows no servers, boards or scenarios, and reads
+//! neither the clock nor random numbers.
 
 mod chain;
 mod fingerprint;

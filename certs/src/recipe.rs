@@ -1,7 +1,7 @@
 //! The names of the certificates that a scenario can ask for.
 //!
-//! What enters: a name, or a [`Recipe`]. What leaves: the DER chain and key that it stands for. What the recipes are made
-//! of is a row each of the table in `table`.
+//! What enters: a name, or a [`Recipe`]. What leaves: its DER chain and key. The contents of each recipe are a row of the
+//! table in `table`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -49,17 +49,17 @@ recipes! {
     Wildcard = "wildcard",
     /// A leaf that names `api.github.com` in its subject only, with no SubjectAltName.
     CommonNameOnly = "common-name-only",
-    /// `github` with dates that have passed.
+    /// `github` with a validity that has ended.
     Expired = "expired",
-    /// `github` with dates that have not begun.
+    /// `github` with a validity that has not begun.
     NotYetValid = "not-yet-valid",
-    /// A leaf for `api.github.com` that nobody else vouches for; its chain is itself alone.
+    /// A leaf for `api.github.com` that signs itself. It is the only certificate of its chain.
     SelfSigned = "self-signed",
     /// A leaf whose name is written `API.GitHub.Com`.
     MixedCase = "mixed-case",
     /// A leaf whose only name is `api.github.com.`, with the root's dot, which a certificate must not have.
     TrailingDot = "trailing-dot",
-    /// A leaf of which `api.github.com` is the last of three names.
+    /// A leaf with three names, of which `api.github.com` is the last.
     ThirdName = "third-name",
     /// A leaf for `status.example.net` whose subject says `api.github.com`: the subject does not count.
     MisleadingSubject = "misleading-subject",
@@ -87,11 +87,11 @@ recipes! {
     LeafAlone = "leaf-alone",
     /// `github`'s leaf under sixteen intermediate authorities: more certificates than some clients have room for.
     SeventeenCertificates = "seventeen-certificates",
-    /// A leaf with so many names that the chain has about 4 KB.
+    /// A leaf with enough names to make its chain about 4 KB long.
     FourKilobytes = "four-kilobytes",
-    /// A leaf with so many names that Certificate just fits into one record of 16 KB.
+    /// A leaf with as many names as fit when the message Certificate is one record of 16 KB.
     OneRecord = "one-record",
-    /// A leaf with so many names that Certificate needs two records.
+    /// A leaf with more names than that: the message Certificate needs two records.
     TwoRecords = "two-records",
     /// A leaf with an RSA key of 2048 bits.
     Rsa = "rsa",
@@ -99,14 +99,14 @@ recipes! {
     P384 = "p384",
     /// A leaf with an Ed25519 key.
     Ed25519 = "ed25519",
-    /// Bytes that are no certificate, in the place of the leaf.
+    /// Bytes that are not a certificate, in place of the leaf.
     NoCertificate = "no-certificate",
-    /// `github`'s leaf cut in its middle.
+    /// The first half of `github`'s leaf, in place of the leaf.
     CutCertificate = "cut-certificate",
 }
 
 impl Recipe {
-    /// Issues the certificate. The same recipe gives the same bytes at every call, and is made once in a process.
+    /// Issues the certificate. A recipe gives the same bytes at every call. It is issued once in a process and then copied.
     #[must_use]
     pub fn issue(self) -> CertifiedChain {
         static ISSUED: [OnceLock<CertifiedChain>; Recipe::ALL.len()] = [const { OnceLock::new() }; Recipe::ALL.len()];
@@ -114,7 +114,7 @@ impl Recipe {
         ISSUED[self as usize].get_or_init(|| table::issue(self)).clone()
     }
 
-    /// The DER of the certificate of `pinrig test CA`, which clients that check chains are to trust.
+    /// The DER of the certificate of `pinrig test CA`. A client that checks chains must trust it.
     #[must_use]
     pub fn authority() -> Vec<u8> {
         table::authority()

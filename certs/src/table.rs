@@ -1,8 +1,8 @@
 //! What each recipe is made of.
 //!
-//! What enters: a [`Recipe`]. What leaves: its chain and key. Every recipe is a row of one table, whose first row is
-//! `github`: the others say what they have otherwise. A leaf's issuer is the one certificate authority, or an
-//! intermediate one under it.
+//! What enters: a [`Recipe`]. What leaves: its chain and key. Every recipe is a row of one table. The first row is
+//! `github`, and the others give only what differs from it. A leaf's issuer is the one certificate authority, or an
+//! intermediate authority below it.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -88,7 +88,7 @@ struct Row {
     name: &'static str,
     /// The subject's common name.
     subject: &'static str,
-    /// The names of SubjectAltName; the extension is left out where there are none.
+    /// The names of SubjectAltName. If there are none, the extension is left out.
     names: Names,
     key: Key,
     /// Valid from the first of January of the first year up to that of the second.
@@ -99,7 +99,7 @@ struct Row {
 enum Names {
     Dns(&'static [&'static str]),
     Address(Ipv4Addr),
-    /// The first name, and so many generated ones of 21 bytes.
+    /// The first name, and this number of generated names of 21 bytes each.
     Many(&'static str, u16),
 }
 
@@ -118,7 +118,7 @@ enum Chain {
     Reversed,
     /// The usual one, and the leaf of `other-name`.
     Extra,
-    /// The leaf under so many intermediate authorities, the root left out.
+    /// The leaf under this number of intermediate authorities, without the root.
     Intermediates(u8),
     /// Other bytes in the leaf's place.
     Replaced(&'static [u8]),

@@ -1,11 +1,11 @@
-//! The recipes give the bytes that they promise, and other programs agree on what those bytes are.
+//! Each recipe gives the bytes that snapshots were made with, and openssl agrees on what they are.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
 
 use pinrig_certs::{Fingerprint, Recipe};
 
-/// SHA-256 of each leaf. A change here changes the pins of every scenario: say in the commit why it had to be.
+/// SHA-256 of each leaf. A change here changes the pins of every scenario; the commit must say why it is needed.
 const GOLDEN: &[(&str, &str)] = &[
     (
         "github",
@@ -304,8 +304,9 @@ fn openssl_builds_the_long_chains() {
     }
 }
 
-/// Both outputs of openssl with `input` on its standard input; `None`, with a note, where openssl is not installed.
-#[expect(clippy::print_stderr, reason = "a skipped test says so to whoever runs it")]
+/// Runs openssl with `input` on its standard input, and gives both its outputs. `None` where openssl is not installed, which it
+/// prints.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn openssl(arguments: &[&str], input: &str) -> Option<String> {
     let child = Command::new("openssl")
         .args(arguments)
@@ -320,7 +321,7 @@ fn openssl(arguments: &[&str], input: &str) -> Option<String> {
             return None;
         }
     };
-    // openssl may close its input after the first certificate; what it printed is what counts.
+    // openssl may close its input after the first certificate. Only its output counts.
     let _ = child
         .stdin
         .take()
