@@ -148,12 +148,12 @@ fn a_line_that_is_too_long_for_the_console_is_a_mistake() {
         room + 1
     );
     mistakes(DEVICE, &[(&host(room + 1), &words)]);
-    let words = "and a line of the console has room for 490 after `set pin`";
-    let long = "-".repeat(30);
+    let words = "and a line of the console has room for 1002 after `set pin`";
+    let long = "-".repeat(60);
     mistakes(
         DEVICE,
         &[
-            (&format!("pin = {{ text = «\"{}\" }}", "A".repeat(491)), words),
+            (&format!("pin = {{ text = «\"{}\" }}", "A".repeat(1003)), words),
             (&format!("pin = {{ of = \"github\", separator = «\"{long}\" }}"), words),
         ],
     );

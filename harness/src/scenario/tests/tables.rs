@@ -76,10 +76,7 @@ fn a_network_has_only_faults_with_an_effect() {
         ("to-board.loss = «nan", "NaN is not a probability"),
         ("to-board.loss = «2", "2 is not a probability"),
         ("to-board.loss = «\"0.5\"", "expected a probability from 0 to 1"),
-        (
-            "to-board = { reorder = «0.1 }",
-            "reorder without a delay changes no order",
-        ),
+        ("to-board = { reorder = «0.1 }", "reorder has no effect without a delay"),
         (
             "both-ways.delay-ms = «3_600_001",
             "3600001 is out of range; use 0 to 3600000",
