@@ -30,6 +30,7 @@ pub use client_hello::ClientHelloFacts;
 pub use config::{Close, Fault, FaultKind, Handshake, Honest, Limits, ServerConfig, StartError, TlsVersion, When};
 pub use event::{Ending, EventKind, ServerEvent};
 pub use honest::{group_names, suite_names};
+pub use names::{alert as alert_name, group as group_name, suite as suite_name, version as version_name};
 pub use reply::{Framing, Reply, UnknownReply};
 pub use running::{RunningServer, ServerLog, TlsServer, WaitIdleError};
 pub use steps::{Bit, PlannedStep, RogueHandshake, Step, UnknownStep};
