@@ -20,6 +20,7 @@ pub mod run_result;
 pub mod evidence;
 pub mod scenario;
 pub mod service;
+pub mod certificate;
 pub mod peer;
 pub mod image;
 pub mod symbols;

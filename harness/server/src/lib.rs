@@ -82,6 +82,7 @@ pub use event::{Ending, EventKind, ServerEvent};
 pub use header::{Header, HeaderError};
 pub use hex::{HexBytes, HexError};
 pub use message::Message;
+pub use names::{alert as alert_name, group as group_name, suite as suite_name, version as version_name};
 pub use offer::{Group, Honest, RecordSize, Suite, TicketCount, TlsVersion, UnknownName};
 pub use reply::{BodyError, Framing, Reply, ReplySize, UnknownReply};
 pub use rogue::PlanError;

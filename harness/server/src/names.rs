@@ -2,8 +2,9 @@
 //!
 //! What enters: a number from the wire. What leaves: its registered name, or the number in hexadecimal.
 
-/// The protocol version, as people write it.
-pub(crate) fn version(code: u16) -> String {
+/// The protocol version, as people write it: `TLS 1.2`.
+#[must_use]
+pub fn version(code: u16) -> String {
     match code {
         0x0300 => "SSL 3.0".to_owned(),
         0x0301 => "TLS 1.0".to_owned(),
@@ -14,13 +15,15 @@ pub(crate) fn version(code: u16) -> String {
     }
 }
 
-/// TLS Cipher Suites.
-pub(crate) fn suite(code: u16) -> String {
+/// The registered name of a number of the TLS Cipher Suites registry.
+#[must_use]
+pub fn suite(code: u16) -> String {
     named(CIPHER_SUITES, code)
 }
 
-/// TLS Supported Groups.
-pub(crate) fn group(code: u16) -> String {
+/// The registered name of a number of the TLS Supported Groups registry.
+#[must_use]
+pub fn group(code: u16) -> String {
     named(GROUPS, code)
 }
 
@@ -29,8 +32,9 @@ pub(crate) fn signature_scheme(code: u16) -> String {
     named(SIGNATURE_SCHEMES, code)
 }
 
-/// TLS Alerts.
-pub(crate) fn alert(code: u8) -> String {
+/// The registered name of a number of the TLS Alerts registry.
+#[must_use]
+pub fn alert(code: u8) -> String {
     let code = u16::from(code);
     match ALERTS.iter().find(|(known, _)| *known == code) {
         Some((_, name)) => (*name).to_owned(),

@@ -2,44 +2,51 @@
 
 use std::error::Error;
 use std::fs;
-use std::io::Write;
-use std::net::{TcpStream, ToSocketAddrs};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
-use pinrig::peer;
+use pinrig::certificate::{Certificate, certificates_in};
+use pinrig::peer::{self, Failure, PeerError, Presented, ServerAddress, ServerAddressError, ServerName};
 use pinrig_certs::Fingerprint;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::style::TITLE;
+use super::style::{DIM, TITLE};
 use super::{CommandResult, Place};
+
+/// Stands for standard input in place of a file.
+const STANDARD_INPUT: &str = "-";
 
 #[derive(Args, Debug)]
 pub(super) struct Target {
-    /// A server as HOST:PORT, or a file with a certificate as PEM or DER
+    /// A server as HOST:PORT, or a file with certificates as PEM or DER; `-` is standard input
     #[arg(value_name = "HOST:PORT | FILE")]
     target: String,
     /// The name to ask the server for (SNI), where it differs from HOST
     #[arg(long, value_name = "NAME")]
-    name: Option<String>,
+    name: Option<ServerName>,
+    /// Print every certificate of the file or of the server's chain, not the first alone
+    #[arg(long)]
+    all: bool,
+    /// How long the server may take in all, from the look-up of its name to its certificate
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    timeout: Duration,
 }
 
 pub(super) fn fingerprint(place: &Place, target: &Target) -> CommandResult {
-    let leaf = if Path::new(&target.target).exists() {
-        from_file(Path::new(&target.target))?
-    } else {
-        from_server(&target.target, target.name.as_deref())?
-    };
     let mut out = anstream::stdout().lock();
-    let prints = Prints::of(&leaf)?;
-    if place.json {
-        writeln!(out, "{}", prints.json())?;
+    if target.target == STANDARD_INPUT {
+        let mut bytes = Vec::new();
+        io::stdin().read_to_end(&mut bytes)?;
+        of_file(place, target, Path::new("standard input"), &bytes, &mut out)
+    } else if Path::new(&target.target).exists() {
+        let path = Path::new(&target.target);
+        let bytes = fs::read(path).map_err(|cause| format!("cannot read {}: {cause}", path.display()))?;
+        of_file(place, target, path, &bytes, &mut out)
     } else {
-        prints.write(&mut out)?;
-    }
+        of_server(place, target, &mut out)
+    }?;
     Ok(0)
 }
 
@@ -47,19 +54,28 @@ pub(super) fn fingerprint(place: &Place, target: &Target) -> CommandResult {
 pub(super) struct Prints {
     sha1: Fingerprint,
     sha256: Fingerprint,
-    public_key: String,
+    /// Bytes in the place of a certificate have none.
+    public_key: Option<String>,
 }
 
 impl Prints {
-    pub(super) fn of(leaf: &CertificateDer<'_>) -> Result<Self, Box<dyn Error>> {
-        Ok(Self {
+    /// What a client sees of a leaf, which may be bytes that are not a certificate: only the public key needs one.
+    pub(super) fn of_leaf(leaf: &[u8]) -> Self {
+        Self {
             sha1: Fingerprint::sha1_of(leaf),
             sha256: Fingerprint::sha256_of(leaf),
-            public_key: peer::public_key_pin(leaf)?,
-        })
+            public_key: Certificate::read(leaf).ok().map(|leaf| leaf.public_key_pin()),
+        }
     }
 
-    pub(super) fn json(&self) -> serde_json::Value {
+    fn of(certificate: &Certificate) -> Self {
+        Self {
+            public_key: Some(certificate.public_key_pin()),
+            ..Self::of_leaf(certificate.der())
+        }
+    }
+
+    pub(super) fn json(&self) -> Value {
         json!({
             "sha1": self.sha1.to_string(),
             "sha256": self.sha256.to_string(),
@@ -68,47 +84,148 @@ impl Prints {
     }
 
     /// The public key as `curl --pinnedpubkey` takes it.
-    pub(super) fn public_key(&self) -> &str {
-        &self.public_key
+    pub(super) fn public_key(&self) -> Option<&str> {
+        self.public_key.as_deref()
     }
 
-    pub(super) fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
+    pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "{TITLE}SHA-1{TITLE:#}       {}", self.sha1)?;
         writeln!(out, "{TITLE}SHA-256{TITLE:#}     {}", self.sha256)?;
-        writeln!(out, "{TITLE}public key{TITLE:#}  {}", self.public_key)
+        let public_key = self.public_key().unwrap_or("none: this is not a certificate");
+        writeln!(out, "{TITLE}public key{TITLE:#}  {public_key}")
     }
 }
 
-fn from_file(path: &Path) -> Result<CertificateDer<'static>, Box<dyn Error>> {
-    let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    if bytes.first() == Some(&0x30) {
-        return Ok(CertificateDer::from(bytes));
-    }
-    CertificateDer::from_pem_slice(&bytes).map_err(|error| {
-        format!(
-            "{}: no certificate in it, neither DER nor PEM ({error})",
-            path.display()
-        )
-        .into()
-    })
+/// One certificate among those of its file or chain.
+struct Printed<'a> {
+    certificate: &'a Certificate,
+    /// Counted from 1.
+    number: usize,
+    /// How many there are.
+    of: usize,
+    /// The server that presented it.
+    server: Option<&'a Presented>,
 }
 
-fn from_server(target: &str, name: Option<&str>) -> Result<CertificateDer<'static>, Box<dyn Error>> {
-    const LIMIT: Duration = Duration::from_secs(10);
-    let Some((host, _)) = target.rsplit_once(':') else {
-        return Err(format!("`{target}` is neither a file nor HOST:PORT").into());
-    };
-    let mut last = None;
-    for address in target.to_socket_addrs().map_err(|error| format!("{target}: {error}"))? {
-        match TcpStream::connect_timeout(&address, LIMIT) {
-            Ok(stream) => {
-                stream.set_read_timeout(Some(LIMIT))?;
-                stream.set_write_timeout(Some(LIMIT))?;
-                let host = name.unwrap_or(host).trim_matches(['[', ']']);
-                return peer::leaf_of(stream, host).map_err(|error| format!("{target}: {error}").into());
+impl Printed<'_> {
+    fn print(&self, place: &Place, all: bool, out: &mut impl Write) -> io::Result<()> {
+        let prints = Prints::of(self.certificate);
+        let trailing = self.certificate.trailing();
+        if place.json {
+            let mut line = prints.json();
+            line["certificate"] = json!(self.number);
+            line["certificates"] = json!(self.of);
+            line["trailing_bytes"] = json!(trailing);
+            if let Some(server) = self.server {
+                line["address"] = json!(server.address.to_string());
+                line["version"] = json!(server.version);
+                line["broken_off"] = json!(server.broken_off.as_ref().map(ToString::to_string));
             }
-            Err(error) => last = Some(format!("{target}: {error}")),
+            return writeln!(out, "{line}");
+        }
+        if all && self.of > 1 {
+            let before = if self.number == 1 { "" } else { "\n" };
+            writeln!(out, "{before}{DIM}certificate {} of {}{DIM:#}", self.number, self.of)?;
+        }
+        prints.write(out)?;
+        if trailing > 0 {
+            let bytes = if trailing == 1 { "byte follows" } else { "bytes follow" };
+            writeln!(out, "{DIM}{trailing} {bytes} the certificate and are not hashed{DIM:#}")?;
+        }
+        if !all && self.of > 1 {
+            writeln!(
+                out,
+                "{DIM}the first of {} certificates; --all prints every one{DIM:#}",
+                self.of
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn of_file(
+    place: &Place,
+    target: &Target,
+    path: &Path,
+    bytes: &[u8],
+    out: &mut impl Write,
+) -> Result<(), Box<dyn Error>> {
+    let certificates = certificates_in(path, bytes)?;
+    let of = certificates.len();
+    let wanted = if target.all { of } else { 1 };
+    for (number, certificate) in (1..).zip(certificates).take(wanted) {
+        let printed = Printed {
+            certificate: &certificate?,
+            number,
+            of,
+            server: None,
+        };
+        printed.print(place, target.all, out)?;
+    }
+    Ok(())
+}
+
+fn of_server(place: &Place, target: &Target, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+    let server: ServerAddress = target.target.parse().map_err(|error| match error {
+        ServerAddressError::Form(text) => format!("`{text}` is neither a file nor HOST:PORT"),
+        ServerAddressError::Brackets(_) => error.to_string(),
+    })?;
+    let presented = peer::look(&server, target.name.as_ref(), target.timeout)
+        .map_err(|error| format!("{error}{}", advice(&error, &server, target)))?;
+    let of = 1 + presented.issuers.len();
+    let wanted = if target.all { of } else { 1 };
+    let chain = [&presented.leaf].into_iter().chain(&presented.issuers);
+    for (number, certificate) in (1..).zip(chain).take(wanted) {
+        let certificate = Certificate::read(certificate).map_err(|cause| {
+            let size = certificate.len();
+            format!("{server}: certificate {number} of {of} that the server presented has {size} bytes: {cause}")
+        })?;
+        let printed = Printed {
+            certificate: &certificate,
+            number,
+            of,
+            server: Some(&presented),
+        };
+        printed.print(place, target.all, out)?;
+    }
+    if !place.json {
+        let Presented { address, version, .. } = &presented;
+        writeln!(out, "{DIM}presented by {address} in {version}{DIM:#}")?;
+        if let Some(failure) = &presented.broken_off {
+            writeln!(out, "{DIM}there may be more certificates: {failure}{DIM:#}")?;
         }
     }
-    Err(last.unwrap_or_else(|| format!("{target}: no address")).into())
+    Ok(())
+}
+
+/// What to do about an error, behind a semicolon.
+fn advice(error: &PeerError, server: &ServerAddress, target: &Target) -> &'static str {
+    const UNRECOGNIZED_NAME: u8 = 112;
+    match error {
+        PeerError::TimedOut { .. } => "; --timeout allows more time",
+        PeerError::Name(_) => "; --name asks for another",
+        PeerError::Failed { failures, .. } => {
+            let is = |wanted: fn(&Failure) -> bool| failures.iter().any(|(_, failure)| wanted(failure));
+            if is(|failure| *failure == Failure::Alert(UNRECOGNIZED_NAME)) {
+                "; --name asks for another name"
+            } else if is(|failure| matches!(failure, Failure::Alert(_))) && target.name.is_none() && !server.has_name()
+            {
+                "; --name asks for a certificate by name"
+            } else if is(|failure| matches!(failure, Failure::NotTls(_))) {
+                "; protocols that begin in clear and change to TLS later (STARTTLS) are not supported"
+            } else {
+                ""
+            }
+        }
+        PeerError::Lookup { .. } => "",
+    }
+}
+
+/// A limit of at most an hour.
+fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse()
+        .ok()
+        .filter(|seconds| *seconds > 0.0 && *seconds <= 3600.0)
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| "write a number of seconds above 0 and up to 3600".to_owned())
 }

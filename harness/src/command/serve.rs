@@ -8,8 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use clap::Args;
 use pinrig::scenario::{self, Service};
 use pinrig::service;
-use pinrig_server::TlsServer;
-use rustls::pki_types::CertificateDer;
+use pinrig_server::{Handshake, TlsServer};
 use serde_json::json;
 
 use super::fingerprint::Prints;
@@ -40,8 +39,8 @@ pub(super) fn serve(place: &Place, options: &Serve) -> CommandResult {
         return Err(format!("in `{}` nothing listens, so there is nothing to serve", scenario.name).into());
     };
     let config = service::configuration(tls, options.listen);
-    let leaf = CertificateDer::from(config.identity.leaf().to_vec());
-    let prints = Prints::of(&leaf)?;
+    let prints = Prints::of_leaf(config.identity.leaf());
+    let is_rogue = matches!(config.handshake, Handshake::Rogue(_));
     let server = TlsServer::start(config)?;
     let address = server.address();
 
@@ -59,13 +58,23 @@ pub(super) fn serve(place: &Place, options: &Serve) -> CommandResult {
         writeln!(text, "{TITLE}name{TITLE:#}        {host}")?;
         prints.write(&mut text)?;
         let port = address.port();
-        let pin = prints.public_key();
         let path = &run.device.path;
         let resolve = quoted(&format!("{host}:{port}:127.0.0.1"));
         let url = quoted(&format!("https://{host}:{port}{path}"));
+        let pin = prints
+            .public_key()
+            .map(|pin| format!(" --pinnedpubkey '{pin}'"))
+            .unwrap_or_default();
+        let curves = if is_rogue { " --curves P-256" } else { "" };
+        if is_rogue {
+            writeln!(
+                text,
+                "\n{DIM}This server needs a client that offers TLS 1.3 with a key share of secp256r1; the handshake with any other proves nothing.{DIM:#}"
+            )?;
+        }
         writeln!(
             text,
-            "\n{DIM}try: curl --insecure --pinnedpubkey '{pin}' --resolve {resolve} {url}{DIM:#}"
+            "\n{DIM}try: curl --insecure{curves}{pin} --resolve {resolve} {url}{DIM:#}"
         )?;
         writeln!(text, "{DIM}Ctrl-C ends.{DIM:#}\n")?;
         print(&String::from_utf8_lossy(&text))?;
