@@ -155,8 +155,10 @@ impl<'a> Attempt<'a> {
     /// Where the board finds the server, under every name that the scenario uses.
     fn route(&self, service: &Running) -> Route {
         let hosts = self.scenario.runs.iter().map(|run| run.device.host.as_str());
-        // In DNS the root's dot is always there, written or not.
-        let mut hosts: Vec<String> = hosts.map(|host| host.trim_end_matches('.').to_owned()).collect();
+        // In DNS the root's dot is always there, written or not, and capitals make no difference (RFC 4343). A name that
+        // DNS cannot hold has no address: no device can ask for it.
+        let hosts = hosts.map(|host| host.trim_end_matches('.').to_ascii_lowercase());
+        let mut hosts: Vec<String> = hosts.filter(|host| is_host_name(host)).collect();
         hosts.push(DEFAULT_HOST.to_owned());
         hosts.sort();
         hosts.dedup();
@@ -334,6 +336,13 @@ fn with_advice(mut failure: Failure, evidence: &Evidence, link: &LinkSettings) -
         _ => {}
     }
     failure
+}
+
+/// Whether DNS can hold this name (RFC 1035 section 2.3.4).
+fn is_host_name(host: &str) -> bool {
+    let in_label = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let is_label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(in_label);
+    host.len() <= 253 && host.split('.').all(is_label)
 }
 
 fn rig(finding: impl Into<String>) -> Failure {
