@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A [`scenario`] is one TOML file and one test. [`service`] starts the server that it asks for, with `pinrig-server`. A
-//! [`bench`] puts the [`image`] on a [`board`] and hands it out with its console. [`device`] speaks the firmware's command
+//! [`bench`](mod@bench) puts the [`image`] on a [`board`] and hands it out with its console. [`device`] speaks the firmware's command
 //! language there, [`transcript`] keeps what both sides saw, and [`verdict`] judges it. [`run`] does these in order and emits
 //! events, and [`report`] writes them for machines. [`mutants`] asks whether the scenarios would notice broken firmware.
 //!
