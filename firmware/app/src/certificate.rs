@@ -1,5 +1,5 @@
-//! What the client needs from an X.509 certificate (RFC 5280): its P-256 key, its names, its dates. Issuers and chains are
-//! not looked at: the pin replaces them.
+//! What the client needs from an X.509 certificate (RFC 5280): its P-256 key, its names, its dates. Issuers and chains
+//! are not looked at: the pin replaces them.
 
 use core::net::Ipv4Addr;
 
@@ -98,9 +98,9 @@ impl<'a> Certificate<'a> {
         }
     }
 
-    /// Whether the certificate is for `host`: one of its DNS names is; a name in the subject does not count (RFC 9525, section 2). Case
-    /// does not matter; `*.` at the start of a name stands for exactly one label (section 6.3). An address is not a name: it must be
-    /// among the certificate's addresses (section 6.5).
+    /// Whether the certificate is for `host`: one of its DNS names is; a name in the subject does not count (RFC 9525,
+    /// section 2). Case does not matter; `*.` at the start of a name stands for exactly one label (section 6.3). An
+    /// address is not a name: it must be among the certificate's addresses (section 6.5).
     #[must_use]
     pub fn is_for(&self, host: &str) -> bool {
         let address = host.parse::<Ipv4Addr>().ok();

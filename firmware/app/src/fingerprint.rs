@@ -1,8 +1,8 @@
 //! Certificate fingerprints: reading what a user writes, comparing in constant time.
 //!
 //! The grammar is the strict one of the ESP8266 Arduino core since 2.5: pairs of hexadecimal digits in any case,
-//! between two pairs any run of spaces or `:` or nothing; no separator at either end, no `0x`, no split pair. 20 bytes are
-//! a SHA-1, 32 bytes a SHA-256.
+//! between two pairs any run of spaces or `:` or nothing; no separator at either end, no `0x`, no split pair. 20 bytes
+//! are a SHA-1, 32 bytes a SHA-256.
 
 use core::fmt;
 

@@ -1,10 +1,10 @@
 //! Decides whether the server is the right one, and proves it: the half of TLS authentication that the TLS library
 //! leaves to its caller, and the half that it forgets.
 //!
-//! embedded-tls 0.19.0 lets a handshake succeed in which the server never showed a certificate, or showed the pinned one,
-//! which is public, without signing with its key: nothing makes it wait for Certificate and CertificateVerify before
-//! Finished. So the guard keeps count of what was proved, and [`Guard::conclude`] must be asked before the first byte of
-//! application data is sent. The Cargo feature `unguarded` leaves out that question alone.
+//! embedded-tls 0.19.0 lets a handshake succeed in which the server never showed a certificate, or showed the pinned
+//! one, which is public, without signing with its key: nothing makes it wait for Certificate and CertificateVerify
+//! before Finished. So the guard keeps count of what was proved, and [`Guard::conclude`] must be asked before the first
+//! byte of application data is sent. The Cargo feature `unguarded` leaves out that question alone.
 
 use alloc::string::String;
 
@@ -84,8 +84,8 @@ pub enum Refusal {
 }
 
 impl Evidence {
-    /// Whether the server has the pinned certificate. Anyone can show it, so it counts as a match only with a proof of its
-    /// key; another certificate is a mismatch either way.
+    /// Whether the server has the pinned certificate. Anyone can show it, so it counts as a match only with a proof of
+    /// its key; another certificate is a mismatch either way.
     #[must_use]
     pub fn proved_pin(&self) -> Option<bool> {
         self.pin_matches.filter(|matches| !matches || self.key_proved)

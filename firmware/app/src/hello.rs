@@ -1,8 +1,9 @@
 //! Checks the ServerHello (RFC 8446, section 4.1.3), which comes in clear and decides how everything after it is read.
 //!
-//! embedded-tls 0.19.0 looks for the key share in it and at nothing else: it takes a ServerHello of TLS 1.2, of a cipher
-//! suite that was never offered, with a pre-shared key that was never offered, and a HelloRetryRequest for an ordinary
-//! one. What enters: the record's content. What leaves: yes, or the fault and the alert for it. It knows no keys.
+//! embedded-tls 0.19.0 looks for the key share in it and at nothing else: it takes a ServerHello of TLS 1.2, of a
+//! cipher suite that was never offered, with a pre-shared key that was never offered, and a HelloRetryRequest for an
+//! ordinary one. What enters: the record's content. What leaves: yes, or the fault and the alert for it. It knows no
+//! keys.
 
 use crate::records::RecordFault;
 

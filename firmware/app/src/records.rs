@@ -1,10 +1,10 @@
 //! Stands between the TLS library and the bytes of the network, and stops what the library would take amiss.
 //!
 //! embedded-tls 0.19.0 takes an unencrypted alert or handshake message where only encrypted ones may come (an attacker
-//! could close the connection "cleanly" in the middle of a reply), and sends its own alerts with a wrong record type. So
-//! [`Records`] checks each record's header on its way in, and the ServerHello, which is not encrypted, as a whole; and it
-//! repairs those alerts on their way out. What is encrypted is checked in [`plaintext`]. What enters:
-//! bytes. What leaves: the same bytes, or a [`RecordFault`]. It knows no certificate.
+//! could close the connection "cleanly" in the middle of a reply), and sends its own alerts with a wrong record type.
+//! So [`Records`] checks each record's header on its way in, and the ServerHello, which is not encrypted, as a whole;
+//! and it repairs those alerts on their way out. What is encrypted is checked in [`plaintext`]. What enters: bytes.
+//! What leaves: the same bytes, or a [`RecordFault`]. It knows no certificate.
 
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
@@ -85,7 +85,7 @@ impl RecordFault {
         }
     }
 
-    /// The TLS alert that tells the server (RFC 8446, section 6.2); none where there is nobody to tell.
+    /// The TLS alert that tells the server (RFC 8446, section 6.2); none where the server cannot be told.
     #[must_use]
     pub fn alert(self) -> Option<u8> {
         match self {
