@@ -198,6 +198,16 @@ mod tests {
     }
 
     #[test]
+    fn the_legacy_version_is_that_of_tls_1_2() {
+        let message = hello([7; 32], &[], SUITE, 0, &[version(TLS_1_3), share(SECP256R1)]);
+        for legacy in [0x0300, 0x0301, 0x0302, 0x0304, 0x7F1C] {
+            let mut changed = message.clone();
+            changed[4..6].copy_from_slice(&u16::to_be_bytes(legacy));
+            assert_eq!(check(&changed), Err(RecordFault::IllegalHello), "{legacy:x}");
+        }
+    }
+
+    #[test]
     fn cut_and_changed_hellos_are_refused_without_a_panic() {
         let message = hello([7; 32], &[], SUITE, 0, &[version(TLS_1_3), share(SECP256R1)]);
         for length in 0..message.len() {

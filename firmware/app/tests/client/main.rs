@@ -5,6 +5,7 @@
 mod frame;
 mod limits;
 mod lines;
+mod memory;
 mod runs;
 mod sketch;
 #[path = "../support/mod.rs"]
