@@ -325,13 +325,15 @@ impl<C: Console, N: Network, R: CryptoRngCore> Run<'_, C, N, R> {
                 join.await
             }
             Medium::Wireless => {
-                let progress = async {
-                    loop {
-                        self.console.write(b".").await;
-                        Timer::after(Duration::from_millis(500)).await;
+                let mut join = pin!(join);
+                let mut pause = Duration::from_ticks(0);
+                let address = loop {
+                    match select(join.as_mut(), Timer::after(pause)).await {
+                        Either::First(address) => break address,
+                        Either::Second(()) => self.console.write(b".").await,
                     }
+                    pause = Duration::from_millis(500);
                 };
-                let Either::First(address) = select(join, progress).await;
                 say(self.console, "").await;
                 address
             }

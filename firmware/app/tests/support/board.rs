@@ -35,6 +35,8 @@ pub(crate) enum Trouble {
     None,
     /// The console takes eight bytes a millisecond, somewhat less than at 115200 bit/s.
     SlowConsole,
+    /// The network takes 700 milliseconds to join, which are shown by dots. The console is slow as well.
+    Wireless,
     /// The network is never joined.
     NoNetwork,
     /// No connection is ever made, and none refused.
@@ -162,9 +164,15 @@ async fn shell(input: &[u8], trouble: Trouble) -> String {
         trouble,
         output: &mut output,
     };
-    Shell::new(console, Loopback(trouble), HostBoard, TestRandom(1))
-        .serve()
-        .await;
+    if trouble == Trouble::Wireless {
+        Shell::new(console, Radio(Loopback(trouble)), HostBoard, TestRandom(1))
+            .serve()
+            .await;
+    } else {
+        Shell::new(console, Loopback(trouble), HostBoard, TestRandom(1))
+            .serve()
+            .await;
+    }
     String::from_utf8_lossy(&output).into_owned()
 }
 
@@ -186,7 +194,7 @@ impl Console for HostConsole<'_> {
     }
 
     async fn write(&mut self, bytes: &[u8]) {
-        if self.trouble != Trouble::SlowConsole {
+        if !matches!(self.trouble, Trouble::SlowConsole | Trouble::Wireless) {
             self.output.extend_from_slice(bytes);
             return;
         }
@@ -260,6 +268,32 @@ impl Network for Loopback {
         connected
             .map(|stream| HostStream(stream, self.0))
             .map_err(|_| ConnectError::Refused)
+    }
+}
+
+/// The same network, as if it were joined by radio.
+struct Radio(Loopback);
+
+impl Network for Radio {
+    type Stream<'a> = HostStream;
+
+    const MEDIUM: Medium = Medium::Wireless;
+
+    async fn join(&mut self, name: &str, password: Option<&str>) -> Result<Ipv4Addr, JoinError> {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        match (name, password) {
+            ("lab", Some("correct horse")) => self.0.join(name, password).await,
+            ("lab", _) => Err(JoinError::Refused),
+            _ => Err(JoinError::NotFound),
+        }
+    }
+
+    async fn resolve(&mut self, host: &str) -> Result<Ipv4Addr, ResolveError> {
+        self.0.resolve(host).await
+    }
+
+    async fn connect(&mut self, to: SocketAddrV4) -> Result<HostStream, ConnectError> {
+        self.0.connect(to).await
     }
 }
 
