@@ -157,7 +157,9 @@ fn find_alt_names(mut extensions: Reader<'_>) -> Option<Option<Reader<'_>>> {
         }
         let mut value = extension.expect(OCTET_STRING)?;
         if id.0 == SUBJECT_ALT_NAME {
-            found = Some(value.expect(SEQUENCE)?);
+            let names = value.expect(SEQUENCE)?;
+            // RFC 5280, section 4.2, forbids a second list. Which of the two counts is a matter of opinion: neither does.
+            found = Some(if found.is_none() { names } else { Reader::default() });
         }
     }
     Some(found)
@@ -248,6 +250,11 @@ mod tests {
             (&["a*.example"], "x", "api.example", false),
             (&["*"], "x", "example", false),
             (&["*."], "x", "example.", false),
+            (&["api.example.evil.example"], "x", "api.example", false),
+            (&["api.exampl"], "x", "api.example", false),
+            (&["xapi.example"], "x", "api.example", false),
+            (&["pi.example"], "x", "api.example", false),
+            (&["*.example.evil.example"], "x", "api.example", false),
         ] {
             let der = certificate(names, common_name);
             assert_eq!(
@@ -255,6 +262,36 @@ mod tests {
                 good,
                 "{names:?} {common_name} {host}"
             );
+        }
+    }
+
+    #[test]
+    fn only_the_one_list_of_the_subjects_names_counts() {
+        // `SEQUENCE { [2] name }`.
+        let list = |name: &str| {
+            let length = u8::try_from(name.len()).unwrap();
+            [&[SEQUENCE, length + 2, DNS_NAME, length], name.as_bytes()].concat()
+        };
+        let subject: &[u64] = &[2, 5, 29, 17];
+        let issuer: &[u64] = &[2, 5, 29, 18];
+        for (names, oid, more, good) in [
+            (&[][..], subject, "api.example", true),
+            (&["api.example"], issuer, "other.example", true),
+            (&[], issuer, "api.example", false),
+            (&["other.example"], issuer, "api.example", false),
+            // Two lists, which no certificate may have.
+            (&["api.example"], subject, "other.example", false),
+            (&["other.example"], subject, "api.example", false),
+            (&["api.example"], subject, "api.example", false),
+        ] {
+            let names = names.iter().map(|name| (*name).into()).collect::<Vec<_>>();
+            let mut params = rcgen::CertificateParams::new(names.clone()).unwrap();
+            let extension = rcgen::CustomExtension::from_oid_content(oid, list(more));
+            params.custom_extensions.push(extension);
+            let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+            let der = params.self_signed(&key).unwrap().der().to_vec();
+            let certificate = Certificate::parse(&der).unwrap();
+            assert_eq!(certificate.is_for("api.example"), good, "{names:?}, {oid:?} {more}");
         }
     }
 
