@@ -204,6 +204,12 @@ fn the_servers_name_is_sent_and_an_address_is_not() {
     );
     let seen = server.run(&[&pin, "set host 192.0.2.1"]);
     assert_eq!(seen.served().server_name, None);
+    // Nor is it sent as a name that a server passes over.
+    let hello = &seen.served().hello;
+    assert!(
+        hello.len() > 100 && !hello.windows(9).any(|bytes| bytes == b"192.0.2.1"),
+        "{hello:x?}"
+    );
     assert!(seen.request().contains("\r\nHost: 192.0.2.1\r\n"));
 }
 
