@@ -255,6 +255,7 @@ mod tests {
             (&["xapi.example"], "x", "api.example", false),
             (&["pi.example"], "x", "api.example", false),
             (&["*.example.evil.example"], "x", "api.example", false),
+            (&["api.example\0.evil.example"], "x", "api.example", false),
         ] {
             let der = certificate(names, common_name);
             assert_eq!(

@@ -5,7 +5,6 @@
 mod frame;
 mod limits;
 mod lines;
-mod memory;
 mod runs;
 mod sketch;
 #[path = "../support/mod.rs"]

@@ -16,6 +16,7 @@ use pinrig_app::platform::{
 use pinrig_app::shell::Shell;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
 
 use crate::support::random::TestRandom;
 use crate::support::server::{Served, Server};
@@ -59,8 +60,13 @@ impl Server {
 
     /// Has the shell read these lines, with this server at the end of its connections.
     pub(crate) fn script(&self, lines: &[&str], trouble: Trouble) -> Seen {
+        self.script_on(&runtime(), lines, trouble)
+    }
+
+    /// The same on a runtime that is there already.
+    pub(crate) fn script_on(&self, runtime: &Runtime, lines: &[&str], trouble: Trouble) -> Seen {
         let _one = one_at_a_time();
-        runtime().block_on(async {
+        runtime.block_on(async {
             let (listener, input) = listening(lines).await;
             let (output, served) = self.serve_while(listener, shell(input.as_bytes(), trouble)).await;
             Seen { output, served }
@@ -143,7 +149,7 @@ pub(crate) fn typed(program: &Path, input: &[u8]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
