@@ -21,6 +21,9 @@ use tokio::runtime::Runtime;
 use crate::support::random::TestRandom;
 use crate::support::server::{Served, Server};
 
+/// A client that has no end of its own is given up after this time.
+const LONGEST_SCRIPT: Duration = Duration::from_secs(120);
+
 /// What came of the runs of one shell.
 #[derive(Debug)]
 pub(crate) struct Seen {
@@ -68,8 +71,12 @@ impl Server {
         let _one = one_at_a_time();
         runtime.block_on(async {
             let (listener, input) = listening(lines).await;
-            let (output, served) = self.serve_while(listener, shell(input.as_bytes(), trouble)).await;
-            Seen { output, served }
+            let client = tokio::time::timeout(LONGEST_SCRIPT, shell(input.as_bytes(), trouble));
+            let (output, served) = self.serve_while(listener, client).await;
+            Seen {
+                output: output.expect("the client ends by itself"),
+                served,
+            }
         })
     }
 
