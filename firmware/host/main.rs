@@ -92,7 +92,7 @@ impl Board for ThisMachine {
         }
     }
 
-    /// Whoever started this process starts it again.
+    /// The program that started this process starts it again.
     fn reset(&mut self) {
         std::process::exit(0);
     }

@@ -73,7 +73,8 @@ impl BodyError {
     }
 }
 
-/// The most hexadecimal digits of a chunk's size, without the zeros in front: no chunk is larger than the memory of any board.
+/// The most hexadecimal digits of a chunk's size, without the zeros in front: no chunk is larger than the memory of any
+/// board.
 const MAX_SIZE_DIGITS: u8 = 8;
 /// The longest line around a chunk, in bytes without its end.
 const MAX_LINE: u16 = 256;
@@ -91,8 +92,8 @@ impl Body {
         Self { state }
     }
 
-    /// Takes the next bytes and appends the content that is in them to `content`. Returns how many of them belong to the body:
-    /// where it cannot be followed, those before the byte that is wrong.
+    /// Takes the next bytes and appends the content that is in them to `content`. Returns how many of them belong to
+    /// the body: where it cannot be followed, those before the byte that is wrong.
     ///
     /// # Errors
     /// [`BodyError::MalformedChunk`].
@@ -212,8 +213,8 @@ fn is_control(byte: u8) -> bool {
     byte != b'\t' && byte.is_ascii_control()
 }
 
-/// Prints a body that a hostile server may have written: lines end in CRLF, other control characters come as `\xNN`, and so
-/// does an `@` at the start of a line, which would read as a machine line.
+/// Prints a body that a hostile server may have written: lines end in CRLF, other control characters come as `\xNN`,
+/// and so does an `@` at the start of a line, which would read as a machine line.
 #[derive(Clone, Debug)]
 pub struct Printer {
     at_line_start: bool,

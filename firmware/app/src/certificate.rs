@@ -1,5 +1,5 @@
-//! What the client needs from an X.509 certificate (RFC 5280): its P-256 key, its names, its dates. Issuers and chains are
-//! not looked at: the pin replaces them.
+//! What the client needs from an X.509 certificate (RFC 5280): its P-256 key, its names, its dates. Issuers and chains
+//! are not looked at: the pin replaces them.
 
 use core::net::Ipv4Addr;
 
@@ -98,9 +98,9 @@ impl<'a> Certificate<'a> {
         }
     }
 
-    /// Whether the certificate is for `host`: one of its DNS names is; a name in the subject does not count (RFC 9525, section 2). Case
-    /// does not matter; `*.` at the start of a name stands for exactly one label (section 6.3). An address is not a name: it must be
-    /// among the certificate's addresses (section 6.5).
+    /// Whether the certificate is for `host`: one of its DNS names is; a name in the subject does not count (RFC 9525,
+    /// section 2). Case does not matter; `*.` at the start of a name stands for exactly one label (section 6.3). An
+    /// address is not a name: it must be among the certificate's addresses (section 6.5).
     #[must_use]
     pub fn is_for(&self, host: &str) -> bool {
         let address = host.parse::<Ipv4Addr>().ok();
@@ -157,7 +157,9 @@ fn find_alt_names(mut extensions: Reader<'_>) -> Option<Option<Reader<'_>>> {
         }
         let mut value = extension.expect(OCTET_STRING)?;
         if id.0 == SUBJECT_ALT_NAME {
-            found = Some(value.expect(SEQUENCE)?);
+            let names = value.expect(SEQUENCE)?;
+            // RFC 5280, section 4.2, forbids a second list. Which of the two counts is a matter of opinion: neither does.
+            found = Some(if found.is_none() { names } else { Reader::default() });
         }
     }
     Some(found)
@@ -248,6 +250,12 @@ mod tests {
             (&["a*.example"], "x", "api.example", false),
             (&["*"], "x", "example", false),
             (&["*."], "x", "example.", false),
+            (&["api.example.evil.example"], "x", "api.example", false),
+            (&["api.exampl"], "x", "api.example", false),
+            (&["xapi.example"], "x", "api.example", false),
+            (&["pi.example"], "x", "api.example", false),
+            (&["*.example.evil.example"], "x", "api.example", false),
+            (&["api.example\0.evil.example"], "x", "api.example", false),
         ] {
             let der = certificate(names, common_name);
             assert_eq!(
@@ -255,6 +263,36 @@ mod tests {
                 good,
                 "{names:?} {common_name} {host}"
             );
+        }
+    }
+
+    #[test]
+    fn only_the_one_list_of_the_subjects_names_counts() {
+        // `SEQUENCE { [2] name }`.
+        let list = |name: &str| {
+            let length = u8::try_from(name.len()).unwrap();
+            [&[SEQUENCE, length + 2, DNS_NAME, length], name.as_bytes()].concat()
+        };
+        let subject: &[u64] = &[2, 5, 29, 17];
+        let issuer: &[u64] = &[2, 5, 29, 18];
+        for (names, oid, more, good) in [
+            (&[][..], subject, "api.example", true),
+            (&["api.example"], issuer, "other.example", true),
+            (&[], issuer, "api.example", false),
+            (&["other.example"], issuer, "api.example", false),
+            // Two lists, which no certificate may have.
+            (&["api.example"], subject, "other.example", false),
+            (&["other.example"], subject, "api.example", false),
+            (&["api.example"], subject, "api.example", false),
+        ] {
+            let names = names.iter().map(|name| (*name).into()).collect::<Vec<_>>();
+            let mut params = rcgen::CertificateParams::new(names.clone()).unwrap();
+            let extension = rcgen::CustomExtension::from_oid_content(oid, list(more));
+            params.custom_extensions.push(extension);
+            let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+            let der = params.self_signed(&key).unwrap().der().to_vec();
+            let certificate = Certificate::parse(&der).unwrap();
+            assert_eq!(certificate.is_for("api.example"), good, "{names:?}, {oid:?} {more}");
         }
     }
 

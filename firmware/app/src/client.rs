@@ -1,10 +1,10 @@
 //! One run: join the network, connect, handshake, check the certificate, ask, read the reply, judge it.
 //!
-//! What enters: settings, a network, random numbers, the command's tag. What leaves: the transcript, line by line as things
-//! happen, and a [`Report`]. It knows no command and no board. Every phase has a deadline, and so has the run.
+//! What enters: settings, a network, random numbers, the command's tag. What leaves: the transcript, line by line as
+//! things happen, and a [`Report`]. It knows no command and no board. Every phase has a deadline, and so has the run.
 //!
-//! The body of a reply is the server's text among the client's. `@<tag> reply begin` and `@<tag> reply end` stand around it:
-//! the server does not know the tag, and [`Printer`] lets no line of the body begin with `@`.
+//! The body of a reply is the server's text among the client's. `@<tag> reply begin` and `@<tag> reply end` stand
+//! around it: the server does not know the tag, and [`Printer`] lets no line of the body begin with `@`.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -201,7 +201,8 @@ fn fail<T>(outcome: Outcome, reason: impl Into<String>) -> Result<T, Failure> {
 struct Deadlines<'a> {
     settings: &'a Settings,
     total: Instant,
-    /// Bytes are on their way to the console. Cut, they would leave half a line on one port and another half on the other.
+    /// Bytes are on their way to the console. Cut, they would leave half a line on one port and another half on the
+    /// other.
     printing: Cell<bool>,
 }
 
@@ -324,13 +325,15 @@ impl<C: Console, N: Network, R: CryptoRngCore> Run<'_, C, N, R> {
                 join.await
             }
             Medium::Wireless => {
-                let progress = async {
-                    loop {
-                        self.console.write(b".").await;
-                        Timer::after(Duration::from_millis(500)).await;
+                let mut join = pin!(join);
+                let mut pause = Duration::from_ticks(0);
+                let address = loop {
+                    match select(join.as_mut(), Timer::after(pause)).await {
+                        Either::First(address) => break address,
+                        Either::Second(()) => self.console.write(b".").await,
                     }
+                    pause = Duration::from_millis(500);
                 };
-                let Either::First(address) = select(join, progress).await;
                 say(self.console, "").await;
                 address
             }
@@ -447,7 +450,7 @@ impl<C: Console> Exchange<'_, C> {
         mut failure: Failure,
     ) -> Result<bool, Failure> {
         if let Some(description) = alert {
-            // Unencrypted: the library gives nobody its keys. A server that does not expect it hangs up as well.
+            // Unencrypted: the library keeps its keys to itself. A server that does not expect it hangs up as well.
             let alert = [21, 3, 3, 0, 2, 2, description];
             let _ = with_deadline(Instant::now() + CLOSE_LIMIT, async {
                 let _ = stream.write_all(&alert).await;
@@ -632,8 +635,8 @@ const VERDICT_WINDOW: usize = 8192;
 /// How many bytes of a body are worked on at a time.
 const PIECE: usize = 1024;
 
-/// How many bytes of a body go to the console at a time: at most 256 as they are printed, which take 22 ms at 115200 bit/s. So
-/// much later than its time may a phase end.
+/// How many bytes of a body go to the console at a time: at most 256 as they are printed, which take 22 ms at 115200
+/// bit/s. So much later than its time may a phase end.
 const PRINTED_AT_ONCE: usize = 64;
 
 impl Reply {

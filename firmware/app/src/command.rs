@@ -1,7 +1,7 @@
 //! Lines to requests: the grammar of the console's commands.
 //!
-//! `[#<tag> ]<command>[ <arguments>]`, where the value of a setting is the rest of the line after one space, verbatim. A
-//! line that is wrong in any way becomes an error that changes nothing.
+//! `[#<tag> ]<command>[ <arguments>]`, where the value of a setting is the rest of the line after one space, verbatim.
+//! A line that is wrong in any way becomes an error that changes nothing.
 
 use alloc::string::String;
 use core::net::{Ipv4Addr, SocketAddrV4};

@@ -1,8 +1,8 @@
 //! Certificate fingerprints: reading what a user writes, comparing in constant time.
 //!
 //! The grammar is the strict one of the ESP8266 Arduino core since 2.5: pairs of hexadecimal digits in any case,
-//! between two pairs any run of spaces or `:` or nothing; no separator at either end, no `0x`, no split pair. 20 bytes are
-//! a SHA-1, 32 bytes a SHA-256.
+//! between two pairs any run of spaces or `:` or nothing; no separator at either end, no `0x`, no split pair. 20 bytes
+//! are a SHA-1, 32 bytes a SHA-256.
 
 use core::fmt;
 
@@ -170,17 +170,14 @@ mod tests {
         ] {
             assert!(pin.matches(der));
             assert!(!pin.matches(b"not really a certificatf"));
-            let flipped = match pin {
-                Fingerprint::Sha1(mut bytes) => {
-                    bytes[19] ^= 1;
-                    Fingerprint::Sha1(bytes)
+            for bit in 0..pin.bytes().len() * 8 {
+                let mut flipped = pin;
+                match &mut flipped {
+                    Fingerprint::Sha1(bytes) => bytes[bit / 8] ^= 1 << (bit % 8),
+                    Fingerprint::Sha256(bytes) => bytes[bit / 8] ^= 1 << (bit % 8),
                 }
-                Fingerprint::Sha256(mut bytes) => {
-                    bytes[31] ^= 1;
-                    Fingerprint::Sha256(bytes)
-                }
-            };
-            assert!(!flipped.matches(der));
+                assert!(!flipped.matches(der), "bit {bit} of {pin}");
+            }
         }
     }
 }

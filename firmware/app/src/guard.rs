@@ -1,10 +1,10 @@
 //! Decides whether the server is the right one, and proves it: the half of TLS authentication that the TLS library
 //! leaves to its caller, and the half that it forgets.
 //!
-//! embedded-tls 0.19.0 lets a handshake succeed in which the server never showed a certificate, or showed the pinned one,
-//! which is public, without signing with its key: nothing makes it wait for Certificate and CertificateVerify before
-//! Finished. So the guard keeps count of what was proved, and [`Guard::conclude`] must be asked before the first byte of
-//! application data is sent. The Cargo feature `unguarded` leaves out that question alone.
+//! embedded-tls 0.19.0 lets a handshake succeed in which the server never showed a certificate, or showed the pinned
+//! one, which is public, without signing with its key: nothing makes it wait for Certificate and CertificateVerify
+//! before Finished. So the guard keeps count of what was proved, and [`Guard::conclude`] must be asked before the first
+//! byte of application data is sent. The Cargo feature `unguarded` leaves out that question alone.
 
 use alloc::string::String;
 
@@ -84,8 +84,8 @@ pub enum Refusal {
 }
 
 impl Evidence {
-    /// Whether the server has the pinned certificate. Anyone can show it, so it counts as a match only with a proof of its
-    /// key; another certificate is a mismatch either way.
+    /// Whether the server has the pinned certificate. Anyone can show it, so it counts as a match only with a proof of
+    /// its key; another certificate is a mismatch either way.
     #[must_use]
     pub fn proved_pin(&self) -> Option<bool> {
         self.pin_matches.filter(|matches| !matches || self.key_proved)
@@ -376,8 +376,14 @@ mod tests {
     }
 
     fn show(guard: &mut Guard, der: &[u8]) -> bool {
+        show_chain(guard, &[der])
+    }
+
+    fn show_chain(guard: &mut Guard, chain: &[&[u8]]) -> bool {
         let mut certificate = CertificateRef::with_context(&[]);
-        certificate.add(CertificateEntryRef::X509(der)).unwrap();
+        for der in chain {
+            certificate.add(CertificateEntryRef::X509(der)).unwrap();
+        }
         guard
             .verify_certificate(&transcript(b"hello and certificate"), certificate)
             .is_ok()
@@ -429,6 +435,27 @@ mod tests {
         assert!(show(&mut guard, &other.der) && prove(&mut guard, &other.key, SIGNED, SCHEME));
         assert_eq!(guard.conclude(), Ok(()));
         assert!(guard.evidence().is_mismatch());
+    }
+
+    #[test]
+    fn the_first_certificate_of_a_chain_is_the_servers() {
+        let (server, other) = (identity(), identity());
+        for mut guard in guards(&server) {
+            assert!(show_chain(&mut guard, &[&server.der, &other.der, &other.der]));
+            assert!(prove(&mut guard, &server.key, SIGNED, SCHEME));
+            assert_eq!(guard.evidence().proved_pin(), Some(true));
+        }
+        // The pinned one elsewhere in the chain, where an authority's would be.
+        for chain in [
+            [&other.der, &server.der, &other.der],
+            [&other.der, &other.der, &server.der],
+        ] {
+            for mut guard in guards(&server) {
+                let goes_on = guard.expectation.on_mismatch == OnMismatch::Continue;
+                assert_eq!(show_chain(&mut guard, &chain.map(|der| &der[..])), goes_on);
+                assert_eq!(guard.evidence().proved_pin(), Some(false));
+            }
+        }
     }
 
     #[test]

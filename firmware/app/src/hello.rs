@@ -1,8 +1,9 @@
 //! Checks the ServerHello (RFC 8446, section 4.1.3), which comes in clear and decides how everything after it is read.
 //!
-//! embedded-tls 0.19.0 looks for the key share in it and at nothing else: it takes a ServerHello of TLS 1.2, of a cipher
-//! suite that was never offered, with a pre-shared key that was never offered, and a HelloRetryRequest for an ordinary
-//! one. What enters: the record's content. What leaves: yes, or the fault and the alert for it. It knows no keys.
+//! embedded-tls 0.19.0 looks for the key share in it and at nothing else: it takes a ServerHello of TLS 1.2, of a
+//! cipher suite that was never offered, with a pre-shared key that was never offered, and a HelloRetryRequest for an
+//! ordinary one. What enters: the record's content. What leaves: yes, or the fault and the alert for it. It knows no
+//! keys.
 
 use crate::records::RecordFault;
 
@@ -193,6 +194,16 @@ mod tests {
             ),
         ] {
             assert_eq!(check(&message), result, "{message:x?}");
+        }
+    }
+
+    #[test]
+    fn the_legacy_version_is_that_of_tls_1_2() {
+        let message = hello([7; 32], &[], SUITE, 0, &[version(TLS_1_3), share(SECP256R1)]);
+        for legacy in [0x0300, 0x0301, 0x0302, 0x0304, 0x7F1C] {
+            let mut changed = message.clone();
+            changed[4..6].copy_from_slice(&u16::to_be_bytes(legacy));
+            assert_eq!(check(&changed), Err(RecordFault::IllegalHello), "{legacy:x}");
         }
     }
 

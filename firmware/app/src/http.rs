@@ -39,8 +39,8 @@ pub enum Framing {
 /// Why there is no head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadError {
-    /// The first line is not a status line, a header line has no name or no colon, a length is not a number, or there is a
-    /// byte that a head may not have.
+    /// The first line is not a status line, a header line has no name or no colon, a length is not a number, or there
+    /// is a byte that a head may not have.
     Malformed,
     /// A line feed without its carriage return.
     BareLineFeed,
@@ -127,8 +127,8 @@ impl Head {
     }
 }
 
-/// The lines of a head. A folded line, which begins with white space (RFC 9112, section 5.2), belongs to the line before it,
-/// with the line end between them.
+/// The lines of a head. A folded line, which begins with white space (RFC 9112, section 5.2), belongs to the line
+/// before it, with the line end between them.
 fn lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = head;
     core::iter::from_fn(move || {

@@ -1,12 +1,13 @@
 //! Checks a JSON text (RFC 8259) byte by byte, and tells what it is made of.
 //!
-//! What enters: bytes, in pieces of any size. What leaves: an [`Event`] where a key, a value or a container begins or ends,
-//! or [`MalformedJson`]. Nothing is kept of the text but the start of its last string, so a text of any length can be read in
-//! the memory of a chip. The module does not know what is looked for.
+//! What enters: bytes, in pieces of any size. What leaves: an [`Event`] where a key, a value or a container begins or
+//! ends, or [`MalformedJson`]. Nothing is kept of the text but the start of its last string, so a text of any length
+//! can be read in the memory of a chip. The module does not know what is looked for.
 //!
 //! The grammar is the RFC's whole and nothing besides: one value, UTF-8 without a byte order mark, white space of four
-//! kinds. Three things are left to the reader of a text by the RFC. Containers may be nested [`MAX_DEPTH`] deep (section 9).
-//! An escape for half of a surrogate pair is lawful (section 8.2). A key may come twice in an object (section 4).
+//! kinds. Three things are left to the reader of a text by the RFC. Containers may be nested [`MAX_DEPTH`] deep
+//! (section 9). An escape for half of a surrogate pair is lawful (section 8.2). A key may come twice in an object
+//! (section 4).
 
 /// How deep arrays and objects may be nested.
 pub const MAX_DEPTH: usize = 512;
@@ -187,13 +188,15 @@ impl JsonReader {
         }
     }
 
-    /// How many arrays and objects are open: behind an event, including one that it began and without one that it ended.
+    /// How many arrays and objects are open: behind an event, including one that it began and without one that it
+    /// ended.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.depth
     }
 
-    /// The first bytes of the last string, without escapes: enough to compare it with a word of less than 16 bytes in ASCII.
+    /// The first bytes of the last string, without escapes: enough to compare it with a word of less than 16 bytes in
+    /// ASCII.
     #[must_use]
     pub fn text(&self) -> &[u8] {
         &self.text[..self.text_bytes]

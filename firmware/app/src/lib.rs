@@ -9,8 +9,8 @@
 //! 1. [`mod@line`] bytes to lines; [`command`] lines to requests; [`settings`] what has been set.
 //! 2. [`shell`] carries requests out and writes [`answer`]s.
 //! 3. [`client`] is one run: network, TCP, TLS, request, reply, verdict.
-//! 4. [`records`], [`hello`], [`plaintext`], [`guard`], [`certificate`], [`clock`] and [`fingerprint`] stand between the TLS library and the network: they
-//!    decide whether the server is the right one.
+//! 4. [`records`], [`hello`], [`plaintext`], [`guard`], [`certificate`], [`clock`] and [`fingerprint`] stand between the
+//!    TLS library and the network: they decide whether the server is the right one.
 //! 5. [`http`], [`body`], [`json`] and [`rule`] read the reply and judge it.
 #![cfg_attr(not(test), no_std)]
 

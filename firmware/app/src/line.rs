@@ -1,6 +1,6 @@
 //! Bytes to lines. LF ends a line, CR is ignored, and a line that is too long is swallowed up to its end and reported
-//! once, so that its tail is never taken for a command. Of such a line the beginning is kept: it has the tag that the answer
-//! must carry.
+//! once, so that its tail is never taken for a command. Of such a line the beginning is kept: it has the tag that the
+//! answer must carry.
 
 use alloc::vec::Vec;
 
@@ -29,8 +29,8 @@ pub struct LineBuffer {
 }
 
 impl LineBuffer {
-    /// Takes one byte. When it ends a line, that line is put into `line` (whose old content goes) or reported as damaged. `line`
-    /// then has the beginning of a line that was too long, and nothing of one that lost bytes.
+    /// Takes one byte. When it ends a line, that line is put into `line` (whose old content goes) or reported as
+    /// damaged. `line` then has the beginning of a line that was too long, and nothing of one that lost bytes.
     pub fn push(&mut self, byte: u8, line: &mut Vec<u8>) -> Option<Result<(), LineError>> {
         match byte {
             b'\n' => {

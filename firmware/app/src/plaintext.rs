@@ -1,10 +1,10 @@
 //! Looks at what was decrypted before the TLS library does.
 //!
 //! embedded-tls 0.19.0 panics on an encrypted record without content and on an unexpected handshake message after the
-//! handshake; it takes a handshake whose first message is not EncryptedExtensions, or that goes on after Finished in the
-//! same record; and it cannot put together a message that is spread over records. Its errors for what it does refuse say
-//! little. So [`CheckedSuite`] is its cipher suite with a check of the plaintext. What enters: plaintext. What leaves: the
-//! same plaintext, or a [`RecordFault`]. It knows no certificate.
+//! handshake; it takes a handshake whose first message is not EncryptedExtensions, or that goes on after Finished in
+//! the same record; and it cannot put together a message that is spread over records. Its errors for what it does
+//! refuse say little. So [`CheckedSuite`] is its cipher suite with a check of the plaintext. What enters: plaintext.
+//! What leaves: the same plaintext, or a [`RecordFault`]. It knows no certificate.
 
 use core::sync::atomic::{AtomicU16, Ordering};
 
@@ -32,7 +32,7 @@ impl TlsCipherSuite for CheckedSuite {
 
 /// How far the handshake is, or what was wrong with a plaintext.
 ///
-/// The library makes its cipher anew from the key for each record and gives it nothing else, so this cannot live in the
+/// The library makes a new cipher from the key for each record and gives it nothing else, so this cannot live in the
 /// cipher; it belongs to the one connection that `Watch` is made for.
 static PROGRESS: AtomicU16 = AtomicU16::new(0);
 
@@ -249,8 +249,8 @@ fn established(message: u8, _body: &[u8], _last: u8) -> Result<(), RecordFault> 
     }
 }
 
-/// Whether EncryptedExtensions (RFC 8446, section 4.3.1) answers what the ClientHello did not ask, as far as it can be read. Of what the
-/// library asks, only the server's name and the groups are answered there.
+/// Whether EncryptedExtensions (RFC 8446, section 4.3.1) answers what the ClientHello did not ask, as far as it can be
+/// read. Of what the library asks, only the server's name and the groups are answered there.
 fn has_unasked_extension(body: &[u8]) -> bool {
     let mut rest = body.get(2..).unwrap_or_default();
     while let [kind_high, kind_low, high, low, after @ ..] = rest {
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn extensions_that_nobody_asked_for_are_refused() {
+    fn extensions_that_were_not_asked_for_are_refused() {
         for (extensions, unasked) in [
             (&[][..], false),
             (&[0, 0, 0, 0], false),

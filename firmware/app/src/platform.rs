@@ -18,8 +18,8 @@ pub trait Console {
     /// The line was too long (`line` then has its beginning), bytes of it were lost, or the console is gone for good.
     async fn read_line(&mut self, line: &mut Vec<u8>) -> Result<(), LineError>;
 
-    /// Writes all bytes as they are. A console without a reader drops them, and never blocks for ever. The client does not drop
-    /// the write before it has ended.
+    /// Writes all bytes as they are. A console without a reader drops them, and never blocks for ever. The client does
+    /// not drop the write before it has ended.
     async fn write(&mut self, bytes: &[u8]);
 }
 

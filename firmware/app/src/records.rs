@@ -1,10 +1,10 @@
 //! Stands between the TLS library and the bytes of the network, and stops what the library would take amiss.
 //!
 //! embedded-tls 0.19.0 takes an unencrypted alert or handshake message where only encrypted ones may come (an attacker
-//! could close the connection "cleanly" in the middle of a reply), and sends its own alerts with a wrong record type. So
-//! [`Records`] checks each record's header on its way in, and the ServerHello, which is not encrypted, as a whole; and it
-//! repairs those alerts on their way out. What is encrypted is checked in [`plaintext`]. What enters:
-//! bytes. What leaves: the same bytes, or a [`RecordFault`]. It knows no certificate.
+//! could close the connection "cleanly" in the middle of a reply), and sends its own alerts with a wrong record type.
+//! So [`Records`] checks each record's header on its way in, and the ServerHello, which is not encrypted, as a whole;
+//! and it repairs those alerts on their way out. What is encrypted is checked in [`plaintext`]. What enters: bytes.
+//! What leaves: the same bytes, or a [`RecordFault`]. It knows no certificate.
 
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
@@ -85,7 +85,7 @@ impl RecordFault {
         }
     }
 
-    /// The TLS alert that tells the server (RFC 8446, section 6.2); none where there is nobody to tell.
+    /// The TLS alert that tells the server (RFC 8446, section 6.2); none where the server cannot be told.
     #[must_use]
     pub fn alert(self) -> Option<u8> {
         match self {
@@ -295,5 +295,90 @@ impl<S: Write> Write for Records<'_, S> {
             .flush()
             .await
             .map_err(|_| self.watch.set(RecordFault::Reset))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use embassy_futures::block_on;
+
+    use super::*;
+
+    /// Reads `bytes` to their end in pieces of this size, as a connection of its own.
+    fn read(mut bytes: &[u8], size: usize) -> Result<Vec<u8>, RecordFault> {
+        let watch = Watch::new();
+        let mut records = Records::new(&mut bytes, &watch);
+        let (mut all, mut buffer) = (Vec::new(), std::vec![0; size]);
+        loop {
+            match block_on(records.read(&mut buffer)) {
+                Ok(count) => all.extend_from_slice(&buffer[..count]),
+                Err(Error(RecordFault::Ended)) => return Ok(all),
+                Err(Error(fault)) => {
+                    assert_eq!(watch.fault(), Some(fault));
+                    return Err(fault);
+                }
+            }
+        }
+    }
+
+    /// A ServerHello of TLS 1.3 with this suite, as a record.
+    fn server_hello(suite: u16) -> Vec<u8> {
+        let mut body = [&[3, 3][..], &[7; 32], &[0], &suite.to_be_bytes(), &[0]].concat();
+        let share = [&[0, 51, 0, 69, 0, 23, 0, 65][..], &[4; 65]].concat();
+        let extensions = [&[0, 43, 0, 2, 3, 4][..], &share].concat();
+        body.extend(u16::try_from(extensions.len()).unwrap().to_be_bytes());
+        body.extend(extensions);
+        record(
+            HANDSHAKE,
+            &[&[2, 0, 0, u8::try_from(body.len()).unwrap()], &body[..]].concat(),
+        )
+    }
+
+    fn record(kind: u8, content: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+        [&[kind, 3, 3], &length[..], content].concat()
+    }
+
+    // One test: the state of the one connection is a static.
+    #[test]
+    fn only_records_that_may_come_are_let_in() {
+        let hello = server_hello(0x1301);
+        let encrypted = record(APPLICATION_DATA, &[7; SHORTEST_ENCRYPTED]);
+        let (ccs, alert) = (record(CHANGE_CIPHER_SPEC, &[1]), record(ALERT, &[2, 40]));
+        for size in [1, 2, 5, 7, 4096] {
+            for good in [
+                hello.clone(),
+                alert.clone(),
+                [&hello[..], &ccs, &encrypted, &encrypted].concat(),
+                [&hello[..], &alert].concat(),
+                [&hello[..], &record(APPLICATION_DATA, &std::vec![7; LONGEST_RECORD])].concat(),
+            ] {
+                assert_eq!(read(&good, size), Ok(good), "in pieces of {size}");
+            }
+            for (bytes, fault) in [
+                (server_hello(0x1302), RecordFault::IllegalHello),
+                (encrypted.clone(), RecordFault::Unexpected),
+                ([&hello[..], &hello].concat(), RecordFault::Unexpected),
+                (record(HANDSHAKE, &[11, 0, 0, 0]), RecordFault::Unexpected),
+                (record(HANDSHAKE, &[2, 0]), RecordFault::Malformed),
+                (record(CHANGE_CIPHER_SPEC, &[2]), RecordFault::Unexpected),
+                (record(CHANGE_CIPHER_SPEC, &[1, 1]), RecordFault::Malformed),
+                (record(ALERT, &[2]), RecordFault::Malformed),
+                (record(24, &[0]), RecordFault::Malformed),
+                (b"HTTP/1.1 400".to_vec(), RecordFault::Malformed),
+                (
+                    [&hello[..], &record(APPLICATION_DATA, &[7; SHORTEST_ENCRYPTED - 1])].concat(),
+                    RecordFault::Malformed,
+                ),
+                (
+                    [&hello[..], &record(APPLICATION_DATA, &std::vec![7; LONGEST_RECORD + 1])].concat(),
+                    RecordFault::TooLong,
+                ),
+            ] {
+                assert_eq!(read(&bytes, size), Err(fault), "in pieces of {size}");
+            }
+        }
     }
 }

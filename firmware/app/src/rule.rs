@@ -27,8 +27,8 @@ impl MalformedJson {
 const ORIGINAL_START: &[u8] = b"{\"state\":\"success\"";
 
 impl Judge {
-    /// At the start of a body. The original rule looks at no status and wants the body as it came, chunk sizes included;
-    /// the robust one wants status 200 and the content.
+    /// At the start of a body. The original rule looks at no status and wants the body as it came, chunk sizes
+    /// included; the robust one wants status 200 and the content.
     #[must_use]
     pub fn new(rule: RuleKind, status: u16) -> Self {
         match rule {
@@ -70,13 +70,13 @@ impl Judge {
 
     /// The verdict when nothing more will be looked at.
     ///
-    /// Under the robust rule the first member `state` of the object decides. A success is doubted: the body must then be one JSON
-    /// object to its end, and must not have a second `state`, whatever its value. A failure is not doubted, and neither is a body
-    /// that is not an object at all, such as a page in HTML.
+    /// Under the robust rule the first member `state` of the object decides. A success is doubted: the body must then
+    /// be one JSON object to its end, and must not have a second `state`, whatever its value. A failure is not doubted,
+    /// and neither is a body that is not an object at all, such as a page in HTML.
     ///
     /// # Errors
-    /// [`MalformedJson`] under the robust rule and status 200, where the body begins as an object and is not JSON up to its
-    /// `state`; or where it says success and the rest is not as it must be.
+    /// [`MalformedJson`] under the robust rule and status 200, where the body begins as an object and is not JSON up to
+    /// its `state`; or where it says success and the rest is not as it must be.
     pub fn finish(&self) -> Result<bool, MalformedJson> {
         match (&self.kind, self.verdict.unwrap_or(false)) {
             (Kind::Robust { finder, .. }, true) if !finder.is_whole() => Err(MalformedJson),

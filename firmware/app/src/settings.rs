@@ -1,6 +1,6 @@
 //! What has been set over the console: one run's parameters, held in RAM only.
 //!
-//! Values are checked here, once, when they are set: whoever reads a setting need not check again.
+//! Values are checked once, when they are set: the code that reads a setting need not check it again.
 
 use alloc::string::String;
 use core::fmt::Display;

@@ -1,4 +1,5 @@
-//! The client's reading of JSON against another program's: serde_json says what is a JSON text and what its members are.
+//! The client's reading of JSON against another program's: serde_json says what is a JSON text and what its members
+//! are.
 
 #![expect(clippy::unwrap_used, reason = "in a test it is the shortest assertion")]
 

@@ -204,6 +204,12 @@ fn the_servers_name_is_sent_and_an_address_is_not() {
     );
     let seen = server.run(&[&pin, "set host 192.0.2.1"]);
     assert_eq!(seen.served().server_name, None);
+    // Nor is it sent as a name that a server passes over.
+    let hello = &seen.served().hello;
+    assert!(
+        hello.len() > 100 && !hello.windows(9).any(|bytes| bytes == b"192.0.2.1"),
+        "{hello:x?}"
+    );
     assert!(seen.request().contains("\r\nHost: 192.0.2.1\r\n"));
 }
 
@@ -346,4 +352,43 @@ fn a_head_of_8192_bytes_is_taken_and_a_longer_one_is_not() {
         let server = Server::with_reply(&(head + BODY));
         server.run(&[&server.sha1_pin(), "set rule robust"]).answers(result);
     }
+}
+
+#[test]
+fn a_network_by_radio_is_joined_with_the_settings_of_its_run() {
+    let server = Server::with_reply(&reply("200 OK", "", BODY));
+    let seen = server.script(
+        &[
+            &server.sha1_pin(),
+            "#t run",
+            "set network lab",
+            "#t run",
+            "set password correct horse",
+            "#t run",
+            "clear password",
+            "#t run",
+            "set network elsewhere",
+            "#t run",
+        ],
+        Trouble::Wireless,
+    );
+    assert!(
+        seen.output
+            .contains("@t error run code=not-configured detail=\"use: set network <ssid>\"\r\n")
+    );
+    let results = seen.answers_to_runs();
+    assert_eq!(results.len(), 4, "{}", seen.output);
+    assert!(results[0].starts_with("outcome=network-failed ") && results[0].contains("reason=network-refused"));
+    assert!(results[1].starts_with("outcome=success "), "{}", results[1]);
+    assert!(
+        results[2].contains("reason=network-refused"),
+        "the password is gone: {}",
+        results[2]
+    );
+    assert!(results[3].contains("reason=network-not-found"), "{}", results[3]);
+    // A dot for each half second, on one line.
+    let (_, joining) = seen.output.split_once("connecting to lab\r\n").unwrap();
+    let (dots, _) = joining.split_once("\r\n").unwrap();
+    assert!(!dots.is_empty() && dots.bytes().all(|byte| byte == b'.'), "{dots}");
+    assert!(!seen.output.contains("horse"), "{}", seen.output);
 }

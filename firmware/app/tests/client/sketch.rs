@@ -1,6 +1,8 @@
-//! The client of the Arduino sketch, as a process on this machine, beside this one: both must say the same, byte for byte.
+//! The client of the Arduino sketch, as a process on this machine, beside this one: both must say the same, byte for
+//! byte.
 //!
-//! Where no C++ compiler or no BearSSL is installed these tests say so and end; with `PINRIG_REQUIRE_CLIENTS` set, they fail.
+//! Where no C++ compiler or no BearSSL is installed these tests say so and end; with `PINRIG_REQUIRE_CLIENTS` set, they
+//! fail.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -16,9 +16,13 @@ use pinrig_app::platform::{
 use pinrig_app::shell::Shell;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
 
 use crate::support::random::TestRandom;
 use crate::support::server::{Served, Server};
+
+/// A client that has no end of its own is given up after this time.
+const LONGEST_SCRIPT: Duration = Duration::from_secs(120);
 
 /// What came of the runs of one shell.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub(crate) enum Trouble {
     None,
     /// The console takes eight bytes a millisecond, somewhat less than at 115200 bit/s.
     SlowConsole,
+    /// The network takes 700 milliseconds to join, which are shown by dots. The console is slow as well.
+    Wireless,
     /// The network is never joined.
     NoNetwork,
     /// No connection is ever made, and none refused.
@@ -57,11 +63,20 @@ impl Server {
 
     /// Has the shell read these lines, with this server at the end of its connections.
     pub(crate) fn script(&self, lines: &[&str], trouble: Trouble) -> Seen {
+        self.script_on(&runtime(), lines, trouble)
+    }
+
+    /// The same on a runtime that is there already.
+    pub(crate) fn script_on(&self, runtime: &Runtime, lines: &[&str], trouble: Trouble) -> Seen {
         let _one = one_at_a_time();
-        runtime().block_on(async {
+        runtime.block_on(async {
             let (listener, input) = listening(lines).await;
-            let (output, served) = self.serve_while(listener, shell(input.as_bytes(), trouble)).await;
-            Seen { output, served }
+            let client = tokio::time::timeout(LONGEST_SCRIPT, shell(input.as_bytes(), trouble));
+            let (output, served) = self.serve_while(listener, client).await;
+            Seen {
+                output: output.expect("the client ends by itself"),
+                served,
+            }
         })
     }
 
@@ -141,7 +156,7 @@ pub(crate) fn typed(program: &Path, input: &[u8]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -162,9 +177,15 @@ async fn shell(input: &[u8], trouble: Trouble) -> String {
         trouble,
         output: &mut output,
     };
-    Shell::new(console, Loopback(trouble), HostBoard, TestRandom(1))
-        .serve()
-        .await;
+    if trouble == Trouble::Wireless {
+        Shell::new(console, Radio(Loopback(trouble)), HostBoard, TestRandom(1))
+            .serve()
+            .await;
+    } else {
+        Shell::new(console, Loopback(trouble), HostBoard, TestRandom(1))
+            .serve()
+            .await;
+    }
     String::from_utf8_lossy(&output).into_owned()
 }
 
@@ -186,7 +207,7 @@ impl Console for HostConsole<'_> {
     }
 
     async fn write(&mut self, bytes: &[u8]) {
-        if self.trouble != Trouble::SlowConsole {
+        if !matches!(self.trouble, Trouble::SlowConsole | Trouble::Wireless) {
             self.output.extend_from_slice(bytes);
             return;
         }
@@ -260,6 +281,32 @@ impl Network for Loopback {
         connected
             .map(|stream| HostStream(stream, self.0))
             .map_err(|_| ConnectError::Refused)
+    }
+}
+
+/// The same network, as if it were joined by radio.
+struct Radio(Loopback);
+
+impl Network for Radio {
+    type Stream<'a> = HostStream;
+
+    const MEDIUM: Medium = Medium::Wireless;
+
+    async fn join(&mut self, name: &str, password: Option<&str>) -> Result<Ipv4Addr, JoinError> {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        match (name, password) {
+            ("lab", Some("correct horse")) => self.0.join(name, password).await,
+            ("lab", _) => Err(JoinError::Refused),
+            _ => Err(JoinError::NotFound),
+        }
+    }
+
+    async fn resolve(&mut self, host: &str) -> Result<Ipv4Addr, ResolveError> {
+        self.0.resolve(host).await
+    }
+
+    async fn connect(&mut self, to: SocketAddrV4) -> Result<HostStream, ConnectError> {
+        self.0.connect(to).await
     }
 }
 

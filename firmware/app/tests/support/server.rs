@@ -48,6 +48,8 @@ pub(crate) enum Behaviour {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Served {
     pub(crate) version: Option<ProtocolVersion>,
+    /// The first record, which has the ClientHello.
+    pub(crate) hello: Vec<u8>,
     /// The name in the ClientHello.
     pub(crate) server_name: Option<String>,
     /// All application data that it received.
@@ -124,6 +126,7 @@ impl Server {
             let _ = tcp.read_to_end(&mut Vec::new()).await;
             return served;
         }
+        served.hello = first_record(&tcp).await;
         let key = PrivateKeyDer::try_from(self.key.serialize_der()).unwrap();
         let signer = rustls::crypto::ring::sign::any_supported_type(&key).unwrap();
         let resolver = Arc::new(Resolver {
@@ -186,6 +189,23 @@ impl Server {
         }
         served.request = String::from_utf8(request).unwrap();
         served
+    }
+}
+
+/// The first TLS record that comes in, which is left for the acceptor; as much of it as comes.
+async fn first_record(tcp: &TcpStream) -> Vec<u8> {
+    let mut buffer = vec![0; 4096];
+    loop {
+        let count = tcp.peek(&mut buffer).await.unwrap_or_default();
+        let whole = match buffer[..count] {
+            [_, _, _, high, low, ..] => 5 + usize::from(u16::from_be_bytes([high, low])),
+            _ => 5,
+        };
+        if count == 0 || count >= whole.min(buffer.len()) {
+            buffer.truncate(count);
+            return buffer;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 

@@ -27,6 +27,7 @@ bool readTime(Der &from, UnixTime &time) {
 }
 
 bool readAltNames(Der extensions, Der &names) {
+  bool found = false;
   while (!extensions.empty()) {
     Der extension, id, value, list;
     if (!extensions.expect(SEQUENCE, extension) || !extension.expect(OBJECT_IDENTIFIER, id)) return false;
@@ -35,7 +36,9 @@ bool readAltNames(Der extensions, Der &names) {
     if (!extension.expect(OCTET_STRING, value)) return false;
     if (id.length == sizeof SUBJECT_ALT_NAME && memcmp(id.bytes, SUBJECT_ALT_NAME, id.length) == 0) {
       if (!value.expect(SEQUENCE, list)) return false;
-      names = list;
+      // RFC 5280, section 4.2, forbids a second list. Which of the two counts is a matter of opinion: neither does.
+      names = found ? Der() : list;
+      found = true;
     }
   }
   return true;

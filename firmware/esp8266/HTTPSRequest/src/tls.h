@@ -24,8 +24,11 @@ class Deadline {
   // The earlier of the two.
   static Deadline within(const Deadline &total, const char *phase, uint32_t limit);
 
-  bool passed() const { return platform.now() - start >= limit; }
-  uint32_t left() const { return passed() ? 0 : static_cast<uint32_t>(limit - (platform.now() - start)); }
+  bool passed() const { return left() == 0; }
+  uint32_t left() const {
+    const uint64_t passed = platform.now() - start;
+    return passed >= limit ? 0 : static_cast<uint32_t>(limit - passed);
+  }
   std::string reason() const { return std::string("timeout-") + phase; }
 
  private:
