@@ -176,7 +176,8 @@ fn tell(lie: Lie, scenarios: &[Scenario]) -> Vec<Told> {
         for _ in 0..12 {
             scope.spawn(|| {
                 while let Some(scenario) = scenarios.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    told.lock().unwrap().extend(tell_one(lie, scenario, &image, out.path()));
+                    let one = tell_one(lie, scenario, &image, out.path());
+                    told.lock().unwrap().extend(one);
                 }
             });
         }
