@@ -65,7 +65,7 @@ impl Console for StandardConsole {
 
     async fn write(&mut self, bytes: &[u8]) {
         let mut out = io::stdout().lock();
-        // A console that nobody reads drops what is written.
+        // A console without a reader drops what is written.
         let _lost = out.write_all(bytes).and_then(|()| out.flush());
     }
 }

@@ -26,7 +26,7 @@ pub const IMAGES: [Image; 3] = [
         features: &["test-commands", "unguarded", "virtual"],
         fixture: Some("pinrig-esp32c3-virtual-unguarded.elf"),
     },
-    // Not kept: it can only run where there is a radio, and whoever has one builds it.
+    // Not kept: it only runs on a chip with a radio, and is built by the owner of one.
     Image {
         name: "wifi",
         features: &["test-commands", "wifi"],

@@ -118,7 +118,7 @@ impl Workshop {
             self.honest = Some(elf);
             return Ok(path);
         };
-        // All from the copy: whoever edits the sources meanwhile does not mix two states of them.
+        // All from the copy, so that an edit of the sources meanwhile does not mix two states of them.
         let changed = mutant.apply(&self.folder)?;
         let source = self.folder.join(&mutant.source);
         let original = fs::read(&source).map_err(Error::file(&source))?;
@@ -171,7 +171,7 @@ impl Workshop {
 enum Dates {
     /// New: sources that have changed.
     New,
-    /// Those of the originals: nothing needs to be compiled anew.
+    /// The times of the originals, so that cargo compiles nothing again.
     Kept,
 }
 

@@ -8,7 +8,7 @@ use clap::Args;
 use pinrig::rig::{self, CommandLine, Entry, Holder, Kind, PortError, ProcessEntry, Rig, SerialEntry, SerialPort};
 use serde_json::{Value, json};
 
-use super::{CommandResult, Place};
+use super::{CommandResult, Common};
 
 const TITLE: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -61,7 +61,7 @@ impl<'a> Seen<'a> {
     }
 }
 
-pub(super) fn boards(place: &Place, options: &Boards) -> CommandResult {
+pub(super) fn boards(common: &Common, options: &Boards) -> CommandResult {
     let mut out = anstream::stdout().lock();
     if options.schema {
         writeln!(out, "{:#}", rig::schema())?;
@@ -74,7 +74,7 @@ pub(super) fn boards(place: &Place, options: &Boards) -> CommandResult {
     let others = plugged.iter().filter(|port| !known.iter().any(|seen| seen.is_at(port)));
     let others: Vec<&SerialPort> = others.collect();
 
-    if place.json {
+    if common.json {
         for seen in &known {
             writeln!(out, "{}", seen.json())?;
         }

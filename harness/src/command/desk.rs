@@ -24,7 +24,7 @@ use signal_hook::iterator::Signals;
 
 use super::run::{Options, Report};
 use super::terminal::Detail;
-use super::{CommandResult, Place};
+use super::{CommandResult, Common};
 
 const DIM: Style = Style::new().dimmed();
 /// How often the monitor looks for lines to send, and for a board that is plugged in again.
@@ -47,14 +47,14 @@ pub(super) struct Monitor {
 }
 
 /// Flashes each board of the choice, and starts it.
-pub(super) fn flash(place: &Place, options: &Options) -> CommandResult {
-    let image = options.image(place)?;
+pub(super) fn flash(common: &Common, options: &Options) -> CommandResult {
+    let image = options.image(common)?;
     let rig = rig()?;
     let claimed = match boards(&rig, options) {
         Ok(claimed) => claimed,
         Err(error) => return refused(error),
     };
-    let report = if place.json {
+    let report = if common.json {
         Report::json()
     } else {
         Report::terminal(Detail::Results)
@@ -73,7 +73,7 @@ pub(super) fn flash(place: &Place, options: &Options) -> CommandResult {
     let left_out = bench.left_out();
     for board in bench.boards() {
         if !left_out.iter().any(|left_out| left_out.board == board.name().as_str()) {
-            code = code.max(start(place, board, BootMode::Flash)?);
+            code = code.max(start(common, board, BootMode::Flash)?);
         }
     }
     for left_out in left_out {
@@ -84,7 +84,7 @@ pub(super) fn flash(place: &Place, options: &Options) -> CommandResult {
 }
 
 /// Resets each board of the choice.
-pub(super) fn reset(place: &Place, options: &Options, reset: &Reset) -> CommandResult {
+pub(super) fn reset(common: &Common, options: &Options, reset: &Reset) -> CommandResult {
     let rig = rig()?;
     let claimed = match boards(&rig, options) {
         Ok(claimed) => claimed,
@@ -97,7 +97,7 @@ pub(super) fn reset(place: &Place, options: &Options, reset: &Reset) -> CommandR
     };
     let mut code = 0;
     for board in &claimed.boards {
-        code = code.max(start(place, board, mode)?);
+        code = code.max(start(common, board, mode)?);
     }
     for left_out in claimed.left_out {
         print_error(&left_out)?;
@@ -106,14 +106,14 @@ pub(super) fn reset(place: &Place, options: &Options, reset: &Reset) -> CommandR
     Ok(code)
 }
 
-fn start(place: &Place, board: &SerialBoard, mode: BootMode) -> CommandResult {
+fn start(common: &Common, board: &SerialBoard, mode: BootMode) -> CommandResult {
     let name = board.name();
     let reset = board.console().and_then(|console| board.reset(mode, &console.handle()));
     if let Err(cause) = reset {
         print_error(&with_name(board, cause))?;
         return Ok(Blame::Rig.exit_code());
     }
-    if place.json {
+    if common.json {
         let line = json!({"event": "reset", "board": name, "boot": mode.name()});
         writeln!(anstream::stdout(), "{line}")?;
     } else {
@@ -136,7 +136,7 @@ fn with_name(board: &SerialBoard, error: impl fmt::Display) -> String {
 
 /// Shows what a board says, with the functions behind the addresses in it, and sends it what is typed, until the user
 /// interrupts it.
-pub(super) fn monitor(place: &Place, options: &Options, monitor: &Monitor) -> CommandResult {
+pub(super) fn monitor(common: &Common, options: &Options, monitor: &Monitor) -> CommandResult {
     let rig = rig()?;
     let claimed = match boards(&rig, options) {
         Ok(claimed) => claimed,
@@ -150,7 +150,7 @@ pub(super) fn monitor(place: &Place, options: &Options, monitor: &Monitor) -> Co
     let interrupts = Interrupts::new()?;
     // Where this image is not on the board, the addresses of its functions mean nothing.
     let image = board.image().cloned();
-    let image = image.or_else(|| options.image(place).ok().map(Arc::new));
+    let image = image.or_else(|| options.image(common).ok().map(Arc::new));
     let symbols = image.and_then(|image| Symbols::of(&image).ok());
     let typed = typed()?;
     let mut console = board.console().map_err(|error| with_name(board, error))?;
@@ -160,7 +160,7 @@ pub(super) fn monitor(place: &Place, options: &Options, monitor: &Monitor) -> Co
     }
     let mut out = anstream::stdout();
     loop {
-        match watch(place, &mut console, symbols.as_ref(), &typed, &interrupts)? {
+        match watch(common, &mut console, symbols.as_ref(), &typed, &interrupts)? {
             Ended::ByUser => return Ok(0),
             Ended::Unplugged(why) => {
                 writeln!(anstream::stderr(), "{why}; waiting until it is back")?;
@@ -181,7 +181,7 @@ enum Ended {
 }
 
 fn watch(
-    place: &Place,
+    common: &Common,
     console: &mut Console,
     symbols: Option<&Symbols>,
     typed: &Receiver<Typed>,
@@ -207,7 +207,7 @@ fn watch(
         match console.next_line(&Deadline::after("a line of the board", glance)) {
             Ok(line) => {
                 let frames = symbols.map(|symbols| symbols.explain(&line.text)).unwrap_or_default();
-                if place.json {
+                if common.json {
                     let frames: Vec<String> = frames.iter().map(ToString::to_string).collect();
                     let line = json!({"seconds": line.at.as_secs_f64(), "line": line.text, "frames": frames});
                     writeln!(out, "{line}")?;

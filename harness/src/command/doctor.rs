@@ -18,7 +18,7 @@ use pinrig::verdict::{Blame, Verdict};
 use serde_json::json;
 
 use super::run::Options;
-use super::{CommandResult, Place};
+use super::{CommandResult, Common};
 
 const TITLE: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -37,7 +37,7 @@ pub(super) struct Doctor {
     udev_rules: bool,
 }
 
-pub(super) fn doctor(place: &Place, options: &Options, doctor: &Doctor) -> CommandResult {
+pub(super) fn doctor(common: &Common, options: &Options, doctor: &Doctor) -> CommandResult {
     let rig = Rig::find(&env::current_dir()?)?;
     if doctor.udev_rules {
         let rules = System::default().udev_rules(rig.inventory.as_ref());
@@ -56,14 +56,14 @@ pub(super) fn doctor(place: &Place, options: &Options, doctor: &Doctor) -> Comma
         {
             continue;
         }
-        let answers = ask(entry, &rig, place, options)?;
+        let answers = ask(entry, &rig, common, options)?;
         let after = diagnoses
             .iter()
             .rposition(is_its)
             .map_or(diagnoses.len(), |last| last + 1);
         diagnoses.splice(after..after, answers);
     }
-    show(&diagnoses, place)?;
+    show(&diagnoses, common)?;
     let worst = diagnoses.iter().map(|diagnosis| diagnosis.observation.health).max();
     Ok(if worst == Some(Health::Bad) {
         Blame::Rig.exit_code()
@@ -78,7 +78,7 @@ fn keeps_it_shut(diagnosis: &Diagnosis) -> bool {
         && matches!(diagnosis.check, Check::Port | Check::Permission | Check::Firmware)
 }
 
-fn show(diagnoses: &[Diagnosis], place: &Place) -> Result<(), Box<dyn Error>> {
+fn show(diagnoses: &[Diagnosis], common: &Common) -> Result<(), Box<dyn Error>> {
     let mut out = anstream::stdout().lock();
     let mut shown = None;
     for Diagnosis {
@@ -89,7 +89,7 @@ fn show(diagnoses: &[Diagnosis], place: &Place) -> Result<(), Box<dyn Error>> {
     {
         let Observation { health, found, advice } = observation;
         let advice = advice.as_ref().map(in_words);
-        if place.json {
+        if common.json {
             let line = json!({"board": board, "check": check, "health": health, "found": found, "advice": advice});
             writeln!(out, "{line}")?;
             continue;
@@ -117,10 +117,10 @@ fn in_words(advice: &Advice) -> String {
 }
 
 /// Tries a board, one thing after the other: loader, boot, network, server.
-fn ask(entry: &Entry, rig: &Rig, place: &Place, options: &Options) -> Result<Vec<Diagnosis>, Box<dyn Error>> {
+fn ask(entry: &Entry, rig: &Rig, common: &Common, options: &Options) -> Result<Vec<Diagnosis>, Box<dyn Error>> {
     let diagnosis = |check, observation| Diagnosis::of_board(entry.name.as_str(), check, observation);
-    let image = options.image(place)?;
-    let scenarios = super::scenarios(&place.fixtures()?)?;
+    let image = options.image(common)?;
+    let scenarios = super::scenarios(&common.fixtures()?)?;
     let honest = scenarios.iter().find(|scenario| scenario.name == HONEST);
     let honest = honest.ok_or_else(|| format!("there is no scenario {HONEST}, with which boards are tried"))?;
     let claim = Claim {

@@ -13,7 +13,7 @@ use pinrig_certs::Fingerprint;
 use serde_json::{Value, json};
 
 use super::style::{DIM, TITLE};
-use super::{CommandResult, Place};
+use super::{CommandResult, Common};
 
 /// Stands for standard input in place of a file.
 const STANDARD_INPUT: &str = "-";
@@ -34,18 +34,18 @@ pub(super) struct Target {
     timeout: Duration,
 }
 
-pub(super) fn fingerprint(place: &Place, target: &Target) -> CommandResult {
+pub(super) fn fingerprint(common: &Common, target: &Target) -> CommandResult {
     let mut out = anstream::stdout().lock();
     if target.target == STANDARD_INPUT {
         let mut bytes = Vec::new();
         io::stdin().read_to_end(&mut bytes)?;
-        of_file(place, target, Path::new("standard input"), &bytes, &mut out)
+        of_file(common, target, Path::new("standard input"), &bytes, &mut out)
     } else if Path::new(&target.target).exists() {
         let path = Path::new(&target.target);
         let bytes = fs::read(path).map_err(|cause| format!("cannot read {}: {cause}", path.display()))?;
-        of_file(place, target, path, &bytes, &mut out)
+        of_file(common, target, path, &bytes, &mut out)
     } else {
-        of_server(place, target, &mut out)
+        of_server(common, target, &mut out)
     }?;
     Ok(0)
 }
@@ -108,10 +108,10 @@ struct Printed<'a> {
 }
 
 impl Printed<'_> {
-    fn print(&self, place: &Place, all: bool, out: &mut impl Write) -> io::Result<()> {
+    fn print(&self, common: &Common, all: bool, out: &mut impl Write) -> io::Result<()> {
         let prints = Prints::of(self.certificate);
         let trailing = self.certificate.trailing();
-        if place.json {
+        if common.json {
             let mut line = prints.json();
             line["certificate"] = json!(self.number);
             line["certificates"] = json!(self.of);
@@ -144,7 +144,7 @@ impl Printed<'_> {
 }
 
 fn of_file(
-    place: &Place,
+    common: &Common,
     target: &Target,
     path: &Path,
     bytes: &[u8],
@@ -160,12 +160,12 @@ fn of_file(
             of,
             server: None,
         };
-        printed.print(place, target.all, out)?;
+        printed.print(common, target.all, out)?;
     }
     Ok(())
 }
 
-fn of_server(place: &Place, target: &Target, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+fn of_server(common: &Common, target: &Target, out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     let server: ServerAddress = target.target.parse().map_err(|error| match error {
         ServerAddressError::Form(text) => format!("`{text}` is neither a file nor HOST:PORT"),
         ServerAddressError::Brackets(_) => error.to_string(),
@@ -186,9 +186,9 @@ fn of_server(place: &Place, target: &Target, out: &mut impl Write) -> Result<(),
             of,
             server: Some(&presented),
         };
-        printed.print(place, target.all, out)?;
+        printed.print(common, target.all, out)?;
     }
-    if !place.json {
+    if !common.json {
         let Presented { address, version, .. } = &presented;
         writeln!(out, "{DIM}presented by {address} in {version}{DIM:#}")?;
         if let Some(failure) = &presented.broken_off {

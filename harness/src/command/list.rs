@@ -6,7 +6,7 @@ use clap::Args;
 use pinrig::scenario;
 use serde_json::json;
 
-use super::{CommandResult, Place, terminal};
+use super::{CommandResult, Common, terminal};
 
 #[derive(Args, Debug)]
 pub(super) struct List {
@@ -18,16 +18,16 @@ pub(super) struct List {
     schema: bool,
 }
 
-pub(super) fn list(place: &Place, options: &List) -> CommandResult {
+pub(super) fn list(common: &Common, options: &List) -> CommandResult {
     let mut out = anstream::stdout().lock();
     if options.schema {
         writeln!(out, "{:#}", scenario::schema())?;
         return Ok(0);
     }
-    let scenarios = super::scenarios(&place.fixtures()?)?;
+    let scenarios = super::scenarios(&common.fixtures()?)?;
     if options.markdown {
         write!(out, "{}", scenario::index(&scenarios))?;
-    } else if place.json {
+    } else if common.json {
         for scenario in &scenarios {
             writeln!(out, "{}", json!({ "scenario": scenario.name, "about": scenario.about }))?;
         }

@@ -37,7 +37,7 @@ struct CommandLine {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    place: Place,
+    common: Common,
     #[command(flatten)]
     options: run::Options,
 }
@@ -70,7 +70,7 @@ enum Command {
 
 /// Options that every command understands.
 #[derive(Args, Debug)]
-struct Place {
+struct Common {
     /// The folder that holds scenarios/, github/ and firmware/; without it, the nearest `fixtures` upward from here
     #[arg(long, global = true, value_name = "DIR", env = "PINRIG_FIXTURES")]
     fixtures: Option<PathBuf>,
@@ -83,18 +83,18 @@ struct Place {
 pub(crate) fn main() -> ExitCode {
     let line = CommandLine::parse();
     let result = match line.command {
-        None => run::run(&line.place, &line.options, &[]),
-        Some(Command::Run(names)) => run::run(&line.place, &line.options, &names.names),
-        Some(Command::List(options)) => list::list(&line.place, &options),
-        Some(Command::Serve(serve)) => serve::serve(&line.place, &serve),
-        Some(Command::Virtual(options)) => virtual_board::virtual_board(&line.place, &options),
-        Some(Command::Mutants(mutants)) => mutants::mutants(&line.place, &line.options, &mutants),
-        Some(Command::Boards(options)) => boards::boards(&line.place, &options),
-        Some(Command::Doctor(asked)) => doctor::doctor(&line.place, &line.options, &asked),
-        Some(Command::Flash) => desk::flash(&line.place, &line.options),
-        Some(Command::Reset(reset)) => desk::reset(&line.place, &line.options, &reset),
-        Some(Command::Monitor(monitor)) => desk::monitor(&line.place, &line.options, &monitor),
-        Some(Command::Fingerprint(target)) => fingerprint::fingerprint(&line.place, &target),
+        None => run::run(&line.common, &line.options, &[]),
+        Some(Command::Run(names)) => run::run(&line.common, &line.options, &names.names),
+        Some(Command::List(options)) => list::list(&line.common, &options),
+        Some(Command::Serve(serve)) => serve::serve(&line.common, &serve),
+        Some(Command::Virtual(options)) => virtual_board::virtual_board(&line.common, &options),
+        Some(Command::Mutants(mutants)) => mutants::mutants(&line.common, &line.options, &mutants),
+        Some(Command::Boards(options)) => boards::boards(&line.common, &options),
+        Some(Command::Doctor(asked)) => doctor::doctor(&line.common, &line.options, &asked),
+        Some(Command::Flash) => desk::flash(&line.common, &line.options),
+        Some(Command::Reset(reset)) => desk::reset(&line.common, &line.options, &reset),
+        Some(Command::Monitor(monitor)) => desk::monitor(&line.common, &line.options, &monitor),
+        Some(Command::Fingerprint(target)) => fingerprint::fingerprint(&line.common, &target),
     };
     match result {
         Ok(code) => ExitCode::from(code),
@@ -110,7 +110,7 @@ pub(crate) fn main() -> ExitCode {
 
 type CommandResult = Result<u8, Box<dyn Error>>;
 
-impl Place {
+impl Common {
     /// The folder with the fixtures.
     fn fixtures(&self) -> Result<PathBuf, Box<dyn Error>> {
         if let Some(folder) = &self.fixtures {

@@ -13,7 +13,7 @@ use pinrig_builder::{Mutant, Workshop};
 use serde_json::Value;
 
 use super::mutants_table::{TerminalReport, event_as_json, summary_as_json};
-use super::{CommandResult, Place, run, scenarios};
+use super::{CommandResult, Common, run, scenarios};
 
 #[derive(Args, Debug)]
 pub(super) struct Mutants {
@@ -28,7 +28,7 @@ pub(super) struct Mutants {
     schema: bool,
 }
 
-pub(super) fn mutants(place: &Place, options: &run::Options, arguments: &Mutants) -> CommandResult {
+pub(super) fn mutants(common: &Common, options: &run::Options, arguments: &Mutants) -> CommandResult {
     if arguments.schema {
         writeln!(
             anstream::stdout().lock(),
@@ -40,14 +40,14 @@ pub(super) fn mutants(place: &Place, options: &run::Options, arguments: &Mutants
     if options.firmware.is_some() {
         return Err("mutants are built from the firmware's sources: leave --firmware and PINRIG_FIRMWARE out".into());
     }
-    let fixtures = place.fixtures()?;
+    let fixtures = common.fixtures()?;
     let catalogue = scenarios(&fixtures)?;
     let mutants = select(Mutant::load_all(&fixtures.join("mutants"))?, &arguments.names)?;
     let fixtures = fixtures.canonicalize()?;
     let mut workshop = Workshop::open(fixtures.parent().unwrap_or(&fixtures))?;
 
     let began = Instant::now();
-    let report = if place.json {
+    let report = if common.json {
         Report::Json
     } else {
         Report::Terminal(TerminalReport::new(mutants.len()))

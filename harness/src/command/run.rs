@@ -21,7 +21,7 @@ use pinrig::scenario;
 use pinrig::verdict::{Blame, Verdict};
 
 use super::terminal::{Detail, TerminalReport};
-use super::{CommandResult, Place};
+use super::{CommandResult, Common};
 
 /// The image that the project holds, below the fixtures.
 const IMAGE: &str = "firmware/pinrig-esp32c3-virtual.elf";
@@ -73,17 +73,17 @@ pub(super) struct Options {
     pub(super) cold: bool,
 }
 
-pub(super) fn run(place: &Place, options: &Options, names: &[String]) -> CommandResult {
-    let fixtures = place.fixtures()?;
+pub(super) fn run(common: &Common, options: &Options, names: &[String]) -> CommandResult {
+    let fixtures = common.fixtures()?;
     let all = super::scenarios(&fixtures)?;
     let scenarios = scenario::select(&all, names)?;
-    let image = options.image(place)?;
+    let image = options.image(common)?;
     let detail = if names.is_empty() {
         Detail::Results
     } else {
         Detail::Transcripts
     };
-    let report = if place.json {
+    let report = if common.json {
         Report::json()
     } else {
         Report::terminal(detail)
@@ -116,7 +116,7 @@ pub(super) fn run(place: &Place, options: &Options, names: &[String]) -> Command
         Err(error) => return Err(error.into()),
     };
     let jobs = options.jobs.or(bench.capacity()).unwrap_or_else(|| {
-        if detail == Detail::Transcripts && !place.json {
+        if detail == Detail::Transcripts && !common.json {
             NonZeroUsize::MIN
         } else {
             // A third of a scenario is waiting, so two for each processor.
@@ -166,10 +166,10 @@ impl Options {
     }
 
     /// The image that the options name, or else the one that the project holds.
-    pub(super) fn image(&self, place: &Place) -> Result<Image, Box<dyn Error>> {
+    pub(super) fn image(&self, common: &Common) -> Result<Image, Box<dyn Error>> {
         let path = match &self.firmware {
             Some(path) => path.clone(),
-            None => place.fixtures()?.join(IMAGE),
+            None => common.fixtures()?.join(IMAGE),
         };
         Ok(Image::load(&path)?)
     }

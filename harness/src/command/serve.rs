@@ -14,7 +14,7 @@ use serde_json::json;
 use super::fingerprint::Prints;
 use super::output::print;
 use super::style::{DIM, TITLE};
-use super::{CommandResult, Place};
+use super::{CommandResult, Common};
 
 #[derive(Args, Debug)]
 pub(super) struct Serve {
@@ -26,8 +26,8 @@ pub(super) struct Serve {
     listen: SocketAddr,
 }
 
-pub(super) fn serve(place: &Place, options: &Serve) -> CommandResult {
-    let all = super::scenarios(&place.fixtures()?)?;
+pub(super) fn serve(common: &Common, options: &Serve) -> CommandResult {
+    let all = super::scenarios(&common.fixtures()?)?;
     let [scenario] = &scenario::select(&all, std::slice::from_ref(&options.name))?[..] else {
         return Err(format!("`{}` is a folder of scenarios; name one of them", options.name).into());
     };
@@ -45,7 +45,7 @@ pub(super) fn serve(place: &Place, options: &Serve) -> CommandResult {
     let address = server.address();
 
     let host = &run.device.host;
-    if place.json {
+    if common.json {
         let mut line = prints.json();
         line["scenario"] = json!(scenario.name);
         line["address"] = json!(address.to_string());
@@ -82,7 +82,7 @@ pub(super) fn serve(place: &Place, options: &Serve) -> CommandResult {
 
     // Runs until Ctrl-C ends the process, which takes the server's thread and port with it.
     for event in server.watch() {
-        if place.json {
+        if common.json {
             print(&format!("{}\n", serde_json::to_string(&event)?))?;
         } else {
             print(&format!("{event}\n"))?;

@@ -23,7 +23,7 @@ use virtual_probe::BmpServer;
 
 use super::output::print;
 use super::style::{DIM, TITLE};
-use super::{CommandResult, Place};
+use super::{CommandResult, Common};
 
 /// This machine, as the board's network has it.
 const HOST: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
@@ -95,7 +95,7 @@ impl From<Boot> for Strapping {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum FlashTimes {
-    /// As good as none, so that nobody waits for it
+    /// A few microseconds, so that a flasher does not wait
     Fast,
     /// The typical times of the data sheet
     Typical,
@@ -108,7 +108,7 @@ enum Happening {
     Hardware(LogEntry),
 }
 
-pub(super) fn virtual_board(place: &Place, options: &Virtual) -> CommandResult {
+pub(super) fn virtual_board(common: &Common, options: &Virtual) -> CommandResult {
     let (sender, happenings) = channel();
     // Before anything is made that a signal would leave behind.
     watch_signals(sender.clone())?;
@@ -150,7 +150,7 @@ pub(super) fn virtual_board(place: &Place, options: &Virtual) -> CommandResult {
     watch_input(sender)?;
     board.power_cycle(options.boot.into());
 
-    let mut screen = Screen { json: place.json };
+    let mut screen = Screen { json: common.json };
     let shown = Shown {
         tty: board.tty(),
         link: link.as_ref().map(|link| link.path.as_path()),
@@ -191,7 +191,7 @@ pub(super) fn virtual_board(place: &Place, options: &Virtual) -> CommandResult {
 fn watch_signals(happenings: Sender<Happening>) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2])?;
     spawn("signals", move || {
-        // When nobody is left to tell, the command is ending already.
+        // Sending fails only while the command is ending.
         let _ended = signals
             .forever()
             .try_for_each(|signal| happenings.send(Happening::Signal(signal)));
