@@ -1,7 +1,5 @@
 //! A debug probe at a board of a rig: the real probe-rs, at virtual boards.
 
-#![expect(clippy::unwrap_used, reason = "a test panics where it cannot go on")]
-
 #[path = "support/desk/mod.rs"]
 mod desk;
 mod support;
