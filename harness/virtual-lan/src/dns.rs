@@ -47,6 +47,16 @@ pub(crate) fn answer(config: &LanConfig, message: &[u8], error: Option<NameError
     ))
 }
 
+/// The name and the record type that a query asks for; `None` if the message is not a query with exactly one question.
+pub(crate) fn asks_for(message: &[u8]) -> Option<(String, u16)> {
+    let query = DnsPacket::new_checked(message).ok()?;
+    if query.flags().contains(DnsFlags::RESPONSE) || query.opcode() != DnsOpcode::Query {
+        return None;
+    }
+    let (question, name) = question(&query)?;
+    Some((name, question.type_.into()))
+}
+
 /// A forged answer to a query; `None` if the message has no valid question.
 pub(crate) fn forge(message: &[u8], decoy: Decoy) -> Option<Vec<u8>> {
     let query = DnsPacket::new_checked(message).ok()?;

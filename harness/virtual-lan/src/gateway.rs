@@ -187,7 +187,7 @@ impl Gateway {
         let now = self.record.clock().now();
         let due: Vec<_> = self.late.extract_if(.., |(due, _)| *due <= now).collect();
         for (_, syn) in &due {
-            if let Some(Packet::Tcp { from, to, kind }) = Packet::parse(syn, MAC) {
+            if let Some(Packet::Tcp { from, to, kind, .. }) = Packet::parse(syn, MAC) {
                 self.pass_on(from, to, kind, syn.clone());
             }
         }
@@ -224,7 +224,7 @@ impl Gateway {
                 });
                 self.wire.admit(frame);
             }
-            Packet::Tcp { from, to, kind } => self.receive_segment(from, to, kind, frame),
+            Packet::Tcp { from, to, kind, .. } => self.receive_segment(from, to, kind, frame),
             Packet::Other { to, protocol: ICMP, .. } if self.config.is_known(to) => self.wire.admit(frame),
             Packet::Other { to, protocol, .. } => {
                 let to = SocketAddrV4::new(to, 0);

@@ -16,6 +16,7 @@ use crate::{
     faults::{FaultError, Faults},
     gateway::{Gateway, Inputs},
     record::Record,
+    sight::Sight,
 };
 
 /// A running network with one board on it. Dropping it stops the network and resets its connections.
@@ -128,6 +129,12 @@ impl Lan {
         self.record.wait_for(limit, wanted)
     }
 
+    /// What the board has put on the wire since the last call, before any fault. It is complete as soon as the board has
+    /// sent it: the network's thread need not have taken the frames.
+    pub fn take_sights(&self) -> Vec<Sight> {
+        self.record.take_sights()
+    }
+
     /// The newest frames of both directions as a pcap file (link type Ethernet, times since the network's start).
     pub fn pcap(&self) -> Vec<u8> {
         self.record.pcap()
@@ -138,6 +145,7 @@ impl FramePort {
     /// Puts a frame that leaves the board on the wire. Never blocks: if thousands of frames wait, the frame is lost and
     /// [`What::FrameLost`] is recorded. Once the network has ended, frames go nowhere.
     pub fn send(&self, frame: &[u8]) {
+        self.record.sighted(frame);
         match self.frames.try_send(frame.to_vec()) {
             Ok(()) => self.record.frame_sent(),
             Err(mpsc::error::TrySendError::Full(_)) => self.record.event(What::FrameLost),

@@ -19,6 +19,7 @@ mod gateway;
 mod packet;
 mod dhcp;
 mod dns;
+mod sight;
 mod connection;
 mod wire;
 mod fate;
@@ -35,3 +36,4 @@ pub use faults::{
     SynFaults,
 };
 pub use lan::{FramePort, Lan};
+pub use sight::{SHOWN, Sent, Sight};

@@ -35,9 +35,17 @@ pub(crate) enum Packet<'a> {
         from: SocketAddrV4,
         to: SocketAddrV4,
         kind: Segment,
+        /// Bytes of payload.
+        bytes: usize,
     },
     /// ICMP, or a protocol that this network does not have.
-    Other { from: Ipv4Addr, to: Ipv4Addr, protocol: u8 },
+    Other {
+        from: Ipv4Addr,
+        to: Ipv4Addr,
+        protocol: u8,
+        /// The first byte of the payload; for ICMP, the message's type.
+        first: Option<u8>,
+    },
 }
 
 /// What a TCP segment does to its connection.
@@ -118,12 +126,14 @@ fn parse_ipv4(mac: EthernetAddress, payload: &[u8]) -> Option<Packet<'_>> {
                     (TcpControl::Rst, _) => Segment::Reset,
                     _ => Segment::Other,
                 },
+                bytes: tcp.payload.len(),
             }
         }
         other => Packet::Other {
             from,
             to,
             protocol: other.into(),
+            first: payload.first().copied(),
         },
     })
 }

@@ -18,6 +18,7 @@ use crate::{
     event::{LanEvent, What},
     fate::Fates,
     faults::Faults,
+    sight::{Sight, Sights},
 };
 
 /// Shared between the network's thread, which writes, and the handle, which reads.
@@ -27,6 +28,8 @@ pub(crate) struct Record {
     /// The faults in force, and what they have done so far.
     fates: Mutex<Fates>,
     kept: Mutex<Kept>,
+    /// What the board has sent since that was last taken.
+    sights: Mutex<Sights>,
     /// Notified when an event is added.
     grown: Condvar,
     /// Frames that the board has put on the wire.
@@ -52,10 +55,20 @@ impl Record {
                 capture_limit,
                 ..Kept::default()
             }),
+            sights: Mutex::default(),
             grown: Condvar::new(),
             frames_sent: AtomicU64::new(0),
             standing: Mutex::default(),
         }
+    }
+
+    /// The board has put a frame on the wire.
+    pub(crate) fn sighted(&self, frame: &[u8]) {
+        self.sights.lock().unwrap_or_else(PoisonError::into_inner).add(frame);
+    }
+
+    pub(crate) fn take_sights(&self) -> Vec<Sight> {
+        self.sights.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub(crate) fn frame_sent(&self) {
