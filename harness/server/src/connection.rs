@@ -68,6 +68,7 @@ async fn converse(wire: &mut Wire, settings: &Settings) -> Result<Ending, Broken
         Err(Broken::EndOfStream) => Ok(Ending::ClosedByClient),
         Err(Broken::Io(error)) if is_reset(&error) => Ok(Ending::ResetAfterClose),
         Err(broken) => {
+            note_stray(wire, &broken);
             note_failure(wire, Err::<(), _>(broken))?;
             Ok(Ending::ClosedByClient)
         }
@@ -93,6 +94,7 @@ async fn shake_hands(wire: &mut Wire, settings: &Settings) -> Result<Session, Br
         }
         Err(broken) => {
             note_own_failure(wire, &broken);
+            note_stray(wire, &broken);
             wire.record.push(EventKind::HandshakeFailed {
                 reason: broken.to_string(),
             });
@@ -111,6 +113,9 @@ async fn read_request(
     let whole = within(limit, "the request", read_head(session, wire, &mut head)).await;
     if !matches!(whole, Ok(true)) && !head.is_empty() {
         wire.record.push(EventKind::RequestIncomplete { bytes: head.len() });
+    }
+    if let Err(broken) = &whole {
+        note_stray(wire, broken);
     }
     if !note_failure(wire, whole)? {
         return Ok(None);
@@ -168,6 +173,13 @@ fn note_more(wire: &Wire, data: &[u8]) {
     }
 }
 
+/// Records the client's last record where it is the one that broke the protocol.
+fn note_stray(wire: &mut Wire, broken: &Broken) {
+    if matches!(broken, Broken::Protocol(_)) {
+        wire.stray_last();
+    }
+}
+
 /// Records that the server could not do what it was told.
 fn note_own_failure(wire: &Wire, broken: &Broken) {
     if let Broken::Server(reason) = broken {
@@ -194,6 +206,7 @@ fn note_failure<T>(wire: &mut Wire, result: Result<T, Broken>) -> Result<T, Brok
 
 /// Waits for the client to close a connection on which the server can send no more.
 async fn end_of_broken(wire: &mut Wire, broken: Broken, limit: Duration) -> Ending {
+    let alerted = matches!(broken, Broken::Alert(_));
     match broken {
         Broken::EndOfStream => return Ending::ClosedByClient,
         Broken::OnPurpose => return Ending::CutOnPurpose,
@@ -203,12 +216,8 @@ async fn end_of_broken(wire: &mut Wire, broken: Broken, limit: Duration) -> Endi
         Broken::Alert(_) | Broken::Protocol(_) | Broken::Server(_) => {}
     }
     wire.finish_writing().await;
-    let left = timeout(limit, async {
-        // Still watched: an alert in clear is recorded as it passes.
-        while wire.read_record().await?.is_some() {}
-        Ok::<_, std::io::Error>(())
-    });
-    match left.await {
+    // Still watched: what a client sends after its last word is recorded as it passes.
+    match timeout(limit, wire.read_out(alerted)).await {
         Ok(Ok(())) => Ending::ClosedByClient,
         Ok(Err(error)) if is_reset(&error) => Ending::ResetAfterClose,
         Ok(Err(error)) => Ending::Failed(error.to_string()),

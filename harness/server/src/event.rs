@@ -108,6 +108,15 @@ pub enum EventKind {
         /// Its size, head and body.
         bytes: usize,
     },
+    /// Bytes that a client has no reason to send: what follows its own last word, or cannot be read where it stands.
+    Stray {
+        /// Where they came.
+        place: StrayPlace,
+        /// Their number.
+        bytes: usize,
+        /// The first of them as text; what is not graphic ASCII is escaped.
+        beginning: String,
+    },
     /// The client said that it will send no more (RFC 8446 section 6.1).
     CloseNotifyReceived,
     /// The server said that it will send no more.
@@ -126,6 +135,22 @@ pub enum EventKind {
         /// Application bytes that the server sent, before encryption.
         sent: u64,
     },
+}
+
+/// Where a client sent bytes that it has no reason to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StrayPlace {
+    /// A record that the handshake or the session does not have there.
+    OutOfPlace,
+    /// The connection ended in the middle of a record.
+    CutRecord,
+    /// After the client's fatal alert.
+    AfterAlert,
+    /// After the client's close_notify.
+    AfterCloseNotify,
+    /// After the session had failed.
+    AfterFailure,
 }
 
 /// How a connection ended.
@@ -185,6 +210,20 @@ impl fmt::Display for EventKind {
                     write!(f, "{}, ", printable(status))?;
                 }
                 f.write_str(framing)
+            }
+            Self::Stray {
+                place,
+                bytes,
+                beginning,
+            } => {
+                let place = match place {
+                    StrayPlace::OutOfPlace => "out of place",
+                    StrayPlace::CutRecord => "of a record that is cut off",
+                    StrayPlace::AfterAlert => "after the client's alert",
+                    StrayPlace::AfterCloseNotify => "after the client's close_notify",
+                    StrayPlace::AfterFailure => "after the session had failed",
+                };
+                write!(f, "{bytes} bytes {place}: {beginning}")
             }
             Self::CloseNotifyReceived => f.write_str("close_notify received"),
             Self::CloseNotifySent => f.write_str("close_notify sent"),

@@ -16,7 +16,7 @@ use rustls::{KeyLog, ServerConnection, SupportedCipherSuite, SupportedProtocolVe
 
 use crate::broken::{Broken, Incoming, Negotiated};
 use crate::config::StartError;
-use crate::event::EventKind;
+use crate::event::{EventKind, StrayPlace};
 use crate::names;
 use crate::offer::{Group, Honest, Suite, TlsVersion};
 use crate::record::Record;
@@ -161,6 +161,7 @@ impl HonestSession {
             let taken = self.connection.read_tls(&mut rest)?;
             if taken == 0 {
                 // After close_notify rustls takes nothing more; what follows has no meaning (RFC 8446 section 6.1).
+                wire.stray_as(StrayPlace::AfterCloseNotify);
                 break;
             }
             if let Err(error) = self.connection.process_new_packets() {

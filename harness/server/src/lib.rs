@@ -78,7 +78,7 @@ pub use alert::{AlertDescription, UnknownAlert};
 pub use bounded::Bounded;
 pub use client_hello::ClientHelloFacts;
 pub use config::{Close, Fault, FaultKind, Handshake, Limits, ServerConfig, StartError, When};
-pub use event::{Ending, EventKind, ServerEvent};
+pub use event::{Ending, EventKind, ServerEvent, StrayPlace};
 pub use header::{Header, HeaderError};
 pub use hex::{HexBytes, HexError};
 pub use message::Message;

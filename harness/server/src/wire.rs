@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use crate::broken::{Broken, OnPurpose};
 use crate::client_hello::ClientHello;
 use crate::config::{Fault, FaultKind, When};
-use crate::event::{Ending, EventKind};
+use crate::event::{Ending, EventKind, StrayPlace};
 use crate::names;
 use crate::record::ConnectionRecord;
 
@@ -35,6 +35,10 @@ pub(crate) struct Wire {
     hello: Hello,
     /// The name of an alert in clear, if the last record was one.
     alert: Option<String>,
+    /// The last record, unless it is a part of the ClientHello or has been told already.
+    last: Option<Piece>,
+    /// A ChangeCipherSpec has come.
+    cipher_changed: bool,
     /// What is still to be done to the connection.
     fault: Option<Fault>,
     /// What was sent so far.
@@ -43,6 +47,30 @@ pub(crate) struct Wire {
     corrupt_next: bool,
     /// Nothing more may leave.
     muted: bool,
+}
+
+/// What is kept of a record that may turn out to be one too many.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    bytes: usize,
+    beginning: Vec<u8>,
+    /// It can be an alert that only its sender can read.
+    may_be_alert: bool,
+}
+
+impl Piece {
+    /// How much of it is shown, in bytes.
+    const SHOWN: usize = 48;
+    /// An alert of TLS 1.3 is protected in a record of this many bytes: level, description, content type and tag.
+    const PROTECTED_ALERT: usize = 2 + 1 + 16;
+
+    fn of(record: &[u8]) -> Self {
+        Self {
+            bytes: record.len(),
+            beginning: record[..record.len().min(Self::SHOWN)].to_vec(),
+            may_be_alert: record.first() == Some(&APPLICATION_DATA) && record.len() == HEADER + Self::PROTECTED_ALERT,
+        }
+    }
 }
 
 /// How much was sent on a connection.
@@ -68,6 +96,8 @@ impl Wire {
             pending: Vec::new(),
             hello: Hello::Awaited(Vec::new()),
             alert: None,
+            last: None,
+            cipher_changed: false,
             fault,
             sent: Sent::default(),
             corrupt_next: false,
@@ -90,6 +120,10 @@ impl Wire {
             if read? == 0 {
                 // The TLS library gets a cut record too, and may answer it with an alert.
                 let cut = std::mem::take(&mut self.pending);
+                if !cut.is_empty() {
+                    self.stray(StrayPlace::CutRecord, &Piece::of(&cut));
+                    self.last = None;
+                }
                 return Ok(Some(cut).filter(|cut| !cut.is_empty()));
             }
         }
@@ -233,7 +267,77 @@ impl Wire {
         self.record.end(ending);
     }
 
+    /// Records bytes that the client has no reason to send.
+    pub(crate) fn stray(&self, place: StrayPlace, piece: &Piece) {
+        self.record.push(EventKind::Stray {
+            place,
+            bytes: piece.bytes,
+            beginning: piece.beginning.escape_ascii().to_string(),
+        });
+    }
+
+    /// The last record is in its place, even if the session ends with it.
+    pub(crate) fn pass_last(&mut self) {
+        self.last = None;
+    }
+
+    /// Records the last record as one that came after the client's last word.
+    pub(crate) fn stray_as(&mut self, place: StrayPlace) {
+        if let Some(last) = self.last.take() {
+            self.stray(place, &last);
+        }
+    }
+
+    /// Records the last record as one that the session does not have there. An alert is the client's last word, even
+    /// where this side has no key to read it.
+    pub(crate) fn stray_last(&mut self) {
+        if let Some(last) = self.last.take()
+            && !last.may_be_alert
+        {
+            self.stray(StrayPlace::OutOfPlace, &last);
+        }
+    }
+
+    /// Reads on to the end of the stream, after the client's last word or the failure of its session. One alert may still
+    /// come if none has; all else is recorded.
+    pub(crate) async fn read_out(&mut self, alerted: bool) -> io::Result<()> {
+        let mut alerted = alerted;
+        let mut told = 0_usize;
+        while self.read_record().await?.is_some() {
+            let Some(piece) = self.last.take() else {
+                continue;
+            };
+            let may_come = self.alert.is_some() || piece.may_be_alert;
+            if may_come && !alerted {
+                alerted = true;
+                continue;
+            }
+            // A client that goes on for ever would fill the record.
+            told += 1;
+            if told <= Self::STRAYS_TOLD {
+                let place = if alerted {
+                    StrayPlace::AfterAlert
+                } else {
+                    StrayPlace::AfterFailure
+                };
+                self.stray(place, &piece);
+            }
+        }
+        Ok(())
+    }
+
+    /// The most records that are told of a client that goes on after its last word.
+    const STRAYS_TOLD: usize = 16;
+
     fn watch_inbound(&mut self, record: &[u8]) {
+        self.last = Some(Piece::of(record));
+        if record.first() == Some(&CHANGE_CIPHER_SPEC) {
+            // One, for the sake of middleboxes, which says nothing (RFC 8446 section 5).
+            if std::mem::replace(&mut self.cipher_changed, true) || record.get(HEADER..) != Some(&[1]) {
+                self.stray_last();
+            }
+            self.last = None;
+        }
         self.alert = alert_in_clear(record);
         if let Some(description) = self.alert.clone() {
             self.record.push(EventKind::AlertReceived {
@@ -242,6 +346,7 @@ impl Wire {
             });
         }
         if let (Hello::Awaited(message), Some(&HANDSHAKE)) = (&mut self.hello, record.first()) {
+            self.last = None;
             message.extend_from_slice(record.get(HEADER..).unwrap_or_default());
             // A handshake message is a type, a length in three bytes, and a body (RFC 8446 section 4).
             let Some(&[_, a, b, c]) = message.first_chunk() else {

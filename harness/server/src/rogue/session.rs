@@ -5,6 +5,7 @@
 use super::protection::Protection;
 use super::records::{alert_received, next_record};
 use crate::broken::{Broken, Incoming};
+use crate::event::StrayPlace;
 use crate::wire::{ALERT, APPLICATION_DATA, Wire};
 
 /// A session after the client's Finished.
@@ -12,12 +13,19 @@ use crate::wire::{ALERT, APPLICATION_DATA, Wire};
 pub(crate) struct RogueSession {
     pub(super) inbound: Protection,
     pub(super) outbound: Protection,
+    /// The client has said that it will send no more.
+    pub(super) close_notify_seen: bool,
 }
 
 impl RogueSession {
     pub(crate) async fn read(&mut self, wire: &mut Wire) -> Result<Incoming, Broken> {
         loop {
             let record = next_record(wire).await?;
+            if self.close_notify_seen {
+                // It has no meaning any more (RFC 8446 section 6.1).
+                wire.stray_as(StrayPlace::AfterCloseNotify);
+                continue;
+            }
             let Some((kind, plaintext)) = self.inbound.open(&record) else {
                 return Err(Broken::Protocol(
                     "a record of the client cannot be decrypted".to_owned(),
@@ -26,7 +34,10 @@ impl RogueSession {
             match (kind, &plaintext[..]) {
                 (APPLICATION_DATA, []) => {}
                 (APPLICATION_DATA, _) => return Ok(Incoming::Data(plaintext)),
-                (ALERT, [_, 0]) => return Ok(Incoming::CloseNotify),
+                (ALERT, [_, 0]) => {
+                    self.close_notify_seen = true;
+                    return Ok(Incoming::CloseNotify);
+                }
                 (ALERT, [_, description]) => return Err(alert_received(wire, *description)),
                 _ => {
                     let why = format!("an unexpected record of content type {kind} after the handshake");

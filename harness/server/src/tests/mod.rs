@@ -5,6 +5,7 @@ mod honest;
 mod life;
 mod other_programs;
 mod rogue;
+mod stray;
 
 use std::time::Duration;
 
