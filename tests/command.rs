@@ -77,6 +77,14 @@ fn machines_get_one_object_a_line_and_a_summary() {
     // The honest server that the device meets afterwards is not counted.
     assert_eq!(finished["server_saw"]["connections"], 1, "{finished:#}");
     assert_eq!(finished["server_saw"]["application_bytes"], 0, "{finished:#}");
+    let network: Vec<&str> = finished["network_saw"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|line| line.as_str())
+        .collect();
+    let server = |line: &&&str| line.starts_with("TCP from") && line.contains("to 192.0.2.10:443, 1 SYN(s)");
+    assert_eq!(network.iter().filter(server).count(), 1, "{network:#?}");
     let summary = lines.last().unwrap();
     assert_eq!(
         (&summary["event"], &summary["passed"], &summary["exit_code"]),

@@ -450,6 +450,7 @@ impl Seat for LyingSeat {
             }),
             debugger: None,
             network: None,
+            witness: None,
             recorder: Box::new(NothingElse),
         })
     }

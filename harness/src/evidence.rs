@@ -4,8 +4,11 @@
 //! and bundles.
 
 use std::fmt;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
+use pinrig_server::StrayPlace;
 use serde::Serialize;
+use virtual_lan::Sight;
 
 use crate::language::Fields;
 use crate::run_result::RunResult;
@@ -19,6 +22,30 @@ pub struct Evidence {
     pub server: ServerEvidence,
     /// The requests that the server saw, each as the lines of its head.
     pub requests: Vec<Vec<String>>,
+    /// What else the server received: bytes that no client has a reason to send.
+    pub strays: Vec<StrayBytes>,
+    /// The network between them; `None` where nothing watches it, as at a board on a desk.
+    pub network: Option<NetworkEvidence>,
+}
+
+/// Bytes of the device that the server did not wait for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct StrayBytes {
+    /// Where they came.
+    pub place: StrayPlace,
+    /// The line of the server's record, which quotes them.
+    pub line: String,
+}
+
+/// What the device put on its network in one run.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NetworkEvidence {
+    /// Where the device finds the scenario's server.
+    pub server: SocketAddrV4,
+    /// The network's resolver, which is its DHCP server and its router as well.
+    pub gateway: Ipv4Addr,
+    /// What the device sent, before any fault of the network.
+    pub sent: Vec<Sight>,
 }
 
 /// What the device said in one run.

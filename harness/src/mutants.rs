@@ -366,6 +366,7 @@ mod tests {
             verdict: blame.map_or(Verdict::Passed, failed),
             transcript: Transcript::default(),
             server: ServerEvidence::default(),
+            network: None,
             took: Duration::ZERO,
             skipped: Duration::ZERO,
             bundle: None,

@@ -59,6 +59,9 @@ pub struct Outcome {
     pub transcript: Transcript,
     /// The server's counts over all runs of the scenario.
     pub server: ServerEvidence,
+    /// What the device sent on its network in the scenario's own runs, a line for each kind of thing; `None` where nothing
+    /// watches it.
+    pub network: Option<Vec<String>>,
     /// How long it took.
     pub took: Duration,
     /// Waiting that a virtual board skipped: by the device's clock the scenario took that much longer.
@@ -96,6 +99,7 @@ impl Outcome {
             })).collect::<Vec<_>>(),
             "afterwards": self.transcript.afterwards,
             "server_saw": self.server,
+            "network_saw": self.network,
             "bundle": self.bundle.as_ref().map(|folder| folder.display().to_string()),
         })
     }

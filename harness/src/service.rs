@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
 
 use crate::deadline::Deadline;
-use crate::evidence::{RecordedFile, ServerEvidence};
+use crate::evidence::{RecordedFile, ServerEvidence, StrayBytes};
 use crate::scenario::{Service, TlsService};
 use pinrig_server::{EventKind, RunningServer, ServerConfig, Settled, StartError, TlsServer, Traffic};
 
@@ -69,6 +69,8 @@ pub struct Seen {
     pub evidence: ServerEvidence,
     /// The requests, each as the lines of its head.
     pub requests: Vec<Vec<String>>,
+    /// Bytes that no client has a reason to send.
+    pub strays: Vec<StrayBytes>,
     /// What the server could not do that the scenario asks for. The run then says nothing about the device.
     pub failure: Option<String>,
     /// Why this may not be all: a connection that did not end in time.
@@ -156,6 +158,14 @@ impl Running {
         });
         let (requests, sizes): (Vec<_>, Vec<u64>) = heads.unzip();
         let request_bytes = sizes.into_iter().sum();
+        let strays = new.iter().filter_map(|event| match event.kind {
+            EventKind::Stray { place, .. } => Some(StrayBytes {
+                place,
+                line: event.to_string(),
+            }),
+            _ => None,
+        });
+        let strays = strays.collect();
         Seen {
             lines: new.iter().map(ToString::to_string).collect(),
             evidence: ServerEvidence {
@@ -167,6 +177,7 @@ impl Running {
                 application_bytes: now.application_bytes - before.application_bytes,
             },
             requests,
+            strays,
             failure: new.iter().find_map(|event| match &event.kind {
                 EventKind::ServerFailed { reason } => Some(format!("the server failed: {reason}")),
                 _ => None,

@@ -132,6 +132,7 @@ impl Seat for ProcessSeat<'_> {
                 running: None,
             }),
             network: None,
+            witness: None,
             recorder: Box::new(LastWords(errors)),
         })
     }

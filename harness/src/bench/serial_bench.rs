@@ -247,6 +247,7 @@ impl Seat for SerialSeat {
                 lease,
             }),
             network: None,
+            witness: None,
             recorder: Box::new(NothingElse),
             console,
         })

@@ -6,7 +6,7 @@
 //! seen there too.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,9 +20,11 @@ use super::{Bench, Route, Seat};
 use crate::board::console::{BAUD, ConsoleHandle, open_port};
 use crate::board::debug_module::DebugModule;
 use crate::board::flash::{self, FlashProgress, FlashReport, Loader};
-use crate::board::{Board, BoardError, BootMode, Console, DisturbableNetwork, LinkSettings, Recorder, Reset};
+use crate::board::{
+    Board, BoardError, BootMode, Console, DisturbableNetwork, LinkSettings, NetworkWitness, Recorder, Reset,
+};
 use crate::deadline::Deadline;
-use crate::evidence::RecordedFile;
+use crate::evidence::{NetworkEvidence, RecordedFile};
 use crate::image::Image;
 use crate::language::READY;
 use crate::rig::VIRTUAL;
@@ -190,6 +192,7 @@ impl VirtualBench {
             time: TimeSource::Driven,
             ..LanConfig::default()
         };
+        let gateway = network.gateway;
         // Board and network each need the other. The network gets a slot, which is filled when the board is there.
         let to_board = Arc::new(Mutex::new(None::<virtual_esp32c3::FrameSender>));
         let lan = Lan::start(network, {
@@ -226,6 +229,11 @@ impl VirtualBench {
             network: Some(Box::new(VirtualNetwork {
                 lan: Arc::clone(&lan),
                 calming,
+            })),
+            witness: Some(Box::new(VirtualWitness {
+                lan: Arc::clone(&lan),
+                server: SocketAddrV4::new(SERVER, route.port),
+                gateway,
             })),
             patience,
             reset: Box::new(VirtualLines {
@@ -316,6 +324,23 @@ impl DisturbableNetwork for VirtualNetwork {
         }
         self.lan.cut_connections();
         self.calming.store(false, Ordering::SeqCst);
+    }
+}
+
+/// What a virtual board sends, as its network sees it.
+struct VirtualWitness {
+    lan: Arc<Lan>,
+    server: SocketAddrV4,
+    gateway: Ipv4Addr,
+}
+
+impl NetworkWitness for VirtualWitness {
+    fn sent(&self) -> NetworkEvidence {
+        NetworkEvidence {
+            server: self.server,
+            gateway: self.gateway,
+            sent: self.lan.take_sights(),
+        }
     }
 }
 

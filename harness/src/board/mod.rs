@@ -34,7 +34,7 @@ pub use serial_board::SerialBoard;
 
 pub use crate::rig::Secret;
 
-use crate::evidence::RecordedFile;
+use crate::evidence::{NetworkEvidence, RecordedFile};
 use crate::image::Image;
 use crate::rig::{Credentials, Dialect};
 use probe::Debugger;
@@ -72,6 +72,8 @@ pub struct Board {
     pub debugger: Option<Box<dyn Debugger>>,
     /// Its network, if that can be disturbed.
     pub network: Option<Box<dyn DisturbableNetwork>>,
+    /// What watches its network, if anything does.
+    pub witness: Option<Box<dyn NetworkWitness>>,
     /// What the board's surroundings recorded: frames, a hardware log.
     pub recorder: Box<dyn Recorder>,
 }
@@ -117,6 +119,12 @@ pub trait DisturbableNetwork: Send {
 
     /// Lifts all faults, and ends the connections that were left behind because the frames that ended them were lost.
     fn calm(&self);
+}
+
+/// Watches all that a board sends on its network.
+pub trait NetworkWitness: Send {
+    /// What the board has sent since the last call.
+    fn sent(&self) -> NetworkEvidence;
 }
 
 /// What the board's surroundings recorded during a run. The surroundings of most boards record nothing.

@@ -458,6 +458,7 @@ mod tests {
             },
             transcript: Transcript::default(),
             server: ServerEvidence::default(),
+            network: None,
             took: Duration::from_millis(250),
             skipped: Duration::ZERO,
             bundle: None,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Runner;
 use super::drive::{BootedBoard, KnownSettings, blamed};
 use crate::bench::{Route, Seat};
-use crate::board::{Board, BootMode, LinkSettings, Secret};
+use crate::board::{Board, BootMode, LinkSettings, NetworkWitness, Secret};
 use crate::bundle;
 use crate::deadline::Deadline;
 use crate::device::{Answer, Device};
@@ -18,7 +18,7 @@ use crate::image::Image;
 use crate::outcome::Event;
 use crate::postmortem;
 use crate::run_result::DeviceOutcome;
-use crate::scenario::{DEFAULT_HOST, Expectation, Run, Scenario};
+use crate::scenario::{DEFAULT_HOST, Expectation, Run, Scenario, is_host_name};
 use crate::service::Running;
 use crate::transcript::{DeviceLine, Lanes, Redactor, Transcript};
 use crate::verdict::{self, Blame, Failure, Verdict};
@@ -40,6 +40,8 @@ pub(super) struct Attempt<'a> {
     pub(super) image: Option<Arc<Image>>,
     pub(super) transcript: Transcript,
     pub(super) server: ServerEvidence,
+    /// What the board's network saw, if it is watched.
+    pub(super) network: Option<Vec<String>>,
     pub(super) files: Vec<RecordedFile>,
     /// What the board's network or hardware did not allow: it may explain a failure.
     pub(super) remarks: Vec<String>,
@@ -56,6 +58,7 @@ impl<'a> Attempt<'a> {
             image: None,
             transcript: Transcript::default(),
             server: ServerEvidence::default(),
+            network: None,
             files: Vec::new(),
             remarks: Vec::new(),
             skipped: Duration::ZERO,
@@ -91,6 +94,7 @@ impl<'a> Attempt<'a> {
             patience,
             debugger,
             network,
+            witness,
             mut reset,
             recorder,
         } = seat
@@ -109,6 +113,7 @@ impl<'a> Attempt<'a> {
                     redactor: Redactor::new(&link.network),
                     patience: &patience,
                     network: network.as_deref(),
+                    witness: witness.as_deref(),
                     link: &link,
                     has: KnownSettings::Defaults,
                 };
@@ -212,11 +217,11 @@ impl<'a> Attempt<'a> {
                     _ => failure.within(&format!("run {}", index + 1)),
                 })?;
         }
-        // What the server sees from here on is not part of the scenario's own runs.
-        let saw = self.server;
+        // What server and network see from here on is not part of the scenario's own runs.
+        let (saw, network_saw) = (self.server, self.network.clone());
         if let Some(last) = scenario.runs.last() {
             self.repeat(last, &mut board, service)?;
-            self.server = saw;
+            (self.server, self.network) = (saw, network_saw.clone());
         }
         let accepted = |run: &Run| matches!(run.expect, Expectation::Accepted { .. });
         if scenario.runs.last().is_some_and(accepted) {
@@ -231,7 +236,7 @@ impl<'a> Attempt<'a> {
             .map_err(|failure| failure.within("afterwards, with an honest server"))?;
         // Its lanes are those of `pin/matches`: only that it went well is worth a line.
         self.transcript.runs.pop();
-        self.server = saw;
+        (self.server, self.network) = (saw, network_saw);
         let line = "the same device accepts an honest server";
         self.transcript.afterwards.push(line.to_owned());
         Ok(())
@@ -249,6 +254,11 @@ impl<'a> Attempt<'a> {
         let closed = Deadline::after("the server's last connection to close", self.runner.limits.close);
         let seen = service.seen(&closed);
         self.server += seen.evidence;
+        let network = board.witness.map(NetworkWitness::sent);
+        if let Some(network) = &network {
+            let lines = network.sent.iter().map(ToString::to_string);
+            self.network.get_or_insert_default().extend(lines);
+        }
         let lanes = self.transcript.runs.last_mut().expect("the run has begun");
         lanes.server = seen.lines;
         let said = lanes.said().map(str::to_owned).collect();
@@ -267,6 +277,8 @@ impl<'a> Attempt<'a> {
             },
             server: seen.evidence,
             requests: seen.requests,
+            strays: seen.strays,
+            network,
         };
         match verdict::judge(run, &evidence) {
             Verdict::Passed => Ok(()),
@@ -336,13 +348,6 @@ fn with_advice(mut failure: Failure, evidence: &Evidence, link: &LinkSettings) -
         _ => {}
     }
     failure
-}
-
-/// Whether DNS can hold this name (RFC 1035 section 2.3.4).
-fn is_host_name(host: &str) -> bool {
-    let in_label = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let is_label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(in_label);
-    host.len() <= 253 && host.split('.').all(is_label)
 }
 
 fn rig(finding: impl Into<String>) -> Failure {

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::attempt::Attempt;
-use crate::board::{DisturbableNetwork, LinkSettings};
+use crate::board::{DisturbableNetwork, LinkSettings, NetworkWitness};
 use crate::deadline::Deadline;
 use crate::device::{Answer, Device, DeviceError, Said};
 use crate::evidence::{DeviceAnswer, Rejection};
@@ -23,6 +23,8 @@ pub(super) struct BootedBoard<'a> {
     pub(super) patience: &'a AtomicBool,
     /// The board's network, if it can be disturbed.
     pub(super) network: Option<&'a dyn DisturbableNetwork>,
+    /// What watches the board's network, if anything does.
+    pub(super) witness: Option<&'a dyn NetworkWitness>,
     pub(super) link: &'a LinkSettings,
     pub(super) has: KnownSettings,
 }

@@ -133,6 +133,7 @@ impl Runner<'_> {
             verdict,
             transcript: attempt.transcript,
             server: attempt.server,
+            network: attempt.network,
             took: began.elapsed(),
             skipped: attempt.skipped,
             bundle: None,

@@ -113,6 +113,13 @@ impl Default for DeviceSettings {
 }
 
 impl DeviceSettings {
+    /// Whether the device asks DNS for the host: it is a name, and one that DNS can hold.
+    #[must_use]
+    pub fn host_is_asked_for(&self) -> bool {
+        let host = self.host.trim_end_matches('.');
+        host.parse::<std::net::IpAddr>().is_err() && is_host_name(host)
+    }
+
     /// The console commands for a device that has just booted: the five settings that every transcript shows, and those
     /// that differ from the firmware's own.
     #[must_use]
@@ -425,4 +432,12 @@ impl RawPin {
                 .collect(),
         })
     }
+}
+
+/// Whether DNS can hold this name (RFC 1035 section 2.3.4).
+#[must_use]
+pub fn is_host_name(host: &str) -> bool {
+    let in_label = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let is_label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(in_label);
+    host.len() <= 253 && host.split('.').all(is_label)
 }

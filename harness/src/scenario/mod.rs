@@ -24,7 +24,7 @@ mod index;
 #[cfg(test)]
 mod tests;
 
-pub use device::{DEFAULT_HOST, DEFAULT_PATH, DeviceSettings, OnMismatch, Rule, Timeouts};
+pub use device::{DEFAULT_HOST, DEFAULT_PATH, DeviceSettings, OnMismatch, Rule, Timeouts, is_host_name};
 pub use expect::{Build, Expectation, Name, Pin};
 pub use index::index;
 pub use load::{ScenarioError, is_meant, load, load_all, select};

@@ -5,8 +5,11 @@
 //! failing scenario is a verdict, not an error.
 
 mod checks;
+mod traffic;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod traffic_tests;
 
 use std::fmt;
 
@@ -224,5 +227,6 @@ pub fn judge(run: &Run, evidence: &Evidence) -> Verdict {
             checks.nothing_seen(server);
         }
     }
+    traffic::judge(&mut checks, run, evidence);
     checks.verdict(device)
 }

@@ -5,7 +5,7 @@ use crate::evidence::{DeviceEvidence, Rejection, ServerEvidence};
 use crate::language::MachineLine;
 use crate::run_result::RunResult;
 
-fn expecting(expect: Expectation) -> Run {
+pub(super) fn expecting(expect: Expectation) -> Run {
     Run {
         expect,
         ..Run::honest()
@@ -45,7 +45,7 @@ fn server(
 }
 
 /// Each of the seven expectations, with evidence that fulfils it.
-fn fulfilled() -> Vec<(Expectation, Evidence)> {
+pub(super) fn fulfilled() -> Vec<(Expectation, Evidence)> {
     let case = |expect, device, (server, requests)| {
         (
             expect,
@@ -53,6 +53,7 @@ fn fulfilled() -> Vec<(Expectation, Evidence)> {
                 device,
                 server,
                 requests,
+                ..Evidence::default()
             },
         )
     };
