@@ -22,9 +22,10 @@ use pinrig::board::{Board, BoardError, BootMode, Console, LinkSettings, Recorder
 use pinrig::evidence::RecordedFile;
 use pinrig::image::Image;
 use pinrig::run::{RunLimits, Runner};
-use pinrig::scenario::{self, Build, Expectation, Run, Scenario};
+use pinrig::scenario::{self, Build, Expectation, Rule, Run, Scenario, Service};
 use pinrig::scenario::{Name, Pin};
 use pinrig::verdict::{Blame, Verdict};
+use pinrig_certs::Fingerprint;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -58,11 +59,21 @@ enum Lie {
     TrailingBytes,
     /// It says the right words to machines and nothing to people.
     SpeaksWithOneVoice,
+    /// It says the fingerprint of another certificate.
+    OtherFingerprint,
+    /// It prints the reply without saying that it ends.
+    ReplyWithoutEnd,
+    /// It marks the reply with a tag that every server knows.
+    ReplyMarkedForAll,
+    /// It prints another text than the server sent.
+    OtherReply,
+    /// It refuses, and then sends what it knows in clear.
+    TalksAfterItsAlert,
     /// It answers with the tag of an earlier command.
     StaleAnswer,
 }
 
-const LIES: [Lie; 12] = [
+const LIES: [Lie; 17] = [
     Lie::NeverConnects,
     Lie::Knocks,
     Lie::SendsNothing,
@@ -74,6 +85,11 @@ const LIES: [Lie; 12] = [
     Lie::OtherHost,
     Lie::TrailingBytes,
     Lie::SpeaksWithOneVoice,
+    Lie::OtherFingerprint,
+    Lie::ReplyWithoutEnd,
+    Lie::ReplyMarkedForAll,
+    Lie::OtherReply,
+    Lie::TalksAfterItsAlert,
     Lie::StaleAnswer,
 ];
 
@@ -96,8 +112,11 @@ impl Lie {
             | Self::OtherPath
             | Self::OtherHost
             | Self::TrailingBytes
-            | Self::SpeaksWithOneVoice => accepted,
-            Self::IgnoresTheCertificate | Self::Leaks => refused,
+            | Self::SpeaksWithOneVoice
+            | Self::OtherFingerprint => accepted,
+            // Where the server sends no body, or one of which a client may take more or less, there is nothing to mark.
+            Self::ReplyWithoutEnd | Self::ReplyMarkedForAll | Self::OtherReply => accepted && whole_body(run).is_some(),
+            Self::IgnoresTheCertificate | Self::Leaks | Self::TalksAfterItsAlert => refused,
             Self::Retries => accepted || refused,
             Self::NeverConnects => connected,
             // A server that resets the connection at once cannot tell a knock from an honest device.
@@ -236,7 +255,14 @@ impl Script {
         let once = request(path, host);
         let fetch = |bytes: &str| self.talk(server, bytes, Ends::AfterTheReply).is_ok();
         match self.lie {
-            Lie::None | Lie::IgnoresTheCertificate | Lie::SpeaksWithOneVoice => fetch(&once),
+            Lie::None
+            | Lie::IgnoresTheCertificate
+            | Lie::SpeaksWithOneVoice
+            | Lie::OtherFingerprint
+            | Lie::ReplyWithoutEnd
+            | Lie::ReplyMarkedForAll
+            | Lie::OtherReply => fetch(&once),
+            Lie::TalksAfterItsAlert => self.talks_after_its_alert(server).is_some(),
             Lie::NeverConnects | Lie::StaleAnswer => true,
             Lie::Knocks => TcpStream::connect(server).is_ok(),
             Lie::SendsNothing => self.talk(server, "", Ends::AtOnce).is_ok(),
@@ -297,6 +323,47 @@ impl Script {
         }
     }
 
+    /// Says hello, refuses by an alert in clear, and goes on.
+    fn talks_after_its_alert(&self, server: SocketAddr) -> Option<()> {
+        let (mut connection, mut socket) = self.connect(server, false)?;
+        connection.write_tls(&mut socket).ok()?;
+        socket.read_exact(&mut [0]).ok()?;
+        socket.write_all(b"\x15\x03\x03\x00\x02\x02\x2asecret").ok()?;
+        socket.shutdown(std::net::Shutdown::Write).ok()?;
+        // The server ends the connection, in order or not.
+        let _ = socket.read_to_end(&mut Vec::new());
+        Some(())
+    }
+
+    /// The server's reply between its marks, as a device prints it, and the size of its body.
+    fn reply(&self, tag: &str) -> (String, Option<usize>) {
+        let accepted = matches!(self.run.expect, Expectation::Accepted { .. });
+        let Some(body) = whole_body(&self.run).filter(|_| accepted) else {
+            return (String::new(), None);
+        };
+        let text = match self.lie {
+            Lie::OtherReply => "{}".into(),
+            _ => String::from_utf8_lossy(&body),
+        };
+        let tag = if self.lie == Lie::ReplyMarkedForAll { "-" } else { tag };
+        let end = match self.lie {
+            Lie::ReplyWithoutEnd => String::new(),
+            _ => format!("@{tag} reply end newline=added\r\n"),
+        };
+        (format!("@{tag} reply begin\r\n{text}\r\n{end}"), Some(body.len()))
+    }
+
+    /// What it says of the certificate that was shown.
+    fn fingerprint(&self) -> String {
+        let leaf = match self.lie {
+            Lie::OtherFingerprint => Some(b"another certificate".to_vec()),
+            _ => self.run.shown_leaf(),
+        };
+        let digest = |leaf: Vec<u8>| Fingerprint::sha1_of(&leaf).to_string().replace(':', "").to_lowercase();
+        leaf.map(|leaf| format!(" fingerprint={}", digest(leaf)))
+            .unwrap_or_default()
+    }
+
     /// The lines of the result, as an honest device would print them if it had seen what is expected.
     fn words(&self) -> (Vec<&'static str>, String) {
         let about = |pin: &Pin| match pin {
@@ -305,7 +372,7 @@ impl Script {
             Pin::Unchecked => vec![],
         };
         match &self.run.expect {
-            Expectation::Accepted { build, pin, name } => {
+            Expectation::Accepted { build, pin, name, .. } => {
                 let (outcome, line) = match build {
                     Build::Success => ("success", "esp8266/Arduino CI successfull!"),
                     Build::Failed => ("failed reason=build-not-successful", "esp8266/Arduino CI has failed"),
@@ -371,6 +438,13 @@ impl Script {
                 let acted = self.act(server);
                 self.done.store(acted, Ordering::SeqCst);
                 let (lines, result) = self.words();
+                let (reply, size) = self.reply(tag);
+                let size = size.map(|size| format!(" body={size}")).unwrap_or_default();
+                let seen = matches!(
+                    self.run.expect,
+                    Expectation::Accepted { .. } | Expectation::Refused { .. }
+                );
+                let leaf = if seen { self.fingerprint() } else { String::new() };
                 let lines: String = match self.lie {
                     Lie::SpeaksWithOneVoice => String::new(),
                     _ => lines.iter().map(|line| format!("{line}\r\n")).collect(),
@@ -380,7 +454,7 @@ impl Script {
                 } else {
                     tag
                 };
-                format!("{lines}@{tag} ok run {result}\r\n")
+                format!("{lines}{reply}@{tag} ok run {result}{size}{leaf}\r\n")
             }
             (command, _) => format!("@{tag} ok {command}\r\n"),
         }
@@ -395,6 +469,13 @@ impl Script {
 enum Ends {
     AtOnce,
     AfterTheReply,
+}
+
+/// The body that every client has which takes the reply whole; `None` where there is none.
+fn whole_body(run: &Run) -> Option<Vec<u8>> {
+    let Service::Tls(tls) = &run.service else { return None };
+    let body = tls.reply.received_body(run.device.rule == Rule::Robust);
+    body.filter(|body| !body.is_empty())
 }
 
 fn request(path: &str, host: &str) -> String {

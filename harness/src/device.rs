@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::board::Console;
 use crate::board::console::{ConsoleError, Line, NoLine};
 use crate::deadline::Deadline;
+use crate::evidence::ReplyMark;
 use crate::language::{Fields, MachineLine};
 use crate::rig::Dialect;
 
@@ -115,6 +116,12 @@ impl Device {
         Self { console, dialect }
     }
 
+    /// Whether the firmware marks where the server's text begins and ends.
+    #[must_use]
+    pub fn marks_replies(&self) -> bool {
+        self.dialect.is_none()
+    }
+
     /// The console, for its capture.
     #[must_use]
     pub fn console(&self) -> &Console {
@@ -200,7 +207,10 @@ impl Device {
             })?;
             let machine = MachineLine::parse(&line.text);
             match &machine {
-                Some(machine) if machine.tag == tag && machine.kind == "reply" => in_reply = machine.words == ["begin"],
+                Some(machine) if machine.tag == tag && machine.kind == "reply" => {
+                    in_reply = machine.words == ["begin"];
+                    seen(Said::Mark(if in_reply { ReplyMark::Begin } else { ReplyMark::End }));
+                }
                 Some(machine) if machine.tag == tag => {
                     seen(Said::Answer(&line));
                     let answer = if machine.kind == "ok" {
@@ -364,6 +374,8 @@ fn crashed(command: &str, evidence: String) -> DeviceError {
 pub enum Said<'a> {
     /// The device's own words for people.
     Line(&'a Line),
+    /// The server's text begins or ends.
+    Mark(ReplyMark),
     /// The server's text, which the device printed.
     Reply(&'a Line),
     /// The command's answer.
@@ -558,7 +570,7 @@ mod tests {
         let answer = device.command("run", &soon(), |said| match said {
             Said::Line(line) => own.push(line.text.clone()),
             Said::Reply(line) => reply.push(line.text.clone()),
-            Said::Answer(_) => {}
+            Said::Answer(_) | Said::Mark(_) => {}
         });
         assert!(matches!(answer.unwrap(), Answer::Ok(_)));
         assert_eq!(own, ["reply was:", "closing connection"]);

@@ -55,6 +55,35 @@ pub struct DeviceEvidence {
     pub said: Vec<String>,
     /// How it ended; `None` where the run broke off before that.
     pub answer: Option<DeviceAnswer>,
+    /// The server's text as the device printed it; `None` for firmware with a language of its own, which has no marks.
+    pub reply: Option<PrintedReply>,
+}
+
+/// What a device printed of the server's reply.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct PrintedReply {
+    /// The marks around it, in order. They bear the command's tag.
+    pub marks: Vec<ReplyMark>,
+    /// Its lines, without their ends, one behind the other.
+    pub text: String,
+}
+
+/// A line with which a device says whose text follows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ReplyMark {
+    /// The server's.
+    Begin,
+    /// Its own again.
+    End,
+}
+
+impl fmt::Display for ReplyMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Begin => "reply begin",
+            Self::End => "reply end",
+        })
+    }
 }
 
 /// The last word of a device in one run.

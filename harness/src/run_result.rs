@@ -97,6 +97,34 @@ words! {
     }
 }
 
+words! {
+    /// What the device says of the certificate's validity.
+    #[derive(Default)]
+    Dates {
+        /// The date lies within it.
+        Valid = "valid",
+        /// It is over.
+        Expired = "expired",
+        /// It has not begun.
+        NotYetValid = "not-yet-valid",
+        /// It was not compared.
+        #[default]
+        Unchecked = "unchecked",
+    }
+}
+
+words! {
+    /// What the device says of its own checks of the handshake.
+    GuardResult {
+        /// The server has proved to hold the key of its certificate.
+        Passed = "passed",
+        /// It has not.
+        Refused = "refused",
+        /// It did not come to that.
+        Unchecked = "unchecked",
+    }
+}
+
 /// The result of one run, in the device's words.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RunResult {
@@ -108,6 +136,14 @@ pub struct RunResult {
     pub pin: Option<Pin>,
     /// What was found of the name. The firmware leaves the field out where it did not compare names.
     pub name: Name,
+    /// What was found of the dates. The firmware leaves the field out where it did not compare them.
+    pub dates: Dates,
+    /// What was found of the proof; `None` where the line does not say.
+    pub guard: Option<GuardResult>,
+    /// The fingerprint of the leaf that was shown, in lower-case hexadecimal; `None` where the line has none.
+    pub fingerprint: Option<String>,
+    /// How many bytes of a body were printed; `None` where there was no body.
+    pub body: Option<u64>,
 }
 
 /// A result line that cannot be used.
@@ -116,6 +152,9 @@ pub enum ResultError {
     /// The line does not say how the run ended.
     #[error("the device's result has no `outcome`; look at its last line")]
     NoOutcome,
+    /// The size of the body is not a number.
+    #[error("the device's result says body={0}, which is not a number of bytes")]
+    NoNumber(String),
     /// A word is not one that pinrig knows.
     #[error("the device's result says {key}={word}, which is not one of {}", .known.join(", "))]
     Unknown {
@@ -144,6 +183,20 @@ impl RunResult {
                 .map(|word| Name::read("name", word))
                 .transpose()?
                 .unwrap_or_default(),
+            dates: fields
+                .get("dates")
+                .map(|word| Dates::read("dates", word))
+                .transpose()?
+                .unwrap_or_default(),
+            guard: fields
+                .get("guard")
+                .map(|word| GuardResult::read("guard", word))
+                .transpose()?,
+            fingerprint: fields.get("fingerprint").map(str::to_owned),
+            body: fields
+                .get("body")
+                .map(|bytes| bytes.parse().map_err(|_| ResultError::NoNumber(bytes.to_owned())))
+                .transpose()?,
         })
     }
 }
@@ -165,6 +218,10 @@ mod tests {
             reason: Some("pin-mismatch".to_owned()),
             pin: Some(Pin::Mismatch),
             name: Name::Match,
+            dates: Dates::Unchecked,
+            guard: None,
+            fingerprint: None,
+            body: Some(12),
         };
         assert_eq!(result, expected);
         let short = read("outcome=success").unwrap();

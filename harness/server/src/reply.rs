@@ -314,6 +314,29 @@ impl Reply {
         response
     }
 
+    /// The body as a client has it that takes this reply whole, with its chunks joined (`decoded`) or as they came. `None`
+    /// where that depends on the client: raw bytes, a length that is not the body's, a part of a reply, other replies
+    /// before it.
+    #[must_use]
+    pub fn received_body(&self, decoded: bool) -> Option<Vec<u8>> {
+        let Content::Response { status, body, .. } = &self.content else {
+            return None;
+        };
+        if self.spoilt.claimed_length.is_some() || self.spoilt.cut.is_some() || !self.spoilt.before.is_empty() {
+            return None;
+        }
+        // Neither has a body, whatever its head says (RFC 9112 section 6.3).
+        if status.starts_with("204") || status.starts_with("304") {
+            return Some(Vec::new());
+        }
+        if decoded || self.framing != Framing::Chunked {
+            return Some(body.clone());
+        }
+        let whole = self.render();
+        let end = crate::request::end_of_head(&whole)?;
+        Some(whole[end..].to_vec())
+    }
+
     /// What GitHub would answer: this reply to a GET of its path, and errors to everything else. `None` is a request
     /// that is not HTTP/1.1.
     pub(crate) fn answer(&self, request: Option<&RequestHead>) -> Answer {

@@ -13,7 +13,7 @@ use crate::board::{Board, BootMode, LinkSettings, NetworkWitness, Secret};
 use crate::bundle;
 use crate::deadline::Deadline;
 use crate::device::{Answer, Device};
-use crate::evidence::{DeviceEvidence, Evidence, RecordedFile, Rejection, ServerEvidence};
+use crate::evidence::{DeviceEvidence, Evidence, PrintedReply, RecordedFile, Rejection, ServerEvidence};
 use crate::image::Image;
 use crate::outcome::Event;
 use crate::postmortem;
@@ -40,6 +40,8 @@ pub(super) struct Attempt<'a> {
     pub(super) image: Option<Arc<Image>>,
     pub(super) transcript: Transcript,
     pub(super) server: ServerEvidence,
+    /// What the device has printed of the server's reply in the run under way.
+    pub(super) reply: PrintedReply,
     /// What the board's network saw, if it is watched.
     pub(super) network: Option<Vec<String>>,
     pub(super) files: Vec<RecordedFile>,
@@ -58,6 +60,7 @@ impl<'a> Attempt<'a> {
             image: None,
             transcript: Transcript::default(),
             server: ServerEvidence::default(),
+            reply: PrintedReply::default(),
             network: None,
             files: Vec::new(),
             remarks: Vec::new(),
@@ -249,6 +252,7 @@ impl<'a> Attempt<'a> {
         board: &mut BootedBoard<'_>,
         service: &mut Running,
     ) -> Result<(), Failure> {
+        self.reply = PrintedReply::default();
         let driven = self.drive(run, board);
         // The server's side is evidence too when the device's side broke off.
         let closed = Deadline::after("the server's last connection to close", self.runner.limits.close);
@@ -274,6 +278,7 @@ impl<'a> Attempt<'a> {
             device: DeviceEvidence {
                 said,
                 answer: Some(answer),
+                reply: board.device.marks_replies().then(|| std::mem::take(&mut self.reply)),
             },
             server: seen.evidence,
             requests: seen.requests,

@@ -98,9 +98,11 @@ impl Attempt<'_> {
                     self.keep(DeviceLine::Said(redactor.said(&line.text)));
                 }
                 Said::Reply(line) => {
+                    self.reply.text.push_str(&line.text);
                     self.show(&DeviceLine::Reply(line.text.clone()));
                     self.keep(DeviceLine::Reply(shortened(&line.text)));
                 }
+                Said::Mark(mark) => self.reply.marks.push(mark),
                 Said::Answer(line) => self.grow(DeviceLine::Answer(without_tag(&line.text).to_owned())),
             })
             .map_err(|error| blamed(&error))

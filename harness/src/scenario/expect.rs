@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de};
 
 use super::device::DeviceSettings;
-pub use crate::run_result::{Name, Pin};
+pub use crate::run_result::{Dates, Name, Pin};
 
 /// What device and server must both show.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
@@ -23,6 +23,8 @@ pub enum Expectation {
         /// What it says of the certificate's name.
         #[serde(default)]
         name: Name,
+        /// What it says of the certificate's validity; `valid` where it was told to check the dates.
+        dates: Option<Dates>,
     },
     /// The device refuses the server, which sees no application byte.
     Refused {

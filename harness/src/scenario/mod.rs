@@ -25,7 +25,7 @@ mod index;
 mod tests;
 
 pub use device::{DEFAULT_HOST, DEFAULT_PATH, DeviceSettings, OnMismatch, Rule, Timeouts, is_host_name};
-pub use expect::{Build, Expectation, Name, Pin};
+pub use expect::{Build, Dates, Expectation, Name, Pin};
 pub use index::index;
 pub use load::{ScenarioError, is_meant, load, load_all, select};
 pub use model::{Run, SOAK_WARM_UP, Scenario};

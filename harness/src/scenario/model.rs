@@ -2,7 +2,7 @@
 //!
 //! Plain values, which the reader of scenario files makes and the rest of the harness reads.
 
-use pinrig_server::{Fault, FaultKind, Handshake, When};
+use pinrig_server::{Fault, FaultKind, Handshake, Message, PlannedStep, RogueHandshake, When};
 use virtual_lan::Faults;
 
 use super::device::DeviceSettings;
@@ -53,6 +53,28 @@ impl Run {
         matches!(&self.service, Service::Tls(tls) if matches!(tls.handshake, Handshake::Honest(_)))
     }
 
+    /// The leaf that the server shows, as DER; `None` where the scenario shows none, another one or a spoilt one.
+    #[must_use]
+    pub fn shown_leaf(&self) -> Option<Vec<u8>> {
+        let Service::Tls(tls) = &self.service else { return None };
+        let whole = |plan: &RogueHandshake| {
+            let mut steps = plan.steps().iter().filter_map(|step| match step {
+                PlannedStep::Message(planned) if planned.message == Message::Certificate => Some(planned),
+                _ => None,
+            });
+            steps
+                .next()
+                .is_some_and(|planned| planned.flip_bit.is_none() && planned.cut.is_none())
+                && steps.next().is_none()
+        };
+        let shown = match &tls.handshake {
+            Handshake::Honest(_) => true,
+            Handshake::Rogue(plan) => whole(plan),
+            Handshake::NoTls(_) => false,
+        };
+        shown.then(|| tls.certificate.issue().leaf().to_vec())
+    }
+
     /// Whether the server resets the connection before the client can say anything.
     #[must_use]
     pub fn resets_at_once(&self) -> bool {
@@ -78,6 +100,7 @@ impl Run {
                 build: Build::Success,
                 pin: Pin::Match,
                 name: Name::Unchecked,
+                dates: None,
             },
         }
     }

@@ -4,9 +4,8 @@
 //! expected. Nothing here knows which expectation asks.
 
 use super::{Blame, Failure, Verdict};
-use crate::evidence::{DeviceEvidence, Evidence, ServerEvidence};
-use crate::run_result::{DeviceOutcome, Name, Pin, RunResult};
-use crate::scenario::DeviceSettings;
+use crate::evidence::{DeviceEvidence, ServerEvidence};
+use crate::run_result::{Dates, DeviceOutcome, Name, Pin, RunResult};
 
 /// Stands for a field that the result does not have.
 pub(super) const NONE: &str = "(none)";
@@ -26,6 +25,10 @@ pub(super) fn pin_is(result: &RunResult, expected: Pin) -> FieldCheck {
     field_is("pin", result.pin.map(Pin::as_str), expected.as_str())
 }
 
+pub(super) fn dates_is(result: &RunResult, expected: Dates) -> FieldCheck {
+    field_is("dates", Some(result.dates.as_str()), expected.as_str())
+}
+
 pub(super) fn name_is(result: &RunResult, expected: Name) -> FieldCheck {
     field_is("name", Some(result.name.as_str()), expected.as_str())
 }
@@ -35,12 +38,6 @@ fn field_is(key: &str, said: Option<&str>, expected: &str) -> FieldCheck {
         let said = said.unwrap_or(NONE);
         format!("the device should have ended with {key}={expected}; it ended with {key}={said}")
     })
-}
-
-/// The value of a header line, if it has this name.
-fn header<'a>(line: &'a str, name: &str) -> Option<&'a str> {
-    let (found, value) = line.split_once(':')?;
-    found.eq_ignore_ascii_case(name).then(|| value.trim())
 }
 
 /// Collects what was not as expected.
@@ -89,35 +86,6 @@ impl Checks {
         self.that(server.client_hellos > 0, || {
             format!("the server should have seen a ClientHello; it saw {server}")
         });
-    }
-
-    /// Every request asks for what the device was told to ask for, and no application data follows one.
-    pub(super) fn requests(&mut self, wanted: &DeviceSettings, evidence: &Evidence) {
-        let request_line = format!("GET {} HTTP/1.1", wanted.path);
-        for lines in &evidence.requests {
-            let first = lines.first().map_or(NONE, String::as_str);
-            self.that(first == request_line, || {
-                format!("the server should have seen the request `{request_line}`; it saw `{first}`")
-            });
-            let hosts: Vec<&str> = lines.iter().filter_map(|line| header(line, "host")).collect();
-            self.that(hosts == [wanted.host.as_str()], || {
-                format!(
-                    "the request should have named the host `{}` once; it named `{}`",
-                    wanted.host,
-                    hosts.join("`, `")
-                )
-            });
-        }
-        let server = evidence.server;
-        self.that(
-            server.requests == 0 || server.application_bytes == server.request_bytes,
-            || {
-                format!(
-                    "the device should have sent nothing but its request of {} bytes; it sent {}",
-                    server.request_bytes, server.application_bytes
-                )
-            },
-        );
     }
 
     pub(super) fn printed(&mut self, device: &DeviceEvidence, line: &str) {

@@ -5,6 +5,9 @@
 //! failing scenario is a verdict, not an error.
 
 mod checks;
+mod certificate;
+mod reply;
+mod request;
 mod traffic;
 #[cfg(test)]
 mod tests;
@@ -16,9 +19,9 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::evidence::{DeviceAnswer, Evidence};
-use crate::run_result::{DeviceOutcome, Name, Pin};
+use crate::run_result::{Dates, DeviceOutcome, Pin};
 use crate::scenario::{Build, Expectation, Run};
-use checks::{Checks, NONE, name_is, outcome_is, pin_is, reason_is};
+use checks::{Checks, NONE, dates_is, name_is, outcome_is, pin_is, reason_is};
 
 /// How a scenario ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -111,19 +114,30 @@ pub fn judge(run: &Run, evidence: &Evidence) -> Verdict {
     let Evidence { device, server, .. } = evidence;
     let server = *server;
     match &run.expect {
-        Expectation::Accepted { build, pin, name } => {
+        Expectation::Accepted {
+            build,
+            pin,
+            name,
+            dates,
+        } => {
             let (outcome, line) = match build {
                 Build::Success => (DeviceOutcome::Success, "esp8266/Arduino CI successfull!"),
                 Build::Failed => (DeviceOutcome::Failed, "esp8266/Arduino CI has failed"),
             };
+            let dates = dates.unwrap_or(if run.device.check_dates {
+                Dates::Valid
+            } else {
+                Dates::Unchecked
+            });
             checks.result(device, |result| {
                 vec![
                     outcome_is(result, outcome),
                     pin_is(result, *pin),
                     name_is(result, *name),
+                    dates_is(result, dates),
                 ]
             });
-            checks.lines_about(device, *pin);
+            checks.lines_about(device, certificate::spoken(*pin, *name, dates));
             checks.printed(device, line);
             checks.printed(device, "closing connection");
             checks.one_connection(server);
@@ -133,7 +147,7 @@ pub fn judge(run: &Run, evidence: &Evidence) -> Verdict {
             checks.that(server.requests == 1, || {
                 format!("the server should have seen one request; it saw {server}")
             });
-            checks.requests(&run.device, evidence);
+            request::judge(&mut checks, &run.device, evidence);
         }
         Expectation::Refused { reason, pin, name } => {
             checks.result(device, |result| {
@@ -145,10 +159,11 @@ pub fn judge(run: &Run, evidence: &Evidence) -> Verdict {
                 ]
             });
             // The transcript prints one line for a wrong pin, name or date, and none for a certificate without proof.
-            let by_certificate = *pin == Pin::Mismatch
-                || *name == Name::Mismatch
-                || matches!(reason.as_str(), "expired" | "not-yet-valid");
-            let spoken = if by_certificate { Pin::Mismatch } else { Pin::Unchecked };
+            let spoken = if certificate::by_certificate(reason, *pin, *name) {
+                Pin::Mismatch
+            } else {
+                Pin::Unchecked
+            };
             checks.lines_about(device, spoken);
             checks.connection_without_data(server);
             checks.hello(server);
@@ -189,7 +204,7 @@ pub fn judge(run: &Run, evidence: &Evidence) -> Verdict {
             checks.that(server.requests <= 1, || {
                 format!("the server should have seen one request at most; it saw {server}")
             });
-            checks.requests(&run.device, evidence);
+            request::judge(&mut checks, &run.device, evidence);
         }
         Expectation::Unreachable { reason } => {
             checks.result(device, |result| {
@@ -227,6 +242,8 @@ pub fn judge(run: &Run, evidence: &Evidence) -> Verdict {
             checks.nothing_seen(server);
         }
     }
+    certificate::judge(&mut checks, run, evidence);
+    reply::judge(&mut checks, run, evidence);
     traffic::judge(&mut checks, run, evidence);
     checks.verdict(device)
 }

@@ -1,9 +1,9 @@
 //! Each expectation with evidence that fulfils it, and with one thing of it spoilt.
 
 use super::*;
-use crate::evidence::{DeviceEvidence, Rejection, ServerEvidence};
+use crate::evidence::{DeviceAnswer, DeviceEvidence, PrintedReply, Rejection, ReplyMark, ServerEvidence};
 use crate::language::MachineLine;
-use crate::run_result::RunResult;
+use crate::run_result::{GuardResult, Name, RunResult};
 
 pub(super) fn expecting(expect: Expectation) -> Run {
     Run {
@@ -17,7 +17,37 @@ fn device(result: &str, said: &[&str]) -> DeviceEvidence {
         said: said.iter().map(|&line| line.to_owned()).collect(),
         answer: MachineLine::parse(&format!("@x ok run {result}"))
             .map(|line| DeviceAnswer::Result(RunResult::read(&line.fields).unwrap())),
+        reply: Some(PrintedReply::default()),
     }
+}
+
+/// The result with the fingerprint of the leaf that an honest server shows.
+fn leaf(result: &str) -> String {
+    let leaf = Run::honest().shown_leaf().expect("an honest server shows its leaf");
+    let digits: String = pinrig_certs::Fingerprint::sha1_of(&leaf)
+        .as_bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("{result} fingerprint={digits}")
+}
+
+/// The device has printed the honest server's reply.
+fn with_reply(mut device: DeviceEvidence) -> DeviceEvidence {
+    let crate::scenario::Service::Tls(tls) = Run::honest().service else {
+        panic!("an honest run has a server")
+    };
+    let body = tls.reply.received_body(false).expect("the reply is whole");
+    if let Some(DeviceAnswer::Result(result)) = &mut device.answer {
+        result.body = Some(body.len() as u64);
+    }
+    device.reply = Some(PrintedReply {
+        marks: vec![ReplyMark::Begin, ReplyMark::End],
+        text: String::from_utf8(body)
+            .expect("GitHub replies in UTF-8")
+            .replace('\n', ""),
+    });
+    device
 }
 
 /// A server that has seen so much, with the request that an honest device sends.
@@ -31,6 +61,8 @@ fn server(
     let lines = vec![
         format!("GET {} HTTP/1.1", run.device.path),
         format!("Host: {}", run.device.host),
+        "User-Agent: BuildFailureDetectorESP8266".to_owned(),
+        "Connection: close".to_owned(),
     ];
     let bytes = 90 * requests as u64;
     let counts = ServerEvidence {
@@ -63,15 +95,16 @@ pub(super) fn fulfilled() -> Vec<(Expectation, Evidence)> {
                 build: Build::Success,
                 pin: Pin::Match,
                 name: Name::Match,
+                dates: None,
             },
-            device(
-                "outcome=success pin=match name=match",
+            with_reply(device(
+                &leaf("outcome=success pin=match name=match guard=passed"),
                 &[
                     "certificate matches",
                     "esp8266/Arduino CI successfull!",
                     "closing connection",
                 ],
-            ),
+            )),
             server(1, 1, 1, 1),
         ),
         case(
@@ -81,7 +114,7 @@ pub(super) fn fulfilled() -> Vec<(Expectation, Evidence)> {
                 name: Name::Match,
             },
             device(
-                "outcome=refused reason=pin-mismatch pin=mismatch name=match",
+                &leaf("outcome=refused reason=pin-mismatch pin=mismatch name=match guard=unchecked"),
                 &["certificate doesn't match"],
             ),
             server(1, 1, 0, 0),
@@ -92,7 +125,7 @@ pub(super) fn fulfilled() -> Vec<(Expectation, Evidence)> {
                 pin: Pin::Match,
             },
             device(
-                "outcome=handshake-failed reason=bad-finished pin=match",
+                &leaf("outcome=handshake-failed reason=bad-finished pin=match guard=unchecked"),
                 &["connection failed"],
             ),
             server(1, 1, 0, 0),
@@ -103,7 +136,7 @@ pub(super) fn fulfilled() -> Vec<(Expectation, Evidence)> {
                 pin: Pin::Match,
             },
             device(
-                "outcome=response-failed reason=truncated pin=match",
+                &leaf("outcome=response-failed reason=truncated pin=match guard=passed"),
                 &["certificate matches"],
             ),
             server(1, 1, 1, 1),
@@ -113,14 +146,14 @@ pub(super) fn fulfilled() -> Vec<(Expectation, Evidence)> {
                 reason: "tcp-refused".into(),
             },
             device(
-                "outcome=connection-failed reason=tcp-refused pin=unchecked",
+                "outcome=connection-failed reason=tcp-refused pin=unchecked guard=unchecked",
                 &["connection failed"],
             ),
             server(0, 0, 0, 0),
         ),
         case(
             Expectation::NoNetwork { reason: "dhcp".into() },
-            device("outcome=network-failed reason=dhcp", &[]),
+            device("outcome=network-failed reason=dhcp guard=unchecked", &[]),
             server(0, 0, 0, 0),
         ),
         case(
@@ -135,6 +168,7 @@ pub(super) fn fulfilled() -> Vec<(Expectation, Evidence)> {
                     code: Some("bad-pin".into()),
                     detail: None,
                 })),
+                reply: Some(PrintedReply::default()),
             },
             server(0, 0, 0, 0),
         ),
@@ -151,7 +185,7 @@ fn result(evidence: &mut Evidence) -> Option<&mut RunResult> {
     }
 }
 
-const SPOILS: [Spoil; 18] = [
+const SPOILS: [Spoil; 28] = [
     ("no answer", |evidence| evidence.device.answer.take().is_some()),
     ("another outcome", |evidence| {
         let Some(result) = result(evidence) else { return false };
@@ -205,6 +239,60 @@ const SPOILS: [Spoil; 18] = [
         };
         evidence.device.said.push(line.into());
         true
+    }),
+    ("another fingerprint", |evidence| {
+        let digits = result(evidence).and_then(|result| result.fingerprint.as_mut());
+        digits.map(|digits| *digits = "00".repeat(20)).is_some()
+    }),
+    ("no fingerprint", |evidence| {
+        result(evidence).is_some_and(|result| result.fingerprint.take().is_some())
+    }),
+    ("another guard", |evidence| {
+        let Some(result) = result(evidence).filter(|result| result.guard.is_some()) else {
+            return false;
+        };
+        result.guard = Some(match result.guard {
+            Some(GuardResult::Passed) => GuardResult::Unchecked,
+            _ => GuardResult::Passed,
+        });
+        true
+    }),
+    ("no end mark", |evidence| {
+        evidence
+            .device
+            .reply
+            .as_mut()
+            .is_some_and(|reply| reply.marks.pop().is_some())
+    }),
+    ("no marks", |evidence| {
+        evidence
+            .device
+            .reply
+            .as_mut()
+            .is_some_and(|reply| !std::mem::take(&mut reply.marks).is_empty())
+    }),
+    ("marks the wrong way round", |evidence| {
+        let Some(reply) = evidence.device.reply.as_mut() else {
+            return false;
+        };
+        reply.marks.reverse();
+        !reply.marks.is_empty()
+    }),
+    ("another text between the marks", |evidence| {
+        let reply = evidence.device.reply.as_mut();
+        reply.is_some_and(|reply| reply.text.pop().is_some())
+    }),
+    ("another size of the body", |evidence| {
+        let body = result(evidence).and_then(|result| result.body.as_mut());
+        body.map(|body| *body += 1).is_some()
+    }),
+    ("one header more", |evidence| {
+        let lines = evidence.requests.first_mut();
+        lines.map(|lines| lines.push("X-Serial: 0123".into())).is_some()
+    }),
+    ("one header less", |evidence| {
+        let lines = evidence.requests.first_mut();
+        lines.map(|lines| lines.truncate(3)).is_some()
     }),
     ("one connection more", |evidence| {
         evidence.server.connections += 1;
@@ -303,4 +391,25 @@ fn a_board_without_network_is_not_an_assertion() {
         panic!("must fail")
     };
     assert_eq!(failure.blame, Blame::Network);
+}
+
+#[test]
+fn a_right_pin_with_wrong_dates_is_told_to_people_and_to_machines() {
+    let (mut expect, mut evidence) = fulfilled().swap_remove(0);
+    let Expectation::Accepted { dates, .. } = &mut expect else {
+        panic!("the first case is accepted")
+    };
+    *dates = Some(Dates::Expired);
+    let run = expecting(expect);
+    assert!(
+        matches!(judge(&run, &evidence), Verdict::Failed(_)),
+        "it says nothing of dates"
+    );
+    result(&mut evidence).expect("there is a result").dates = Dates::Expired;
+    assert!(
+        matches!(judge(&run, &evidence), Verdict::Failed(_)),
+        "people are told that it matches"
+    );
+    evidence.device.said[0] = "certificate doesn't match".into();
+    assert_eq!(judge(&run, &evidence), Verdict::Passed);
 }

@@ -38,6 +38,7 @@ fn a_scenario_is_read_with_the_originals_defaults() {
             build: Build::Success,
             pin: Pin::Match,
             name: Name::Unchecked,
+            dates: None,
         }
     );
     assert_eq!(
