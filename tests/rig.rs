@@ -350,7 +350,7 @@ fn each_board_can_have_firmware_of_its_own() {
 /// keep all of them waiting.
 #[test]
 fn listing_the_scenarios_tests_takes_no_board() {
-    let Some(tests) = newest_test_program("scenarios") else {
+    let Some(tests) = support::newest_test_program("scenarios") else {
         return support::skip("the scenarios' tests were not built");
     };
     let desk = Desk::new();
@@ -377,19 +377,6 @@ fn listing_the_scenarios_tests_takes_no_board() {
     );
     assert_eq!(text(&output.stderr), "", "it does not wait for the board");
     drop(lock);
-}
-
-/// The newest program of another test target, in the folder of this one.
-fn newest_test_program(target: &str) -> Option<PathBuf> {
-    let own = std::env::current_exe().unwrap();
-    let programs = std::fs::read_dir(own.parent().unwrap()).unwrap().flatten();
-    let is_it = |name: &str| {
-        let hash = name.strip_prefix(target).and_then(|rest| rest.strip_prefix('-'));
-        hash.is_some_and(|hash| hash.chars().all(|c| c.is_ascii_hexdigit()))
-    };
-    let found = programs.filter(|entry| entry.file_name().to_str().is_some_and(is_it));
-    let newest = found.max_by_key(|entry| entry.metadata().and_then(|data| data.modified()).ok());
-    newest.map(|entry| entry.path())
 }
 
 /// In a mount namespace of its own, the board is in the real `/sys` and `/dev`, and no other process sees it there. Machines that allow no
