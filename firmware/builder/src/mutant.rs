@@ -19,7 +19,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::value::Datetime;
 
-use crate::Error;
+use crate::error::Error;
 
 /// The folders below `firmware` whose sources a mutant may change.
 const SOURCES: [&str; 2] = ["app/src", "esp32c3/src"];

@@ -5,10 +5,8 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::Error;
-
-/// The chip's target.
-pub const TARGET: &str = "riscv32imc-unknown-none-elf";
+use crate::error::Error;
+use crate::image::TARGET;
 
 const DISTRIBUTION_CARGO: &str = "/usr/bin/cargo";
 const DISTRIBUTION_RUSTC: &str = "/usr/bin/rustc";

@@ -9,11 +9,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::Error;
 use crate::build::{built_elf, cargo, start};
-use crate::image::{IMAGES, Image, target_dir};
+use crate::error::Error;
+use crate::image::{IMAGES, Image, TARGET, target_dir};
 use crate::mutant::Mutant;
-use crate::toolchain::{TARGET, Toolchain};
+use crate::toolchain::Toolchain;
 
 /// The place where mutants are built.
 #[derive(Debug)]

@@ -11,8 +11,8 @@
 
 pub mod clock;
 mod width;
-pub mod bus;
 pub mod memory;
+pub mod bus;
 pub mod hart;
 pub mod rom;
 pub mod log;
