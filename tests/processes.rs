@@ -8,11 +8,15 @@ mod support;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use desk::PASSWORD;
 use desk::command_rig::CommandRig;
 use pinrig::bench::{Bench, ProcessBench, Route};
 use pinrig::board::console::NoLine;
@@ -217,4 +221,58 @@ fn an_emulator_is_a_board_whose_bytes_come_as_its_guest_sends_them() {
         .flat_map(|chunk| chunk.bytes)
         .collect();
     assert_eq!(String::from_utf8_lossy(&raw), "U\na line\nanother one\r\n");
+}
+
+/// Each program tells the password before or while it is the honest client: as it is, encoded, to standard error, or to the server.
+#[test]
+fn a_program_that_tells_the_networks_password_fails_and_the_password_is_hidden() {
+    let host = env!("CARGO_BIN_EXE_pinrig-host");
+    let hex: String = PASSWORD.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let base64 = STANDARD_NO_PAD.encode(PASSWORD);
+    // Its last digit depends on what follows.
+    let base64 = &base64[..base64.len() - 1];
+    for (tells, place) in [
+        ("echo joining lab with $TEST_PASSWORD", "the console as it is"),
+        (
+            "printf psk=; printf %s $TEST_PASSWORD | base64",
+            "the console in base64",
+        ),
+        (
+            "printf %s $TEST_PASSWORD | od -An -v -w64 -tx1 | tr -d ' '",
+            "the console in hexadecimal",
+        ),
+        ("echo joining lab with $TEST_PASSWORD >&2", "stderr.log as it is"),
+        // Each command that it gets.
+        ("tee /dev/stderr |", "stderr.log as it is"),
+    ] {
+        let script = if tells.ends_with('|') {
+            format!("{tells} {host}")
+        } else {
+            format!("{tells}; exec {host}")
+        };
+        let network = "network = { ssid = \"lab\", password.env = \"TEST_PASSWORD\" }\n";
+        let rig = CommandRig::new(&[entry("leaks", &["sh", "-c", &script]) + network]);
+        for json in [&["--json"][..], &[]] {
+            let output = rig.run(&[&["--board", "leaks", "pin/matches"], json].concat());
+            let said = support::said(&output);
+            assert_eq!(output.status.code(), Some(1), "{tells}: {said}");
+            assert!(
+                said.contains("the device should tell the network's password to nobody"),
+                "{tells}: {said}"
+            );
+            assert!(said.contains(place), "{tells}: {said}");
+            for form in [PASSWORD, &hex, base64] {
+                assert!(!said.contains(form), "{tells}: {said}");
+                let kept = support::file_with(&rig.path("out"), form.as_bytes());
+                assert_eq!(kept, None, "{tells}");
+            }
+        }
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let bundle = rig.path("out/pin-matches");
+        assert_eq!(mode(&bundle), 0o700);
+        for file in fs::read_dir(bundle).unwrap() {
+            let path = file.unwrap().path();
+            assert_eq!(mode(&path), 0o600, "{}", path.display());
+        }
+    }
 }

@@ -11,7 +11,7 @@ mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{ChildStdout, Command, Output, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -60,7 +60,7 @@ fn scenarios_run_on_a_board_at_a_port() {
     assert_eq!(verdicts.len(), 2, "{said}");
     assert!(verdicts.iter().all(|(_, passed)| *passed), "{said}");
     assert!(!said.contains(PASSWORD), "a password is never printed");
-    assert_eq!(file_with(&rig.path("out"), PASSWORD.as_bytes()), None);
+    assert_eq!(support::file_with(&rig.path("out"), PASSWORD.as_bytes()), None);
     assert!(
         said.contains("network/cable-out-at-first"),
         "the skipped scenario is named: {said}"
@@ -153,7 +153,7 @@ fn a_board_that_is_unplugged_while_it_runs_is_the_rigs_fault_and_its_words_are_k
     stdout.read_to_string(&mut seen).unwrap();
     assert_eq!(run.wait().unwrap().code(), Some(6), "{seen}");
     assert!(seen.contains("was the board unplugged?"), "{seen}");
-    let kept = file_with(&rig.path("out"), b"connecting to api.github.com");
+    let kept = support::file_with(&rig.path("out"), b"connecting to api.github.com");
     assert!(kept.is_some(), "the console's bytes are kept");
 }
 
@@ -582,17 +582,4 @@ fn a_process_can_be_a_board() {
     let monitor = rig.pinrig("monitor").args(["--board", "host"]).output().unwrap();
     assert_eq!(monitor.status.code(), Some(6));
     assert!(text(&monitor.stderr).contains("it is a process"));
-}
-
-/// The first file below `folder` that holds these bytes.
-fn file_with(folder: &Path, needle: &[u8]) -> Option<PathBuf> {
-    std::fs::read_dir(folder).unwrap().find_map(|entry| {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            return file_with(&path, needle);
-        }
-        let contents = std::fs::read(&path).unwrap();
-        let mut windows = contents.windows(needle.len());
-        windows.any(|bytes| bytes == needle).then_some(path)
-    })
 }

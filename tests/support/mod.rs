@@ -75,6 +75,19 @@ pub(crate) fn newest_test_program(target: &str) -> Option<PathBuf> {
     newest.map(|entry| entry.path())
 }
 
+/// The first file below `folder` that holds these bytes.
+pub(crate) fn file_with(folder: &Path, needle: &[u8]) -> Option<PathBuf> {
+    std::fs::read_dir(folder).unwrap().find_map(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            return file_with(&path, needle);
+        }
+        let contents = std::fs::read(&path).unwrap();
+        let mut windows = contents.windows(needle.len());
+        windows.any(|bytes| bytes == needle).then_some(path)
+    })
+}
+
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
