@@ -23,12 +23,13 @@ use super::records::{alert_received, next_record, refuse};
 use super::session::RogueSession;
 use crate::broken::{Broken, Negotiated};
 use crate::client_hello::ClientHello;
+use crate::content_type::{ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER};
 use crate::event::EventKind;
 use crate::message::Message;
 use crate::names;
 use crate::step_error::{Length, StepProblem};
 use crate::steps::{Delivery, Encryption, FragmentSize, PlannedMessage, PlannedStep};
-use crate::wire::{ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER, Wire};
+use crate::wire::Wire;
 
 /// Performs the handshake, and records which steps it has left out or is made of.
 pub(crate) async fn open(wire: &mut Wire, acceptor: &RogueAcceptor) -> Result<(RogueSession, Negotiated), Broken> {

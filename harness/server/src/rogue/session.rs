@@ -5,7 +5,8 @@
 use super::protection::Protection;
 use super::records::{alert_received, next_record};
 use crate::broken::{Broken, Incoming};
-use crate::wire::{ALERT, APPLICATION_DATA, Wire};
+use crate::content_type::{ALERT, APPLICATION_DATA};
+use crate::wire::Wire;
 
 /// A session after the client's Finished.
 #[derive(Debug)]
