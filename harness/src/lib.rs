@@ -17,6 +17,7 @@ pub mod file_error;
 pub mod deadline;
 pub mod language;
 pub mod run_result;
+pub mod randomness;
 pub mod evidence;
 pub mod scenario;
 pub mod service;

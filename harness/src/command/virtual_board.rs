@@ -4,9 +4,11 @@
 //! signal-hook: the board needs its flash saved after one, outside a signal handler, and nothing here is asynchronous.
 
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufRead, ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::process;
 use std::str::FromStr;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -108,13 +110,15 @@ enum Happening {
     Hardware(LogEntry),
 }
 
-pub(super) fn virtual_board(common: &Common, options: &Virtual) -> CommandResult {
+pub(super) fn virtual_board(common: &Common, options: &Virtual, seed: Option<u64>) -> CommandResult {
     let (sender, happenings) = channel();
     // Before anything is made that a signal would leave behind.
     watch_signals(sender.clone())?;
     let (file, flash) = FlashFile::open(options.flash.as_deref(), options.flash_size)?;
     let flash_size = flash.len();
     let network = if options.network { Some(Network::start()?) } else { None };
+    // Two boards without seeds must not draw the same numbers. The standard library has its keys from the system.
+    let seed = seed.unwrap_or_else(|| RandomState::new().hash_one(process::id()));
     let board = VirtualBoard::start(
         BoardConfig {
             flash,
@@ -131,6 +135,7 @@ pub(super) fn virtual_board(common: &Common, options: &Virtual) -> CommandResult
             },
             worn_sector: options.worn_sector,
             cable_limit: options.cable_limit,
+            seed,
             ..BoardConfig::default()
         },
         network.as_ref().map(Network::sink),
@@ -157,6 +162,7 @@ pub(super) fn virtual_board(common: &Common, options: &Virtual) -> CommandResult
         rfc2217: server.as_ref().map(SerialServer::address),
         debug: debugger.as_ref().map(BmpServer::address),
         flash_size,
+        seed,
         options,
     };
     let ended = screen.opening(&shown).and_then(|()| {
@@ -265,6 +271,7 @@ struct Shown<'a> {
     rfc2217: Option<SocketAddr>,
     debug: Option<SocketAddr>,
     flash_size: usize,
+    seed: u64,
     options: &'a Virtual,
 }
 
@@ -282,6 +289,7 @@ impl Screen {
                 "mac": options.mac.to_string(),
                 "revision": options.revision.to_string(),
                 "flash_size": shown.flash_size,
+                "seed": shown.seed,
             });
             if let Some(link) = shown.link {
                 line["tty_link"] = json!(link);
@@ -315,6 +323,7 @@ impl Screen {
                 "{TITLE}debug{TITLE:#}    probe-rs run --chip esp32c3 --protocol jtag --probe {BLACK_MAGIC_PROBE}:{address} FIRMWARE.elf"
             )?;
         }
+        writeln!(text, "{TITLE}seed{TITLE:#}     {}", shown.seed)?;
         if let Some(file) = &options.flash {
             writeln!(text, "{TITLE}flash{TITLE:#}    {}", file.display())?;
         }

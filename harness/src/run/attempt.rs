@@ -13,10 +13,11 @@ use crate::board::{Board, BootMode, LinkSettings, Secret};
 use crate::bundle;
 use crate::deadline::Deadline;
 use crate::device::{Answer, Device};
-use crate::evidence::{DeviceEvidence, Evidence, RecordedFile, Rejection, ServerEvidence};
+use crate::evidence::{Client, DeviceEvidence, Evidence, RecordedFile, Rejection, ServerEvidence};
 use crate::image::Image;
 use crate::outcome::Event;
 use crate::postmortem;
+use crate::randomness::Repeated;
 use crate::run_result::DeviceOutcome;
 use crate::scenario::{DEFAULT_HOST, Expectation, Run, Scenario};
 use crate::service::Running;
@@ -45,6 +46,8 @@ pub(super) struct Attempt<'a> {
     pub(super) remarks: Vec<String>,
     /// How much time the board has skipped.
     pub(super) skipped: Duration,
+    /// Connections so far.
+    connections: usize,
 }
 
 impl<'a> Attempt<'a> {
@@ -59,6 +62,7 @@ impl<'a> Attempt<'a> {
             files: Vec::new(),
             remarks: Vec::new(),
             skipped: Duration::ZERO,
+            connections: 0,
         }
     }
 
@@ -167,6 +171,7 @@ impl<'a> Attempt<'a> {
             port: HTTPS,
             server: service.address(),
             settled: service.settled(),
+            seed: self.runner.randomness.seed_of(&self.scenario.name),
         }
     }
 
@@ -267,11 +272,31 @@ impl<'a> Attempt<'a> {
             },
             server: seen.evidence,
             requests: seen.requests,
+            repeated: self.repeated(&seen.clients),
+            clients: seen.clients,
         };
         match verdict::judge(run, &evidence) {
             Verdict::Passed => Ok(()),
             Verdict::Failed(failure) => Err(with_advice(failure, &evidence, board.link)),
         }
+    }
+
+    /// What the device drew on these connections that this process had seen before.
+    fn repeated(&mut self, clients: &[Client]) -> Vec<Repeated> {
+        let Self {
+            runner,
+            scenario,
+            board,
+            connections,
+            ..
+        } = self;
+        let noted = clients.iter().flat_map(|client| {
+            *connections += 1;
+            let board = board.as_deref().unwrap_or("a board");
+            let place = format!("{}, connection {connections}, on {board}", scenario.name);
+            runner.randomness.note(&place, &client.drawn)
+        });
+        noted.collect()
     }
 
     /// Adds a line to the device's lane, and shows it.

@@ -2,7 +2,7 @@
 //!
 //! Plain values, which the reader of scenario files makes and the rest of the harness reads.
 
-use pinrig_server::{Fault, FaultKind, Handshake, When};
+use pinrig_server::{Close, Fault, FaultKind, Handshake, When};
 use virtual_lan::Faults;
 
 use super::device::DeviceSettings;
@@ -51,6 +51,21 @@ impl Run {
     #[must_use]
     pub fn has_honest_handshake(&self) -> bool {
         matches!(&self.service, Service::Tls(tls) if matches!(tls.handshake, Handshake::Honest(_)))
+    }
+
+    /// Whether the scenario spoils the connection: what the client sends may then be lost.
+    #[must_use]
+    pub fn is_disturbed(&self) -> bool {
+        !self.network.are_none() || matches!(&self.service, Service::Tls(tls) if tls.fault.is_some())
+    }
+
+    /// Whether the client can tell where the reply ends before the server says that it sends no more.
+    #[must_use]
+    pub fn reply_says_its_end(&self) -> bool {
+        match &self.service {
+            Service::Closed => false,
+            Service::Tls(tls) => matches!(tls.close, Close::Notify | Close::Wait) && tls.reply.says_its_end(),
+        }
     }
 
     /// Whether the server resets the connection before the client can say anything.

@@ -5,6 +5,8 @@
 //! failing scenario is a verdict, not an error.
 
 mod checks;
+mod handshake;
+mod randomness;
 #[cfg(test)]
 mod tests;
 
@@ -224,5 +226,7 @@ pub fn judge(run: &Run, evidence: &Evidence) -> Verdict {
             checks.nothing_seen(server);
         }
     }
+    handshake::judge(run, evidence, &mut checks);
+    randomness::judge(evidence, &mut checks);
     checks.verdict(device)
 }

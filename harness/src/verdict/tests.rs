@@ -1,7 +1,7 @@
 //! Each expectation with evidence that fulfils it, and with one thing of it spoilt.
 
 use super::*;
-use crate::evidence::{DeviceEvidence, Rejection, ServerEvidence};
+use crate::evidence::{Client, DeviceEvidence, Rejection, ServerEvidence};
 use crate::language::MachineLine;
 use crate::run_result::RunResult;
 
@@ -45,14 +45,25 @@ fn server(
 }
 
 /// Each of the seven expectations, with evidence that fulfils it.
-fn fulfilled() -> Vec<(Expectation, Evidence)> {
-    let case = |expect, device, (server, requests)| {
+pub(super) fn fulfilled() -> Vec<(Expectation, Evidence)> {
+    let case = |expect, device, (server, requests): (ServerEvidence, _)| {
+        let client = Client {
+            server_names: vec![Some(Run::honest().device.host)],
+            alerts: match &expect {
+                Expectation::Refused { .. } => vec!["bad_certificate".to_owned()],
+                _ => Vec::new(),
+            },
+            close_notify: matches!(expect, Expectation::Accepted { .. }),
+            ..Client::default()
+        };
         (
             expect,
             Evidence {
                 device,
+                clients: vec![client; server.client_hellos],
                 server,
                 requests,
+                ..Evidence::default()
             },
         )
     };
