@@ -7,6 +7,7 @@ use virtual_lan::Faults;
 
 use super::device::DeviceSettings;
 use super::expect::{Build, Expectation, Name, Pin};
+use super::limit::Limit;
 use super::server::{Service, TlsService};
 
 /// How many runs of a soak test a device may take to reach its usual use of memory.
@@ -44,9 +45,31 @@ pub struct Run {
     pub network: Faults,
     /// What device and server must show.
     pub expect: Expectation,
+    /// What they may show instead, where this firmware cannot do what is right.
+    pub limit: Option<Limit>,
 }
 
 impl Run {
+    /// What is expected, in the words of reports: with the limit, if the firmware has one here.
+    #[must_use]
+    pub fn expected(&self) -> String {
+        match &self.limit {
+            Some(limit) => format!("{} (limit: {})", self.expect.as_str(), limit.expect.as_str()),
+            None => self.expect.as_str().to_owned(),
+        }
+    }
+
+    /// The same run, which expects what the limit is. `None` where there is no limit.
+    #[must_use]
+    pub fn at_its_limit(&self) -> Option<Self> {
+        let limit = self.limit.as_ref()?;
+        Some(Self {
+            expect: limit.expect.clone(),
+            limit: None,
+            ..self.clone()
+        })
+    }
+
     /// Whether the server performs its handshake as the RFCs say. Another server may be the one that does not complete it.
     #[must_use]
     pub fn has_honest_handshake(&self) -> bool {
@@ -94,6 +117,7 @@ impl Run {
                 pin: Pin::Match,
                 name: Name::Unchecked,
             },
+            limit: None,
         }
     }
 }

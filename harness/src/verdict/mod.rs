@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::evidence::{DeviceAnswer, Evidence};
 use crate::run_result::{DeviceOutcome, Name, Pin};
-use crate::scenario::{Build, Expectation, Run};
+use crate::scenario::{Build, Expectation, Limit, Run};
 use checks::{Checks, NONE, name_is, outcome_is, pin_is, reason_is};
 
 /// How a scenario ended.
@@ -103,9 +103,29 @@ impl fmt::Display for Blame {
     }
 }
 
-/// Judges `evidence` by what `run` expects.
+/// Judges `evidence` by what `run` expects, or by the limit that it allows.
 #[must_use]
 pub fn judge(run: &Run, evidence: &Evidence) -> Verdict {
+    match (judge_right(run, evidence), run.at_its_limit()) {
+        (Verdict::Failed(right), Some(limited)) => match judge_right(&limited, evidence) {
+            // What the device has come closer to says more about what is wrong.
+            Verdict::Failed(limited) if limited.findings.len() < right.findings.len() => Verdict::Failed(limited),
+            Verdict::Failed(_) => Verdict::Failed(right),
+            Verdict::Passed => Verdict::Passed,
+        },
+        (verdict, _) => verdict,
+    }
+}
+
+/// The limit of the device that `evidence` shows, if a run passes only because of it.
+#[must_use]
+pub fn limit_shown<'a>(run: &'a Run, evidence: &Evidence) -> Option<&'a Limit> {
+    let failed = matches!(judge_right(run, evidence), Verdict::Failed(_));
+    run.limit.as_ref().filter(|_| failed)
+}
+
+/// Judges `evidence` by what `run` expects, without its limit.
+fn judge_right(run: &Run, evidence: &Evidence) -> Verdict {
     let mut checks = Checks::default();
     let Evidence { device, server, .. } = evidence;
     let server = *server;

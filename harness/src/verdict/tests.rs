@@ -314,3 +314,25 @@ fn a_board_without_network_is_not_an_assertion() {
     };
     assert_eq!(failure.blame, Blame::Network);
 }
+
+#[test]
+fn a_limit_passes_beside_what_is_right_and_nothing_else_does() {
+    let run = |accepted: Expectation, failed: Expectation| Run {
+        limit: Some(Limit {
+            why: "it cannot".into(),
+            expect: failed,
+        }),
+        ..expecting(accepted)
+    };
+    let cases = fulfilled();
+    let [accepted, refused, failed] = &cases[..3] else {
+        panic!("three are expected")
+    };
+    let run = run(accepted.0.clone(), failed.0.clone());
+    assert_eq!(judge(&run, &accepted.1), Verdict::Passed);
+    assert_eq!(limit_shown(&run, &accepted.1), None);
+    assert_eq!(judge(&run, &failed.1), Verdict::Passed);
+    assert_eq!(limit_shown(&run, &failed.1), run.limit.as_ref());
+    assert!(matches!(judge(&run, &refused.1), Verdict::Failed(_)));
+    assert!(matches!(judge(&run, &Evidence::default()), Verdict::Failed(_)));
+}
