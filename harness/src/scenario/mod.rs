@@ -29,7 +29,7 @@ pub use device::{DEFAULT_HOST, DEFAULT_PATH, DeviceSettings, OnMismatch, Rule, T
 pub use expect::{Build, Expectation, Name, Pin};
 pub use index::index;
 pub use limit::Limit;
-pub use load::{ScenarioError, is_meant, load, load_all, select};
+pub use load::{ScenarioError, is_meant, load, load_all, near, select};
 pub use model::{Run, SOAK_WARM_UP, Scenario};
 pub use server::{Service, TlsService};
 
