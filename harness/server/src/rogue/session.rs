@@ -34,7 +34,7 @@ impl RogueSession {
                 (APPLICATION_DATA, []) => {}
                 (APPLICATION_DATA, _) => return Ok(Incoming::Data(plaintext)),
                 (HANDSHAKE, &[KEY_UPDATE, 0, 0, 1, requested @ 0..=1]) => {
-                    self.keys_changed(wire, requested == 1).await?
+                    self.keys_changed(wire, requested == 1).await?;
                 }
                 (ALERT, [_, 0]) => return Ok(Incoming::CloseNotify),
                 (ALERT, [_, description]) => return Err(alert_received(wire, *description)),

@@ -58,7 +58,6 @@ pub(super) fn virtual_board(common: &Common, options: &Virtual, seed: Option<u64
             worn_sector: options.worn_sector,
             cable_limit: options.cable_limit,
             seed,
-            ..BoardConfig::default()
         },
         network.as_ref().map(Network::sink),
     )?;
