@@ -17,6 +17,7 @@ use pinrig_builder::{Mutant, Workshop};
 use crate::bench::Bench;
 use crate::board::BoardError;
 use crate::image::{Image, ImageError};
+use crate::interrupt;
 use crate::outcome::Outcome;
 use crate::run::{RunLimits, Runner};
 use crate::scenario::{self, Scenario, ScenarioError};
@@ -125,6 +126,9 @@ pub enum SurveyError {
     /// A board cannot be flashed.
     #[error(transparent)]
     Board(#[from] BoardError),
+    /// The user has interrupted it before the firmware without any mistake had passed.
+    #[error("interrupted before any mutant was judged")]
+    Interrupted,
     /// The firmware fails without any mistake in it, so a mutant that fails proves nothing.
     #[error("the firmware without any mistake fails {}; look at them first: pinrig run {}", .0.join(", "), .0.join(" "))]
     Honest(Vec<String>),
@@ -137,7 +141,7 @@ impl SurveyError {
         match self {
             Self::Honest(_) => Blame::Assertion.exit_code(),
             Self::Board(_) => Blame::Flash.exit_code(),
-            Self::Build(_) | Self::Scenario { .. } | Self::Image(_) => 2,
+            Self::Build(_) | Self::Scenario { .. } | Self::Image(_) | Self::Interrupted => 2,
         }
     }
 }
@@ -193,10 +197,14 @@ impl Survey<'_> {
                 scope.spawn(move || build_in(workshop, mutants, next, &send));
             }
             drop(send);
-            let judged = receive.iter().map(|(index, built)| {
+            // Once the user interrupts it, a mutant whose scenarios were cut off is not judged.
+            let judged = receive.iter().filter_map(|(index, built)| {
                 let judgement = self.judge(&mutants[index], built, &wanted[index]);
+                if interrupt::is_asked() {
+                    return None;
+                }
                 (self.observer)(Event::Judged(&judgement));
-                (index, judgement)
+                Some((index, judgement))
             });
             judged.collect()
         });
@@ -234,6 +242,9 @@ impl Survey<'_> {
             .filter(|outcome| !outcome.passed())
             .map(|outcome| outcome.scenario.name)
             .collect();
+        if interrupt::is_asked() {
+            return Err(SurveyError::Interrupted);
+        }
         if !failed.is_empty() {
             return Err(SurveyError::Honest(failed));
         }
@@ -301,7 +312,9 @@ fn build_in(workshop: &mut Workshop, mutants: &[Mutant], next: &AtomicUsize, sen
     }
     loop {
         let index = next.fetch_add(1, Ordering::Relaxed);
-        let Some(mutant) = mutants.get(index) else { return };
+        let Some(mutant) = mutants.get(index).filter(|_| !interrupt::is_asked()) else {
+            return;
+        };
         let began = Instant::now();
         let path = workshop.build(Some(mutant)).map_err(SurveyError::from);
         let image = path.and_then(|path| Ok(Image::load(&path)?));

@@ -8,13 +8,14 @@ use std::time::Instant;
 
 use clap::Args;
 use pinrig::bench::{Start, VirtualBench};
+use pinrig::interrupt;
 use pinrig::mutants::{Event, Judgement, Survey};
 use pinrig::scenario;
 use pinrig_builder::{Mutant, Workshop};
 use serde_json::Value;
 
 use super::mutants_table::{TerminalReport, event_as_json, summary_as_json};
-use super::{CommandResult, Common, run, scenarios};
+use super::{CommandResult, Common, run, scenarios, signals};
 
 #[derive(Args, Debug)]
 pub(super) struct Mutants {
@@ -72,6 +73,7 @@ pub(super) fn mutants(common: &Common, options: &run::Options, arguments: &Mutan
         out: &options.out.join("mutants"),
         observer: &observer,
     };
+    signals::watch()?;
     let judgements = survey.run(&mut workshop, &mutants);
     output.into_inner().unwrap_or_else(PoisonError::into_inner)?;
     let code = match &judgements {
@@ -84,6 +86,17 @@ pub(super) fn mutants(common: &Common, options: &run::Options, arguments: &Mutan
             writeln!(anstream::stderr(), "error: {error}")?;
             error.exit_code()
         }
+    };
+    let code = if interrupt::is_asked() {
+        let judged = judgements.as_ref().map_or(0, Vec::len);
+        writeln!(
+            anstream::stderr(),
+            "interrupted: {judged} of {} mutants are judged",
+            mutants.len()
+        )?;
+        signals::INTERRUPTED
+    } else {
+        code
     };
     if let Ok(judgements) = &judgements {
         report.summary(judgements, code, began)?;
