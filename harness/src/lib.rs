@@ -19,6 +19,7 @@ pub mod interrupt;
 pub mod deadline;
 pub mod language;
 pub mod run_result;
+pub mod randomness;
 pub mod evidence;
 pub mod scenario;
 pub mod service;
