@@ -16,11 +16,12 @@ use rustls::{InvalidMessage, KeyLog, ServerConnection, SupportedCipherSuite, Sup
 
 use crate::broken::{Broken, Incoming, Negotiated};
 use crate::config::StartError;
+use crate::content_type::ALERT;
 use crate::event::EventKind;
 use crate::names;
 use crate::offer::{Group, Honest, Suite, TlsVersion};
 use crate::record::Record;
-use crate::wire::{ALERT, Wire};
+use crate::wire::Wire;
 
 /// The record of a fatal alert in clear: a length beyond its range is an error of decoding (RFC 8446 section 6.2).
 const DECODE_ERROR: [u8; 7] = [ALERT, 3, 3, 0, 2, 2, 50];
