@@ -14,6 +14,7 @@
 //! The modules stand from the ground up: each imports only from those above it in this list.
 
 pub mod file_error;
+pub mod private;
 pub mod deadline;
 pub mod language;
 pub mod run_result;

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with};
 
 use crate::deadline::Deadline;
 use crate::evidence::{RecordedFile, ServerEvidence};
@@ -233,7 +233,7 @@ fn closed_port(at: IpAddr) -> Result<(SocketAddr, Stands), std::io::Error> {
     } else {
         AddressFamily::INET6
     };
-    let socket = socket(family, SocketType::STREAM, None)?;
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     bind(&socket, &SocketAddr::new(at, 0))?;
     let address = SocketAddr::try_from(getsockname(&socket)?)?;
     Ok((address, Stands::Closed(socket)))

@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use espflash::connection::ResetBeforeOperation;
 use espflash::target::Chip;
-use virtual_esp32c3::{BoardConfig, HardwareEvent, Snapshot, Strapping, Surroundings, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, HardwareEvent, Outlook, Snapshot, Strapping, Surroundings, VirtualBoard};
 use virtual_lan::{Faults, FramePort, Join, Lan, LanConfig, TimeSource, What};
 
 use super::{Bench, Route, Seat};
 use crate::board::console::{BAUD, ConsoleHandle, open_port};
 use crate::board::debug_module::DebugModule;
-use crate::board::flash::{self, FlashProgress, FlashReport, Loader};
+use crate::board::flash::{self, FlashProgress, FlashReport, Loader, PATIENCE, Remedy};
 use crate::board::{Board, BoardError, BootMode, Console, DisturbableNetwork, LinkSettings, Recorder, Reset};
 use crate::deadline::Deadline;
 use crate::evidence::RecordedFile;
@@ -132,18 +132,7 @@ impl Bench for VirtualBench {
             config.flash = earlier.flash;
         }
         let board = VirtualBoard::start(config, None).map_err(BoardError::VirtualBoard)?;
-        board.power_cycle(Strapping::Download);
-        let loader = Loader {
-            chip: Chip::Esp32c3,
-            before: ResetBeforeOperation::NoReset,
-            // A pseudo terminal carries bytes as fast as the host does, whatever its speed.
-            baud: BAUD,
-        };
-        let flashed = flash::flash(&self.name(), open_port(board.tty(), BAUD)?, image, loader, progress);
-        let (report, _port) = flashed.map_err(|error| BoardError::Flash {
-            tty: board.tty().to_owned(),
-            cause: error.into(),
-        })?;
+        let report = self.flash(&board, image, progress)?;
         let flash = board.flash().map_err(BoardError::VirtualBoardStopped)?;
         drop(board);
         let booted = match self.start {
@@ -173,6 +162,37 @@ impl Seat for VirtualSeat<'_> {
 }
 
 impl VirtualBench {
+    /// Flashes a board. Its loader answers for sure, but on a busy machine perhaps not in time.
+    fn flash(
+        &self,
+        board: &VirtualBoard,
+        image: &Image,
+        progress: FlashProgress<'_>,
+    ) -> Result<FlashReport, BoardError> {
+        let loader = Loader {
+            chip: Chip::Esp32c3,
+            before: ResetBeforeOperation::NoReset,
+            // A pseudo terminal carries bytes as fast as the host does, whatever its speed.
+            baud: BAUD,
+        };
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            board.power_cycle(Strapping::Download);
+            let port = open_port(board.tty(), BAUD)?;
+            match flash::flash(&self.name(), port, image, loader, progress) {
+                Ok((report, _port)) => return Ok(report),
+                Err(error) if error.remedy() != Remedy::None && attempts < PATIENCE => {}
+                Err(error) => {
+                    return Err(BoardError::Flash {
+                        tty: board.tty().to_owned(),
+                        cause: error.into(),
+                    });
+                }
+            }
+        }
+    }
+
     /// A board with the prepared image on a network of its own.
     ///
     /// # Errors
@@ -254,18 +274,20 @@ impl Surroundings for World {
         self.lan.advance(by);
     }
 
-    /// For how long nothing happens around the board: nothing is under way between it and its server, and the network
-    /// does nothing before its next alarm. The network is asked before the server: what the server has sent, the
+    /// Quiet, if nothing is under way between the board and its server, until the network's next alarm. The network is asked before the server: what the server has sent, the
     /// network has then taken, or not yet counted.
-    fn quiet_for(&self, said: u64) -> Option<Duration> {
+    fn outlook(&self, said: u64) -> Outlook {
         let patient = self.patience.load(Ordering::SeqCst) && self.console.waits_for_more_than(said);
         if !patient && !self.calming.load(Ordering::SeqCst) {
-            return None;
+            return Outlook::Open;
         }
-        let before = self.lan.settled()?;
-        let server = self.server.traffic()?;
-        let quiet = traffic(before.crossings).agrees_with(&server) && self.lan.settled() == Some(before);
-        quiet.then(|| before.lasts.unwrap_or(Duration::MAX))
+        let quiet = || {
+            let before = self.lan.settled()?;
+            let server = self.server.traffic()?;
+            let quiet = traffic(before.crossings).agrees_with(&server) && self.lan.settled() == Some(before);
+            quiet.then(|| before.lasts.unwrap_or(Duration::MAX))
+        };
+        quiet().map_or(Outlook::UnderWay, Outlook::Quiet)
     }
 }
 

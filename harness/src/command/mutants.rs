@@ -9,6 +9,7 @@ use std::time::Instant;
 use clap::Args;
 use pinrig::bench::{Start, VirtualBench};
 use pinrig::mutants::{Event, Judgement, Survey};
+use pinrig::scenario;
 use pinrig_builder::{Mutant, Workshop};
 use serde_json::Value;
 
@@ -100,10 +101,17 @@ pub(super) fn mutants(common: &Common, options: &run::Options, arguments: &Mutan
 }
 
 fn select(all: Vec<Mutant>, names: &[String]) -> Result<Vec<Mutant>, String> {
+    if all.is_empty() {
+        return Err(
+            "there is no mutant (*.toml) in the folder `mutants` of the fixtures, so nothing would be tested".into(),
+        );
+    }
     if let Some(unknown) = names.iter().find(|name| all.iter().all(|mutant| mutant.name != **name)) {
-        let known: Vec<&str> = all.iter().map(|mutant| mutant.name.as_str()).collect();
+        let known: Vec<String> = all.into_iter().map(|mutant| mutant.name).collect();
+        let near = scenario::near(unknown, known.iter().cloned());
+        let near = near.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
         return Err(format!(
-            "there is no mutant `{unknown}`; there are: {}",
+            "there is no mutant `{unknown}`{near}; there are: {}",
             known.join(", ")
         ));
     }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use super::Runner;
 use super::drive::{BootedBoard, KnownSettings, blamed};
+use super::secrets::{Secrets, Told};
 use crate::bench::{Route, Seat};
+use crate::board::console::Line;
 use crate::board::{Board, BootMode, LinkSettings, Secret};
 use crate::bundle;
 use crate::deadline::Deadline;
@@ -45,6 +47,10 @@ pub(super) struct Attempt<'a> {
     pub(super) remarks: Vec<String>,
     /// How much time the board has skipped.
     pub(super) skipped: Duration,
+    /// What the board was told in confidence.
+    pub(super) secrets: Secrets,
+    /// Where it has told that on.
+    pub(super) told: Told,
 }
 
 impl<'a> Attempt<'a> {
@@ -59,6 +65,8 @@ impl<'a> Attempt<'a> {
             files: Vec::new(),
             remarks: Vec::new(),
             skipped: Duration::ZERO,
+            secrets: Secrets::default(),
+            told: Told::default(),
         }
     }
 
@@ -97,6 +105,7 @@ impl<'a> Attempt<'a> {
             .board(&self.route(service))
             .map_err(|error| rig(error.to_string()))?;
         (self.board, self.image) = (Some(name), image);
+        self.secrets = Secrets::of(link.password.as_ref());
         let mut device = Device::speaking(console, dialect);
         self.transcript.runs.push(Lanes::default());
         let mut result = reset
@@ -127,13 +136,16 @@ impl<'a> Attempt<'a> {
             // The panic's backtrace and the next boot follow: they belong to the evidence.
             let crash = Deadline::after("the rest of a crash", AFTER_CRASH);
             let mut rest = Vec::new();
-            device.drain(&crash, AFTER_CRASH_PAUSE, |line| rest.push(line.text.clone()));
+            device.drain(&crash, AFTER_CRASH_PAUSE, |line| {
+                rest.push(self.secrets.hide(&line.text))
+            });
             failure.findings.extend(postmortem::of_crash(&rest, self.image()));
             for text in rest {
                 self.grow(DeviceLine::Said(text));
             }
         }
-        let chunks = device.console().chunks();
+        let mut chunks = device.console().chunks();
+        self.secrets.hide_in_console(&mut chunks, &mut self.told);
         self.files.push(RecordedFile {
             name: "console.log",
             contents: bundle::timed_console(&chunks).into_bytes(),
@@ -178,7 +190,13 @@ impl<'a> Attempt<'a> {
         let scenario = self.scenario;
         let boot = Deadline::after("the firmware's ready line", limits.boot);
         let identity = device
-            .wait_ready(&boot, |line| observer(Event::Boot(scenario, line)))
+            .wait_ready(&boot, |line| {
+                let line = Line {
+                    at: line.at,
+                    text: self.secrets.hide(&line.text),
+                };
+                observer(Event::Boot(scenario, &line));
+            })
             .map_err(|error| blamed(&error))?;
         let wanted = self.image().identity();
         if self.runner.bench.takes_images() && identity.image != wanted {

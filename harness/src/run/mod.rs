@@ -2,8 +2,10 @@
 //!
 //! What enters: scenarios, a [`Bench`] and an [`Image`]. What leaves: [`Event`]s while it goes on, and an [`Outcome`] for
 //! each scenario. Whatever happens, an outcome holds what both sides had said so far, and a failure leaves a bundle of
-//! files. `attempt` is one scenario on one board, `drive` the device's side of one run, `soak` its many repetitions.
+//! files. `attempt` is one scenario on one board, `drive` the device's side of one run, `soak` its many repetitions. `secrets` hides the
+//! network's password in all of it.
 
+mod secrets;
 mod drive;
 mod soak;
 mod attempt;
@@ -127,6 +129,12 @@ impl Runner<'_> {
         if let Verdict::Failed(failure) = &mut verdict {
             failure.findings.append(&mut attempt.remarks);
         }
+        attempt.secrets.hide_in_outcome(
+            std::mem::take(&mut attempt.told),
+            &mut attempt.files,
+            &mut attempt.transcript,
+            &mut verdict,
+        );
         let mut outcome = Outcome {
             scenario: scenario.clone(),
             board: attempt.board.take(),

@@ -27,7 +27,7 @@ mod tests;
 pub use device::{DEFAULT_HOST, DEFAULT_PATH, DeviceSettings, OnMismatch, Rule, Timeouts};
 pub use expect::{Build, Expectation, Name, Pin};
 pub use index::index;
-pub use load::{ScenarioError, is_meant, load, load_all, select};
+pub use load::{ScenarioError, is_meant, load, load_all, near, select};
 pub use model::{Run, SOAK_WARM_UP, Scenario};
 pub use server::{Service, TlsService};
 
