@@ -1,13 +1,16 @@
-//! Programs that others wrote against the servers of the scenarios, honest and rogue: is a server what its scenario says, and is the
-//! device's refusal what a correct client does?
+//! Programs that others wrote against the servers of the scenarios, honest and rogue: is a server what its scenario
+//! says, and is the device's refusal what a correct client does?
 //!
-//! Each test is one client at one scenario's server: `cargo test --test independent_clients auth/ticket`, or `... bearssl`. A client
-//! must do what the scenario's device must do, unless a line of `independent/differences.rs` says what it does instead, and why. Where
-//! a client is not installed, this program says so. With `PINRIG_REQUIRE_CLIENTS` set, it fails.
+//! Each test is one client at one scenario's server: `cargo test --test independent_clients auth/ticket`, or `...
+//! bearssl`. A client must do what the scenario's device must do, unless a line of `independent/differences.rs` says
+//! what it does instead, and why. Where a client is not installed, this program says so. With
+//! `PINRIG_REQUIRE_CLIENTS` set, it fails.
 
 #![expect(clippy::unwrap_used, reason = "a test panics where it cannot go on")]
 
 mod independent;
+#[path = "support/selection.rs"]
+mod selection;
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +27,12 @@ use pinrig::scenario::{self, Scenario};
 /// The folders whose scenarios are about servers.
 const FOLDERS: [&str; 4] = ["auth", "name", "validity", "server"];
 
+/// The name of this test target.
+const TARGET: &str = "independent_clients";
+
+/// The exit code of a test program of which a test has failed.
+const FAILED: u8 = 101;
+
 /// How many clients connect at once. Each takes a processor for some milliseconds, and some wait for seconds.
 const AT_ONCE: usize = 4;
 
@@ -31,7 +40,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(AT_ONCE);
     let scenarios: Vec<Arc<Scenario>> = scenario::load_all(&support::fixtures())
-        .unwrap()
+        .unwrap_or_else(|error| panic!("{error}"))
         .into_iter()
         .filter(|scenario| FOLDERS.iter().any(|folder| scenario::is_meant(folder, &scenario.name)))
         // A variant of another scenario differs in what the device is told, which no other client is.
@@ -57,6 +66,13 @@ fn main() -> ExitCode {
     trials.push(Trial::test("each scenario meets two clients or more", move || {
         each_scenario_meets_two(&scenarios, &pairs)
     }));
+    let is_run = |trial: &Trial| !arguments.is_filtered_out(trial) && !arguments.is_ignored(trial);
+    let parent = selection::parent();
+    // Where other test programs run, the filter is one of theirs.
+    if !arguments.list && !trials.iter().any(is_run) && !selection::other_targets_are_asked_for(&parent, TARGET) {
+        let _ = writeln!(std::io::stderr(), "error: no test has this name; `--list` shows all");
+        return ExitCode::from(FAILED);
+    }
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
@@ -78,7 +94,7 @@ fn pairs(scenarios: &[Arc<Scenario>]) -> Vec<(Client, Arc<Scenario>)> {
         }
     }
     for (why, count) in left_out {
-        let _ = writeln!(std::io::stderr(), "left out: {count} scenarios for {why}");
+        let _ = writeln!(std::io::stderr(), "left out: {why} ({count} times)");
     }
     pairs
 }

@@ -1,9 +1,10 @@
 /*
- * BearSSL as a client, with its own engine and its own check of certificates: `bearssl PORT TRUSTED.DER HOST DATE REQUEST`.
+ * BearSSL as a client, with its own engine and its own check of certificates: `bearssl PORT TRUSTED.DER HOST DATE
+ * REQUEST`.
  *
  * The reply goes to standard output. HOST is checked unless it is empty. DATE is
- * in seconds since 1970, or `now`. The exit code is 0 if the server has ended the reply by close_notify; otherwise it is 1, and
- * standard error has BearSSL's number of the error (bearssl_ssl.h and bearssl_x509.h).
+ * in seconds since 1970, or `now`. The exit code is 0 if the server has ended the reply by close_notify; otherwise it
+ * is 1, and standard error has BearSSL's number of the error (bearssl_ssl.h and bearssl_x509.h).
  */
 
 #include <arpa/inet.h>

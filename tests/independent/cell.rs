@@ -1,6 +1,7 @@
 //! One client against one scenario's server: what it must do, whether it can take part, and what it did.
 //!
-//! What enters: a [`Scenario`] and a [`Client`]. What leaves: a verdict on both witnesses, the client and the server's record.
+//! What enters: a [`Scenario`] and a [`Client`]. What leaves: a verdict on both witnesses, the client and the
+//! server's record.
 
 use std::fmt;
 use std::fs;
@@ -16,7 +17,8 @@ use pinrig_server::{Ending, EventKind, Handshake, Limits, ServerEvent, TlsServer
 
 use super::client::{Client, Installed, Said, Task};
 
-/// How long a server waits for a client that is expected to wait, too. A client that does something else needs no time for it.
+/// How long a server waits for a client that is expected to wait, too. A client that does something else needs no
+/// time for it.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long a server may take to notice that its client has gone. It reports the end of a connection at once.
@@ -119,7 +121,8 @@ impl<'a> Offer<'a> {
         clock.map(|clock| seconds_since_1970(clock).unwrap_or_else(|| panic!("`{clock}` is not a date")))
     }
 
-    /// The certificate that the device pins: where no client could trust that, since it is not a certificate, the authority.
+    /// The certificate that the device pins: where no client could trust that, since it is not a certificate, the
+    /// authority.
     fn trusted(&self) -> Vec<u8> {
         let pin = Fingerprint::parse(&self.run.device.pin).expect("the device takes this pin");
         let mut all = Recipe::ALL.iter().flat_map(|recipe| recipe.issue().chain);

@@ -1,14 +1,14 @@
 //! The clients: programs that others wrote, each told to trust one certificate and to fetch one reply.
 //!
-//! What enters: a [`Task`]. What leaves: what the client said of it. A client verifies as strictly as it can be told to. It offers
-//! secp256r1 alone, since the rogue server has no other group, and that every client can do.
+//! What enters: a [`Task`]. What leaves: what the client said of it. A client verifies as strictly as it can be told
+//! to. It offers secp256r1 alone, since the rogue server has no other group, and that every client can do.
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use serde_json::{Value, json};
 
@@ -83,8 +83,8 @@ pub(crate) struct Said {
 
 /// The clients that this machine has.
 pub(crate) struct Installed {
-    /// One process for all of Python's connections: starting it takes longer than a connection.
-    python: Option<Mutex<Python>>,
+    /// One process for all of Python's connections, from the first on: starting it takes longer than a connection.
+    python: OnceLock<Mutex<Python>>,
     bearssl: Option<PathBuf>,
     others: Vec<Client>,
     /// An empty folder: curl would trust the certificates of the system's folder otherwise.
@@ -110,13 +110,19 @@ impl Installed {
             (Client::OpenSsl, "openssl", "version", "OpenSSL"),
             (Client::Curl, "curl", "--version", "OpenSSL"),
             (Client::GnuTls, "gnutls-cli", "--version", "gnutls-cli"),
+            (
+                Client::Python,
+                "python3",
+                "-cimport ssl; print(ssl.OPENSSL_VERSION)",
+                "OpenSSL",
+            ),
         ] {
             if runs(program, argument, with) {
                 others.push(client);
             }
         }
         Self {
-            python: runs("python3", "--version", "Python").then(|| Mutex::new(Python::start())),
+            python: OnceLock::new(),
             bearssl: build_bearssl(),
             others,
             nothing: tempfile::tempdir().unwrap(),
@@ -125,7 +131,6 @@ impl Installed {
 
     pub(crate) fn has(&self, client: Client) -> bool {
         match client {
-            Client::Python => self.python.is_some(),
             Client::BearSsl => self.bearssl.is_some(),
             other => self.others.contains(&other),
         }
@@ -138,7 +143,7 @@ impl Installed {
             Client::Curl => task.with_curl(self.nothing.path()),
             Client::GnuTls => task.with_gnutls(),
             Client::Python => {
-                let python = self.python.as_ref().expect("the caller has asked `has`");
+                let python = self.python.get_or_init(|| Mutex::new(Python::start()));
                 python
                     .lock()
                     .expect("a panic has failed the tests already")
@@ -253,7 +258,8 @@ fn limited(program: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
-/// Runs a client with the request on its standard input, which stays open: gnutls-cli waits for no reply behind its end.
+/// Runs a client with the request on its standard input, which stays open: gnutls-cli waits for no reply behind its
+/// end.
 fn said(mut command: Command, request: &str) -> Said {
     let child = command
         .stdin(Stdio::piped())
@@ -276,12 +282,17 @@ fn said(mut command: Command, request: &str) -> Said {
 /// Compiles the client of BearSSL, which has none that can be told a date. `None` where that cannot be done here.
 fn build_bearssl() -> Option<PathBuf> {
     let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("independent-bearssl");
+    let source = support::root().join("tests/independent/bearssl.c");
+    let changed = |path: &Path| path.metadata().and_then(|data| data.modified()).ok();
+    if changed(&program) > changed(&source) {
+        return Some(program);
+    }
     // Two test processes may build it at the same time.
     let own = program.with_extension(std::process::id().to_string());
     let built = Command::new("cc")
         .args(["-O1", "-Wall", "-Wextra", "-Werror", "-o"])
         .arg(&own)
-        .arg(support::root().join("tests/independent/bearssl.c"))
+        .arg(source)
         .arg("-lbearssl")
         .output();
     match built {
@@ -317,7 +328,7 @@ impl Python {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("`python3 --version` has just run");
+            .expect("`Installed::find` has run it");
         let tasks = child.stdin.take();
         let answers = BufReader::new(child.stdout.take().expect("piped above"));
         Self { child, tasks, answers }

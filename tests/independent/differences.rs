@@ -1,8 +1,8 @@
 //! Where a client does something else than the scenario's device, and why it may.
 //!
-//! A line that is not needed fails the tests of its clients and scenarios. The lines hold for the versions of Debian 12: OpenSSL 3.0,
-//! curl 7.88, GnuTLS 3.7, Python 3.11 and BearSSL 0.6. They compare what a client does and never its words. Where another version does
-//! what the device does, its test says so, and the line goes with the old version.
+//! A line that is not needed fails the tests of its clients and scenarios. The lines hold for the versions of Debian
+//! 12: OpenSSL 3.0, curl 7.88, GnuTLS 3.7, Python 3.11 and BearSSL 0.6. They compare what a client does and never its
+//! words. Where another version does what the device does, its test says so, and the line goes with the old version.
 
 use super::cell::Does;
 use super::client::Client::{self, BearSsl, Curl, GnuTls, OpenSsl, Python};
@@ -47,7 +47,7 @@ pub(crate) const DIFFERENCES: &[Differs] = &[
         scenarios: &["auth/key-update"],
         clients: TLS_1_3,
         does: Does::Waits,
-        why: "a server may change its keys (RFC 8446 section 4.6.3), which the firmware cannot follow; the reply never comes",
+        why: "a server may change its keys (RFC 8446 section 4.6.3), unlike the firmware's; no reply comes",
     },
     Differs {
         scenarios: &["server/key-update"],
@@ -96,7 +96,7 @@ pub(crate) const DIFFERENCES: &[Differs] = &[
         scenarios: &["auth/certificate-request-late"],
         clients: &[Curl],
         does: Does::Waits,
-        why: "it offers post_handshake_auth (RFC 8446 section 4.6.2), so the server may ask; the reply never comes",
+        why: "it offers post_handshake_auth (RFC 8446 section 4.6.2), so it may be asked; no reply comes",
     },
     // Checks that the scenario's device leaves out, and these clients cannot.
     Differs {
@@ -122,7 +122,7 @@ pub(crate) const DIFFERENCES: &[Differs] = &[
         scenarios: &["name/common-name-only"],
         clients: &[OpenSsl, Curl, GnuTls, BearSsl],
         does: Does::Accepts,
-        why: "it falls back to the subject where there is no list of names, which RFC 6125 allowed and RFC 9525 does not",
+        why: "without a list of names it takes the subject, which RFC 6125 allowed and RFC 9525 does not",
     },
     Differs {
         scenarios: &["name/wildcard-partial"],
@@ -159,7 +159,7 @@ pub(crate) const DIFFERENCES: &[Differs] = &[
         scenarios: &["validity/sixteen-kilobytes-pin-wrong"],
         clients: &[BearSsl],
         does: Does::Accepts,
-        why: "it compares the subject and the key with those of the trusted leaf, which are the same, and not the whole certificate",
+        why: "it trusts a leaf by its subject and key, which are those of the pinned certificate",
     },
     Differs {
         scenarios: &["validity/last-second"],
@@ -172,6 +172,6 @@ pub(crate) const DIFFERENCES: &[Differs] = &[
         scenarios: &["auth/other-session-id"],
         clients: &[GnuTls],
         does: Does::Accepts,
-        why: "it does not compare the session id with its own, which RFC 8446 section 4.1.3 asks for; the keys are bound to it anyway",
+        why: "it does not compare the session id with its own, as RFC 8446 section 4.1.3 says it must",
     },
 ];
