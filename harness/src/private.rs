@@ -66,7 +66,7 @@ impl PrivateFolder {
             DirBuilder::new().recursive(true).mode(FOLDER).create(parent)?;
         }
         match DirBuilder::new().mode(FOLDER).create(path) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error.into()),
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error.into()),
             _ => Self::open(path),
         }
     }

@@ -10,6 +10,7 @@
 //! - [`provenance`]: what was built from what, and whether it still is.
 //! - [`build`]: one build.
 //! - [`mutant`]: mistakes that a programmer could have made, as data.
+//! - `program`: the client as a program on this machine, built by itself.
 //! - [`workshop`]: builds the firmware with one of them.
 
 pub mod image;
@@ -19,15 +20,16 @@ pub mod toolchain;
 pub mod provenance;
 pub mod build;
 pub mod mutant;
+mod program;
 pub mod workshop;
 
 use std::path::{Path, PathBuf};
 
 pub use error::Error;
-pub use mutant::Mutant;
+pub use mutant::{Mutant, Witness};
 pub use provenance::Provenance;
 pub use source::source_hash;
-pub use workshop::Workshop;
+pub use workshop::{Product, Workshop};
 
 /// The root of the repository that this crate was compiled in.
 #[must_use]

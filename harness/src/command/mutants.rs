@@ -2,13 +2,15 @@
 
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use clap::Args;
-use pinrig::bench::{Start, VirtualBench};
-use pinrig::mutants::{Event, Judgement, Survey};
+use clap::{Args, ValueEnum};
+use pinrig::bench::Start;
+use pinrig::image::Image;
+use pinrig::mutants::{Accepted, Event, Judgement, Place, Plan, Seed, Survey, SurveyError};
 use pinrig::scenario;
 use pinrig_builder::{Mutant, Workshop};
 use serde_json::Value;
@@ -24,9 +26,39 @@ pub(super) struct Mutants {
     /// Let each mutant meet every scenario, and not only those that must notice it
     #[arg(long)]
     all_scenarios: bool,
+    /// Where mutants meet their scenarios
+    #[arg(long, value_enum, default_value_t = On::Both)]
+    on: On,
+    /// How many of the mutants that this machine can show meet their scenarios on the virtual board, too
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    sample: usize,
+    /// Take the same sample as a run that printed this seed
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     /// Print the JSON schema of mutant files, for editors, and nothing else
     #[arg(long)]
     schema: bool,
+}
+
+/// The places of a survey.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum On {
+    /// Each where it takes the least time, and a sample at both places.
+    Both,
+    /// All on the virtual board.
+    Virtual,
+    /// Only those that this machine can show, as processes. Needs no compiler for the chip.
+    Host,
+}
+
+impl On {
+    fn only(self) -> Option<Place> {
+        match self {
+            Self::Both => None,
+            Self::Virtual => Some(Place::Virtual),
+            Self::Host => Some(Place::Host),
+        }
+    }
 }
 
 pub(super) fn mutants(common: &Common, options: &run::Options, arguments: &Mutants) -> CommandResult {
@@ -45,13 +77,13 @@ pub(super) fn mutants(common: &Common, options: &run::Options, arguments: &Mutan
     let catalogue = scenarios(&fixtures)?;
     let mutants = select(Mutant::load_all(&fixtures.join("mutants"))?, &arguments.names)?;
     let fixtures = fixtures.canonicalize()?;
-    let mut workshop = Workshop::open(fixtures.parent().unwrap_or(&fixtures))?;
+    let root = fixtures.parent().unwrap_or(&fixtures);
 
     let began = Instant::now();
     let report = if common.json {
         Report::Json
     } else {
-        Report::Terminal(TerminalReport::new(mutants.len()))
+        Report::Terminal(TerminalReport::new())
     };
     // As for `run`: the first error of the output ends the command when the survey has ended.
     let output = Mutex::new(Ok(()));
@@ -61,18 +93,22 @@ pub(super) fn mutants(common: &Common, options: &run::Options, arguments: &Mutan
             *output = report.event(&event);
         }
     };
-    let start = if options.cold { Start::Cold } else { Start::Forked };
     let survey = Survey {
         catalogue: &catalogue,
+        accepted: &Accepted::in_folder(&root.join("tests/snapshots")),
         all_scenarios: arguments.all_scenarios,
-        bench: &|| Box::new(VirtualBench::new(start)),
+        image: &Image::load(&fixtures.join("firmware/pinrig-esp32c3-virtual.elf"))?,
+        start: if options.cold { Start::Cold } else { Start::Forked },
         jobs: options
             .jobs
             .unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)),
         out: &options.out.join("mutants"),
         observer: &observer,
     };
-    let judgements = survey.run(&mut workshop, &mutants);
+    let seed = arguments.seed.map_or_else(Seed::random, Seed);
+    let plan = Plan::new(survey.meetings(mutants)?, arguments.on.only(), arguments.sample, seed);
+    observer(Event::Planned { plan: &plan, seed });
+    let (judgements, workshops) = everywhere(&survey, root, &plan);
     output.into_inner().unwrap_or_else(PoisonError::into_inner)?;
     let code = match &judgements {
         Ok(judgements) => judgements
@@ -88,16 +124,43 @@ pub(super) fn mutants(common: &Common, options: &run::Options, arguments: &Mutan
     if let Ok(judgements) = &judgements {
         report.summary(judgements, code, began)?;
     }
-    if code == 0 {
-        workshop.clear()?;
-    } else {
-        let folder = workshop.folder().display();
-        writeln!(
-            anstream::stderr(),
-            "the images and what they were built from are in {folder}"
-        )?;
+    for workshop in workshops {
+        if code == 0 {
+            workshop.clear()?;
+        } else {
+            let folder = workshop.folder().display();
+            writeln!(anstream::stderr(), "what was built, and from what, is in {folder}")?;
+        }
     }
     Ok(code)
+}
+
+/// Surveys one place after the other, the quicker one first, and gives back the workshops that were needed.
+fn everywhere(survey: &Survey<'_>, root: &Path, plan: &Plan) -> (Result<Vec<Judgement>, SurveyError>, Vec<Workshop>) {
+    let mut workshops = Vec::new();
+    let mut judgements = Vec::new();
+    for place in [Place::Host, Place::Virtual] {
+        let meetings = plan.at(place);
+        if meetings.is_empty() {
+            continue;
+        }
+        let mut workshop = match Workshop::open(root, place.product()) {
+            Ok(workshop) => workshop,
+            Err(error) => return (Err(error.into()), workshops),
+        };
+        // What the client passes on this machine it must pass on the board.
+        let also = match place {
+            Place::Host => &[][..],
+            Place::Virtual => &plan.host[..],
+        };
+        let judged = survey.run(place, &mut workshop, meetings, also);
+        workshops.push(workshop);
+        match judged {
+            Ok(judged) => judgements.extend(judged),
+            Err(error) => return (Err(error), workshops),
+        }
+    }
+    (Ok(judgements), workshops)
 }
 
 fn select(all: Vec<Mutant>, names: &[String]) -> Result<Vec<Mutant>, String> {
@@ -114,6 +177,9 @@ fn select(all: Vec<Mutant>, names: &[String]) -> Result<Vec<Mutant>, String> {
             "there is no mutant `{unknown}`{near}; there are: {}",
             known.join(", ")
         ));
+    }
+    if all.is_empty() {
+        return Err("there is no mutant in fixtures/mutants".to_owned());
     }
     let wanted = |mutant: &Mutant| names.is_empty() || names.contains(&mutant.name);
     Ok(all.into_iter().filter(wanted).collect())

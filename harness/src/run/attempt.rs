@@ -137,7 +137,7 @@ impl<'a> Attempt<'a> {
             let crash = Deadline::after("the rest of a crash", AFTER_CRASH);
             let mut rest = Vec::new();
             device.drain(&crash, AFTER_CRASH_PAUSE, |line| {
-                rest.push(self.secrets.hide(&line.text))
+                rest.push(self.secrets.hide(&line.text));
             });
             failure.findings.extend(postmortem::of_crash(&rest, self.image()));
             for text in rest {
