@@ -43,6 +43,7 @@ fn board(command: &[&str]) -> Board {
         port: 443,
         server: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)),
         settled: Settled::new(|| None),
+        seed: 0,
     };
     bench.seat().unwrap().board(&route).unwrap()
 }

@@ -21,7 +21,9 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use pinrig::bench::{Bench, Start, bench_for, skipped};
 use pinrig::image::Image;
 use pinrig::outcome::Outcome;
+use pinrig::randomness::Randomness;
 use pinrig::rig::{self, Choice, Images};
+use pinrig::run::Runner;
 use pinrig::scenario::{self, Scenario};
 use pinrig::verdict::Verdict;
 
@@ -102,6 +104,8 @@ fn choice() -> Choice {
 struct FlashedBench {
     bench: Box<dyn Bench>,
     image: Image,
+    /// What all boards of all scenarios have drawn.
+    randomness: Arc<Randomness>,
 }
 
 impl FlashedBench {
@@ -114,11 +118,20 @@ impl FlashedBench {
         let bench = bench.map_err(|error| error.to_string())?;
         let flashed = support::runner(&*bench, &image, &support::out()).flash();
         flashed.map_err(|error| error.to_string())?;
-        Ok(Self { bench, image })
+        Ok(Self {
+            bench,
+            image,
+            randomness: Arc::default(),
+        })
     }
 
     fn run(&self, scenario: &Scenario) -> Outcome {
-        support::runner(&*self.bench, &self.image, &support::out()).run(scenario)
+        let out = support::out();
+        let runner = Runner {
+            randomness: Arc::clone(&self.randomness),
+            ..support::runner(&*self.bench, &self.image, &out)
+        };
+        runner.run(scenario)
     }
 }
 

@@ -18,6 +18,7 @@ pub mod private;
 pub mod deadline;
 pub mod language;
 pub mod run_result;
+pub mod randomness;
 pub mod evidence;
 pub mod scenario;
 pub mod service;

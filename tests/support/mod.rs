@@ -7,6 +7,7 @@ pub(crate) mod process;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::sync::Arc;
 
 use pinrig::bench::Bench;
 use pinrig::image::Image;
@@ -58,6 +59,7 @@ pub(crate) fn runner<'a>(bench: &'a dyn Bench, image: &'a Image, out: &'a Path) 
         limits: RunLimits::default(),
         out,
         keep: false,
+        randomness: Arc::default(),
         observer: &|_| {},
     }
 }

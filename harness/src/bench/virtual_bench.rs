@@ -90,6 +90,7 @@ fn boot(flash: Arc<[u8]>) -> Result<Option<Booted>, BoardError> {
     let sink = Arc::clone(&frames);
     let board = start(
         flash,
+        0,
         Box::new(move |frame| {
             sink.lock().unwrap_or_else(PoisonError::into_inner).push(frame.to_vec());
         }),
@@ -112,9 +113,10 @@ fn boot(flash: Arc<[u8]>) -> Result<Option<Booted>, BoardError> {
     Ok(None)
 }
 
-fn start(flash: Arc<[u8]>, to_network: virtual_esp32c3::FrameSink) -> Result<VirtualBoard, BoardError> {
+fn start(flash: Arc<[u8]>, seed: u64, to_network: virtual_esp32c3::FrameSink) -> Result<VirtualBoard, BoardError> {
     let config = BoardConfig {
         flash,
+        seed,
         ..BoardConfig::default()
     };
     VirtualBoard::start(config, Some(to_network)).map_err(BoardError::VirtualBoard)
@@ -222,7 +224,7 @@ impl VirtualBench {
         })
         .map_err(BoardError::VirtualNetwork)?;
         let port = lan.port();
-        let board = start(flash, Box::new(move |frame| port.send(frame)))?;
+        let board = start(flash, route.seed, Box::new(move |frame| port.send(frame)))?;
         *to_board.lock().unwrap_or_else(PoisonError::into_inner) = Some(board.ethernet());
         let board = Arc::new(board);
         let lan = Arc::new(lan);
@@ -251,8 +253,13 @@ impl VirtualBench {
             reset: Box::new(VirtualLines {
                 board: Arc::clone(&board),
                 booted: booted.map(|booted| (booted, lan.port())),
+                seed: route.seed,
             }),
-            recorder: Box::new(VirtualRecorder { board, lan }),
+            recorder: Box::new(VirtualRecorder {
+                board,
+                lan,
+                seed: route.seed,
+            }),
         })
     }
 }
@@ -356,6 +363,8 @@ struct VirtualLines {
     board: Arc<VirtualBoard>,
     /// What stands for the first boot, and where the frames of that boot go.
     booted: Option<(Arc<Booted>, FramePort)>,
+    /// Where the copy's own random numbers start.
+    seed: u64,
 }
 
 impl Reset for VirtualLines {
@@ -365,7 +374,8 @@ impl Reset for VirtualLines {
                 for frame in &booted.frames {
                     network.send(frame);
                 }
-                self.board.restore(&booted.snapshot, booted.console.clone());
+                let snapshot = booted.snapshot.with_seed(self.seed);
+                self.board.restore(&snapshot, booted.console.clone());
             }
             (BootMode::Flash, None) => self.board.power_cycle(Strapping::Flash),
             (BootMode::Download, _) => self.board.power_cycle(Strapping::Download),
@@ -377,12 +387,16 @@ impl Reset for VirtualLines {
 struct VirtualRecorder {
     board: Arc<VirtualBoard>,
     lan: Arc<Lan>,
+    seed: u64,
 }
 
 impl Recorder for VirtualRecorder {
     fn files(&self) -> Vec<RecordedFile> {
         let hardware = self.board.log().into_iter();
         let hardware = hardware.map(|entry| format!("{:>12} us {}", entry.microseconds, entry.event));
+        let hardware = [format!("random numbers from the seed {}", self.seed)]
+            .into_iter()
+            .chain(hardware);
         let lines = |lines: Vec<String>| (lines.join("\n") + "\n").into_bytes();
         vec![
             RecordedFile {

@@ -32,7 +32,10 @@ pub(super) fn list(common: &Common, options: &List) -> CommandResult {
         write!(out, "{}", scenario::index(&scenarios))?;
     } else if common.json {
         for scenario in &scenarios {
-            writeln!(out, "{}", json!({ "scenario": scenario.name, "about": scenario.about }))?;
+            let limits = scenario.runs.iter().filter_map(|run| run.limit.as_ref());
+            let limits: Vec<&str> = limits.map(|limit| limit.why.as_str()).collect();
+            let line = json!({ "scenario": scenario.name, "about": scenario.about, "limits": limits });
+            writeln!(out, "{line}")?;
         }
     } else {
         write!(out, "{}", terminal::list(&scenarios))?;

@@ -15,10 +15,11 @@ use crate::board::{Board, BootMode, LinkSettings, Secret};
 use crate::bundle;
 use crate::deadline::Deadline;
 use crate::device::{Answer, Device};
-use crate::evidence::{DeviceEvidence, Evidence, RecordedFile, Rejection, ServerEvidence};
+use crate::evidence::{Client, DeviceEvidence, Evidence, RecordedFile, Rejection, ServerEvidence};
 use crate::image::Image;
 use crate::outcome::Event;
 use crate::postmortem;
+use crate::randomness::Repeated;
 use crate::run_result::DeviceOutcome;
 use crate::scenario::{DEFAULT_HOST, Expectation, Run, Scenario};
 use crate::service::Running;
@@ -51,6 +52,10 @@ pub(super) struct Attempt<'a> {
     pub(super) secrets: Secrets,
     /// Where it has told that on.
     pub(super) told: Told,
+    /// Connections so far.
+    connections: usize,
+    /// The device has accepted the server of the last run.
+    accepted: bool,
 }
 
 impl<'a> Attempt<'a> {
@@ -67,6 +72,8 @@ impl<'a> Attempt<'a> {
             skipped: Duration::ZERO,
             secrets: Secrets::default(),
             told: Told::default(),
+            connections: 0,
+            accepted: false,
         }
     }
 
@@ -179,6 +186,7 @@ impl<'a> Attempt<'a> {
             port: HTTPS,
             server: service.address(),
             settled: service.settled(),
+            seed: self.runner.randomness.seed_of(&self.scenario.name),
         }
     }
 
@@ -236,8 +244,7 @@ impl<'a> Attempt<'a> {
             self.repeat(last, &mut board, service)?;
             self.server = saw;
         }
-        let accepted = |run: &Run| matches!(run.expect, Expectation::Accepted { .. });
-        if scenario.runs.last().is_some_and(accepted) {
+        if self.accepted {
             return Ok(());
         }
         let honest = Run::honest();
@@ -285,11 +292,42 @@ impl<'a> Attempt<'a> {
             },
             server: seen.evidence,
             requests: seen.requests,
+            repeated: self.repeated(&seen.clients),
+            clients: seen.clients,
         };
         match verdict::judge(run, &evidence) {
-            Verdict::Passed => Ok(()),
+            Verdict::Passed => {
+                let limit = verdict::limit_shown(run, &evidence);
+                self.accepted = limit.is_none() && matches!(run.expect, Expectation::Accepted { .. });
+                if let Some(limit) = limit {
+                    let line = format!("within a limit of this device: {}", limit.why);
+                    // Once, however often the run is repeated.
+                    if !self.transcript.afterwards.contains(&line) {
+                        self.transcript.afterwards.push(line);
+                    }
+                }
+                Ok(())
+            }
             Verdict::Failed(failure) => Err(with_advice(failure, &evidence, board.link)),
         }
+    }
+
+    /// What the device drew on these connections that this process had seen before.
+    fn repeated(&mut self, clients: &[Client]) -> Vec<Repeated> {
+        let Self {
+            runner,
+            scenario,
+            board,
+            connections,
+            ..
+        } = self;
+        let noted = clients.iter().flat_map(|client| {
+            *connections += 1;
+            let board = board.as_deref().unwrap_or("a board");
+            let place = format!("{}, connection {connections}, on {board}", scenario.name);
+            runner.randomness.note(&place, &client.drawn)
+        });
+        noted.collect()
     }
 
     /// Adds a line to the device's lane, and shows it.

@@ -13,7 +13,7 @@ mod attempt;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,7 @@ use crate::board::flash::FlashReport;
 use crate::bundle;
 use crate::image::Image;
 use crate::outcome::{Event, Outcome};
+use crate::randomness::Randomness;
 use crate::scenario::Scenario;
 use crate::verdict::{Blame, Failure, Verdict};
 use attempt::Attempt;
@@ -63,6 +64,8 @@ pub struct Runner<'a> {
     pub out: &'a Path,
     /// Keep the evidence of passes too.
     pub keep: bool,
+    /// What virtual boards draw at random, and what all boards have drawn so far: one for all runners of a process.
+    pub randomness: Arc<Randomness>,
     /// Gets every event; called from several threads.
     pub observer: &'a (dyn Fn(Event<'_>) + Sync),
 }
