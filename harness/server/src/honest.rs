@@ -143,7 +143,15 @@ impl HonestSession {
             self.flush(wire).await?;
             if std::mem::take(&mut self.key_update) {
                 let changed = self.connection.refresh_traffic_keys();
-                changed.map_err(|error| Broken::Protocol(error.to_string()))?;
+                // The scenario would show nothing about this client.
+                changed.map_err(|error| {
+                    Broken::Server(format!(
+                        "cannot change its keys, which only TLS 1.3 can, in a session of {}: {error}",
+                        self.connection
+                            .protocol_version()
+                            .map_or_else(|| "no version".to_owned(), |version| names::version(version.into()))
+                    ))
+                })?;
                 self.flush(wire).await?;
             }
         }
