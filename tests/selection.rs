@@ -1,6 +1,7 @@
 //! Nothing tested is never a success: neither where the set-up is wrong, nor where a filter, a name or a folder selects nothing.
 //!
-//! The test program of the scenarios runs as a process, as cargo runs it.
+//! The test program of the scenarios runs as a process, as cargo runs it. It is the one that was built last: to run these tests alone,
+//! build it too, with `cargo test --test selection --test scenarios ...`.
 
 #![expect(clippy::unwrap_used, reason = "a test panics where it cannot go on")]
 
