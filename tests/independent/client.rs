@@ -1,7 +1,7 @@
 //! The clients: programs that others wrote, each told to trust one certificate and to fetch one reply.
 //!
 //! What enters: a [`Task`]. What leaves: what the client said of it. A client verifies as strictly as it can be told
-//! to. It offers secp256r1 alone, since the rogue server has no other group, and that every client can do.
+//! to. Its key share is one of secp256r1, since the rogue server has no other group.
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Write};
@@ -168,7 +168,7 @@ impl Task<'_> {
         let mut command = limited("openssl");
         command
             .args(["s_client", "-quiet", "-connect", &format!("127.0.0.1:{}", self.port)])
-            .args(["-groups", "P-256", "-ciphersuites", "TLS_AES_128_GCM_SHA256"])
+            .args(["-groups", "P-256:X25519"])
             .args(["-verify_return_error", "-partial_chain", "-CAfile"])
             .arg(self.trusted);
         match self.host_is_an_address() {
@@ -202,7 +202,7 @@ impl Task<'_> {
                 "--http1.1",
                 "--no-alpn",
             ])
-            .args(["--curves", "P-256", "--tls13-ciphers", "TLS_AES_128_GCM_SHA256"])
+            .args(["--curves", "P-256:X25519"])
             .args(["--user-agent", USER_AGENT, "--noproxy", "*"])
             .args(["--connect-to", &format!("::127.0.0.1:{}", self.port)])
             .arg("--capath")
@@ -217,7 +217,13 @@ impl Task<'_> {
         let mut command = limited("gnutls-cli");
         // Where it finds a name to check, it checks it.
         command
-            .args(["--priority", GNUTLS_PRIORITY, "--logfile", "/dev/stderr"])
+            .args([
+                "--priority",
+                GNUTLS_PRIORITY,
+                "--single-key-share",
+                "--logfile",
+                "/dev/stderr",
+            ])
             .args([
                 "--verify-hostname",
                 self.host,
@@ -249,7 +255,7 @@ impl Task<'_> {
 /// GitHub refuses a request without one.
 const USER_AGENT: &str = "BuildFailureDetectorESP8266";
 
-const GNUTLS_PRIORITY: &str = "NORMAL:-GROUP-ALL:+GROUP-SECP256R1:-CIPHER-ALL:+AES-128-GCM";
+const GNUTLS_PRIORITY: &str = "NORMAL:-GROUP-ALL:+GROUP-SECP256R1:+GROUP-X25519";
 
 /// A program that is killed when its time is over.
 fn limited(program: impl AsRef<std::ffi::OsStr>) -> Command {

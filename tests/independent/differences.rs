@@ -20,77 +20,19 @@ pub(crate) struct Differs {
 const TLS_1_3: &[Client] = &[OpenSsl, Curl, GnuTls, Python];
 
 pub(crate) const DIFFERENCES: &[Differs] = &[
-    // Lawful servers that are beyond this firmware.
-    Differs {
-        scenarios: &["auth/fragmented-certificate"],
-        clients: TLS_1_3,
-        does: Does::Accepts,
-        why: "a message may come in several records (RFC 8446 section 5.1), which the firmware cannot join",
-    },
-    Differs {
-        scenarios: &[
-            "server/small-records",
-            "validity/sixteen-kilobytes",
-            "validity/two-records",
-        ],
-        clients: &Client::ALL,
-        does: Does::Accepts,
-        why: "a message may come in several records (RFC 8446 section 5.1), which the firmware cannot join",
-    },
+    // Servers that the firmware gives up early.
     Differs {
         scenarios: &["auth/cut-finished", "auth/cut-proof"],
         clients: TLS_1_3,
         does: Does::Waits,
         why: "the rest of the message may come in a later record, for which the firmware does not wait",
     },
-    Differs {
-        scenarios: &["auth/key-update"],
-        clients: TLS_1_3,
-        does: Does::Waits,
-        why: "a server may change its keys (RFC 8446 section 4.6.3), unlike the firmware's; no reply comes",
-    },
-    Differs {
-        scenarios: &["server/key-update"],
-        clients: TLS_1_3,
-        does: Does::Accepts,
-        why: "a server may change its keys (RFC 8446 section 4.6.3), which the firmware cannot follow",
-    },
-    Differs {
-        scenarios: &["server/p384", "server/rsa"],
-        clients: &Client::ALL,
-        does: Does::Accepts,
-        why: "the firmware can check signatures of P-256 keys only",
-    },
-    Differs {
-        scenarios: &["server/ed25519"],
-        clients: TLS_1_3,
-        does: Does::Accepts,
-        why: "the firmware can check signatures of P-256 keys only",
-    },
-    Differs {
-        scenarios: &["server/tls-1-2-only"],
-        clients: &Client::ALL,
-        does: Does::Accepts,
-        why: "these clients speak TLS 1.2, too",
-    },
-    Differs {
-        scenarios: &["validity/seventeen-certificates"],
-        clients: &[OpenSsl, Curl, Python, BearSsl],
-        does: Does::Accepts,
-        why: "a chain may be longer than the firmware has room for",
-    },
-    // Offers that a client's options do not narrow.
-    Differs {
-        scenarios: &["server/no-common-suite"],
-        clients: &[Python],
-        does: Does::Accepts,
-        why: "it offers this suite: its ssl has no setting for those of TLS 1.3",
-    },
+    // Offers that a client's options do not choose.
     Differs {
         scenarios: &["server/no-common-group"],
-        clients: &[BearSsl],
-        does: Does::Accepts,
-        why: "it offers x25519, too",
+        clients: &[Python],
+        does: Does::Refuses,
+        why: "its ssl can be told one group only, and the rogue server asks for another",
     },
     Differs {
         scenarios: &["auth/certificate-request-late"],
@@ -150,7 +92,11 @@ pub(crate) const DIFFERENCES: &[Differs] = &[
     },
     // What is trusted.
     Differs {
-        scenarios: &["validity/extra-certificate", "validity/long-chain"],
+        scenarios: &[
+            "validity/extra-certificate",
+            "validity/long-chain",
+            "validity/seventeen-certificates",
+        ],
         clients: &[GnuTls],
         does: Does::Refuses,
         why: "it trusts a leaf by itself only if nothing but a self-signed certificate follows it",
