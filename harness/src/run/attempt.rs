@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::Runner;
 use super::drive::{BootedBoard, KnownSettings, blamed};
+use super::time_limit::TimeLimit;
 use crate::bench::{Route, Seat};
 use crate::board::{Board, BootMode, LinkSettings, Secret};
 use crate::bundle;
@@ -244,6 +245,8 @@ impl<'a> Attempt<'a> {
         board: &mut BootedBoard<'_>,
         service: &mut Running,
     ) -> Result<(), Failure> {
+        let wait = self.runner.limits.setting;
+        let time_limit = TimeLimit::begin(run, board, wait)?;
         let driven = self.drive(run, board);
         // The server's side is evidence too when the device's side broke off.
         let closed = Deadline::after("the server's last connection to close", self.runner.limits.close);
@@ -269,7 +272,7 @@ impl<'a> Attempt<'a> {
             requests: seen.requests,
         };
         match verdict::judge(run, &evidence) {
-            Verdict::Passed => Ok(()),
+            Verdict::Passed => time_limit.map_or(Ok(()), |limit| limit.end(board, wait)),
             Verdict::Failed(failure) => Err(with_advice(failure, &evidence, board.link)),
         }
     }

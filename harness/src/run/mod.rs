@@ -2,9 +2,11 @@
 //!
 //! What enters: scenarios, a [`Bench`] and an [`Image`]. What leaves: [`Event`]s while it goes on, and an [`Outcome`] for
 //! each scenario. Whatever happens, an outcome holds what both sides had said so far, and a failure leaves a bundle of
-//! files. `attempt` is one scenario on one board, `drive` the device's side of one run, `soak` its many repetitions.
+//! files. `attempt` is one scenario on one board, `drive` the device's side of one run, `soak` its many repetitions, `time_limit`
+//! what the board's clock says of a run that must reach a time limit.
 
 mod drive;
+mod time_limit;
 mod soak;
 mod attempt;
 
