@@ -5,9 +5,11 @@
 
 use std::fmt;
 
+use pinrig_server::{Drawn, EventKind};
 use serde::Serialize;
 
 use crate::language::Fields;
+use crate::randomness::Repeated;
 use crate::run_result::RunResult;
 
 /// What both witnesses saw of one run.
@@ -19,6 +21,48 @@ pub struct Evidence {
     pub server: ServerEvidence,
     /// The requests that the server saw, each as the lines of its head.
     pub requests: Vec<Vec<String>>,
+    /// What the device showed of itself on each connection.
+    pub clients: Vec<Client>,
+    /// What the device drew at random that had been drawn before.
+    pub repeated: Vec<Repeated>,
+}
+
+/// What a device showed of itself on one connection, besides its request.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Client {
+    /// What it drew at random, each value once.
+    pub drawn: Vec<Drawn>,
+    /// The server name of each ClientHello; `None` where it has none.
+    pub server_names: Vec<Option<String>>,
+    /// The fatal alerts that it sent, by their registered names.
+    pub alerts: Vec<String>,
+    /// Whether it said close_notify.
+    pub close_notify: bool,
+}
+
+impl Client {
+    /// What `events` of one connection tell of its client.
+    pub fn of<'a>(events: impl IntoIterator<Item = &'a EventKind>) -> Self {
+        let mut client = Self::default();
+        for event in events {
+            match event {
+                EventKind::ClientHello(facts) => {
+                    client.server_names.push(facts.server_name.clone());
+                    // A second ClientHello has the random and the session id of the first (RFC 8446 section 4.1.2).
+                    for drawn in &facts.drawn {
+                        if !client.drawn.contains(drawn) {
+                            client.drawn.push(drawn.clone());
+                        }
+                    }
+                }
+                EventKind::ClientKeyExchange(drawn) => client.drawn.push(drawn.clone()),
+                EventKind::AlertReceived { description, .. } => client.alerts.push(description.clone()),
+                EventKind::CloseNotifyReceived => client.close_notify = true,
+                _ => {}
+            }
+        }
+        client
+    }
 }
 
 /// What the device said in one run.

@@ -93,7 +93,9 @@ impl Workshop {
         let folder = target_dir(root).join(name);
         fs::create_dir_all(&folder).map_err(Error::file(&folder))?;
         let lock = folder.with_extension("lock");
-        let lock = File::create(&lock).map_err(Error::file(&lock))?;
+        // Not truncated: only its lock matters, whatever is there.
+        let options = File::options().write(true).create(true).truncate(false).open(&lock);
+        let lock = options.map_err(Error::file(&lock))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::Busy { path: folder }),

@@ -231,6 +231,12 @@ impl Reply {
         Ok(self)
     }
 
+    /// Whether its head says where the body ends. Raw bytes are not looked into.
+    #[must_use]
+    pub fn says_its_end(&self) -> bool {
+        matches!(self.content, Content::Response { .. }) && self.framing != Framing::Close
+    }
+
     /// The same reply, whose Content-Length says `length`, right or wrong. Other framings have no Content-Length.
     #[must_use]
     pub fn claiming(mut self, length: u64) -> Self {

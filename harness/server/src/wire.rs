@@ -12,18 +12,11 @@ use tokio::net::TcpStream;
 use crate::broken::{Broken, OnPurpose};
 use crate::client_hello::ClientHello;
 use crate::config::{Fault, FaultKind, When};
+use crate::content_type::{ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER};
 use crate::event::{Ending, EventKind};
 use crate::names;
 use crate::record::ConnectionRecord;
-
-// Content types, from the TLS ContentType registry.
-pub(crate) const CHANGE_CIPHER_SPEC: u8 = 20;
-pub(crate) const ALERT: u8 = 21;
-pub(crate) const HANDSHAKE: u8 = 22;
-pub(crate) const APPLICATION_DATA: u8 = 23;
-
-/// The size of a record's header.
-pub(crate) const HEADER: usize = 5;
+use crate::second_flight::SecondFlight;
 
 /// One connection's socket with its record.
 #[derive(Debug)]
@@ -33,6 +26,8 @@ pub(crate) struct Wire {
     /// Bytes that arrived after the last record returned.
     pending: Vec<u8>,
     hello: Hello,
+    /// What the client sends in clear after that.
+    second: SecondFlight,
     /// The name of an alert in clear, if the last record was one.
     alert: Option<String>,
     /// What is still to be done to the connection.
@@ -67,6 +62,7 @@ impl Wire {
             record,
             pending: Vec::new(),
             hello: Hello::Awaited(Vec::new()),
+            second: SecondFlight::default(),
             alert: None,
             fault,
             sent: Sent::default(),
@@ -241,7 +237,11 @@ impl Wire {
                 in_clear: true,
             });
         }
-        if let (Hello::Awaited(message), Some(&HANDSHAKE)) = (&mut self.hello, record.first()) {
+        if matches!(self.hello, Hello::Seen(_)) {
+            for event in self.second.take(record) {
+                self.record.push(event);
+            }
+        } else if let (Hello::Awaited(message), Some(&HANDSHAKE)) = (&mut self.hello, record.first()) {
             message.extend_from_slice(record.get(HEADER..).unwrap_or_default());
             // A handshake message is a type, a length in three bytes, and a body (RFC 8446 section 4).
             let Some(&[_, a, b, c]) = message.first_chunk() else {

@@ -87,7 +87,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Run(names)) => run::run(&line.common, &line.options, &names.names),
         Some(Command::List(options)) => list::list(&line.common, &options),
         Some(Command::Serve(serve)) => serve::serve(&line.common, &serve),
-        Some(Command::Virtual(options)) => virtual_board::virtual_board(&line.common, &options),
+        Some(Command::Virtual(options)) => virtual_board::virtual_board(&line.common, &options, line.options.seed),
         Some(Command::Mutants(mutants)) => mutants::mutants(&line.common, &line.options, &mutants),
         Some(Command::Boards(options)) => boards::boards(&line.common, &options),
         Some(Command::Doctor(asked)) => doctor::doctor(&line.common, &line.options, &asked),

@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use pinrig::bench::Start;
 use pinrig::image::Image;
 use pinrig::mutants::{Accepted, Event, Judgement, Place, Plan, Seed, Survey, SurveyError};
+use pinrig::scenario;
 use pinrig_builder::{Mutant, Workshop};
 use serde_json::Value;
 
@@ -163,10 +164,17 @@ fn everywhere(survey: &Survey<'_>, root: &Path, plan: &Plan) -> (Result<Vec<Judg
 }
 
 fn select(all: Vec<Mutant>, names: &[String]) -> Result<Vec<Mutant>, String> {
+    if all.is_empty() {
+        return Err(
+            "there is no mutant (*.toml) in the folder `mutants` of the fixtures, so nothing would be tested".into(),
+        );
+    }
     if let Some(unknown) = names.iter().find(|name| all.iter().all(|mutant| mutant.name != **name)) {
-        let known: Vec<&str> = all.iter().map(|mutant| mutant.name.as_str()).collect();
+        let known: Vec<String> = all.into_iter().map(|mutant| mutant.name).collect();
+        let near = scenario::near(unknown, known.iter().cloned());
+        let near = near.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
         return Err(format!(
-            "there is no mutant `{unknown}`; there are: {}",
+            "there is no mutant `{unknown}`{near}; there are: {}",
             known.join(", ")
         ));
     }

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use std::{env, io, thread};
 
@@ -14,6 +14,7 @@ use pinrig::bench::{Bench, BenchError, Start, bench_for, skipped};
 use pinrig::board::LeftOut;
 use pinrig::image::Image;
 use pinrig::outcome::{Event, Outcome};
+use pinrig::randomness::Randomness;
 use pinrig::report::json::JsonReport;
 use pinrig::rig::{Choice, Images, LockError, Rig};
 use pinrig::run::{RunLimits, Runner};
@@ -71,6 +72,9 @@ pub(super) struct Options {
     /// Boot each virtual board by itself, instead of copying one that has booted
     #[arg(long, global = true)]
     pub(super) cold: bool,
+    /// Seed of what virtual boards draw at random: the same seed gives the same again. Without it `run` takes 0, `virtual` a new one
+    #[arg(long, global = true, value_name = "N")]
+    pub(super) seed: Option<u64>,
 }
 
 pub(super) fn run(common: &Common, options: &Options, names: &[String]) -> CommandResult {
@@ -198,6 +202,7 @@ fn run_on(
         limits: RunLimits::default(),
         out: &options.out,
         keep: options.keep,
+        randomness: Arc::new(Randomness::new(options.seed.unwrap_or_default())),
         observer: &observer,
     };
     if let Err(error) = runner.flash() {

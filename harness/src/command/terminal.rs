@@ -15,7 +15,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use pinrig::evidence::DeviceAnswer;
 use pinrig::outcome::{Event, Outcome};
 use pinrig::rig::VIRTUAL;
-use pinrig::scenario::Scenario;
+use pinrig::scenario::{Run, Scenario};
 use pinrig::transcript::DeviceLine;
 use pinrig::verdict::Verdict;
 
@@ -234,6 +234,10 @@ pub(super) fn list(scenarios: &[Scenario]) -> String {
     let width = scenarios.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
     scenarios.iter().fold(String::new(), |mut text, scenario| {
         let _ = writeln!(text, "{TITLE}{:width$}{TITLE:#}  {}", scenario.name, scenario.about);
+        for limit in scenario.runs.iter().filter_map(|run| run.limit.as_ref()) {
+            let shown = limit.expect.as_str();
+            let _ = writeln!(text, "{:width$}  {DIM}limit: {} ({shown}){DIM:#}", "", limit.why);
+        }
         text
     })
 }
@@ -370,7 +374,7 @@ pub(super) fn grid<const N: usize>(
 }
 
 fn expected(outcome: &Outcome) -> String {
-    let runs = outcome.scenario.runs.iter().map(|run| run.expect.as_str());
+    let runs = outcome.scenario.runs.iter().map(Run::expected);
     runs.collect::<Vec<_>>().join(", ")
 }
 

@@ -113,7 +113,7 @@ mod tests {
 
     use super::*;
     use crate::evidence::ServerEvidence;
-    use crate::scenario::Run;
+    use crate::scenario::{Run, Scenario};
     use crate::transcript::Transcript;
     use crate::verdict::Failure;
 

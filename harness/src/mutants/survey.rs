@@ -6,6 +6,7 @@
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Mutex, PoisonError};
@@ -340,6 +341,7 @@ impl Survey<'_> {
             },
             out,
             keep: false,
+            randomness: Arc::default(),
             observer: &|_| {},
         };
         runner.flash()?;

@@ -2,9 +2,10 @@
 //!
 //! What enters: scenarios, a [`Bench`] and an [`Image`]. What leaves: [`Event`]s while it goes on, and an [`Outcome`] for
 //! each scenario. Whatever happens, an outcome holds what both sides had said so far, and a failure leaves a bundle of
-//! files. `attempt` is one scenario on one board, `drive` the device's side of one run, `soak` its many repetitions, `time_limit`
-//! what the board's clock says of a run that must reach a time limit.
+//! files. `attempt` is one scenario on one board, `drive` the device's side of one run, `soak` its many repetitions. `secrets` hides the
+//! network's password in all of it, and `time_limit` says what the board's clock makes of a run that must reach a limit.
 
+mod secrets;
 mod drive;
 mod time_limit;
 mod soak;
@@ -13,7 +14,7 @@ mod attempt;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,7 @@ use crate::board::flash::FlashReport;
 use crate::bundle;
 use crate::image::Image;
 use crate::outcome::{Event, Outcome};
+use crate::randomness::Randomness;
 use crate::scenario::Scenario;
 use crate::verdict::{Blame, Failure, Verdict};
 use attempt::Attempt;
@@ -63,6 +65,8 @@ pub struct Runner<'a> {
     pub out: &'a Path,
     /// Keep the evidence of passes too.
     pub keep: bool,
+    /// What virtual boards draw at random, and what all boards have drawn so far: one for all runners of a process.
+    pub randomness: Arc<Randomness>,
     /// Gets every event; called from several threads.
     pub observer: &'a (dyn Fn(Event<'_>) + Sync),
 }
@@ -129,6 +133,12 @@ impl Runner<'_> {
         if let Verdict::Failed(failure) = &mut verdict {
             failure.findings.append(&mut attempt.remarks);
         }
+        attempt.secrets.hide_in_outcome(
+            std::mem::take(&mut attempt.told),
+            &mut attempt.files,
+            &mut attempt.transcript,
+            &mut verdict,
+        );
         let mut outcome = Outcome {
             scenario: scenario.clone(),
             board: attempt.board.take(),

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::model::Scenario;
+use super::model::{Run, Scenario};
 
 /// The text above the tables, which says how a scenario is written.
 const PREFACE: &str = include_str!("language.md");
@@ -31,7 +31,7 @@ pub fn index(scenarios: &[Scenario]) -> String {
                 "\n### {folder}\n\n| scenario | what it shows | expected | also as |\n|---|---|---|---|\n"
             );
         }
-        let expected: Vec<&str> = scenario.runs.iter().map(|run| run.expect.as_str()).collect();
+        let expected: Vec<String> = scenario.runs.iter().map(Run::expected).collect();
         let about = scenario.about.replace('|', "\\|");
         let expected = expected.join(", then ");
         let its = |variant: &&&Scenario| variant.name.split('@').next() == Some(&scenario.name);

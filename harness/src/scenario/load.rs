@@ -138,17 +138,29 @@ pub fn is_meant(pattern: &str, name: &str) -> bool {
             .is_some_and(|rest| rest.starts_with('/') || rest.starts_with('@'))
 }
 
-/// The name that shares most of its letter pairs with `pattern`, when at least half are shared.
+/// The name of a scenario or a folder that shares most of its letter pairs with `pattern`, when at least half are shared.
 fn nearest(pattern: &str, all: &[Scenario]) -> Option<String> {
+    let folders =
+        |name: &str| -> Vec<String> { name.match_indices('/').map(|(end, _)| name[..end].to_owned()).collect() };
+    let names = all
+        .iter()
+        .flat_map(|scenario| [vec![scenario.name.clone()], folders(&scenario.name)].concat());
+    near(pattern, names)
+}
+
+/// That of `names` that shares most of its letter pairs with `wanted`, when at least half are shared.
+#[must_use]
+pub fn near(wanted: &str, names: impl IntoIterator<Item = String>) -> Option<String> {
     let pairs = |text: &str| -> Vec<(char, char)> { text.chars().zip(text.chars().skip(1)).collect() };
-    let wanted = pairs(pattern);
-    all.iter()
-        .map(|scenario| {
-            let found = pairs(&scenario.name);
+    let wanted = pairs(wanted);
+    names
+        .into_iter()
+        .map(|name| {
+            let found = pairs(&name);
             let shared = wanted.iter().filter(|pair| found.contains(pair)).count();
-            (2 * shared * 100 / (wanted.len() + found.len()).max(1), &scenario.name)
+            (2 * shared * 100 / (wanted.len() + found.len()).max(1), name)
         })
         .filter(|(similarity, _)| *similarity >= 50)
         .max_by_key(|(similarity, _)| *similarity)
-        .map(|(_, name)| name.clone())
+        .map(|(_, name)| name)
 }

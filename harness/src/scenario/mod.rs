@@ -13,6 +13,7 @@ mod problem;
 mod recipe;
 mod device;
 mod expect;
+mod limit;
 mod reply;
 mod steps;
 mod server;
@@ -28,7 +29,8 @@ mod tests;
 pub use device::{DEFAULT_HOST, DEFAULT_PATH, DeviceSettings, Digest, OnMismatch, Rule, Timeouts};
 pub use expect::{Build, Expectation, Name, Pin};
 pub use index::index;
-pub use load::{ScenarioError, is_meant, load, load_all, select};
+pub use limit::Limit;
+pub use load::{ScenarioError, is_meant, load, load_all, near, select};
 pub use model::{Run, SOAK_WARM_UP, Scenario, Variant};
 pub use server::{Service, TlsService};
 

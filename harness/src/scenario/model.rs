@@ -4,11 +4,12 @@
 
 use std::fmt;
 
-use pinrig_server::{Fault, FaultKind, Handshake, When};
+use pinrig_server::{Close, Fault, FaultKind, Handshake, When};
 use virtual_lan::Faults;
 
 use super::device::{DeviceSettings, Digest, OnMismatch};
 use super::expect::{Build, Expectation, Name, Pin};
+use super::limit::Limit;
 use super::server::{Service, TlsService};
 
 /// How many runs of a soak test a device may take to reach its usual use of memory.
@@ -73,13 +74,50 @@ pub struct Run {
     pub network: Faults,
     /// What device and server must show.
     pub expect: Expectation,
+    /// What they may show instead, where this firmware cannot do what is right.
+    pub limit: Option<Limit>,
 }
 
 impl Run {
+    /// What is expected, in the words of reports: with the limit, if the firmware has one here.
+    #[must_use]
+    pub fn expected(&self) -> String {
+        match &self.limit {
+            Some(limit) => format!("{} (limit: {})", self.expect.as_str(), limit.expect.as_str()),
+            None => self.expect.as_str().to_owned(),
+        }
+    }
+
+    /// The same run, which expects what the limit is. `None` where there is no limit.
+    #[must_use]
+    pub fn at_its_limit(&self) -> Option<Self> {
+        let limit = self.limit.as_ref()?;
+        Some(Self {
+            expect: limit.expect.clone(),
+            limit: None,
+            ..self.clone()
+        })
+    }
+
     /// Whether the server performs its handshake as the RFCs say. Another server may be the one that does not complete it.
     #[must_use]
     pub fn has_honest_handshake(&self) -> bool {
         matches!(&self.service, Service::Tls(tls) if matches!(tls.handshake, Handshake::Honest(_)))
+    }
+
+    /// Whether the scenario spoils the connection: what the client sends may then be lost.
+    #[must_use]
+    pub fn is_disturbed(&self) -> bool {
+        !self.network.are_none() || matches!(&self.service, Service::Tls(tls) if tls.fault.is_some())
+    }
+
+    /// Whether the client can tell where the reply ends before the server says that it sends no more.
+    #[must_use]
+    pub fn reply_says_its_end(&self) -> bool {
+        match &self.service {
+            Service::Closed => false,
+            Service::Tls(tls) => matches!(tls.close, Close::Notify | Close::Wait) && tls.reply.says_its_end(),
+        }
     }
 
     /// Whether the server resets the connection before the client can say anything.
@@ -108,6 +146,7 @@ impl Run {
                 pin: Pin::Match,
                 name: Name::Unchecked,
             },
+            limit: None,
         }
     }
 }

@@ -9,6 +9,7 @@ use virtual_lan::Faults;
 
 use super::device::{DeviceSettings, Open, RawDevice};
 use super::expect::Expectation;
+use super::limit::RawLimit;
 use super::model::{Run, SOAK_WARM_UP, Scenario, Variant};
 use super::network::RawNetwork;
 use super::problem::{At, Line, Problem};
@@ -41,6 +42,8 @@ pub(super) struct RawScenario {
     network: Option<At<RawNetwork>>,
     /// What device and server must show.
     expect: Expectation,
+    /// What this firmware shows instead, where it cannot do what is right.
+    limit: Option<RawLimit>,
     /// Further runs of the same board, without a restart.
     #[serde(default)]
     then: Vec<At<RawThen>>,
@@ -59,6 +62,8 @@ struct RawThen {
     network: Option<RawNetwork>,
     /// What device and server must show.
     expect: Expectation,
+    /// What this firmware shows instead, where it cannot do what is right.
+    limit: Option<RawLimit>,
 }
 
 /// Reads the text of the scenario `name`.
@@ -114,6 +119,7 @@ fn check(name: &str, mut raw: RawScenario, variant: Option<Variant>) -> Result<S
             Some(network) => described(network)?,
             None => Faults::default(),
         },
+        limit: raw.limit.map(|limit| limit.check(&raw.expect)).transpose()?,
         expect: raw.expect,
     };
     let mut runs = vec![last.clone()];
@@ -133,6 +139,7 @@ fn check(name: &str, mut raw: RawScenario, variant: Option<Variant>) -> Result<S
         if let Some(network) = then.network {
             last.network = network.check()?;
         }
+        last.limit = then.limit.map(|limit| limit.check(&then.expect)).transpose()?;
         last.expect = then.expect;
         runs.push(last.clone());
     }

@@ -55,6 +55,7 @@ fn a_whole_exchange_in_tls_1_2() {
         &[
             "#1 connected",
             "#1 client hello: ...",
+            "#1 client key exchange",
             "#1 handshake complete: TLS 1.2, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, x25519",
             REQUEST_LINE,
             "#1 reply sent: 200 OK, content-length",

@@ -7,9 +7,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serialport::TTYPort;
-
-use super::port::{CurrentPort, Finder, Halves, open_port};
+use super::port::{CurrentPort, Finder, Halves, OpenPort, open_port};
 use super::state::{EndOfCapture, Shared};
 use crate::deadline::Deadline;
 
@@ -43,7 +41,7 @@ enum Stopped {
 
 impl Reader {
     /// Reads `port`, and those under which it comes back, until the capture ends.
-    pub(super) fn run(&self, mut port: TTYPort) {
+    pub(super) fn run(&self, mut port: OpenPort) {
         while let Stopped::Away(why) = self.read(port) {
             let Some(again) = self.wait_for_return() else {
                 self.end(why);
@@ -54,7 +52,7 @@ impl Reader {
     }
 
     /// Opens the port again as soon as it is back; none if that takes too long.
-    fn wait_for_return(&self) -> Option<TTYPort> {
+    fn wait_for_return(&self) -> Option<OpenPort> {
         let finder = self.finder.as_ref()?;
         let deadline = Deadline::after("the port to come back", AWAY);
         let may_be_away = || {
@@ -63,7 +61,7 @@ impl Reader {
         };
         while may_be_away() && !self.shared.should_stop() {
             let opened = finder().and_then(|tty| {
-                let halves = Halves::of(open_port(&tty, self.baud).ok()?).ok()?;
+                let halves = Halves::of(open_port(&tty, self.baud).ok()?.into()).ok()?;
                 Some((tty, halves))
             });
             if let Some((tty, halves)) = opened {
@@ -81,7 +79,7 @@ impl Reader {
         None
     }
 
-    fn read(&self, mut port: TTYPort) -> Stopped {
+    fn read(&self, mut port: OpenPort) -> Stopped {
         let mut buffer = [0; 4096];
         while !self.shared.should_stop() {
             match port.read(&mut buffer) {

@@ -59,7 +59,9 @@ impl FlashFile {
         };
         let failed = |error: &dyn fmt::Display| format!("the flash file {}: {error}", path.display());
         if !path.exists() {
-            std::fs::write(path, erased()).map_err(|error| failed(&error))?;
+            // Not through a link that leads nowhere: what it names may be another user's choice.
+            let made = std::fs::File::create_new(path).and_then(|mut file| file.write_all(&erased()));
+            made.map_err(|error| failed(&error))?;
         }
         // A link stays one: what it names is replaced.
         let path = path.canonicalize().map_err(|error| failed(&error))?;

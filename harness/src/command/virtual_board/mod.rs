@@ -8,7 +8,9 @@ mod files;
 mod network;
 mod screen;
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufRead};
+use std::process;
 use std::sync::mpsc::{Sender, channel};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -30,13 +32,15 @@ enum Happening {
     Hardware(LogEntry),
 }
 
-pub(super) fn virtual_board(common: &Common, options: &Virtual) -> CommandResult {
+pub(super) fn virtual_board(common: &Common, options: &Virtual, seed: Option<u64>) -> CommandResult {
     let (sender, happenings) = channel();
     // Before anything is made that a signal would leave behind.
     watch_signals(sender.clone())?;
     let (file, flash) = FlashFile::open(options.flash.as_deref(), options.flash_size)?;
     let flash_size = flash.len();
     let network = if options.network { Some(Network::start()?) } else { None };
+    // Two boards without seeds must not draw the same numbers. The standard library has its keys from the system.
+    let seed = seed.unwrap_or_else(|| RandomState::new().hash_one(process::id()));
     let board = VirtualBoard::start(
         BoardConfig {
             flash,
@@ -53,7 +57,7 @@ pub(super) fn virtual_board(common: &Common, options: &Virtual) -> CommandResult
             },
             worn_sector: options.worn_sector,
             cable_limit: options.cable_limit,
-            ..BoardConfig::default()
+            seed,
         },
         network.as_ref().map(Network::sink),
     )?;
@@ -79,6 +83,7 @@ pub(super) fn virtual_board(common: &Common, options: &Virtual) -> CommandResult
         rfc2217: server.as_ref().map(SerialServer::address),
         debug: debugger.as_ref().map(BmpServer::address),
         flash_size,
+        seed,
         options,
     };
     let ended = screen.opening(&shown).and_then(|()| {

@@ -21,6 +21,7 @@ pub(super) struct Shown<'a> {
     pub(super) rfc2217: Option<SocketAddr>,
     pub(super) debug: Option<SocketAddr>,
     pub(super) flash_size: usize,
+    pub(super) seed: u64,
     pub(super) options: &'a Virtual,
 }
 
@@ -38,6 +39,7 @@ impl Screen {
                 "mac": options.mac.to_string(),
                 "revision": options.revision.to_string(),
                 "flash_size": shown.flash_size,
+                "seed": shown.seed,
             });
             if let Some(link) = shown.link {
                 line["tty_link"] = json!(link);
@@ -71,6 +73,7 @@ impl Screen {
                 "{TITLE}debug{TITLE:#}    probe-rs run --chip esp32c3 --protocol jtag --probe {BLACK_MAGIC_PROBE}:{address} FIRMWARE.elf"
             )?;
         }
+        writeln!(text, "{TITLE}seed{TITLE:#}     {}", shown.seed)?;
         if let Some(file) = &options.flash {
             writeln!(text, "{TITLE}flash{TITLE:#}    {}", file.display())?;
         }

@@ -1,6 +1,7 @@
 //! The language of scenario files as a whole: what is read, and how mistakes are shown.
 
 mod device;
+mod limit;
 mod server;
 mod tables;
 
