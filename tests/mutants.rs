@@ -53,7 +53,7 @@ fn a_wrong_command_line_is_refused_before_anything_is_built() {
     for (arguments, message) in [
         (
             &["mutants", "pin-ignord"][..],
-            "there is no mutant `pin-ignord`; there are: ",
+            "there is no mutant `pin-ignord`; did you mean `pin-ignored`?",
         ),
         (&["mutants", "--firmware", "x.elf"], "leave --firmware"),
     ] {
