@@ -7,6 +7,7 @@ mod desk;
 mod support;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -56,6 +57,13 @@ fn started(command: &[&str]) -> Board {
 
 fn soon(what: &'static str) -> Deadline {
     Deadline::after(what, Duration::from_secs(60))
+}
+
+fn send(signal: &str, pid: u32) {
+    let kill = Command::new("kill")
+        .args([format!("-{signal}"), pid.to_string()])
+        .status();
+    assert!(kill.unwrap().success());
 }
 
 /// Waits until a process has ended. One whose parent has not asked for its status yet stays as a zombie.
@@ -138,10 +146,7 @@ fn a_harness_that_is_ended_takes_its_programs_along() {
             assert!(!deadline.has_expired(), "the program does not start");
             thread::yield_now();
         }
-        let kill = Command::new("kill")
-            .args([format!("-{signal}"), run.id().to_string()])
-            .status();
-        assert!(kill.unwrap().success());
+        send(signal, run.id());
         run.wait().unwrap();
         let pids = fs::read_to_string(pids).unwrap();
         for pid in pids.split_whitespace() {
@@ -276,4 +281,133 @@ fn a_program_that_tells_the_networks_password_fails_and_the_password_is_hidden()
             assert_eq!(mode(&path), 0o600, "{}", path.display());
         }
     }
+}
+
+/// Ctrl-C: what has passed is reported, what ran leaves its evidence, and the program that is the board ends.
+#[test]
+fn a_run_that_is_interrupted_reports_what_has_passed() {
+    let host = env!("CARGO_BIN_EXE_pinrig-host");
+    for signal in ["INT", "TERM"] {
+        let folder = tempfile::tempdir().unwrap();
+        let pid = folder.path().join("pid");
+        let script = format!("echo $$ > {}; exec {host}", pid.display());
+        let rig = CommandRig::new(&[entry("host", &["sh", "-c", &script])]);
+        // The server of the second one never answers: the device waits for fifteen seconds.
+        let scenarios = [
+            "auth/no-certificate",
+            "network/stall-in-place-of-the-reply",
+            "pin/matches",
+        ];
+        let mut run = rig
+            .command(&[&["--board", "host", "--jobs", "1"][..], &scenarios].concat())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(run.stdout.take().unwrap());
+        let mut said = String::new();
+        let is_there = |said: &str| {
+            said.split_once("\nnetwork/stall")
+                .is_some_and(|(_, rest)| rest.contains("request sent"))
+        };
+        while !is_there(&said) {
+            assert_ne!(stdout.read_line(&mut said).unwrap(), 0, "{said}");
+        }
+        send(signal, run.id());
+        stdout.read_to_string(&mut said).unwrap();
+        let output = run.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{signal}: {said}");
+        let told = support::text(&output.stderr);
+        assert!(told.contains("once more ends pinrig at once"), "{told}");
+        for line in [
+            "PASS auth/no-certificate",
+            "CUT OFF network/stall-in-place-of-the-reply",
+            "1 passed, 0 failed, 2 not run to the end",
+        ] {
+            assert!(said.contains(line), "{signal}: no `{line}` in {said}");
+        }
+        assert!(
+            !said.contains("PASS pin/matches") && !said.contains("FAIL"),
+            "{signal}: {said}"
+        );
+        let evidence = rig.path("out/network-stall-in-place-of-the-reply");
+        let console = fs::read(evidence.join("console.raw")).unwrap();
+        assert!(support::text(&console).contains("request sent"), "{signal}");
+        let verdict = fs::read_to_string(evidence.join("verdict.json")).unwrap();
+        assert!(verdict.contains("the user interrupted it before its end"), "{verdict}");
+        wait_for_end(fs::read_to_string(pid).unwrap().trim());
+    }
+}
+
+/// Machines are told which scenarios have not run.
+#[test]
+fn an_interrupted_run_is_told_to_machines() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = folder.path().join("up");
+    let script = format!("echo > {}; sleep 600", up.display());
+    let rig = CommandRig::new(&[entry("silent", &["sh", "-c", &script])]);
+    let run = rig
+        .command(&[
+            "--board",
+            "silent",
+            "--jobs",
+            "1",
+            "--json",
+            "pin/matches",
+            "pin/malformed",
+        ])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = soon("the program's start");
+    while !up.exists() {
+        assert!(!deadline.has_expired(), "the program does not start");
+        thread::yield_now();
+    }
+    send("INT", run.id());
+    let output = run.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let said = support::text(&output.stdout);
+    let events: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [started, cut_off, summary] = &events[..] else {
+        panic!("{said}")
+    };
+    assert_eq!(started["event"], "started");
+    assert_eq!(
+        (&cut_off["event"], &cut_off["verdict"]),
+        (&"interrupted".into(), &"interrupted".into())
+    );
+    assert_eq!(
+        (&summary["scenarios"], &summary["not_run"], &summary["exit_code"]),
+        (&0.into(), &2.into(), &130.into())
+    );
+}
+
+/// It cannot report: nobody reads what it prints, and the program has said more than a pipe holds.
+#[test]
+fn a_second_interrupt_ends_the_harness_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let pid = folder.path().join("pid");
+    let script = format!("yes | head -n 200000; echo $$ > {}; sleep 600", pid.display());
+    let rig = CommandRig::new(&[entry("babbles", &["sh", "-c", &script])]);
+    let mut run = rig
+        .command(&["--board", "babbles", "pin/matches"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let deadline = soon("the program's last line");
+    while !pid.exists() {
+        assert!(!deadline.has_expired(), "the program does not end its lines");
+        thread::yield_now();
+    }
+    send("INT", run.id());
+    let mut told = String::new();
+    BufReader::new(run.stderr.take().unwrap()).read_line(&mut told).unwrap();
+    assert!(told.starts_with("interrupted"), "{told}");
+    assert_eq!(run.try_wait().unwrap(), None, "it still has lines to print");
+    send("INT", run.id());
+    assert_eq!(run.wait().unwrap().code(), Some(130));
+    wait_for_end(fs::read_to_string(pid).unwrap().trim());
 }

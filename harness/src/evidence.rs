@@ -34,6 +34,8 @@ pub struct Client {
     pub drawn: Vec<Drawn>,
     /// The server name of each ClientHello; `None` where it has none.
     pub server_names: Vec<Option<String>>,
+    /// Whether a ClientHello offered TLS 1.3.
+    pub offers_tls_1_3: bool,
     /// The fatal alerts that it sent, by their registered names.
     pub alerts: Vec<String>,
     /// Whether it said close_notify.
@@ -48,6 +50,7 @@ impl Client {
             match event {
                 EventKind::ClientHello(facts) => {
                     client.server_names.push(facts.server_name.clone());
+                    client.offers_tls_1_3 |= facts.versions.iter().any(|version| version == "TLS 1.3");
                     // A second ClientHello has the random and the session id of the first (RFC 8446 section 4.1.2).
                     for drawn in &facts.drawn {
                         if !client.drawn.contains(drawn) {

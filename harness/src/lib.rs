@@ -15,6 +15,7 @@
 
 pub mod file_error;
 pub mod private;
+pub mod interrupt;
 pub mod deadline;
 pub mod language;
 pub mod run_result;

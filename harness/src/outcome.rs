@@ -38,6 +38,8 @@ pub enum Event<'a> {
     Device(&'a Scenario, &'a DeviceLine),
     /// A scenario ended.
     Finished(&'a Outcome),
+    /// A scenario was cut off, because the user has interrupted the process. Its verdict says nothing.
+    Interrupted(&'a Outcome),
     /// These scenarios are not run on these boards.
     Skipped {
         /// Why.

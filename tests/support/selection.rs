@@ -7,6 +7,8 @@
 //! What enters: the arguments of the test program, its trials, and the command line of the process that has started it. What leaves: why
 //! the selection is refused.
 
+#![allow(dead_code, reason = "each test target uses its own part of this module")]
+
 use std::path::Path;
 
 use libtest_mimic::{Arguments, Trial};
@@ -27,7 +29,7 @@ pub(crate) fn refusal(arguments: &Arguments, trials: &[Trial], all: &[Scenario],
         return None;
     }
     let can_be_elsewhere = arguments.filter.as_deref().is_none_or(is_name_of_function);
-    if can_be_elsewhere && other_targets_are_asked_for(parent) {
+    if can_be_elsewhere && other_targets_are_asked_for(parent, TARGET) {
         return None;
     }
     let ignored: Vec<&str> = trials.iter().filter(is_listed).map(Trial::name).collect();
@@ -69,9 +71,9 @@ fn is_name_of_function(filter: &str) -> bool {
     filter.chars().all(|c| c.is_alphanumeric() || c == '_' || c == ':')
 }
 
-/// Whether the process with this command line is `cargo test` for more targets than this one. Any other process, a cargo with an alias
+/// Whether the process with this command line is `cargo test` for more targets than `this`. Any other process, a cargo with an alias
 /// for example, has asked for this one.
-fn other_targets_are_asked_for(parent: &[String]) -> bool {
+pub(crate) fn other_targets_are_asked_for(parent: &[String], this: &str) -> bool {
     let Some((program, arguments)) = parent.split_first() else {
         return false;
     };
@@ -88,7 +90,7 @@ fn other_targets_are_asked_for(parent: &[String]) -> bool {
             None => {}
         }
     }
-    targets.is_empty() || targets.iter().any(|target| *target != TARGET)
+    targets.is_empty() || targets.iter().any(|target| *target != this)
 }
 
 /// The command line of the process that has started this one; empty where the system does not show it.

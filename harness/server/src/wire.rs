@@ -53,7 +53,13 @@ struct Sent {
 enum Hello {
     Awaited(Vec<u8>),
     Seen(Option<Box<ClientHello>>),
+    /// It says that it is this long, which no ClientHello is. It is not kept.
+    TooLong(usize),
 }
+
+/// The longest body of a ClientHello (RFC 8446 section 4.1.2): the version, the random, and the five vectors with their lengths. A
+/// handshake message of another kind could be 16 MB long (section 4), and no client has a reason to begin with one.
+const LONGEST_HELLO: usize = 2 + 32 + (1 + 32) + (2 + 0xFFFE) + (1 + 0xFF) + (2 + 0xFFFF);
 
 impl Wire {
     pub(crate) fn new(stream: TcpStream, record: ConnectionRecord, fault: Option<Fault>) -> Self {
@@ -214,13 +220,19 @@ impl Wire {
     pub(crate) fn client_hello(&self) -> Option<&ClientHello> {
         match &self.hello {
             Hello::Seen(hello) => hello.as_deref(),
-            Hello::Awaited(_) => None,
+            Hello::Awaited(_) | Hello::TooLong(_) => None,
         }
     }
 
-    /// Reports whether the client's first message has been read whole and could not be parsed.
-    pub(crate) fn has_unreadable_hello(&self) -> bool {
-        matches!(self.hello, Hello::Seen(None))
+    /// Why the client's first message is no ClientHello, once that is known.
+    pub(crate) fn unreadable_hello(&self) -> Option<String> {
+        match self.hello {
+            Hello::Seen(None) => Some("the client's ClientHello cannot be read".to_owned()),
+            Hello::TooLong(length) => Some(format!(
+                "the client's first message is {length} bytes long, and a ClientHello has {LONGEST_HELLO} at most"
+            )),
+            Hello::Awaited(_) | Hello::Seen(Some(_)) => None,
+        }
     }
 
     /// Closes the socket and the connection's record.
@@ -248,6 +260,10 @@ impl Wire {
                 return;
             };
             let length = u32::from_be_bytes([0, a, b, c]) as usize;
+            if length > LONGEST_HELLO {
+                self.hello = Hello::TooLong(length);
+                return;
+            }
             let Some(message) = message.get(..4 + length) else {
                 return;
             };

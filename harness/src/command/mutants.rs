@@ -10,13 +10,14 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 use pinrig::bench::Start;
 use pinrig::image::Image;
+use pinrig::interrupt;
 use pinrig::mutants::{Accepted, Event, Judgement, Place, Plan, Seed, Survey, SurveyError};
 use pinrig::scenario;
 use pinrig_builder::{Mutant, Workshop};
 use serde_json::Value;
 
 use super::mutants_table::{TerminalReport, event_as_json, summary_as_json};
-use super::{CommandResult, Common, run, scenarios};
+use super::{CommandResult, Common, run, scenarios, signals};
 
 #[derive(Args, Debug)]
 pub(super) struct Mutants {
@@ -107,7 +108,13 @@ pub(super) fn mutants(common: &Common, options: &run::Options, arguments: &Mutan
     };
     let seed = arguments.seed.map_or_else(Seed::random, Seed);
     let plan = Plan::new(survey.meetings(mutants)?, arguments.on.only(), arguments.sample, seed);
+    if plan.host.is_empty() && plan.on_virtual.is_empty() {
+        return Err(
+            "none of these mutants can meet its scenarios there, so nothing would be tested; leave --on out".into(),
+        );
+    }
     observer(Event::Planned { plan: &plan, seed });
+    signals::watch()?;
     let (judgements, workshops) = everywhere(&survey, root, &plan);
     output.into_inner().unwrap_or_else(PoisonError::into_inner)?;
     let code = match &judgements {
@@ -120,6 +127,17 @@ pub(super) fn mutants(common: &Common, options: &run::Options, arguments: &Mutan
             writeln!(anstream::stderr(), "error: {error}")?;
             error.exit_code()
         }
+    };
+    let code = if interrupt::is_asked() {
+        let judged = judgements.as_ref().map_or(0, Vec::len);
+        writeln!(
+            anstream::stderr(),
+            "interrupted: {judged} of {} meetings are judged",
+            plan.host.len() + plan.on_virtual.len()
+        )?;
+        signals::INTERRUPTED
+    } else {
+        code
     };
     if let Ok(judgements) = &judgements {
         report.summary(judgements, code, began)?;
@@ -141,7 +159,7 @@ fn everywhere(survey: &Survey<'_>, root: &Path, plan: &Plan) -> (Result<Vec<Judg
     let mut judgements = Vec::new();
     for place in [Place::Host, Place::Virtual] {
         let meetings = plan.at(place);
-        if meetings.is_empty() {
+        if meetings.is_empty() || interrupt::is_asked() {
             continue;
         }
         let mut workshop = match Workshop::open(root, place.product()) {
@@ -157,6 +175,8 @@ fn everywhere(survey: &Survey<'_>, root: &Path, plan: &Plan) -> (Result<Vec<Judg
         workshops.push(workshop);
         match judged {
             Ok(judged) => judgements.extend(judged),
+            // Those of the other place are told.
+            Err(_) if interrupt::is_asked() => {}
             Err(error) => return (Err(error), workshops),
         }
     }
@@ -177,9 +197,6 @@ fn select(all: Vec<Mutant>, names: &[String]) -> Result<Vec<Mutant>, String> {
             "there is no mutant `{unknown}`{near}; there are: {}",
             known.join(", ")
         ));
-    }
-    if all.is_empty() {
-        return Err("there is no mutant in fixtures/mutants".to_owned());
     }
     let wanted = |mutant: &Mutant| names.is_empty() || names.contains(&mutant.name);
     Ok(all.into_iter().filter(wanted).collect())

@@ -13,6 +13,7 @@ use clap::Args;
 use pinrig::bench::{Bench, BenchError, Start, bench_for, skipped};
 use pinrig::board::LeftOut;
 use pinrig::image::Image;
+use pinrig::interrupt;
 use pinrig::outcome::{Event, Outcome};
 use pinrig::randomness::Randomness;
 use pinrig::report::json::JsonReport;
@@ -22,7 +23,7 @@ use pinrig::scenario;
 use pinrig::verdict::{Blame, Verdict};
 
 use super::terminal::{Detail, TerminalReport};
-use super::{CommandResult, Common};
+use super::{CommandResult, Common, signals};
 
 /// The image that the project holds, below the fixtures.
 const IMAGE: &str = "firmware/pinrig-esp32c3-virtual.elf";
@@ -205,16 +206,21 @@ fn run_on(
         randomness: Arc::new(Randomness::new(options.seed.unwrap_or_default())),
         observer: &observer,
     };
+    signals::watch()?;
     if let Err(error) = runner.flash() {
         writeln!(anstream::stderr(), "error: {error}")?;
         return Ok(Blame::Flash.exit_code());
     }
     let outcomes = runner.run_all(scenarios, jobs);
     output.into_inner().unwrap_or_else(PoisonError::into_inner)?;
-    let code = exit_code(&outcomes);
+    let code = if interrupt::is_asked() {
+        signals::INTERRUPTED
+    } else {
+        exit_code(&outcomes)
+    };
     match report {
-        Report::Json(report) => report.summary(&outcomes, code)?,
-        Report::Terminal(report) => report.summary(&outcomes, began.elapsed())?,
+        Report::Json(report) => report.summary(&outcomes, scenarios.len(), code)?,
+        Report::Terminal(report) => report.summary(&outcomes, scenarios.len(), began.elapsed())?,
     }
     Ok(code)
 }

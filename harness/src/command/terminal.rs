@@ -153,7 +153,7 @@ impl TerminalReport {
                     scenarios.join(", ")
                 ))
             }
-            Event::Finished(outcome) => {
+            Event::Finished(outcome) | Event::Interrupted(outcome) => {
                 let mut state = self.state();
                 state.running.retain(|(name, bar)| {
                     let other = *name != outcome.scenario.name;
@@ -179,16 +179,23 @@ impl TerminalReport {
                     }
                     self.print(text.trim_end())?;
                 }
+                if matches!(event, Event::Interrupted(_)) {
+                    let bundle = outcome.bundle.as_deref();
+                    let evidence = bundle.map_or_else(String::new, |folder| format!(": {}", folder.display()));
+                    let name = &outcome.scenario.name;
+                    return self.print(&format!("{BAD}CUT OFF{BAD:#} {name}{DIM}{evidence}{DIM:#}"));
+                }
                 self.print(&result_line(outcome))
             }
         }
     }
 
-    /// Prints the table of all outcomes and what went wrong in each failure.
+    /// Prints the table of all outcomes and what went wrong in each failure. Of the scenarios that were `asked` for, those
+    /// without an outcome have not run to their end.
     ///
     /// # Errors
     /// When standard output does not take it.
-    pub(super) fn summary(&self, outcomes: &[Outcome], took: Duration) -> io::Result<()> {
+    pub(super) fn summary(&self, outcomes: &[Outcome], asked: usize, took: Duration) -> io::Result<()> {
         self.print(&table(outcomes))?;
         for outcome in outcomes {
             if let Some(text) = failure(outcome) {
@@ -202,6 +209,10 @@ impl TerminalReport {
             0 => String::new(),
             count => format!(", {count} skipped"),
         };
+        let not_run = match asked.saturating_sub(outcomes.len()) {
+            0 => String::new(),
+            count => format!(", {BAD}{count} not run to the end{BAD:#}"),
+        };
         let skipped: Duration = outcomes.iter().map(|outcome| outcome.skipped).sum();
         let skipped = if skipped > Duration::from_secs(1) {
             format!(", and {} of waiting skipped", seconds(skipped))
@@ -209,7 +220,7 @@ impl TerminalReport {
             String::new()
         };
         self.print(&format!(
-            "\n{style}{passed} passed, {failed} failed{style:#}{left_out} {DIM}in {}{skipped}{DIM:#}",
+            "\n{style}{passed} passed, {failed} failed{style:#}{not_run}{left_out} {DIM}in {}{skipped}{DIM:#}",
             seconds(took)
         ))
     }

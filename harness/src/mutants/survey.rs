@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, SyncSender};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,7 @@ use crate::bench::{Bench, ProcessBench, Start, VirtualBench};
 use crate::board::BoardError;
 use crate::file_error::FileError;
 use crate::image::{Image, ImageError};
+use crate::interrupt;
 use crate::outcome::Outcome;
 use crate::rig::{Inventory, Kind, PasswordError};
 use crate::run::{RunLimits, Runner};
@@ -120,6 +121,9 @@ pub enum SurveyError {
     /// An accepted transcript cannot be read.
     #[error(transparent)]
     Snapshot(#[from] std::io::Error),
+    /// The user has interrupted it before the firmware without any mistake had passed.
+    #[error("interrupted before any mutant was judged")]
+    Interrupted,
     /// The firmware fails without any mistake in it, so a mutant that fails proves nothing.
     #[error(
         "the firmware without any mistake fails on the {place} board: {}; look at them first: pinrig run {}",
@@ -145,7 +149,8 @@ impl SurveyError {
             | Self::Image(_)
             | Self::Program(_)
             | Self::Password(_)
-            | Self::Snapshot(_) => 2,
+            | Self::Snapshot(_)
+            | Self::Interrupted => 2,
         }
     }
 }
@@ -223,6 +228,10 @@ impl Survey<'_> {
                 let receive = || receive.lock().unwrap_or_else(PoisonError::into_inner).recv();
                 while let Ok((index, built)) = receive() {
                     let judgement = self.judge(place, &meetings[index], built);
+                    if interrupt::is_asked() {
+                        // Its scenarios may have been cut off.
+                        continue;
+                    }
                     (self.observer)(Event::Judged(&judgement));
                     let mut judgements = judgements.lock().unwrap_or_else(PoisonError::into_inner);
                     judgements.push((index, judgement));
@@ -273,6 +282,9 @@ impl Survey<'_> {
             if !outcome.passed() || (meetings.iter().any(by_snapshot) && differs(outcome, self.accepted)?) {
                 failed.push(name.clone());
             }
+        }
+        if interrupt::is_asked() {
+            return Err(SurveyError::Interrupted);
         }
         if !failed.is_empty() {
             return Err(SurveyError::Honest {
@@ -376,7 +388,9 @@ fn build_in(workshop: &mut Workshop, meetings: &[Meeting], next: &AtomicUsize, s
     }
     loop {
         let index = next.fetch_add(1, Ordering::Relaxed);
-        let Some(meeting) = meetings.get(index) else { return };
+        let Some(meeting) = meetings.get(index).filter(|_| !interrupt::is_asked()) else {
+            return;
+        };
         let began = Instant::now();
         let path = workshop.build(Some(&meeting.mutant));
         let took = began.elapsed();

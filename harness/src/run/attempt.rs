@@ -18,6 +18,7 @@ use crate::deadline::Deadline;
 use crate::device::{Answer, Device};
 use crate::evidence::{Client, DeviceEvidence, Evidence, RecordedFile, Rejection, ServerEvidence};
 use crate::image::Image;
+use crate::interrupt;
 use crate::outcome::Event;
 use crate::postmortem;
 use crate::randomness::Repeated;
@@ -274,7 +275,13 @@ impl<'a> Attempt<'a> {
         let time_limit = TimeLimit::begin(run, board, wait)?;
         let driven = self.drive(run, board);
         // The server's side is evidence too when the device's side broke off.
-        let closed = Deadline::after("the server's last connection to close", self.runner.limits.close);
+        let limit = if interrupt::is_asked() {
+            // The device is still there, and so is its connection.
+            Duration::ZERO
+        } else {
+            self.runner.limits.close
+        };
+        let closed = Deadline::after("the server's last connection to close", limit);
         let seen = service.seen(&closed);
         self.server += seen.evidence;
         let lanes = self.transcript.runs.last_mut().expect("the run has begun");

@@ -23,6 +23,7 @@ use crate::board::BoardError;
 use crate::board::flash::FlashReport;
 use crate::bundle;
 use crate::image::Image;
+use crate::interrupt;
 use crate::outcome::{Event, Outcome};
 use crate::randomness::Randomness;
 use crate::scenario::Scenario;
@@ -98,7 +99,8 @@ impl Runner<'_> {
         Ok(report)
     }
 
-    /// Runs `scenarios`, `jobs` at a time, and gives the outcomes in the order of `scenarios`.
+    /// Runs `scenarios`, `jobs` at a time, and gives the outcomes in the order of `scenarios`. Once the process is
+    /// [interrupted](interrupt), none begins, and those that were cut off are left out.
     #[must_use]
     pub fn run_all(&self, scenarios: &[Scenario], jobs: NonZeroUsize) -> Vec<Outcome> {
         let next = AtomicUsize::new(0);
@@ -106,11 +108,16 @@ impl Runner<'_> {
         thread::scope(|scope| {
             for _ in 0..jobs.get().min(scenarios.len()) {
                 scope.spawn(|| {
-                    while let Some((index, scenario)) = {
-                        let index = next.fetch_add(1, Ordering::Relaxed);
-                        scenarios.get(index).map(|scenario| (index, scenario))
-                    } {
+                    while !interrupt::is_asked()
+                        && let Some((index, scenario)) = {
+                            let index = next.fetch_add(1, Ordering::Relaxed);
+                            scenarios.get(index).map(|scenario| (index, scenario))
+                        }
+                    {
                         let outcome = self.run(scenario);
+                        if is_cut_off(&outcome) {
+                            continue;
+                        }
                         outcomes.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(outcome);
                     }
                 });
@@ -132,6 +139,12 @@ impl Runner<'_> {
         };
         if let Verdict::Failed(failure) = &mut verdict {
             failure.findings.append(&mut attempt.remarks);
+            if interrupt::is_asked() {
+                failure.blame = Blame::Rig;
+                failure
+                    .findings
+                    .insert(0, "the user interrupted it before its end".to_owned());
+            }
         }
         attempt.secrets.hide_in_outcome(
             std::mem::take(&mut attempt.told),
@@ -162,7 +175,16 @@ impl Runner<'_> {
                 }
             }
         }
-        (self.observer)(Event::Finished(&outcome));
+        (self.observer)(if is_cut_off(&outcome) {
+            Event::Interrupted(&outcome)
+        } else {
+            Event::Finished(&outcome)
+        });
         outcome
     }
+}
+
+/// Whether the user has interrupted the process before the scenario's end. What came of it then says nothing.
+fn is_cut_off(outcome: &Outcome) -> bool {
+    interrupt::is_asked() && !outcome.passed()
 }

@@ -53,6 +53,7 @@ pub(super) fn fulfilled() -> Vec<(Expectation, Evidence)> {
                 Expectation::Refused { .. } => vec!["bad_certificate".to_owned()],
                 _ => Vec::new(),
             },
+            offers_tls_1_3: true,
             close_notify: matches!(expect, Expectation::Accepted { .. }),
             ..Client::default()
         };

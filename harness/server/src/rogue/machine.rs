@@ -38,8 +38,9 @@ pub(crate) async fn open(wire: &mut Wire, acceptor: &RogueAcceptor) -> Result<(R
         if record[0] != HANDSHAKE {
             return Err(refuse(wire, UNEXPECTED_MESSAGE, "the client did not begin with a ClientHello").await);
         }
-        if wire.has_unreadable_hello() {
-            return Err(refuse(wire, DECODE_ERROR, "the client's ClientHello cannot be read").await);
+        // A length beyond its range is an error of decoding (RFC 8446 section 6.2).
+        if let Some(why) = wire.unreadable_hello() {
+            return Err(refuse(wire, DECODE_ERROR, &why).await);
         }
     }
     match acceptor.plan.omitted() {

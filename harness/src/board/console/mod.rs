@@ -50,13 +50,20 @@ pub enum NoLine {
         last: Option<String>,
     },
     /// The tty is gone, or the board has sent too much.
-    #[error("{tty}: the console ended: {cause}; was the board unplugged?", tty = .tty.display())]
+    #[error("{tty}: the console ended: {cause}{}", what_to_do(.cause), tty = .tty.display())]
     Ended {
         /// The tty.
         tty: PathBuf,
         /// Why.
         cause: EndOfCapture,
     },
+}
+
+fn what_to_do(cause: &EndOfCapture) -> &'static str {
+    match cause {
+        EndOfCapture::Interrupted => "",
+        EndOfCapture::EndOfFile | EndOfCapture::Read(_) | EndOfCapture::TooMuch { .. } => "; was the board unplugged?",
+    }
 }
 
 fn last_line(last: Option<&str>) -> String {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::port::{CurrentPort, Finder, Halves, OpenPort, open_port};
 use super::state::{EndOfCapture, Shared};
 use crate::deadline::Deadline;
+use crate::interrupt;
 
 /// A capture ends when it has grown to this many bytes: what the chip's UART sends in three minutes at its highest
 /// speed. No test needs more.
@@ -59,7 +60,7 @@ impl Reader {
             let longer = self.shared.lock().may_be_away;
             !deadline.has_expired() || longer.is_some_and(|deadline| !deadline.has_expired())
         };
-        while may_be_away() && !self.shared.should_stop() {
+        while may_be_away() && !self.shared.should_stop() && !interrupt::is_asked() {
             let opened = finder().and_then(|tty| {
                 let halves = Halves::of(open_port(&tty, self.baud).ok()?.into()).ok()?;
                 Some((tty, halves))
@@ -82,6 +83,11 @@ impl Reader {
     fn read(&self, mut port: OpenPort) -> Stopped {
         let mut buffer = [0; 4096];
         while !self.shared.should_stop() {
+            // A read ends soon, so that the user does not wait for as long as the board may take.
+            if interrupt::is_asked() {
+                self.end(EndOfCapture::Interrupted);
+                return Stopped::ForGood;
+            }
             match port.read(&mut buffer) {
                 Ok(0) => return Stopped::Away(EndOfCapture::EndOfFile),
                 Ok(count) => {
