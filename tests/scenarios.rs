@@ -1,5 +1,5 @@
 //! Every scenario is one named test on a board of its own. Its verdict must be a pass, and its transcript must be the snapshot in
-//! `tests/snapshots`. `cargo test --test scenarios pin/` runs those about pins.
+//! `tests/snapshots`, but for variants, of which only the verdict counts. `cargo test --test scenarios pin/` runs those about pins.
 //!
 //! Where nothing can be tested, or nothing is, the program fails: it would look like a success.
 //!
@@ -145,6 +145,10 @@ fn check(scenario: &Scenario, outcome: &Outcome) -> Result<(), Failed> {
             outcome.transcript.snapshot(),
             evidence.as_deref().unwrap_or("none")
         )));
+    }
+    if scenario.variant.is_some() {
+        // It has no snapshot: what is other in it, a command for the device, is no news.
+        return Ok(());
     }
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(support::root().join("tests/snapshots"));

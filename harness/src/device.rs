@@ -115,6 +115,12 @@ impl Device {
         Self { console, dialect }
     }
 
+    /// Whether its firmware has a console language of its own, with no command but those of a run.
+    #[must_use]
+    pub fn has_dialect(&self) -> bool {
+        self.dialect.is_some()
+    }
+
     /// The console, for its capture.
     #[must_use]
     pub fn console(&self) -> &Console {

@@ -166,9 +166,9 @@ fn is_source(file: &Path) -> bool {
     plain && below && file.extension().is_some_and(|ending| ending == "rs")
 }
 
-/// Whether a scenario or a folder can be called so: parts as in [`is_name`], and perhaps a slash at the end.
+/// Whether a scenario, a variant of one or a folder can be called so: parts as in [`is_name`], and perhaps a slash at the end.
 fn is_scenario(name: &str) -> bool {
-    name.strip_suffix('/').unwrap_or(name).split('/').all(is_name)
+    name.strip_suffix('/').unwrap_or(name).split(['/', '@']).all(is_name)
 }
 
 /// Whether a file can be called so everywhere.

@@ -462,6 +462,7 @@ mod tests {
             board: None,
             scenario: Scenario {
                 name: name.to_owned(),
+                variant: None,
                 about: String::new(),
                 runs: vec![Run::honest()],
                 repeat: 1,

@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 
 use pinrig_builder::{Mutant, Product};
 
-use crate::scenario::{Expectation, Run, Scenario};
+use crate::scenario::{self, Expectation, Run, Scenario};
 
 /// A place where mutants meet scenarios.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -42,7 +42,9 @@ impl Place {
                     | Expectation::Unreachable { reason } => reason.starts_with("timeout-"),
                     _ => false,
                 };
-                scenario.repeat == 1 && !scenario.disturbs_network() && !scenario.runs.iter().any(waits)
+                // On this machine a connection may be reset while it is still being opened.
+                let differs = |run: &Run| waits(run) || run.resets_at_once();
+                scenario.repeat == 1 && !scenario.disturbs_network() && !scenario.runs.iter().any(differs)
             }
         }
     }
@@ -88,6 +90,25 @@ pub struct Meeting {
     pub scenarios: Vec<Scenario>,
 }
 
+impl Meeting {
+    /// The meeting with those scenarios that this machine can show; `None` where it can show none of those that the mutant names, or of
+    /// a folder, or where the mistake is not in the client.
+    fn on_host(&self) -> Option<Self> {
+        let scenarios = self.scenarios.iter().filter(|scenario| Place::Host.shows(scenario));
+        let scenarios: Vec<Scenario> = scenarios.cloned().collect();
+        let shows = |name: &String| {
+            scenarios
+                .iter()
+                .any(|scenario| scenario::is_meant(name, &scenario.name))
+        };
+        let all = self.mutant.is_in_client() && self.mutant.scenarios.iter().all(shows);
+        all.then(|| Self {
+            mutant: self.mutant.clone(),
+            scenarios: scenarios.clone(),
+        })
+    }
+}
+
 /// All meetings of a survey.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
@@ -108,12 +129,11 @@ impl Plan {
     pub fn new(meetings: Vec<Meeting>, only: Option<Place>, sample: usize, mut seed: Seed) -> Self {
         let mut plan = Self::default();
         for meeting in meetings {
-            let shown = meeting.mutant.is_in_client() && meeting.scenarios.iter().all(|one| Place::Host.shows(one));
-            match only {
-                Some(Place::Virtual) => plan.on_virtual.push(meeting),
-                _ if shown => plan.host.push(meeting),
-                Some(Place::Host) => plan.left_out.push(meeting.mutant.name),
-                None => plan.on_virtual.push(meeting),
+            let shown = meeting.on_host();
+            match (only, shown) {
+                (None | Some(Place::Host), Some(shown)) => plan.host.push(shown),
+                (Some(Place::Host), None) => plan.left_out.push(meeting.mutant.name),
+                (None | Some(Place::Virtual), _) => plan.on_virtual.push(meeting),
             }
         }
         if only.is_none() {
@@ -146,7 +166,6 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::scenario;
 
     fn meetings() -> Vec<Meeting> {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");

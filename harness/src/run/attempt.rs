@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Runner;
 use super::drive::{BootedBoard, KnownSettings, blamed};
 use super::secrets::{Secrets, Told};
+use super::time_limit::TimeLimit;
 use crate::bench::{Route, Seat};
 use crate::board::console::Line;
 use crate::board::{Board, BootMode, LinkSettings, Secret};
@@ -270,6 +271,8 @@ impl<'a> Attempt<'a> {
         board: &mut BootedBoard<'_>,
         service: &mut Running,
     ) -> Result<(), Failure> {
+        let wait = self.runner.limits.setting;
+        let time_limit = TimeLimit::begin(run, board, wait)?;
         let driven = self.drive(run, board);
         // The server's side is evidence too when the device's side broke off.
         let limit = if interrupt::is_asked() {
@@ -313,7 +316,7 @@ impl<'a> Attempt<'a> {
                         self.transcript.afterwards.push(line);
                     }
                 }
-                Ok(())
+                time_limit.map_or(Ok(()), |limit| limit.end(board, wait))
             }
             Verdict::Failed(failure) => Err(with_advice(failure, &evidence, board.link)),
         }

@@ -3,10 +3,11 @@
 //! What enters: scenarios, a [`Bench`] and an [`Image`]. What leaves: [`Event`]s while it goes on, and an [`Outcome`] for
 //! each scenario. Whatever happens, an outcome holds what both sides had said so far, and a failure leaves a bundle of
 //! files. `attempt` is one scenario on one board, `drive` the device's side of one run, `soak` its many repetitions. `secrets` hides the
-//! network's password in all of it.
+//! network's password in all of it, and `time_limit` says what the board's clock makes of a run that must reach a limit.
 
 mod secrets;
 mod drive;
+mod time_limit;
 mod soak;
 mod attempt;
 

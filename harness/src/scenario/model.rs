@@ -2,10 +2,12 @@
 //!
 //! Plain values, which the reader of scenario files makes and the rest of the harness reads.
 
+use std::fmt;
+
 use pinrig_server::{Close, Fault, FaultKind, Handshake, When};
 use virtual_lan::Faults;
 
-use super::device::DeviceSettings;
+use super::device::{DeviceSettings, Digest, OnMismatch};
 use super::expect::{Build, Expectation, Name, Pin};
 use super::limit::Limit;
 use super::server::{Service, TlsService};
@@ -16,8 +18,11 @@ pub const SOAK_WARM_UP: u32 = 10;
 /// One test.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// The file's path below the scenarios folder without its ending: `pin/matches`.
+    /// The file's path below the scenarios folder without its ending: `pin/matches`. That of a variant has it behind an `@`:
+    /// `auth/no-certificate@continue-sha256`.
     pub name: String,
+    /// What is other than in the file.
+    pub variant: Option<Variant>,
     /// What it shows, in one sentence.
     pub about: String,
     /// What is done, in order, without a restart of the board: at least one run.
@@ -31,6 +36,30 @@ impl Scenario {
     #[must_use]
     pub fn disturbs_network(&self) -> bool {
         self.runs.iter().any(|run| !run.network.are_none())
+    }
+}
+
+/// Another way to check a certificate than the one that a scenario's file describes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Variant {
+    /// What the device does when the certificate is another one.
+    pub on_mismatch: OnMismatch,
+    /// The digest of its pin.
+    pub digest: Digest,
+}
+
+/// As it stands behind the scenario's name and an `@`: `continue-sha256`.
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let policy = match self.on_mismatch {
+            OnMismatch::Abort => "abort",
+            OnMismatch::Continue => "continue",
+        };
+        let digest = match self.digest {
+            Digest::Sha1 => "sha1",
+            Digest::Sha256 => "sha256",
+        };
+        write!(f, "{policy}-{digest}")
     }
 }
 

@@ -7,13 +7,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use virtual_lan::Faults;
 
-use super::device::{DeviceSettings, RawDevice};
+use super::device::{DeviceSettings, Open, RawDevice};
 use super::expect::Expectation;
 use super::limit::RawLimit;
-use super::model::{Run, SOAK_WARM_UP, Scenario};
+use super::model::{Run, SOAK_WARM_UP, Scenario, Variant};
 use super::network::RawNetwork;
 use super::problem::{At, Line, Problem};
 use super::server::{RawServer, Service};
+use super::variant::variants;
 
 /// How often a run can be repeated: a hundred thousand take a virtual board some hours.
 type Repetitions = Bounded<1, 100_000>;
@@ -67,7 +68,36 @@ struct RawThen {
 
 /// Reads the text of the scenario `name`.
 pub(super) fn parse(name: &str, text: &str) -> Result<Scenario, Problem> {
-    let raw: RawScenario = toml::from_str(text).map_err(|error| Problem::of_reader(text, &error))?;
+    check(name, read(text)?, None)
+}
+
+/// Reads the text of the scenario `name`, and of its variants, which follow it.
+pub(super) fn parse_all(name: &str, text: &str) -> Result<Vec<Scenario>, Problem> {
+    let raw = read(text)?;
+    let further = raw.then.iter().filter_map(|then| then.get().device.as_ref());
+    let open = further.map(RawDevice::open).fold(raw.device.open(), Open::and);
+    let scenario = check(name, raw, None)?;
+    let variants = variants(&scenario, open);
+    let mut scenarios = vec![scenario];
+    for variant in variants {
+        scenarios.push(check(name, read(text)?, Some(variant))?);
+    }
+    Ok(scenarios)
+}
+
+fn read(text: &str) -> Result<RawScenario, Problem> {
+    toml::from_str(text).map_err(|error| Problem::of_reader(text, &error))
+}
+
+/// Checks what was read, as the file has it or in a variant.
+fn check(name: &str, mut raw: RawScenario, variant: Option<Variant>) -> Result<Scenario, Problem> {
+    let mut defaults = DeviceSettings::default();
+    if let Some(Variant { on_mismatch, digest }) = variant {
+        defaults = DeviceSettings::varied(on_mismatch, digest);
+        raw.device.vary(digest);
+        let further = raw.then.iter_mut().filter_map(|then| then.get_mut().device.as_mut());
+        further.for_each(|device| device.vary(digest));
+    }
     if raw.about.get().as_str().trim().is_empty() {
         return Err(raw.about.problem("say in one sentence what the scenario shows"));
     }
@@ -84,7 +114,7 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Scenario, Problem> {
     }
     let mut last = Run {
         service: raw.server.check()?,
-        device: raw.device.check(DeviceSettings::default(), raw.expect.rejected())?,
+        device: raw.device.check(defaults, raw.expect.rejected())?,
         network: match raw.network {
             Some(network) => described(network)?,
             None => Faults::default(),
@@ -113,9 +143,15 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Scenario, Problem> {
         last.expect = then.expect;
         runs.push(last.clone());
     }
+    let about = raw.about.into_inner().into_string();
+    let (name, about) = match variant {
+        None => (name.to_owned(), about),
+        Some(variant) => (format!("{name}@{variant}"), format!("{about} Checked with {variant}.")),
+    };
     Ok(Scenario {
-        name: name.to_owned(),
-        about: raw.about.into_inner().into_string(),
+        name,
+        variant,
+        about,
         runs,
         repeat,
     })
