@@ -72,12 +72,12 @@ impl TimeLimit {
 
 /// The limit that a run must reach, and the reason that the device then gives.
 fn limit_of(run: &Run) -> Option<(String, Duration)> {
-    let reason = match &run.expect {
-        Expectation::HandshakeFailed { reason, .. }
-        | Expectation::ResponseFailed { reason, .. }
-        | Expectation::Unreachable { reason }
-        | Expectation::NoNetwork { reason } => reason,
-        _ => return None,
+    let (Expectation::HandshakeFailed { reason, .. }
+    | Expectation::ResponseFailed { reason, .. }
+    | Expectation::Unreachable { reason }
+    | Expectation::NoNetwork { reason }) = &run.expect
+    else {
+        return None;
     };
     let limits = run.device.timeouts;
     let milliseconds = match reason.strip_prefix("timeout-")? {
