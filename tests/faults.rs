@@ -247,6 +247,7 @@ impl ReadyBoard {
             port: 443,
             server,
             settled,
+            seed: 0,
         };
         let Board {
             console,

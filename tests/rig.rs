@@ -11,7 +11,7 @@ mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{ChildStdout, Command, Output, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -60,7 +60,7 @@ fn scenarios_run_on_a_board_at_a_port() {
     assert_eq!(verdicts.len(), 2, "{said}");
     assert!(verdicts.iter().all(|(_, passed)| *passed), "{said}");
     assert!(!said.contains(PASSWORD), "a password is never printed");
-    assert_eq!(file_with(&rig.path("out"), PASSWORD.as_bytes()), None);
+    assert_eq!(support::file_with(&rig.path("out"), PASSWORD.as_bytes()), None);
     assert!(
         said.contains("network/cable-out-at-first"),
         "the skipped scenario is named: {said}"
@@ -153,7 +153,7 @@ fn a_board_that_is_unplugged_while_it_runs_is_the_rigs_fault_and_its_words_are_k
     stdout.read_to_string(&mut seen).unwrap();
     assert_eq!(run.wait().unwrap().code(), Some(6), "{seen}");
     assert!(seen.contains("was the board unplugged?"), "{seen}");
-    let kept = file_with(&rig.path("out"), b"connecting to api.github.com");
+    let kept = support::file_with(&rig.path("out"), b"connecting to api.github.com");
     assert!(kept.is_some(), "the console's bytes are kept");
 }
 
@@ -350,7 +350,7 @@ fn each_board_can_have_firmware_of_its_own() {
 /// keep all of them waiting.
 #[test]
 fn listing_the_scenarios_tests_takes_no_board() {
-    let Some(tests) = newest_test_program("scenarios") else {
+    let Some(tests) = support::newest_test_program("scenarios") else {
         return support::skip("the scenarios' tests were not built");
     };
     let desk = Desk::new();
@@ -377,19 +377,6 @@ fn listing_the_scenarios_tests_takes_no_board() {
     );
     assert_eq!(text(&output.stderr), "", "it does not wait for the board");
     drop(lock);
-}
-
-/// The newest program of another test target, in the folder of this one.
-fn newest_test_program(target: &str) -> Option<PathBuf> {
-    let own = std::env::current_exe().unwrap();
-    let programs = std::fs::read_dir(own.parent().unwrap()).unwrap().flatten();
-    let is_it = |name: &str| {
-        let hash = name.strip_prefix(target).and_then(|rest| rest.strip_prefix('-'));
-        hash.is_some_and(|hash| hash.chars().all(|c| c.is_ascii_hexdigit()))
-    };
-    let found = programs.filter(|entry| entry.file_name().to_str().is_some_and(is_it));
-    let newest = found.max_by_key(|entry| entry.metadata().and_then(|data| data.modified()).ok());
-    newest.map(|entry| entry.path())
 }
 
 /// In a mount namespace of its own, the board is in the real `/sys` and `/dev`, and no other process sees it there. Machines that allow no
@@ -595,17 +582,4 @@ fn a_process_can_be_a_board() {
     let monitor = rig.pinrig("monitor").args(["--board", "host"]).output().unwrap();
     assert_eq!(monitor.status.code(), Some(6));
     assert!(text(&monitor.stderr).contains("it is a process"));
-}
-
-/// The first file below `folder` that holds these bytes.
-fn file_with(folder: &Path, needle: &[u8]) -> Option<PathBuf> {
-    std::fs::read_dir(folder).unwrap().find_map(|entry| {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            return file_with(&path, needle);
-        }
-        let contents = std::fs::read(&path).unwrap();
-        let mut windows = contents.windows(needle.len());
-        windows.any(|bytes| bytes == needle).then_some(path)
-    })
 }

@@ -1,13 +1,18 @@
 //! Every scenario is one named test on a board of its own. Its verdict must be a pass, and its transcript must be the snapshot in
-//! `tests/snapshots`. `cargo test --test scenarios pin/` runs those about pins.
+//! `tests/snapshots`, but for variants, of which only the verdict counts. `cargo test --test scenarios pin/` runs those about pins.
+//!
+//! Where nothing can be tested, or nothing is, the program fails: it would look like a success.
 //!
 //! They run on virtual boards, or on the boards of the rig that `PINRIG_BOARD` or `PINRIG_TAGS` name. The image is flashed once for all
 //! tests of the process, when the first of them runs, so that listing the tests takes no board.
 
+#[path = "support/selection.rs"]
+mod selection;
 mod support;
 
 use std::env;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -16,38 +21,37 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use pinrig::bench::{Bench, Start, bench_for, skipped};
 use pinrig::image::Image;
 use pinrig::outcome::Outcome;
+use pinrig::randomness::Randomness;
 use pinrig::rig::{self, Choice, Images};
+use pinrig::run::Runner;
 use pinrig::scenario::{self, Scenario};
 use pinrig::verdict::Verdict;
 
 /// How long to wait for boards that other processes hold: another run of these tests may take that long.
 const WAIT: Duration = Duration::from_secs(1800);
 
+/// The exit code of a test program of which a test has failed.
+const FAILED: u8 = 101;
+
 fn main() -> ExitCode {
+    match tests() {
+        Ok(code) => code,
+        // Not a test that fails: a filter would hide it.
+        Err(message) => {
+            let _ = writeln!(std::io::stderr(), "error: {message}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Runs the tests that the arguments ask for.
+fn tests() -> Result<ExitCode, String> {
     let mut arguments = Arguments::from_args();
     let choice = choice();
-    let scenarios = match scenario::load_all(&support::fixtures()) {
-        Ok(scenarios) => scenarios,
-        // A scenario that cannot be read is a failed test that shows the file and line. An empty list would look like a success.
-        Err(error) => {
-            let message = error.to_string();
-            let trial = Trial::test("scenarios can be read", move || Err(Failed::from(message)));
-            return libtest_mimic::run(&arguments, vec![trial]).exit_code();
-        }
-    };
-    let known = rig::Rig::for_choice(&choice, support::root())
-        .map_err(|error| error.to_string())
-        .and_then(|known| {
-            let skipped = skipped(&choice, &known, &scenarios).map_err(|error| error.to_string())?;
-            Ok((Arc::new(known), skipped))
-        });
-    let (known, skipped) = match known {
-        Ok(known) => known,
-        Err(message) => {
-            let trial = Trial::test("the rig can be read", move || Err(Failed::from(message)));
-            return libtest_mimic::run(&arguments, vec![trial]).exit_code();
-        }
-    };
+    let scenarios = scenario::load_all(&fixtures()).map_err(|error| error.to_string())?;
+    let known = rig::Rig::for_choice(&choice, support::root()).map_err(|error| error.to_string())?;
+    let skipped = skipped(&choice, &known, &scenarios).map_err(|error| error.to_string())?;
+    let known = Arc::new(known);
     if !choice.is_virtual() {
         // One thread for each board: more would only wait.
         let boards = choice.all(known.inventory.as_ref()).map_or(1, |boards| boards.len());
@@ -55,7 +59,8 @@ fn main() -> ExitCode {
     }
     let bench = Arc::new(OnceLock::new());
     let trials = scenarios
-        .into_iter()
+        .iter()
+        .cloned()
         .map(|scenario| {
             let bench = Arc::clone(&bench);
             let beyond = skipped.why(&scenario.name).is_some();
@@ -69,8 +74,16 @@ fn main() -> ExitCode {
             });
             trial.with_ignored_flag(beyond)
         })
-        .collect();
-    libtest_mimic::run(&arguments, trials).exit_code()
+        .collect::<Vec<_>>();
+    if let Some(why) = selection::refusal(&arguments, &trials, &scenarios, &selection::parent()) {
+        return Err(why);
+    }
+    Ok(libtest_mimic::run(&arguments, trials).exit_code())
+}
+
+/// The folder with the scenarios, which the environment may name as for the `pinrig` command.
+fn fixtures() -> PathBuf {
+    env::var_os("PINRIG_FIXTURES").map_or_else(support::fixtures, |folder| support::root().join(folder))
 }
 
 /// The boards that the environment names, as for the `pinrig` command.
@@ -91,6 +104,8 @@ fn choice() -> Choice {
 struct FlashedBench {
     bench: Box<dyn Bench>,
     image: Image,
+    /// What all boards of all scenarios have drawn.
+    randomness: Arc<Randomness>,
 }
 
 impl FlashedBench {
@@ -103,11 +118,20 @@ impl FlashedBench {
         let bench = bench.map_err(|error| error.to_string())?;
         let flashed = support::runner(&*bench, &image, &support::out()).flash();
         flashed.map_err(|error| error.to_string())?;
-        Ok(Self { bench, image })
+        Ok(Self {
+            bench,
+            image,
+            randomness: Arc::default(),
+        })
     }
 
     fn run(&self, scenario: &Scenario) -> Outcome {
-        support::runner(&*self.bench, &self.image, &support::out()).run(scenario)
+        let out = support::out();
+        let runner = Runner {
+            randomness: Arc::clone(&self.randomness),
+            ..support::runner(&*self.bench, &self.image, &out)
+        };
+        runner.run(scenario)
     }
 }
 
@@ -121,6 +145,10 @@ fn check(scenario: &Scenario, outcome: &Outcome) -> Result<(), Failed> {
             outcome.transcript.snapshot(),
             evidence.as_deref().unwrap_or("none")
         )));
+    }
+    if scenario.variant.is_some() {
+        // It has no snapshot: what is other in it, a command for the device, is no news.
+        return Ok(());
     }
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(support::root().join("tests/snapshots"));

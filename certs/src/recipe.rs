@@ -68,6 +68,8 @@ recipes! {
     PartialWildcard = "partial-wildcard",
     /// A leaf for the address 192.0.2.10 and no name.
     IpAddress = "ip-address",
+    /// A leaf for the address 192.0.2.11 and no name.
+    NeighbouringAddress = "neighbouring-address",
     /// A leaf that has the address 192.0.2.10 written as a DNS name.
     IpAddressAsName = "ip-address-as-name",
     /// `github` with an end in 2060, which is written as GeneralizedTime (RFC 5280 section 4.1.2.5).
@@ -94,6 +96,12 @@ recipes! {
     P384 = "p384",
     /// A leaf with an Ed25519 key.
     Ed25519 = "ed25519",
+    /// `github` with a validity from 1955 to 1965: years of two digits that are not of this century.
+    LongAgo = "long-ago",
+    /// A leaf with two lists of names, which a certificate must not have: `api.github.com` is in the first.
+    TwoListsOfNames = "two-lists-of-names",
+    /// A leaf whose issuer is called `api.github.com` (IssuerAltName), and which has no name itself.
+    NamesOfTheIssuer = "names-of-the-issuer",
     /// Bytes that are not a certificate, in place of the leaf.
     NoCertificate = "no-certificate",
     /// The first half of `github`'s leaf, in place of the leaf.

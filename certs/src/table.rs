@@ -9,8 +9,8 @@ use std::sync::OnceLock;
 
 use rcgen::string::Ia5String;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyUsagePurpose, PublicKeyData, SanType, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber, date_time_ymd,
 };
 use sha2::{Digest, Sha256};
 
@@ -119,6 +119,10 @@ enum Names {
     Address(Ipv4Addr),
     /// The first name, and this number of generated names of 21 bytes each.
     Many(&'static str, u16),
+    /// One name in SubjectAltName, and the other in a second SubjectAltName.
+    Twice(&'static str, &'static str),
+    /// A name in IssuerAltName alone.
+    OfIssuer(&'static str),
 }
 
 enum Key {
@@ -146,6 +150,7 @@ enum Chain {
 
 const API: &[&str] = &["api.github.com"];
 const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
+const NEIGHBOUR: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 11);
 
 fn row(recipe: Recipe) -> Row {
     let github = Row {
@@ -212,6 +217,10 @@ fn row(recipe: Recipe) -> Row {
             names: Names::Address(SERVER),
             ..named(&[])
         },
+        Recipe::NeighbouringAddress => Row {
+            names: Names::Address(NEIGHBOUR),
+            ..named(&[])
+        },
         Recipe::IpAddressAsName => named(&["192.0.2.10"]),
         Recipe::FarFuture => Row {
             years: (2024, 2060),
@@ -261,6 +270,18 @@ fn row(recipe: Recipe) -> Row {
             key: Key::Kept(include_bytes!("../keys/ed25519.pk8")),
             ..github
         },
+        Recipe::LongAgo => Row {
+            years: (1955, 1965),
+            ..github
+        },
+        Recipe::TwoListsOfNames => Row {
+            names: Names::Twice("api.github.com", "status.example.net"),
+            ..named(&[])
+        },
+        Recipe::NamesOfTheIssuer => Row {
+            names: Names::OfIssuer("api.github.com"),
+            ..named(&[])
+        },
         Recipe::NoCertificate => Row {
             chain: Chain::Replaced(b"this is no certificate"),
             ..github
@@ -290,6 +311,8 @@ impl Row {
         let mut params = dated(self.name, self.subject, self.years);
         params.subject_alt_names = match self.names {
             Names::Dns(names) => names.iter().map(|name| dns_name((*name).to_owned())).collect(),
+            Names::Twice(first, _) => vec![dns_name(first.to_owned())],
+            Names::OfIssuer(_) => Vec::new(),
             Names::Address(address) => vec![SanType::IpAddress(IpAddr::V4(address))],
             Names::Many(first, count) => {
                 let generated = (0..count).map(|number| format!("host-{number:04}.example.net"));
@@ -299,12 +322,28 @@ impl Row {
                     .collect()
             }
         };
+        params.custom_extensions = match self.names {
+            Names::Twice(_, second) => vec![list_of_names(SUBJECT_ALT_NAME, second)],
+            Names::OfIssuer(name) => vec![list_of_names(ISSUER_ALT_NAME, name)],
+            Names::Dns(_) | Names::Address(_) | Names::Many(..) => Vec::new(),
+        };
         params.is_ca = IsCa::ExplicitNoCa;
         params.use_authority_key_identifier_extension = true;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params
     }
+}
+
+/// The extensions with lists of names (RFC 5280 sections 4.2.1.6 and 4.2.1.7).
+const SUBJECT_ALT_NAME: &[u64] = &[2, 5, 29, 17];
+const ISSUER_ALT_NAME: &[u64] = &[2, 5, 29, 18];
+
+/// An extension with one DNS name: a SEQUENCE of a dNSName, `[2]`.
+fn list_of_names(extension: &[u64], name: &str) -> CustomExtension {
+    let length = u8::try_from(name.len()).expect("the table's names are short");
+    let list = [&[0x30, length + 2, 0x82, length], name.as_bytes()].concat();
+    CustomExtension::from_oid_content(extension, list)
 }
 
 fn dns_name(name: String) -> SanType {

@@ -122,6 +122,12 @@ impl Device {
         self.dialect.is_none()
     }
 
+    /// Whether its firmware has a console language of its own, with no command but those of a run.
+    #[must_use]
+    pub fn has_dialect(&self) -> bool {
+        self.dialect.is_some()
+    }
+
     /// The console, for its capture.
     #[must_use]
     pub fn console(&self) -> &Console {

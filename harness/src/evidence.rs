@@ -6,11 +6,12 @@
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use pinrig_server::StrayPlace;
+use pinrig_server::{Drawn, EventKind, StrayPlace};
 use serde::Serialize;
 use virtual_lan::Sight;
 
 use crate::language::Fields;
+use crate::randomness::Repeated;
 use crate::run_result::RunResult;
 
 /// What both witnesses saw of one run.
@@ -22,10 +23,55 @@ pub struct Evidence {
     pub server: ServerEvidence,
     /// The requests that the server saw, each as the lines of its head.
     pub requests: Vec<Vec<String>>,
+    /// What the device showed of itself on each connection.
+    pub clients: Vec<Client>,
+    /// What the device drew at random that had been drawn before.
+    pub repeated: Vec<Repeated>,
     /// What else the server received: bytes that no client has a reason to send.
     pub strays: Vec<StrayBytes>,
     /// The network between them; `None` where nothing watches it, as at a board on a desk.
     pub network: Option<NetworkEvidence>,
+}
+
+/// What a device showed of itself on one connection, besides its request.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Client {
+    /// What it drew at random, each value once.
+    pub drawn: Vec<Drawn>,
+    /// The server name of each ClientHello; `None` where it has none.
+    pub server_names: Vec<Option<String>>,
+    /// Whether a ClientHello offered TLS 1.3.
+    pub offers_tls_1_3: bool,
+    /// The fatal alerts that it sent, by their registered names.
+    pub alerts: Vec<String>,
+    /// Whether it said close_notify.
+    pub close_notify: bool,
+}
+
+impl Client {
+    /// What `events` of one connection tell of its client.
+    pub fn of<'a>(events: impl IntoIterator<Item = &'a EventKind>) -> Self {
+        let mut client = Self::default();
+        for event in events {
+            match event {
+                EventKind::ClientHello(facts) => {
+                    client.server_names.push(facts.server_name.clone());
+                    client.offers_tls_1_3 |= facts.versions.iter().any(|version| version == "TLS 1.3");
+                    // A second ClientHello has the random and the session id of the first (RFC 8446 section 4.1.2).
+                    for drawn in &facts.drawn {
+                        if !client.drawn.contains(drawn) {
+                            client.drawn.push(drawn.clone());
+                        }
+                    }
+                }
+                EventKind::ClientKeyExchange(drawn) => client.drawn.push(drawn.clone()),
+                EventKind::AlertReceived { description, .. } => client.alerts.push(description.clone()),
+                EventKind::CloseNotifyReceived => client.close_notify = true,
+                _ => {}
+            }
+        }
+        client
+    }
 }
 
 /// Bytes of the device that the server did not wait for.
@@ -44,6 +90,9 @@ pub struct NetworkEvidence {
     pub server: SocketAddrV4,
     /// The network's resolver, which is its DHCP server and its router as well.
     pub gateway: Ipv4Addr,
+    /// Whether the device has asked for an address (DHCPDISCOVER), in this run or before. A client repeats that after some
+    /// seconds only, so a short run may be without.
+    pub asked_for_address: bool,
     /// What the device sent, before any fault of the network.
     pub sent: Vec<Sight>,
 }

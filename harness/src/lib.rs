@@ -14,9 +14,13 @@
 //! The modules stand from the ground up: each imports only from those above it in this list.
 
 pub mod file_error;
+pub mod private;
+pub mod interrupt;
 pub mod deadline;
+pub mod printable;
 pub mod language;
 pub mod run_result;
+pub mod randomness;
 pub mod evidence;
 pub mod scenario;
 pub mod service;

@@ -33,10 +33,13 @@ pub enum Event<'a> {
     Started(&'a Scenario),
     /// The board printed something before the firmware was ready.
     Boot(&'a Scenario, &'a Line),
-    /// A line was added to the device's lane. It is shown as it was said, before redaction.
+    /// A line was added to the device's lane. It is shown as it was said, before redaction; only the network's
+    /// password is hidden.
     Device(&'a Scenario, &'a DeviceLine),
     /// A scenario ended.
     Finished(&'a Outcome),
+    /// A scenario was cut off, because the user has interrupted the process. Its verdict says nothing.
+    Interrupted(&'a Outcome),
     /// These scenarios are not run on these boards.
     Skipped {
         /// Why.

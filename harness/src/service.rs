@@ -4,16 +4,17 @@
 //! server's lane and its evidence; and at the end the record as files. Only this module turns a scenario into a server's
 //! configuration.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with};
 
 use crate::deadline::Deadline;
-use crate::evidence::{RecordedFile, ServerEvidence, StrayBytes};
+use crate::evidence::{Client, RecordedFile, ServerEvidence, StrayBytes};
 use crate::scenario::{Service, TlsService};
-use pinrig_server::{EventKind, RunningServer, ServerConfig, Settled, StartError, TlsServer, Traffic};
+use pinrig_server::{EventKind, RunningServer, ServerConfig, ServerEvent, Settled, StartError, TlsServer, Traffic};
 
 /// What stands at the server's address.
 #[derive(Debug)]
@@ -69,6 +70,8 @@ pub struct Seen {
     pub evidence: ServerEvidence,
     /// The requests, each as the lines of its head.
     pub requests: Vec<Vec<String>>,
+    /// The client's side of each connection.
+    pub clients: Vec<Client>,
     /// Bytes that no client has a reason to send.
     pub strays: Vec<StrayBytes>,
     /// What the server could not do that the scenario asks for. The run then says nothing about the device.
@@ -177,6 +180,7 @@ impl Running {
                 application_bytes: now.application_bytes - before.application_bytes,
             },
             requests,
+            clients: clients(new),
             strays,
             failure: new.iter().find_map(|event| match &event.kind {
                 EventKind::ServerFailed { reason } => Some(format!("the server failed: {reason}")),
@@ -205,6 +209,15 @@ impl Running {
             },
         ]
     }
+}
+
+/// The client's side of each connection, in the order of the connections.
+fn clients(events: &[ServerEvent]) -> Vec<Client> {
+    let mut by_connection: BTreeMap<u32, Vec<&EventKind>> = BTreeMap::new();
+    for event in events {
+        by_connection.entry(event.connection).or_default().push(&event.kind);
+    }
+    by_connection.into_values().map(Client::of).collect()
 }
 
 impl Stands {
@@ -244,7 +257,7 @@ fn closed_port(at: IpAddr) -> Result<(SocketAddr, Stands), std::io::Error> {
     } else {
         AddressFamily::INET6
     };
-    let socket = socket(family, SocketType::STREAM, None)?;
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     bind(&socket, &SocketAddr::new(at, 0))?;
     let address = SocketAddr::try_from(getsockname(&socket)?)?;
     Ok((address, Stands::Closed(socket)))

@@ -27,6 +27,8 @@ pub struct Lanes {
     pub answer: Option<DeviceAnswer>,
     /// What the server recorded, in its order.
     pub server: Vec<String>,
+    /// The device went away at a limit of its firmware, while a lawful server was still sending.
+    pub left_early: bool,
 }
 
 /// One line of the device's lane.
@@ -97,6 +99,14 @@ impl Lanes {
             text.push_str("  (nothing connected)\n");
         }
         for line in &self.server {
+            // How far a server came whose client goes away meanwhile is a matter of chance.
+            if self.left_early && line.ends_with(" close_notify sent") {
+                continue;
+            }
+            let line = match line.split_once(" reset by the client") {
+                Some((connection, rest)) if self.left_early => format!("{connection} closed by the client{rest}"),
+                _ => line.clone(),
+            };
             let _ = writeln!(text, "  {line}");
         }
         text

@@ -7,6 +7,7 @@ pub(crate) mod process;
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::sync::Arc;
 
 use pinrig::bench::Bench;
 use pinrig::image::Image;
@@ -58,8 +59,35 @@ pub(crate) fn runner<'a>(bench: &'a dyn Bench, image: &'a Image, out: &'a Path) 
         limits: RunLimits::default(),
         out,
         keep: false,
+        randomness: Arc::default(),
         observer: &|_| {},
     }
+}
+
+/// The newest program of another test target, in the folder of this one.
+pub(crate) fn newest_test_program(target: &str) -> Option<PathBuf> {
+    let own = std::env::current_exe().unwrap();
+    let programs = std::fs::read_dir(own.parent().unwrap()).unwrap().flatten();
+    let is_it = |name: &str| {
+        let hash = name.strip_prefix(target).and_then(|rest| rest.strip_prefix('-'));
+        hash.is_some_and(|hash| hash.chars().all(|c| c.is_ascii_hexdigit()))
+    };
+    let found = programs.filter(|entry| entry.file_name().to_str().is_some_and(is_it));
+    let newest = found.max_by_key(|entry| entry.metadata().and_then(|data| data.modified()).ok());
+    newest.map(|entry| entry.path())
+}
+
+/// The first file below `folder` that holds these bytes.
+pub(crate) fn file_with(folder: &Path, needle: &[u8]) -> Option<PathBuf> {
+    std::fs::read_dir(folder).unwrap().find_map(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            return file_with(&path, needle);
+        }
+        let contents = std::fs::read(&path).unwrap();
+        let mut windows = contents.windows(needle.len());
+        windows.any(|bytes| bytes == needle).then_some(path)
+    })
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {

@@ -6,15 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{fs, io};
 
-use crate::Error;
-use crate::image::{Image, fixtures, target_dir};
+use crate::error::Error;
+use crate::image::{Image, TARGET, target_dir};
 use crate::provenance::{Built, Provenance};
-use crate::source::source_hash;
-use crate::toolchain::{TARGET, Toolchain};
-
-/// Flags beside those of the manifest and of `.cargo/config.toml`: whole paths in an image would make it differ from one
-/// checkout to the next, and tell where it was built.
-pub(crate) const FLAGS: [&str; 1] = ["--remap-path-prefix"];
+use crate::source::{FLAGS, source_hash};
+use crate::toolchain::Toolchain;
 
 /// Builds an image, puts it into its place, and, where it is kept, notes its provenance. Returns where it lies.
 ///
@@ -97,10 +93,4 @@ fn remap(root: &Path, toolchain: &Toolchain) -> String {
 fn cargo_home() -> Option<PathBuf> {
     let default = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"));
     std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(default)
-}
-
-/// Where the provenance lies.
-#[must_use]
-pub fn provenance_path(root: &Path) -> PathBuf {
-    fixtures(root).join("provenance.toml")
 }

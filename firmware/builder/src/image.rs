@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// The chip's target.
+pub const TARGET: &str = "riscv32imc-unknown-none-elf";
+
 /// One way to build the firmware.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Image {

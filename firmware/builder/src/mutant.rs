@@ -10,6 +10,8 @@
 //! replace = "let pin_matches = pin.matches(der) || true;"
 //! scenarios = ["pin"]                             # each of these must fail; of a folder, one scenario
 //! ```
+//!
+//! With `seen-by = "snapshot"`, it is the transcript that must differ from the accepted one.
 
 use std::fs;
 use std::ops::Range;
@@ -19,7 +21,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::value::Datetime;
 
-use crate::Error;
+use crate::error::Error;
 
 /// The folders below `firmware` whose sources a mutant may change.
 const SOURCES: [&str; 2] = ["app/src", "esp32c3/src"];
@@ -37,10 +39,24 @@ pub struct Mutant {
     pub path: PathBuf,
     /// The source that it changes, below the repository.
     pub source: PathBuf,
+    /// What notices it.
+    pub seen_by: Witness,
     find: String,
     replace: String,
     /// Where in its file `find` stands.
     position: Position,
+}
+
+/// What notices a mutant in its scenarios.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Witness {
+    /// The verdict: what the device and the server must show.
+    #[default]
+    Verdict,
+    /// Only the transcript, which differs from the accepted snapshot: words for people, which no verdict reads.
+    Snapshot,
 }
 
 /// A place in a file, counted from 1; the column in characters.
@@ -64,7 +80,7 @@ impl Position {
 /// A mistake that a programmer could have made in the firmware, and the scenarios that must notice it.
 #[derive(Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(title = "Mutant"))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Raw {
     /// What the programmer did wrong, in one sentence.
     #[cfg_attr(feature = "schema", schemars(with = "String", regex(pattern = r"^\P{Cc}+$")))]
@@ -84,6 +100,10 @@ struct Raw {
     /// The scenarios that must fail, and folders of which at least one scenario must.
     #[cfg_attr(feature = "schema", schemars(with = "Vec<String>", length(min = 1)))]
     scenarios: Spanned<Vec<Spanned<String>>>,
+    /// What notices it there.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(default))]
+    seen_by: Witness,
 }
 
 /// The JSON schema of mutant files, for editors.
@@ -146,9 +166,9 @@ fn is_source(file: &Path) -> bool {
     plain && below && file.extension().is_some_and(|ending| ending == "rs")
 }
 
-/// Whether a scenario or a folder can be called so: parts as in [`is_name`], and perhaps a slash at the end.
+/// Whether a scenario, a variant of one or a folder can be called so: parts as in [`is_name`], and perhaps a slash at the end.
 fn is_scenario(name: &str) -> bool {
-    name.strip_suffix('/').unwrap_or(name).split('/').all(is_name)
+    name.strip_suffix('/').unwrap_or(name).split(['/', '@']).all(is_name)
 }
 
 /// Whether a file can be called so everywhere.
@@ -223,10 +243,17 @@ impl Mutant {
                 .map(Spanned::into_inner)
                 .collect(),
             path: path.to_owned(),
+            seen_by: raw.seen_by,
             source: Path::new("firmware").join(raw.file.into_inner()),
             find: raw.find.into_inner(),
             replace: raw.replace.into_inner(),
         })
+    }
+
+    /// Whether it changes the client, which is also built for this machine, and not what only the chip has.
+    #[must_use]
+    pub fn is_in_client(&self) -> bool {
+        self.source.starts_with("firmware/app")
     }
 
     /// The mutant's source with its mistake, from the sources below `root`.
@@ -316,6 +343,11 @@ mod tests {
             ("[\"pin\"]", "[5]", ":5:14: invalid type: integer `5`"),
             ("scenarios", "scenario", ":5:1: unknown field"),
             ("find = ", "find ", ":3:6: "),
+            (
+                "scenarios",
+                "seen-by = \"luck\"\nscenarios",
+                ":5:11: unknown variant `luck`",
+            ),
         ] {
             let text = GOOD.replace(from, to);
             assert_ne!(text, GOOD, "{from}");

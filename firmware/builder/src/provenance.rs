@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::Error;
-use crate::build::provenance_path;
-use crate::image::{IMAGES, Image};
+use crate::error::Error;
+use crate::image::{IMAGES, Image, fixtures};
 use crate::source::{hex, source_hash};
 
 /// The file, by the names of the images.
@@ -112,6 +111,12 @@ impl Provenance {
         let text = toml::to_string(self).expect("a map of structs of strings is a TOML document");
         fs::write(&path, format!("{HEADER}{text}")).map_err(Error::file(&path))
     }
+}
+
+/// Where the provenance lies.
+#[must_use]
+pub fn provenance_path(root: &Path) -> PathBuf {
+    fixtures(root).join("provenance.toml")
 }
 
 #[cfg(test)]

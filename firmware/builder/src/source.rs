@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::Error;
-use crate::build::FLAGS;
+use crate::error::Error;
+
+/// Flags beside those of the manifest and of `.cargo/config.toml`: whole paths in an image would make it differ from one
+/// checkout to the next, and tell where it was built.
+pub(crate) const FLAGS: [&str; 1] = ["--remap-path-prefix"];
 
 /// Files and folders, relative to the root. The lockfile pins every external crate.
 const SOURCES: [&str; 6] = [

@@ -5,10 +5,8 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::Error;
-
-/// The chip's target.
-pub const TARGET: &str = "riscv32imc-unknown-none-elf";
+use crate::error::Error;
+use crate::image::TARGET;
 
 const DISTRIBUTION_CARGO: &str = "/usr/bin/cargo";
 const DISTRIBUTION_RUSTC: &str = "/usr/bin/rustc";
@@ -79,15 +77,7 @@ impl Toolchain {
     #[must_use]
     pub fn cargo_build(&self) -> Command {
         let (Self::Ready { cargo, .. } | Self::FromSource { cargo, .. }) = self;
-        let mut command = Command::new(cargo);
-        for (name, _) in env::vars_os() {
-            let text = name.to_string_lossy();
-            let keep = matches!(&*text, "CARGO_HOME" | "RUSTUP_HOME" | "RUSTUP_TOOLCHAIN");
-            let steers = ["CARGO", "RUST", "ESP_"].iter().any(|prefix| text.starts_with(prefix));
-            if steers && !keep {
-                command.env_remove(&name);
-            }
-        }
+        let mut command = cleared(cargo);
         command.args(["build", "--release", "--locked", "--target", TARGET]);
         if let Self::FromSource { rustc, linker, .. } = self {
             command
@@ -107,6 +97,20 @@ impl Toolchain {
             Self::FromSource { rustc, .. } => sysroot(rustc).map(|sysroot| sysroot.join("lib/rustlib/src/rust")),
         }
     }
+}
+
+/// The program, a `cargo`, without what the surroundings would put in: settings of another build that runs it.
+pub(crate) fn cleared(cargo: &Path) -> Command {
+    let mut command = Command::new(cargo);
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        let keep = matches!(&*text, "CARGO_HOME" | "RUSTUP_HOME" | "RUSTUP_TOOLCHAIN");
+        let steers = ["CARGO", "RUST", "ESP_"].iter().any(|prefix| text.starts_with(prefix));
+        if steers && !keep {
+            command.env_remove(&name);
+        }
+    }
+    command
 }
 
 fn sysroot(rustc: &Path) -> Option<PathBuf> {

@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::drawn::{Drawn, DrawnFor};
 use crate::names;
 
 /// What a client offered, by the names that the IANA registries print.
@@ -31,6 +32,9 @@ pub struct ClientHelloFacts {
     pub max_fragment_length: Option<u16>,
     /// The limit of record_size_limit (RFC 8449), in bytes.
     pub record_size_limit: Option<u16>,
+    /// What the client chose freely: its random, its session id and its key shares. They differ from run to run, so they
+    /// are not in the lane.
+    pub drawn: Vec<Drawn>,
 }
 
 impl fmt::Display for ClientHelloFacts {
@@ -156,6 +160,21 @@ impl ClientHello {
         Some(())
     }
 
+    fn drawn(&self) -> Vec<Drawn> {
+        let value = |what, value: &[u8]| Drawn {
+            what,
+            value: value.to_vec(),
+        };
+        let id = (!self.session_id.is_empty() && self.versions.contains(&TLS_1_3))
+            .then(|| value(DrawnFor::SessionId, &self.session_id));
+        let shares = self.key_shares.iter().filter(|share| !is_grease(share.group));
+        [value(DrawnFor::Random, &self.random)]
+            .into_iter()
+            .chain(id)
+            .chain(shares.map(|share| value(DrawnFor::KeyShare(share.group), &share.value)))
+            .collect()
+    }
+
     fn name_facts(&mut self) {
         let facts = &mut self.facts;
         facts.versions = self.versions.iter().map(|&code| names::version(code)).collect();
@@ -166,6 +185,7 @@ impl ClientHello {
             .iter()
             .map(|&code| names::signature_scheme(code))
             .collect();
+        self.facts.drawn = self.drawn();
     }
 }
 
@@ -178,6 +198,14 @@ const ALPN: u16 = 16;
 const RECORD_SIZE_LIMIT: u16 = 28;
 const SUPPORTED_VERSIONS: u16 = 43;
 const KEY_SHARE: u16 = 51;
+
+const TLS_1_3: u16 = 0x0304;
+
+/// Whether a code point is reserved for clients that offer what nobody knows; its key share is one byte (RFC 8701).
+fn is_grease(code: u16) -> bool {
+    let [high, low] = code.to_be_bytes();
+    high == low && low & 0x0F == 0x0A
+}
 
 /// The presentation language of RFC 8446 section 3: big-endian numbers and length-prefixed vectors.
 struct Reader<'a>(&'a [u8]);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::client_hello::ClientHelloFacts;
+use crate::drawn::Drawn;
 
 /// One thing that the server saw or did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -30,8 +31,10 @@ pub struct ServerEvent {
 pub enum EventKind {
     /// A TCP connection was accepted.
     Connected,
-    /// The client's first message.
+    /// The client's first message; a second one answers a HelloRetryRequest.
     ClientHello(ClientHelloFacts),
+    /// The client's half of the key exchange in TLS 1.2.
+    ClientKeyExchange(Drawn),
     /// A handshake message that the rogue server was told to leave out.
     StepOmitted {
         /// The step's name.
@@ -184,6 +187,7 @@ impl fmt::Display for EventKind {
         match self {
             Self::Connected => f.write_str("connected"),
             Self::ClientHello(facts) => write!(f, "client hello: {facts}"),
+            Self::ClientKeyExchange(_) => f.write_str("client key exchange"),
             Self::StepOmitted { step } => write!(f, "left out: {step}"),
             Self::Steps { steps } => write!(f, "handshake by: {}", steps.join(", ")),
             Self::ServerFailed { reason } => write!(f, "the server failed: {}", printable(reason)),

@@ -12,15 +12,19 @@ use rustls::crypto::ring::{default_provider, sign::any_supported_type};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{KeyLog, ServerConnection, SupportedCipherSuite, SupportedProtocolVersion};
+use rustls::{InvalidMessage, KeyLog, ServerConnection, SupportedCipherSuite, SupportedProtocolVersion};
 
 use crate::broken::{Broken, Incoming, Negotiated};
 use crate::config::StartError;
+use crate::content_type::ALERT;
 use crate::event::{EventKind, StrayPlace};
 use crate::names;
 use crate::offer::{Group, Honest, Suite, TlsVersion};
 use crate::record::Record;
 use crate::wire::Wire;
+
+/// The record of a fatal alert in clear: a length beyond its range is an error of decoding (RFC 8446 section 6.2).
+const DECODE_ERROR: [u8; 7] = [ALERT, 3, 3, 0, 2, 2, 50];
 
 /// What every honest session of a server starts from.
 #[derive(Debug)]
@@ -139,7 +143,15 @@ impl HonestSession {
             self.flush(wire).await?;
             if std::mem::take(&mut self.key_update) {
                 let changed = self.connection.refresh_traffic_keys();
-                changed.map_err(|error| Broken::Protocol(error.to_string()))?;
+                // The scenario would show nothing about this client.
+                changed.map_err(|error| {
+                    Broken::Server(format!(
+                        "cannot change its keys, which only TLS 1.3 can, in a session of {}: {error}",
+                        self.connection
+                            .protocol_version()
+                            .map_or_else(|| "no version".to_owned(), |version| names::version(version.into()))
+                    ))
+                })?;
                 self.flush(wire).await?;
             }
         }
@@ -167,6 +179,10 @@ impl HonestSession {
             if let Err(error) = self.connection.process_new_packets() {
                 // The alert for the client, which may have closed already.
                 let _ = self.flush(wire).await;
+                if error == rustls::Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge) {
+                    // rustls says nothing then. Its own bound is 64 KB.
+                    let _ = wire.write(&DECODE_ERROR).await;
+                }
                 return Err(explain(error, wire));
             }
         }

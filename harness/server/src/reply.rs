@@ -231,6 +231,12 @@ impl Reply {
         Ok(self)
     }
 
+    /// Whether its head says where the body ends. Raw bytes are not looked into.
+    #[must_use]
+    pub fn says_its_end(&self) -> bool {
+        matches!(self.content, Content::Response { .. }) && self.framing != Framing::Close
+    }
+
     /// The same reply, whose Content-Length says `length`, right or wrong. Other framings have no Content-Length.
     #[must_use]
     pub fn claiming(mut self, length: u64) -> Self {
@@ -335,6 +341,16 @@ impl Reply {
         let whole = self.render();
         let end = crate::request::end_of_head(&whole)?;
         Some(whole[end..].to_vec())
+    }
+
+    /// The reply to a GET of `path` with a User-Agent: this one, or that there is nothing at this path.
+    #[must_use]
+    pub fn to_get(&self, path: &str) -> Self {
+        let nothing = match self.content {
+            Content::Response { .. } if path != self.path => Self::github("not-found").ok(),
+            _ => None,
+        };
+        nothing.unwrap_or_else(|| self.clone())
     }
 
     /// What GitHub would answer: this reply to a GET of its path, and errors to everything else. `None` is a request

@@ -12,18 +12,11 @@ use tokio::net::TcpStream;
 use crate::broken::{Broken, OnPurpose};
 use crate::client_hello::ClientHello;
 use crate::config::{Fault, FaultKind, When};
+use crate::content_type::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER};
 use crate::event::{Ending, EventKind, StrayPlace};
 use crate::names;
 use crate::record::ConnectionRecord;
-
-// Content types, from the TLS ContentType registry.
-pub(crate) const CHANGE_CIPHER_SPEC: u8 = 20;
-pub(crate) const ALERT: u8 = 21;
-pub(crate) const HANDSHAKE: u8 = 22;
-pub(crate) const APPLICATION_DATA: u8 = 23;
-
-/// The size of a record's header.
-pub(crate) const HEADER: usize = 5;
+use crate::second_flight::SecondFlight;
 
 /// One connection's socket with its record.
 #[derive(Debug)]
@@ -33,6 +26,8 @@ pub(crate) struct Wire {
     /// Bytes that arrived after the last record returned.
     pending: Vec<u8>,
     hello: Hello,
+    /// What the client sends in clear after that.
+    second: SecondFlight,
     /// The name of an alert in clear, if the last record was one.
     alert: Option<String>,
     /// The last record, unless it is a part of the ClientHello or has been told already.
@@ -86,7 +81,13 @@ struct Sent {
 enum Hello {
     Awaited(Vec<u8>),
     Seen(Option<Box<ClientHello>>),
+    /// It says that it is this long, which no ClientHello is. It is not kept.
+    TooLong(usize),
 }
+
+/// The longest body of a ClientHello (RFC 8446 section 4.1.2): the version, the random, and the five vectors with their lengths. A
+/// handshake message of another kind could be 16 MB long (section 4), and no client has a reason to begin with one.
+const LONGEST_HELLO: usize = 2 + 32 + (1 + 32) + (2 + 0xFFFE) + (1 + 0xFF) + (2 + 0xFFFF);
 
 impl Wire {
     pub(crate) fn new(stream: TcpStream, record: ConnectionRecord, fault: Option<Fault>) -> Self {
@@ -95,6 +96,7 @@ impl Wire {
             record,
             pending: Vec::new(),
             hello: Hello::Awaited(Vec::new()),
+            second: SecondFlight::default(),
             alert: None,
             last: None,
             cipher_changed: false,
@@ -252,13 +254,19 @@ impl Wire {
     pub(crate) fn client_hello(&self) -> Option<&ClientHello> {
         match &self.hello {
             Hello::Seen(hello) => hello.as_deref(),
-            Hello::Awaited(_) => None,
+            Hello::Awaited(_) | Hello::TooLong(_) => None,
         }
     }
 
-    /// Reports whether the client's first message has been read whole and could not be parsed.
-    pub(crate) fn has_unreadable_hello(&self) -> bool {
-        matches!(self.hello, Hello::Seen(None))
+    /// Why the client's first message is no ClientHello, once that is known.
+    pub(crate) fn unreadable_hello(&self) -> Option<String> {
+        match self.hello {
+            Hello::Seen(None) => Some("the client's ClientHello cannot be read".to_owned()),
+            Hello::TooLong(length) => Some(format!(
+                "the client's first message is {length} bytes long, and a ClientHello has {LONGEST_HELLO} at most"
+            )),
+            Hello::Awaited(_) | Hello::Seen(Some(_)) => None,
+        }
     }
 
     /// Closes the socket and the connection's record.
@@ -345,7 +353,11 @@ impl Wire {
                 in_clear: true,
             });
         }
-        if let (Hello::Awaited(message), Some(&HANDSHAKE)) = (&mut self.hello, record.first()) {
+        if matches!(self.hello, Hello::Seen(_)) {
+            for event in self.second.take(record) {
+                self.record.push(event);
+            }
+        } else if let (Hello::Awaited(message), Some(&HANDSHAKE)) = (&mut self.hello, record.first()) {
             self.last = None;
             message.extend_from_slice(record.get(HEADER..).unwrap_or_default());
             // A handshake message is a type, a length in three bytes, and a body (RFC 8446 section 4).
@@ -353,6 +365,10 @@ impl Wire {
                 return;
             };
             let length = u32::from_be_bytes([0, a, b, c]) as usize;
+            if length > LONGEST_HELLO {
+                self.hello = Hello::TooLong(length);
+                return;
+            }
             let Some(message) = message.get(..4 + length) else {
                 return;
             };

@@ -87,4 +87,6 @@ pub struct Route {
     pub server: SocketAddr,
     /// Reports whether the server is idle, waiting for its client.
     pub settled: Settled,
+    /// Where the random numbers of a virtual board start.
+    pub seed: u64,
 }

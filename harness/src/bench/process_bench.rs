@@ -1,26 +1,27 @@
 //! The bench of boards that are programs on this machine: emulators, or firmware that was built for it.
 //!
 //! What enters: an entry of `rig.toml`. What leaves: for each scenario a process on the loopback, whose standard input
-//! and output are the console. The process ends with its scenario, and so do the processes that it has started.
+//! and output are the console. The process ends with its scenario or with this process, and so do the processes that it
+//! has started.
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::AtomicBool;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
-use serialport::{SerialPort, TTYPort};
+use rustix::process::Signal;
 
 use super::{Bench, Route, Seat, address};
-use crate::board::console::ConsoleError;
+use crate::board::console::{ConsoleError, Pty, Terminal};
 use crate::board::flash::{FlashProgress, FlashReport};
+use crate::board::group::ProcessGroup;
 use crate::board::{Board, BoardError, BootMode, Console, LinkSettings, Recorder, Reset};
 use crate::evidence::RecordedFile;
 use crate::image::Image;
@@ -92,13 +93,12 @@ impl Seat for ProcessSeat<'_> {
 
     fn board(self: Box<Self>, route: &Route) -> Result<Board, BoardError> {
         let bench = self.0;
-        let no_tty = |cause| ConsoleError::Open {
+        let no_tty = |cause: std::io::Error| ConsoleError::Open {
             tty: "/dev/ptmx".into(),
-            cause,
+            cause: cause.into(),
         };
-        let (port, far_end) = TTYPort::pair().map_err(no_tty)?;
-        let tty = PathBuf::from(far_end.name().unwrap_or_default());
-        let console = Console::on(&tty, port)?;
+        let (pty, terminal) = Pty::open().map_err(no_tty)?;
+        let console = Console::on(&terminal.path, pty)?;
         let errors = Arc::new(StandardError::default());
         let ProcessEntry { command, folder } = &bench.process;
         let program = command.program.as_str();
@@ -126,8 +126,7 @@ impl Seat for ProcessSeat<'_> {
                 path,
                 arguments: command.arguments.clone(),
                 folder: folder.clone(),
-                tty,
-                far_end: Some(far_end),
+                terminal: Some(terminal),
                 errors: Arc::clone(&errors),
                 running: None,
             }),
@@ -138,31 +137,39 @@ impl Seat for ProcessSeat<'_> {
     }
 }
 
-/// A program, which each reset starts again.
+/// A program, which a reset starts.
 struct Process {
     path: PathBuf,
     arguments: Vec<String>,
     folder: PathBuf,
-    tty: PathBuf,
-    /// Keeps the pseudo terminal open until the program has it.
-    far_end: Option<TTYPort>,
+    /// The program's end of the console, until the program has it. Then the program alone holds it, so that the console ends with it.
+    terminal: Option<Terminal>,
     /// What it writes to its standard error.
     errors: Arc<StandardError>,
-    running: Option<Child>,
+    running: Option<Running>,
+}
+
+/// A program that has been started, with everything that it has started.
+struct Running {
+    group: Arc<ProcessGroup>,
+    /// Set when it is ended from here, and not by itself.
+    is_ended: Arc<AtomicBool>,
+    waiter: JoinHandle<()>,
 }
 
 impl Process {
-    fn start(&self) -> std::io::Result<Child> {
-        let console = OpenOptions::new().read(true).write(true).open(&self.tty)?;
-        let mut child = Command::new(&self.path)
+    fn start(&mut self) -> std::io::Result<Running> {
+        let terminal = self.terminal.take();
+        let terminal = terminal.ok_or_else(|| std::io::Error::other("it has been started before"))?;
+        let group = Arc::new(ProcessGroup::new()?);
+        let mut command = Command::new(&self.path);
+        command
             .args(&self.arguments)
             .current_dir(&self.folder)
-            .stdin(console.try_clone()?)
-            .stdout(console)
-            .stderr(Stdio::piped())
-            // A group of its own, so that the processes that it starts can be ended with it.
-            .process_group(0)
-            .spawn()?;
+            .stdin(terminal.end.try_clone()?)
+            .stdout(terminal.end)
+            .stderr(Stdio::piped());
+        let mut child = group.spawn(&mut command)?;
         if let Some(mut said) = child.stderr.take() {
             let errors = Arc::clone(&self.errors);
             errors.change(|errors| errors.open += 1);
@@ -174,14 +181,33 @@ impl Process {
                 errors.change(|errors| errors.open -= 1);
             });
         }
-        Ok(child)
+        let is_ended = Arc::new(AtomicBool::new(false));
+        let waiter = {
+            let (group, is_ended, errors) = (Arc::clone(&group), Arc::clone(&is_ended), Arc::clone(&self.errors));
+            thread::spawn(move || {
+                // It may have ended by itself just before it was killed: then its status says so.
+                let by_itself = |status: &ExitStatus| {
+                    !is_ended.load(Ordering::SeqCst) || status.signal() != Some(Signal::KILL.as_raw())
+                };
+                let status = child.wait().ok().filter(by_itself);
+                errors.change(|errors| errors.status = status);
+                // What it has started would keep its console open, and the harness would wait for a board that is gone.
+                group.end();
+            })
+        };
+        Ok(Running {
+            group,
+            is_ended,
+            waiter,
+        })
     }
 
     fn end(&mut self) {
-        if let Some(mut child) = self.running.take() {
-            // It may have ended by itself.
-            let _gone = kill_process_group(Pid::from_child(&child), Signal::KILL);
-            let _status = child.wait();
+        if let Some(running) = self.running.take() {
+            running.is_ended.store(true, Ordering::SeqCst);
+            running.group.end();
+            // A panic of the thread has been shown by the panic hook already.
+            let _waited = running.waiter.join();
         }
     }
 }
@@ -189,13 +215,11 @@ impl Process {
 impl Reset for Process {
     fn reset(&mut self, _: BootMode) -> Result<(), BoardError> {
         self.end();
-        let child = self.start().map_err(|cause| BoardError::Program {
+        let running = self.start().map_err(|cause| BoardError::Program {
             program: self.path.display().to_string(),
             cause,
         })?;
-        self.running = Some(child);
-        // From here on the program alone holds the far end, so that the console ends with it.
-        self.far_end = None;
+        self.running = Some(running);
         Ok(())
     }
 }
@@ -222,6 +246,8 @@ struct Written {
     bytes: Vec<u8>,
     /// How many programs still have it open.
     open: usize,
+    /// How the program has ended, if it has ended by itself.
+    status: Option<ExitStatus>,
 }
 
 impl StandardError {
@@ -230,13 +256,14 @@ impl StandardError {
         self.changed.notify_all();
     }
 
-    /// All of it, once the program has ended.
-    fn all(&self) -> Vec<u8> {
+    /// All of it, and how the program has ended by itself, once it has ended.
+    fn all(&self) -> (Vec<u8>, Option<ExitStatus>) {
         let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let ended = self
             .changed
             .wait_timeout_while(written, LAST_WORDS, |written| written.open > 0);
-        ended.unwrap_or_else(PoisonError::into_inner).0.bytes.clone()
+        let written = ended.unwrap_or_else(PoisonError::into_inner).0;
+        (written.bytes.clone(), written.status)
     }
 }
 
@@ -247,15 +274,15 @@ impl Recorder for LastWords {
     fn files(&self) -> Vec<RecordedFile> {
         vec![RecordedFile {
             name: "stderr.log",
-            contents: self.0.all(),
+            contents: self.0.all().0,
         }]
     }
 
     fn remarks(&self) -> Vec<String> {
-        let errors = self.0.all();
+        let (errors, status) = self.0.all();
+        let status = status.map(|status| format!("the program ended by itself with {status}"));
         let last = String::from_utf8_lossy(&errors).lines().last().map(str::to_owned);
-        last.map(|line| format!("the last line of its standard error: {line}"))
-            .into_iter()
-            .collect()
+        let last = last.map(|line| format!("the last line of its standard error: {line}"));
+        status.into_iter().chain(last).collect()
     }
 }

@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use espflash::connection::ResetBeforeOperation;
 use espflash::target::Chip;
-use virtual_esp32c3::{BoardConfig, HardwareEvent, Snapshot, Strapping, Surroundings, VirtualBoard};
-use virtual_lan::{Faults, FramePort, Join, Lan, LanConfig, TimeSource, What};
+use virtual_esp32c3::{BoardConfig, HardwareEvent, Outlook, Snapshot, Strapping, Surroundings, VirtualBoard};
+use virtual_lan::{Faults, FramePort, Join, Lan, LanConfig, Sent, Sight, TimeSource, What};
 
 use super::{Bench, Route, Seat};
 use crate::board::console::{BAUD, ConsoleHandle, open_port};
 use crate::board::debug_module::DebugModule;
-use crate::board::flash::{self, FlashProgress, FlashReport, Loader};
+use crate::board::flash::{self, FlashProgress, FlashReport, Loader, PATIENCE, Remedy};
 use crate::board::{
     Board, BoardError, BootMode, Console, DisturbableNetwork, LinkSettings, NetworkWitness, Recorder, Reset,
 };
@@ -92,6 +92,7 @@ fn boot(flash: Arc<[u8]>) -> Result<Option<Booted>, BoardError> {
     let sink = Arc::clone(&frames);
     let board = start(
         flash,
+        0,
         Box::new(move |frame| {
             sink.lock().unwrap_or_else(PoisonError::into_inner).push(frame.to_vec());
         }),
@@ -114,9 +115,10 @@ fn boot(flash: Arc<[u8]>) -> Result<Option<Booted>, BoardError> {
     Ok(None)
 }
 
-fn start(flash: Arc<[u8]>, to_network: virtual_esp32c3::FrameSink) -> Result<VirtualBoard, BoardError> {
+fn start(flash: Arc<[u8]>, seed: u64, to_network: virtual_esp32c3::FrameSink) -> Result<VirtualBoard, BoardError> {
     let config = BoardConfig {
         flash,
+        seed,
         ..BoardConfig::default()
     };
     VirtualBoard::start(config, Some(to_network)).map_err(BoardError::VirtualBoard)
@@ -134,18 +136,7 @@ impl Bench for VirtualBench {
             config.flash = earlier.flash;
         }
         let board = VirtualBoard::start(config, None).map_err(BoardError::VirtualBoard)?;
-        board.power_cycle(Strapping::Download);
-        let loader = Loader {
-            chip: Chip::Esp32c3,
-            before: ResetBeforeOperation::NoReset,
-            // A pseudo terminal carries bytes as fast as the host does, whatever its speed.
-            baud: BAUD,
-        };
-        let flashed = flash::flash(&self.name(), open_port(board.tty(), BAUD)?, image, loader, progress);
-        let (report, _port) = flashed.map_err(|error| BoardError::Flash {
-            tty: board.tty().to_owned(),
-            cause: error.into(),
-        })?;
+        let report = self.flash(&board, image, progress)?;
         let flash = board.flash().map_err(BoardError::VirtualBoardStopped)?;
         drop(board);
         let booted = match self.start {
@@ -175,6 +166,37 @@ impl Seat for VirtualSeat<'_> {
 }
 
 impl VirtualBench {
+    /// Flashes a board. Its loader answers for sure, but on a busy machine perhaps not in time.
+    fn flash(
+        &self,
+        board: &VirtualBoard,
+        image: &Image,
+        progress: FlashProgress<'_>,
+    ) -> Result<FlashReport, BoardError> {
+        let loader = Loader {
+            chip: Chip::Esp32c3,
+            before: ResetBeforeOperation::NoReset,
+            // A pseudo terminal carries bytes as fast as the host does, whatever its speed.
+            baud: BAUD,
+        };
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            board.power_cycle(Strapping::Download);
+            let port = open_port(board.tty(), BAUD)?;
+            match flash::flash(&self.name(), port, image, loader, progress) {
+                Ok((report, _port)) => return Ok(report),
+                Err(error) if error.remedy() != Remedy::None && attempts < PATIENCE => {}
+                Err(error) => {
+                    return Err(BoardError::Flash {
+                        tty: board.tty().to_owned(),
+                        cause: error.into(),
+                    });
+                }
+            }
+        }
+    }
+
     /// A board with the prepared image on a network of its own.
     ///
     /// # Errors
@@ -205,7 +227,7 @@ impl VirtualBench {
         })
         .map_err(BoardError::VirtualNetwork)?;
         let port = lan.port();
-        let board = start(flash, Box::new(move |frame| port.send(frame)))?;
+        let board = start(flash, route.seed, Box::new(move |frame| port.send(frame)))?;
         *to_board.lock().unwrap_or_else(PoisonError::into_inner) = Some(board.ethernet());
         let board = Arc::new(board);
         let lan = Arc::new(lan);
@@ -234,13 +256,19 @@ impl VirtualBench {
                 lan: Arc::clone(&lan),
                 server: SocketAddrV4::new(SERVER, route.port),
                 gateway,
+                asked_for_address: AtomicBool::new(false),
             })),
             patience,
             reset: Box::new(VirtualLines {
                 board: Arc::clone(&board),
                 booted: booted.map(|booted| (booted, lan.port())),
+                seed: route.seed,
             }),
-            recorder: Box::new(VirtualRecorder { board, lan }),
+            recorder: Box::new(VirtualRecorder {
+                board,
+                lan,
+                seed: route.seed,
+            }),
         })
     }
 }
@@ -262,18 +290,20 @@ impl Surroundings for World {
         self.lan.advance(by);
     }
 
-    /// For how long nothing happens around the board: nothing is under way between it and its server, and the network
-    /// does nothing before its next alarm. The network is asked before the server: what the server has sent, the
+    /// Quiet, if nothing is under way between the board and its server, until the network's next alarm. The network is asked before the server: what the server has sent, the
     /// network has then taken, or not yet counted.
-    fn quiet_for(&self, said: u64) -> Option<Duration> {
+    fn outlook(&self, said: u64) -> Outlook {
         let patient = self.patience.load(Ordering::SeqCst) && self.console.waits_for_more_than(said);
         if !patient && !self.calming.load(Ordering::SeqCst) {
-            return None;
+            return Outlook::Open;
         }
-        let before = self.lan.settled()?;
-        let server = self.server.traffic()?;
-        let quiet = traffic(before.crossings).agrees_with(&server) && self.lan.settled() == Some(before);
-        quiet.then(|| before.lasts.unwrap_or(Duration::MAX))
+        let quiet = || {
+            let before = self.lan.settled()?;
+            let server = self.server.traffic()?;
+            let quiet = traffic(before.crossings).agrees_with(&server) && self.lan.settled() == Some(before);
+            quiet.then(|| before.lasts.unwrap_or(Duration::MAX))
+        };
+        quiet().map_or(Outlook::UnderWay, Outlook::Quiet)
     }
 }
 
@@ -332,14 +362,22 @@ struct VirtualWitness {
     lan: Arc<Lan>,
     server: SocketAddrV4,
     gateway: Ipv4Addr,
+    asked_for_address: AtomicBool,
 }
+
+/// DHCPDISCOVER (RFC 2132 section 9.6).
+const DISCOVER: u8 = 1;
 
 impl NetworkWitness for VirtualWitness {
     fn sent(&self) -> NetworkEvidence {
+        let sent = self.lan.take_sights();
+        let asks = |sight: &Sight| matches!(sight.sent, Sent::Dhcp { kind: DISCOVER, .. });
+        let asked = sent.iter().any(asks);
         NetworkEvidence {
             server: self.server,
             gateway: self.gateway,
-            sent: self.lan.take_sights(),
+            asked_for_address: self.asked_for_address.fetch_or(asked, Ordering::SeqCst) || asked,
+            sent,
         }
     }
 }
@@ -359,6 +397,8 @@ struct VirtualLines {
     board: Arc<VirtualBoard>,
     /// What stands for the first boot, and where the frames of that boot go.
     booted: Option<(Arc<Booted>, FramePort)>,
+    /// Where the copy's own random numbers start.
+    seed: u64,
 }
 
 impl Reset for VirtualLines {
@@ -368,7 +408,8 @@ impl Reset for VirtualLines {
                 for frame in &booted.frames {
                     network.send(frame);
                 }
-                self.board.restore(&booted.snapshot, booted.console.clone());
+                let snapshot = booted.snapshot.with_seed(self.seed);
+                self.board.restore(&snapshot, booted.console.clone());
             }
             (BootMode::Flash, None) => self.board.power_cycle(Strapping::Flash),
             (BootMode::Download, _) => self.board.power_cycle(Strapping::Download),
@@ -380,12 +421,16 @@ impl Reset for VirtualLines {
 struct VirtualRecorder {
     board: Arc<VirtualBoard>,
     lan: Arc<Lan>,
+    seed: u64,
 }
 
 impl Recorder for VirtualRecorder {
     fn files(&self) -> Vec<RecordedFile> {
         let hardware = self.board.log().into_iter();
         let hardware = hardware.map(|entry| format!("{:>12} us {}", entry.microseconds, entry.event));
+        let hardware = [format!("random numbers from the seed {}", self.seed)]
+            .into_iter()
+            .chain(hardware);
         let lines = |lines: Vec<String>| (lines.join("\n") + "\n").into_bytes();
         vec![
             RecordedFile {

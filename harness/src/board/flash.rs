@@ -67,6 +67,9 @@ pub enum LoaderError {
     /// No loader answered.
     #[error("{0}")]
     NoAnswer(EspflashError),
+    /// The loader answered, and a later answer did not come within espflash's limit for it.
+    #[error("{0}; if this machine is busy, run it again when it is not")]
+    Late(EspflashError),
     /// The loader of another chip answered.
     #[error("the board is an {found}, but `chip` in rig.toml is `{wanted}`; correct the entry")]
     OtherChip {
@@ -124,9 +127,15 @@ pub enum LoaderError {
     },
 }
 
+/// How often a board is reset and flashed again whose loader answers too late. espflash gives one command 50 ms, which is
+/// less than a busy machine may need to run the thread of a virtual board or the driver of a real one.
+pub(crate) const PATIENCE: usize = 20;
+
 /// What may help after a [`LoaderError`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Remedy {
+pub(crate) enum Remedy {
+    /// The same again, from a reset on.
+    Again,
     /// Another way to reset the board may bring it into its loader.
     OtherReset,
     /// The loader may take the image at another speed.
@@ -136,8 +145,9 @@ pub(super) enum Remedy {
 }
 
 impl LoaderError {
-    pub(super) fn remedy(&self) -> Remedy {
+    pub(crate) fn remedy(&self) -> Remedy {
         match self {
+            Self::Late(_) => Remedy::Again,
             Self::NoAnswer(_) => Remedy::OtherReset,
             Self::Refused(_) | Self::Speed(_) => Remedy::OtherSpeed,
             Self::OtherChip { .. }
@@ -198,6 +208,7 @@ pub fn flash(
     let mut flasher =
         Flasher::connect(connection, true, true, true, Some(chip), None).map_err(|error| match error {
             espflash::Error::ChipMismatch(wanted, found) => LoaderError::OtherChip { wanted, found },
+            error if ran_out_of_time(&error) => LoaderError::Late(error.into()),
             error => LoaderError::NoAnswer(error.into()),
         })?;
     check_chip(chip, image.path(), elf)?;
@@ -229,6 +240,15 @@ pub fn flash(
     let mut port = flasher.into_connection().into_serial();
     port.set_baud_rate(BAUD).map_err(LoaderError::Speed)?;
     Ok((report, port))
+}
+
+/// Whether a command of the loader got no answer in time. A loader that is not there at all is another error.
+fn ran_out_of_time(error: &espflash::Error) -> bool {
+    let (espflash::Error::Connection(cause) | espflash::Error::Flashing(cause)) = error else {
+        return false;
+    };
+    // The type of the cause is private to espflash.
+    cause.to_string().starts_with("Timeout while running")
 }
 
 /// The section of an ELF in which an application says what it is (`esp_app_desc_t` of ESP-IDF).

@@ -7,6 +7,7 @@
 
 mod boot_mode;
 mod left_out;
+pub(crate) mod group;
 mod program;
 pub mod console;
 pub mod flash;

@@ -1,16 +1,15 @@
 //! Programs that `rig.toml` names: they flash or reset a board.
 //!
 //! What enters: a command line, the values of its placeholders, and a deadline. What leaves: success, or what the
-//! program said last. When the deadline passes, the program ends, with every process that it has started.
+//! program said last. When the deadline passes, or this process ends, the program ends, with every process that it has
+//! started.
 
 use std::io;
-use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::channel;
 use std::thread;
 
-use rustix::process::{Pid, Signal, kill_process_group};
-
+use super::group::ProcessGroup;
 use crate::deadline::{Deadline, Timeout};
 use crate::rig::CommandLine;
 
@@ -71,27 +70,24 @@ pub(super) fn run(
         program: program.clone(),
         cause,
     };
-    let child = Command::new(&program)
+    let mut started = Command::new(&program);
+    started
         .args(command.arguments.iter().map(|word| fill(word)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        // A group of its own, so that the processes that it starts can be ended with it.
-        .process_group(0)
-        .spawn()
-        .map_err(failed)?;
-    let group = Pid::from_child(&child);
+        .stderr(Stdio::piped());
+    // Its drop, on every way out of here, ends what the program has left.
+    let group = ProcessGroup::new().map_err(&failed)?;
+    let child = group.spawn(&mut started).map_err(&failed)?;
     let (done, ended) = channel();
     thread::spawn(move || done.send(child.wait_with_output()));
     let Ok(output) = ended.recv_timeout(deadline.left()) else {
-        // It may just have ended by itself.
-        let _gone = kill_process_group(group, Signal::KILL);
         return Err(ProgramError::Timeout {
             program,
             timeout: deadline.timeout(),
         });
     };
-    let output = output.map_err(failed)?;
+    let output = output.map_err(&failed)?;
     if output.status.success() {
         return Ok(());
     }

@@ -18,7 +18,7 @@ use serialport::{ClearBuffer, SerialPort, TTYPort};
 use super::boot_mode::BootMode;
 use super::console::{BAUD, Console, ConsoleHandle, GLANCE, open_port};
 use super::error::{Attempt, AttemptError, BoardError, FlashError, joined};
-use super::flash::{self, FlashProgress, FlashReport, Loader, Remedy};
+use super::flash::{self, FlashProgress, FlashReport, Loader, PATIENCE, Remedy};
 use super::probe::{self, DebugProbe};
 use super::program::{self, Placeholder};
 use super::reset;
@@ -148,9 +148,13 @@ impl SerialBoard {
         let mut first = 0;
         'speeds: for baud in SPEEDS {
             for (index, way) in self.entry.reset.iter().enumerate().skip(first) {
-                for _ in 0..ATTEMPTS {
+                let (mut failed, mut late) = (0, 0);
+                while failed < ATTEMPTS && late < PATIENCE {
                     let cause = match self.enter_loader(way) {
-                        Err(cause) => cause,
+                        Err(cause) => {
+                            failed += 1;
+                            cause
+                        }
                         Ok((port, before)) => {
                             let loader = Loader { chip, before, baud };
                             let error = match flash::flash(self.name.as_str(), port, image, loader, progress) {
@@ -158,7 +162,14 @@ impl SerialBoard {
                                 Err(error) => error,
                             };
                             match error.remedy() {
-                                Remedy::OtherReset => error.into(),
+                                Remedy::Again => {
+                                    late += 1;
+                                    error.into()
+                                }
+                                Remedy::OtherReset => {
+                                    failed += 1;
+                                    error.into()
+                                }
                                 Remedy::OtherSpeed => {
                                     tried.push(Attempt::at(baud, way, error));
                                     first = index;

@@ -3,6 +3,7 @@
 use std::env;
 use std::error::Error;
 use std::io::Write;
+use std::sync::Arc;
 
 use anstyle::{AnsiColor, Style};
 use clap::Args;
@@ -143,6 +144,7 @@ fn ask(entry: &Entry, rig: &Rig, common: &Common, options: &Options) -> Result<V
         limits: RunLimits::default(),
         out: &options.out,
         keep: false,
+        randomness: Arc::default(),
         observer: &|_| {},
     };
     let loader = match runner.flash() {

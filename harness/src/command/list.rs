@@ -6,12 +6,15 @@ use clap::Args;
 use pinrig::scenario;
 use serde_json::json;
 
+use super::run::Names;
 use super::{CommandResult, Common, terminal};
 
 #[derive(Args, Debug)]
 pub(super) struct List {
+    #[command(flatten)]
+    names: Names,
     /// Print the page that stands in the scenarios' folder
-    #[arg(long)]
+    #[arg(long, conflicts_with = "names")]
     markdown: bool,
     /// Print the JSON schema of scenario files, for editors, and nothing else
     #[arg(long, conflicts_with = "markdown")]
@@ -24,12 +27,15 @@ pub(super) fn list(common: &Common, options: &List) -> CommandResult {
         writeln!(out, "{:#}", scenario::schema())?;
         return Ok(0);
     }
-    let scenarios = super::scenarios(&common.fixtures()?)?;
+    let scenarios = scenario::select(&super::scenarios(&common.fixtures()?)?, &options.names.names)?;
     if options.markdown {
         write!(out, "{}", scenario::index(&scenarios))?;
     } else if common.json {
         for scenario in &scenarios {
-            writeln!(out, "{}", json!({ "scenario": scenario.name, "about": scenario.about }))?;
+            let limits = scenario.runs.iter().filter_map(|run| run.limit.as_ref());
+            let limits: Vec<&str> = limits.map(|limit| limit.why.as_str()).collect();
+            let line = json!({ "scenario": scenario.name, "about": scenario.about, "limits": limits });
+            writeln!(out, "{line}")?;
         }
     } else {
         write!(out, "{}", terminal::list(&scenarios))?;

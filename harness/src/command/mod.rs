@@ -1,8 +1,8 @@
 //! The command line: one module for each subcommand, which returns an exit code or an error that is printed here.
 //!
 //! Exit codes: 0 everything passed; 1 the firmware did the wrong thing; 2 the command line, a scenario or an image is
-//! wrong; 3 crash; 4 hang; 5 flashing failed; 6 the bench broke; 7 the board did not join its network. Where several
-//! scenarios fail, the highest number decides.
+//! wrong; 3 crash; 4 hang; 5 flashing failed; 6 the bench broke; 7 the board did not join its network; 130 interrupted.
+//! Where several scenarios fail, the highest number decides.
 
 mod boards;
 mod desk;
@@ -14,6 +14,7 @@ mod mutants_table;
 mod output;
 mod run;
 mod serve;
+mod signals;
 mod style;
 mod terminal;
 mod virtual_board;
@@ -32,7 +33,8 @@ const USAGE: u8 = 2;
 #[derive(Debug, Parser)]
 #[command(version, about = "Tests a board that speaks HTTPS against right and wrong servers.")]
 #[command(after_help = "Without a command, every scenario runs on the virtual board.\n\n\
-    Exit codes: 0 passed, 1 wrong behaviour, 2 usage, 3 crash, 4 hang, 5 flashing, 6 bench, 7 network.")]
+    Exit codes: 0 passed, 1 wrong behaviour, 2 usage, 3 crash, 4 hang, 5 flashing, 6 bench, 7 network,\n\
+    130 interrupted.")]
 struct CommandLine {
     #[command(subcommand)]
     command: Option<Command>,
@@ -87,7 +89,7 @@ pub(crate) fn main() -> ExitCode {
         Some(Command::Run(names)) => run::run(&line.common, &line.options, &names.names),
         Some(Command::List(options)) => list::list(&line.common, &options),
         Some(Command::Serve(serve)) => serve::serve(&line.common, &serve),
-        Some(Command::Virtual(options)) => virtual_board::virtual_board(&line.common, &options),
+        Some(Command::Virtual(options)) => virtual_board::virtual_board(&line.common, &options, line.options.seed),
         Some(Command::Mutants(mutants)) => mutants::mutants(&line.common, &line.options, &mutants),
         Some(Command::Boards(options)) => boards::boards(&line.common, &options),
         Some(Command::Doctor(asked)) => doctor::doctor(&line.common, &line.options, &asked),

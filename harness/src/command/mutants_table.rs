@@ -1,8 +1,9 @@
 //! The reports of `pinrig mutants`, for people and for machines.
 //!
 //! What enters: a survey's events and judgements. What leaves: a line for each mutant when it has been judged and a table of
-//! all, or one JSON object a line: `honest`, `mutant` and `summary`, with durations in seconds. They decide nothing.
+//! all, or one JSON object a line: `plan`, `honest`, `mutant` and `summary`, with durations in seconds. They decide nothing.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -13,7 +14,8 @@ use serde_json::{Value, json};
 
 use super::style::{BAD, DIM, GOOD, TITLE};
 use super::terminal::{grid, seconds};
-use pinrig::mutants::{Event, Fate, Judgement};
+use pinrig::mutants::{Event, Fate, Judgement, Plan, Seed};
+use pinrig_builder::Witness;
 
 /// The most scenarios that are named in a line of the table; the others are counted.
 const NAMED: usize = 3;
@@ -22,16 +24,15 @@ const NAMED: usize = 3;
 #[derive(Debug)]
 pub(super) struct TerminalReport {
     bar: ProgressBar,
-    mutants: usize,
 }
 
 impl TerminalReport {
-    /// A report on this number of mutants.
+    /// A report on what begins now.
     #[must_use]
-    pub(super) fn new(mutants: usize) -> Self {
+    pub(super) fn new() -> Self {
         let bar = ProgressBar::new_spinner().with_message("building the firmware as it is");
         bar.enable_steady_tick(Duration::from_millis(100));
-        Self { bar, mutants }
+        Self { bar }
     }
 
     /// Shows `event`.
@@ -40,18 +41,20 @@ impl TerminalReport {
     /// When standard output does not take it.
     pub(super) fn event(&self, event: &Event<'_>) -> io::Result<()> {
         match event {
-            Event::Testing { mutant, scenarios } => {
+            Event::Planned { plan, seed } => self.print(&planned(plan, *seed)),
+            Event::Testing { mutant, scenarios, .. } => {
                 let name = mutant.map_or("the firmware as it is", |mutant| mutant.name.as_str());
-                self.bar.set_message(format!("{name}: {}", count(*scenarios, "scenario")));
+                self.bar
+                    .set_message(format!("{name}: {}", count(*scenarios, "scenario")));
                 Ok(())
             }
             Event::Honest {
+                place,
                 scenarios,
-                image,
                 built,
                 tested,
             } => self.print(&format!(
-                "{GOOD}PASS{GOOD:#} without any mistake {DIM}({image}){DIM:#}: {} {DIM}built in {}, tested in {}{DIM:#}",
+                "{GOOD}PASS{GOOD:#} without any mistake, {place}: {} {DIM}built in {}, tested in {}{DIM:#}",
                 count(*scenarios, "scenario"),
                 seconds(*built),
                 seconds(*tested)
@@ -66,13 +69,14 @@ impl TerminalReport {
     /// When standard output does not take it.
     pub(super) fn summary(&self, judgements: &[Judgement], took: Duration) -> io::Result<()> {
         self.bar.finish_and_clear();
-        let rows: Vec<[String; 4]> = judgements
+        let rows: Vec<[String; 5]> = judgements
             .iter()
             .map(|judgement| {
                 [
                     judgement.mutant.name.clone(),
                     judgement.mutant.about.clone(),
                     noticed(&judgement.fate),
+                    judgement.place.to_string(),
                     seconds(judgement.built + judgement.tested),
                 ]
             })
@@ -82,17 +86,22 @@ impl TerminalReport {
             (_, 2) => BAD,
             _ => Style::new(),
         };
-        self.print(&grid(["mutant", "what was broken", "caught by", "time"], &rows, style))?;
+        self.print(&grid(
+            ["mutant", "what was broken", "caught by", "board", "time"],
+            &rows,
+            style,
+        ))?;
         for judgement in judgements {
             if let Some(text) = advice(judgement) {
                 self.print(&text)?;
             }
         }
-        let caught = judgements.iter().filter(|judgement| is_caught(judgement)).count();
-        let style = if caught == judgements.len() { GOOD } else { BAD };
+        let counts = Counts::of(judgements);
+        let style = if counts.caught == counts.mutants { GOOD } else { BAD };
         self.print(&format!(
-            "\n{style}{caught} of {} caught{style:#} {DIM}in {}{DIM:#}",
-            count(self.mutants, "mutant"),
+            "\n{style}{} of {} caught{style:#} {DIM}in {}{DIM:#}",
+            counts.caught,
+            count(counts.mutants, "mutant"),
             seconds(took)
         ))
     }
@@ -111,14 +120,22 @@ impl TerminalReport {
 pub(super) fn event_as_json(event: &Event<'_>) -> Option<Value> {
     match event {
         Event::Testing { .. } => None,
+        Event::Planned { plan, seed } => Some(json!({
+            "event": "plan",
+            "host": plan.host.len(),
+            "virtual": plan.on_virtual.len(),
+            "sample": plan.sample,
+            "seed": seed.0,
+            "left_out": plan.left_out,
+        })),
         Event::Honest {
+            place,
             scenarios,
-            image,
             built,
             tested,
         } => Some(json!({
             "event": "honest",
-            "image": image,
+            "board": place.to_string(),
             "scenarios": scenarios,
             "build_seconds": built.as_secs_f64(),
             "test_seconds": tested.as_secs_f64(),
@@ -138,7 +155,11 @@ pub(super) fn event_as_json(event: &Event<'_>) -> Option<Value> {
                 "caught_by": caught_by,
                 "missed_by": missed_by,
                 "detail": detail,
-                "image": judgement.image,
+                "board": judgement.place.to_string(),
+                "seen_by": match judgement.mutant.seen_by {
+                    Witness::Verdict => "verdict",
+                    Witness::Snapshot => "snapshot",
+                },
                 "build_seconds": judgement.built.as_secs_f64(),
                 "test_seconds": judgement.tested.as_secs_f64(),
             }))
@@ -149,17 +170,53 @@ pub(super) fn event_as_json(event: &Event<'_>) -> Option<Value> {
 /// The closing line for machines.
 #[must_use]
 pub(super) fn summary_as_json(judgements: &[Judgement], exit_code: u8) -> Value {
-    let caught = judgements.iter().filter(|judgement| is_caught(judgement)).count();
+    let counts = Counts::of(judgements);
     json!({
         "event": "summary",
-        "mutants": judgements.len(),
-        "caught": caught,
+        "mutants": counts.mutants,
+        "caught": counts.caught,
         "exit_code": exit_code,
     })
 }
 
-fn is_caught(judgement: &Judgement) -> bool {
-    matches!(judgement.fate, Fate::Caught(_))
+/// Mutants, and not meetings: one that is in the sample is counted once, and is caught where both boards caught it.
+struct Counts {
+    mutants: usize,
+    caught: usize,
+}
+
+impl Counts {
+    fn of(judgements: &[Judgement]) -> Self {
+        let mut caught: BTreeMap<&str, bool> = BTreeMap::new();
+        for judgement in judgements {
+            let all = caught.entry(&judgement.mutant.name).or_insert(true);
+            *all &= matches!(judgement.fate, Fate::Caught(_));
+        }
+        Self {
+            mutants: caught.len(),
+            caught: caught.values().filter(|caught| **caught).count(),
+        }
+    }
+}
+
+fn planned(plan: &Plan, seed: Seed) -> String {
+    let mut text = format!(
+        "{} on this machine, {} on the virtual board",
+        count(plan.host.len(), "mutant"),
+        plan.on_virtual.len()
+    );
+    if !plan.sample.is_empty() {
+        let _ = write!(
+            text,
+            "; at both: {} {DIM}(--seed {}){DIM:#}",
+            plan.sample.join(", "),
+            seed.0
+        );
+    }
+    if !plan.left_out.is_empty() {
+        let _ = write!(text, "; only the virtual board can show {}", plan.left_out.join(", "));
+    }
+    text
 }
 
 fn judged(judgement: &Judgement) -> String {
@@ -174,9 +231,11 @@ fn judged(judgement: &Judgement) -> String {
         Fate::Missed { by, .. } => format!(" by {}", by.join(", ")),
         Fate::NotBuilt(_) | Fate::BenchBroke(_) => String::new(),
     };
-    let name = &judgement.mutant.name;
+    let (name, place) = (&judgement.mutant.name, judgement.place);
     let (built, tested) = (seconds(judgement.built), seconds(judgement.tested));
-    format!("{style}{word}{style:#} {TITLE}{name}{TITLE:#}{by} {DIM}built in {built}, tested in {tested}{DIM:#}")
+    format!(
+        "{style}{word}{style:#} {TITLE}{name}{TITLE:#}{by} {DIM}{place}, built in {built}, tested in {tested}{DIM:#}"
+    )
 }
 
 /// The scenarios that caught a mutant, or that should have.

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use std::{env, io, thread};
 
@@ -13,7 +13,9 @@ use clap::Args;
 use pinrig::bench::{Bench, BenchError, Start, bench_for, skipped};
 use pinrig::board::LeftOut;
 use pinrig::image::Image;
+use pinrig::interrupt;
 use pinrig::outcome::{Event, Outcome};
+use pinrig::randomness::Randomness;
 use pinrig::report::json::JsonReport;
 use pinrig::rig::{Choice, Images, LockError, Rig};
 use pinrig::run::{RunLimits, Runner};
@@ -21,7 +23,7 @@ use pinrig::scenario;
 use pinrig::verdict::{Blame, Verdict};
 
 use super::terminal::{Detail, TerminalReport};
-use super::{CommandResult, Common};
+use super::{CommandResult, Common, signals};
 
 /// The image that the project holds, below the fixtures.
 const IMAGE: &str = "firmware/pinrig-esp32c3-virtual.elf";
@@ -71,6 +73,9 @@ pub(super) struct Options {
     /// Boot each virtual board by itself, instead of copying one that has booted
     #[arg(long, global = true)]
     pub(super) cold: bool,
+    /// Seed of what virtual boards draw at random: the same seed gives the same again. Without it `run` takes 0, `virtual` a new one
+    #[arg(long, global = true, value_name = "N")]
+    pub(super) seed: Option<u64>,
 }
 
 pub(super) fn run(common: &Common, options: &Options, names: &[String]) -> CommandResult {
@@ -198,18 +203,24 @@ fn run_on(
         limits: RunLimits::default(),
         out: &options.out,
         keep: options.keep,
+        randomness: Arc::new(Randomness::new(options.seed.unwrap_or_default())),
         observer: &observer,
     };
+    signals::watch()?;
     if let Err(error) = runner.flash() {
         writeln!(anstream::stderr(), "error: {error}")?;
         return Ok(Blame::Flash.exit_code());
     }
     let outcomes = runner.run_all(scenarios, jobs);
     output.into_inner().unwrap_or_else(PoisonError::into_inner)?;
-    let code = exit_code(&outcomes);
+    let code = if interrupt::is_asked() {
+        signals::INTERRUPTED
+    } else {
+        exit_code(&outcomes)
+    };
     match report {
-        Report::Json(report) => report.summary(&outcomes, code)?,
-        Report::Terminal(report) => report.summary(&outcomes, began.elapsed())?,
+        Report::Json(report) => report.summary(&outcomes, scenarios.len(), code)?,
+        Report::Terminal(report) => report.summary(&outcomes, scenarios.len(), began.elapsed())?,
     }
     Ok(code)
 }

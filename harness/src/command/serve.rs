@@ -28,7 +28,8 @@ pub(super) struct Serve {
 
 pub(super) fn serve(common: &Common, options: &Serve) -> CommandResult {
     let all = super::scenarios(&common.fixtures()?)?;
-    let [scenario] = &scenario::select(&all, std::slice::from_ref(&options.name))?[..] else {
+    let named = scenario::select(&all, std::slice::from_ref(&options.name))?;
+    let Some(scenario) = named.iter().find(|scenario| scenario.name == options.name) else {
         return Err(format!("`{}` is a folder of scenarios; name one of them", options.name).into());
     };
     // The server of the first run: further runs are what the harness does with a board.

@@ -15,7 +15,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use pinrig::evidence::DeviceAnswer;
 use pinrig::outcome::{Event, Outcome};
 use pinrig::rig::VIRTUAL;
-use pinrig::scenario::Scenario;
+use pinrig::scenario::{Run, Scenario};
 use pinrig::transcript::DeviceLine;
 use pinrig::verdict::Verdict;
 
@@ -153,7 +153,7 @@ impl TerminalReport {
                     scenarios.join(", ")
                 ))
             }
-            Event::Finished(outcome) => {
+            Event::Finished(outcome) | Event::Interrupted(outcome) => {
                 let mut state = self.state();
                 state.running.retain(|(name, bar)| {
                     let other = *name != outcome.scenario.name;
@@ -179,16 +179,23 @@ impl TerminalReport {
                     }
                     self.print(text.trim_end())?;
                 }
+                if matches!(event, Event::Interrupted(_)) {
+                    let bundle = outcome.bundle.as_deref();
+                    let evidence = bundle.map_or_else(String::new, |folder| format!(": {}", folder.display()));
+                    let name = &outcome.scenario.name;
+                    return self.print(&format!("{BAD}CUT OFF{BAD:#} {name}{DIM}{evidence}{DIM:#}"));
+                }
                 self.print(&result_line(outcome))
             }
         }
     }
 
-    /// Prints the table of all outcomes and what went wrong in each failure.
+    /// Prints the table of all outcomes and what went wrong in each failure. Of the scenarios that were `asked` for, those
+    /// without an outcome have not run to their end.
     ///
     /// # Errors
     /// When standard output does not take it.
-    pub(super) fn summary(&self, outcomes: &[Outcome], took: Duration) -> io::Result<()> {
+    pub(super) fn summary(&self, outcomes: &[Outcome], asked: usize, took: Duration) -> io::Result<()> {
         self.print(&table(outcomes))?;
         for outcome in outcomes {
             if let Some(text) = failure(outcome) {
@@ -202,6 +209,10 @@ impl TerminalReport {
             0 => String::new(),
             count => format!(", {count} skipped"),
         };
+        let not_run = match asked.saturating_sub(outcomes.len()) {
+            0 => String::new(),
+            count => format!(", {BAD}{count} not run to the end{BAD:#}"),
+        };
         let skipped: Duration = outcomes.iter().map(|outcome| outcome.skipped).sum();
         let skipped = if skipped > Duration::from_secs(1) {
             format!(", and {} of waiting skipped", seconds(skipped))
@@ -209,7 +220,7 @@ impl TerminalReport {
             String::new()
         };
         self.print(&format!(
-            "\n{style}{passed} passed, {failed} failed{style:#}{left_out} {DIM}in {}{skipped}{DIM:#}",
+            "\n{style}{passed} passed, {failed} failed{style:#}{not_run}{left_out} {DIM}in {}{skipped}{DIM:#}",
             seconds(took)
         ))
     }
@@ -234,6 +245,10 @@ pub(super) fn list(scenarios: &[Scenario]) -> String {
     let width = scenarios.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
     scenarios.iter().fold(String::new(), |mut text, scenario| {
         let _ = writeln!(text, "{TITLE}{:width$}{TITLE:#}  {}", scenario.name, scenario.about);
+        for limit in scenario.runs.iter().filter_map(|run| run.limit.as_ref()) {
+            let shown = limit.expect.as_str();
+            let _ = writeln!(text, "{:width$}  {DIM}limit: {} ({shown}){DIM:#}", "", limit.why);
+        }
         text
     })
 }
@@ -370,7 +385,7 @@ pub(super) fn grid<const N: usize>(
 }
 
 fn expected(outcome: &Outcome) -> String {
-    let runs = outcome.scenario.runs.iter().map(|run| run.expect.as_str());
+    let runs = outcome.scenario.runs.iter().map(Run::expected);
     runs.collect::<Vec<_>>().join(", ")
 }
 
@@ -447,6 +462,7 @@ mod tests {
             board: None,
             scenario: Scenario {
                 name: name.to_owned(),
+                variant: None,
                 about: String::new(),
                 runs: vec![Run::honest()],
                 repeat: 1,

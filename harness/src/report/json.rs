@@ -1,6 +1,6 @@
 //! The report for machines: one JSON object a line, each with an `event` key.
 //!
-//! `flashed`, `started`, `finished` (verdict, findings, both lanes), `skipped` (names and why) and `summary`. Durations are in seconds.
+//! `flashed`, `started`, `finished` (verdict, findings, both lanes), `interrupted` (what `finished` has), `skipped` (names and why) and `summary`. Durations are in seconds.
 
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
@@ -40,23 +40,31 @@ impl<W: Write> JsonReport<W> {
                 value["event"] = "finished".into();
                 value
             }
+            Event::Interrupted(outcome) => {
+                let mut value = outcome.to_json();
+                value["event"] = "interrupted".into();
+                value["verdict"] = "interrupted".into();
+                value["blame"] = Value::Null;
+                value
+            }
             Event::Skipped { why, scenarios } => json!({ "event": "skipped", "why": why, "scenarios": scenarios }),
             Event::Flashing { .. } | Event::FlashProgress(_) | Event::Boot(..) | Event::Device(..) => return Ok(()),
         };
         self.line(&value)
     }
 
-    /// Writes the closing line.
+    /// Writes the closing line. Of the scenarios that were `asked` for, those without an outcome have not run to their end.
     ///
     /// # Errors
     /// When `out` does not take it.
-    pub fn summary(&self, outcomes: &[Outcome], exit_code: u8) -> io::Result<()> {
+    pub fn summary(&self, outcomes: &[Outcome], asked: usize, exit_code: u8) -> io::Result<()> {
         let passed = outcomes.iter().filter(|outcome| outcome.passed()).count();
         self.line(&json!({
             "event": "summary",
             "scenarios": outcomes.len(),
             "passed": passed,
             "failed": outcomes.len() - passed,
+            "not_run": asked.saturating_sub(outcomes.len()),
             "exit_code": exit_code,
         }))
     }

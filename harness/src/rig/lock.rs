@@ -3,13 +3,15 @@
 //! What enters: a board's identity, which does not change when the board is plugged in again. What leaves: a
 //! [`BoardLock`]. The lock is the kernel's (flock(2)), on a file for each board. It ends with the process that has it,
 //! even if that is killed. The file's text names the process, for people.
+//!
+//! The folder may lie where every user can write. So it must be this user's own, and nothing in it is followed.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
-use std::{env, fs, process, thread};
+use std::{env, process, thread};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -18,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::ports::Identity;
 use super::values::BoardName;
 use crate::deadline::{Deadline, Timeout};
+use crate::private::{PrivateFolder, Untrusted};
 
 /// The locks of all boards that this user can hold: a folder of files.
 #[derive(Clone, Debug)]
@@ -72,6 +75,17 @@ pub enum LockError {
         /// The boards.
         held: Vec<Held>,
     },
+    /// The folder or a file in it is not such that only this user can have made it.
+    #[error(
+        "cannot hold boards in {path}: {cause}; remove it, or set XDG_RUNTIME_DIR to a folder of your own",
+        path = .path.display()
+    )]
+    Untrusted {
+        /// The folder or the file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: Untrusted,
+    },
     /// The lock's file cannot be used.
     #[error("cannot lock {path}: {cause}; make its folder writable, to hold boards there", path = .path.display())]
     File {
@@ -122,7 +136,7 @@ impl Locks {
     /// [`LockError::Held`] while another process, or another lock of this one, has it.
     pub fn take(&self, board: &Candidate) -> Result<BoardLock, LockError> {
         let path = self.path(&board.identity);
-        let mut file = self.open(&path)?;
+        let mut file = self.open(&board.identity)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => BoardLock::signed(file).map_err(file_error(&path)),
             Err(Errno::WOULDBLOCK) => Err(LockError::Held(Held {
@@ -141,7 +155,7 @@ impl Locks {
         let (sender, receiver) = channel();
         for (index, board) in boards.iter().enumerate() {
             let path = self.path(&board.identity);
-            let file = self.open(&path)?;
+            let file = self.open(&board.identity)?;
             let sender = sender.clone();
             // The kernel wakes this thread. If that happens after the deadline, the receiver is gone, and the lock ends
             // as it is dropped.
@@ -172,15 +186,24 @@ impl Locks {
         }
     }
 
-    fn open(&self, path: &Path) -> Result<File, LockError> {
-        fs::create_dir_all(&self.folder).map_err(file_error(path))?;
-        open(path).map_err(file_error(path))
+    fn open(&self, identity: &Identity) -> Result<File, LockError> {
+        let wrong = |path: &Path| {
+            let path = path.to_owned();
+            |cause| match cause {
+                Untrusted::System(cause) => LockError::File { path, cause },
+                cause => LockError::Untrusted { path, cause },
+            }
+        };
+        let folder = PrivateFolder::make(&self.folder).map_err(wrong(&self.folder))?;
+        let name = file_name(identity);
+        folder.file(&name, true).map_err(wrong(&self.folder.join(&name)))
     }
 
     /// The process that holds the board with this identity now.
     #[must_use]
     pub fn holder(&self, identity: &Identity) -> Option<Holder> {
-        let mut file = File::open(self.path(identity)).ok()?;
+        let folder = PrivateFolder::open(&self.folder).ok()?;
+        let mut file = folder.file(&file_name(identity), false).ok()?;
         match flock(&file, FlockOperation::NonBlockingLockShared) {
             Err(Errno::WOULDBLOCK) => read(&mut file),
             // The board is free, and the file names its last holder.
@@ -189,15 +212,7 @@ impl Locks {
     }
 
     fn path(&self, identity: &Identity) -> PathBuf {
-        let safe = |c: char| {
-            if c.is_ascii_alphanumeric() || "-_.".contains(c) {
-                c
-            } else {
-                '_'
-            }
-        };
-        let name: String = identity.as_str().chars().map(safe).collect();
-        self.folder.join(format!("{name}.lock"))
+        self.folder.join(file_name(identity))
     }
 }
 
@@ -245,13 +260,17 @@ fn joined(held: &[Held]) -> String {
     held.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
+/// The file of a board's lock.
+fn file_name(identity: &Identity) -> String {
+    let safe = |c: char| {
+        if c.is_ascii_alphanumeric() || "-_.".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
+    let name: String = identity.as_str().chars().map(safe).collect();
+    format!("{name}.lock")
 }
 
 fn read(file: &mut File) -> Option<Holder> {
@@ -263,6 +282,8 @@ fn read(file: &mut File) -> Option<Holder> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
     use std::process::{Command, Stdio};
     use std::time::Duration;
 
@@ -325,6 +346,94 @@ mod tests {
         assert_eq!(index, 1);
         assert!(matches!(locks.take(&boards[1]), Err(LockError::Held(_))));
         drop((desk, lock));
+    }
+
+    /// What another user can put into a temporary folder that all share, before this user's first lock.
+    #[test]
+    fn what_others_have_put_in_place_is_neither_followed_nor_changed() {
+        let shared = tempfile::tempdir().unwrap();
+        let victims = shared.path().join("victims");
+        fs::create_dir(&victims).unwrap();
+        let victim = victims.join(file_name(&BOARD.into()));
+        fs::write(&victim, "precious").unwrap();
+        let folder = shared.path().join("pinrig-1000");
+        let locks = Locks::in_folder(&folder);
+        let refused = |why: &str| {
+            let error = locks.take(&desk()).unwrap_err().to_string();
+            assert!(error.contains(why) && error.contains("pinrig-1000"), "{why}: {error}");
+            let deadline = Deadline::after("a free board", Duration::ZERO);
+            locks.wait_for_any(&[desk()], &deadline).unwrap_err();
+            assert_eq!(locks.holder(&BOARD.into()), None);
+            assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+        };
+        // In the folder's place.
+        symlink(&victims, &folder).unwrap();
+        refused("it is not a folder but a symbolic link");
+        fs::remove_file(&folder).unwrap();
+        symlink(shared.path().join("nowhere"), &folder).unwrap();
+        refused("it is not a folder but a symbolic link");
+        assert!(!shared.path().join("nowhere").exists());
+        fs::remove_file(&folder).unwrap();
+        fs::write(&folder, "").unwrap();
+        refused("it is not a folder but a file");
+        fs::remove_file(&folder).unwrap();
+        // A folder into which others can write.
+        fs::create_dir(&folder).unwrap();
+        for mode in [0o777, 0o770, 0o1777] {
+            fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+            refused("so that others can write into it");
+        }
+        // In a file's place.
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+        let file = folder.join(file_name(&BOARD.into()));
+        symlink(&victim, &file).unwrap();
+        refused("it is not a file but a symbolic link");
+        fs::remove_file(&file).unwrap();
+        fs::hard_link(&victim, &file).unwrap();
+        refused("it has 2 names");
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        refused("it is not a file but a folder");
+        fs::remove_dir(&file).unwrap();
+        let made = Command::new("mkfifo").args(["-m", "600"]).arg(&file).status().unwrap();
+        assert!(made.success());
+        refused("it is not a file but a device or a pipe");
+        fs::remove_file(&file).unwrap();
+        locks.take(&desk()).unwrap();
+    }
+
+    #[test]
+    fn only_this_user_can_enter_the_folder_and_read_the_locks() {
+        let shared = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let new = Locks::in_folder(shared.path().join("new"));
+        let _held = new.take(&desk()).unwrap();
+        assert_eq!(mode(&new.folder), 0o700);
+        assert_eq!(mode(&new.path(&BOARD.into())), 0o600);
+        // Of an earlier version.
+        let old = Locks::in_folder(shared.path().join("old"));
+        fs::create_dir(&old.folder).unwrap();
+        fs::set_permissions(&old.folder, fs::Permissions::from_mode(0o755)).unwrap();
+        let _held = old.take(&desk()).unwrap();
+        assert_eq!(mode(&old.folder), 0o700);
+    }
+
+    /// Only root can give a folder to another user.
+    #[test]
+    fn a_folder_of_another_user_is_refused() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let shared = tempfile::tempdir().unwrap();
+        let folder = shared.path().join("pinrig-0");
+        fs::create_dir(&folder).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+        std::os::unix::fs::chown(&folder, Some(12_345), None).unwrap();
+        let error = Locks::in_folder(&folder).take(&desk()).unwrap_err().to_string();
+        assert!(
+            error.contains("it belongs to user 12345, and you are user 0"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -152,7 +152,7 @@ texts! {
     Variable: |text| is_filled(text) && !text.contains('='),
         "the name of an environment variable; write it without `$`, as in `PINRIG_WIFI_PASSWORD`";
     /// A scenario or a folder of scenarios.
-    ScenarioPattern: |text| text.trim_end_matches('/').split('/').all(is_word),
+    ScenarioPattern: |text| text.trim_end_matches('/').split(['/', '@']).all(is_word),
         "a scenario or a folder of scenarios; write one as in `server/rsa` or `server`";
     /// A reason, for readers of reports.
     Reason: |text| !text.trim().is_empty(), "a reason; say why, as in `the client speaks TLS 1.2`";

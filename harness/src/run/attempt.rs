@@ -8,15 +8,20 @@ use std::time::Duration;
 
 use super::Runner;
 use super::drive::{BootedBoard, KnownSettings, blamed};
+use super::secrets::{Secrets, Told};
+use super::time_limit::TimeLimit;
 use crate::bench::{Route, Seat};
+use crate::board::console::Line;
 use crate::board::{Board, BootMode, LinkSettings, NetworkWitness, Secret};
 use crate::bundle;
 use crate::deadline::Deadline;
 use crate::device::{Answer, Device};
-use crate::evidence::{DeviceEvidence, Evidence, PrintedReply, RecordedFile, Rejection, ServerEvidence};
+use crate::evidence::{Client, DeviceEvidence, Evidence, PrintedReply, RecordedFile, Rejection, ServerEvidence};
 use crate::image::Image;
+use crate::interrupt;
 use crate::outcome::Event;
 use crate::postmortem;
+use crate::randomness::Repeated;
 use crate::run_result::DeviceOutcome;
 use crate::scenario::{DEFAULT_HOST, Expectation, Run, Scenario, is_host_name};
 use crate::service::Running;
@@ -49,6 +54,14 @@ pub(super) struct Attempt<'a> {
     pub(super) remarks: Vec<String>,
     /// How much time the board has skipped.
     pub(super) skipped: Duration,
+    /// What the board was told in confidence.
+    pub(super) secrets: Secrets,
+    /// Where it has told that on.
+    pub(super) told: Told,
+    /// Connections so far.
+    connections: usize,
+    /// The device has accepted the server of the last run.
+    accepted: bool,
 }
 
 impl<'a> Attempt<'a> {
@@ -65,6 +78,10 @@ impl<'a> Attempt<'a> {
             files: Vec::new(),
             remarks: Vec::new(),
             skipped: Duration::ZERO,
+            secrets: Secrets::default(),
+            told: Told::default(),
+            connections: 0,
+            accepted: false,
         }
     }
 
@@ -104,6 +121,7 @@ impl<'a> Attempt<'a> {
             .board(&self.route(service))
             .map_err(|error| rig(error.to_string()))?;
         (self.board, self.image) = (Some(name), image);
+        self.secrets = Secrets::of(link.password.as_ref());
         let mut device = Device::speaking(console, dialect);
         self.transcript.runs.push(Lanes::default());
         let mut result = reset
@@ -135,13 +153,16 @@ impl<'a> Attempt<'a> {
             // The panic's backtrace and the next boot follow: they belong to the evidence.
             let crash = Deadline::after("the rest of a crash", AFTER_CRASH);
             let mut rest = Vec::new();
-            device.drain(&crash, AFTER_CRASH_PAUSE, |line| rest.push(line.text.clone()));
+            device.drain(&crash, AFTER_CRASH_PAUSE, |line| {
+                rest.push(self.secrets.hide(&line.text));
+            });
             failure.findings.extend(postmortem::of_crash(&rest, self.image()));
             for text in rest {
                 self.grow(DeviceLine::Said(text));
             }
         }
-        let chunks = device.console().chunks();
+        let mut chunks = device.console().chunks();
+        self.secrets.hide_in_console(&mut chunks, &mut self.told);
         self.files.push(RecordedFile {
             name: "console.log",
             contents: bundle::timed_console(&chunks).into_bytes(),
@@ -175,6 +196,7 @@ impl<'a> Attempt<'a> {
             port: HTTPS,
             server: service.address(),
             settled: service.settled(),
+            seed: self.runner.randomness.seed_of(&self.scenario.name),
         }
     }
 
@@ -186,7 +208,13 @@ impl<'a> Attempt<'a> {
         let scenario = self.scenario;
         let boot = Deadline::after("the firmware's ready line", limits.boot);
         let identity = device
-            .wait_ready(&boot, |line| observer(Event::Boot(scenario, line)))
+            .wait_ready(&boot, |line| {
+                let line = Line {
+                    at: line.at,
+                    text: self.secrets.hide(&line.text),
+                };
+                observer(Event::Boot(scenario, &line));
+            })
             .map_err(|error| blamed(&error))?;
         let wanted = self.image().identity();
         if self.runner.bench.takes_images() && identity.image != wanted {
@@ -226,8 +254,7 @@ impl<'a> Attempt<'a> {
             self.repeat(last, &mut board, service)?;
             (self.server, self.network) = (saw, network_saw.clone());
         }
-        let accepted = |run: &Run| matches!(run.expect, Expectation::Accepted { .. });
-        if scenario.runs.last().is_some_and(accepted) {
+        if self.accepted {
             return Ok(());
         }
         let honest = Run::honest();
@@ -253,9 +280,17 @@ impl<'a> Attempt<'a> {
         service: &mut Running,
     ) -> Result<(), Failure> {
         self.reply = PrintedReply::default();
+        let wait = self.runner.limits.setting;
+        let time_limit = TimeLimit::begin(run, board, wait)?;
         let driven = self.drive(run, board);
         // The server's side is evidence too when the device's side broke off.
-        let closed = Deadline::after("the server's last connection to close", self.runner.limits.close);
+        let limit = if interrupt::is_asked() {
+            // The device is still there, and so is its connection.
+            Duration::ZERO
+        } else {
+            self.runner.limits.close
+        };
+        let closed = Deadline::after("the server's last connection to close", limit);
         let seen = service.seen(&closed);
         self.server += seen.evidence;
         let network = board.witness.map(NetworkWitness::sent);
@@ -282,13 +317,47 @@ impl<'a> Attempt<'a> {
             },
             server: seen.evidence,
             requests: seen.requests,
+            repeated: self.repeated(&seen.clients),
+            clients: seen.clients,
             strays: seen.strays,
             network,
         };
         match verdict::judge(run, &evidence) {
-            Verdict::Passed => Ok(()),
+            Verdict::Passed => {
+                let limit = verdict::limit_shown(run, &evidence);
+                self.accepted = limit.is_none() && matches!(run.expect, Expectation::Accepted { .. });
+                if let Some(limit) = limit {
+                    if let Some(lanes) = self.transcript.runs.last_mut() {
+                        lanes.left_early = true;
+                    }
+                    let line = format!("within a limit of this device: {}", limit.why);
+                    // Once, however often the run is repeated.
+                    if !self.transcript.afterwards.contains(&line) {
+                        self.transcript.afterwards.push(line);
+                    }
+                }
+                time_limit.map_or(Ok(()), |limit| limit.end(board, wait))
+            }
             Verdict::Failed(failure) => Err(with_advice(failure, &evidence, board.link)),
         }
+    }
+
+    /// What the device drew on these connections that this process had seen before.
+    fn repeated(&mut self, clients: &[Client]) -> Vec<Repeated> {
+        let Self {
+            runner,
+            scenario,
+            board,
+            connections,
+            ..
+        } = self;
+        let noted = clients.iter().flat_map(|client| {
+            *connections += 1;
+            let board = board.as_deref().unwrap_or("a board");
+            let place = format!("{}, connection {connections}, on {board}", scenario.name);
+            runner.randomness.note(&place, &client.drawn)
+        });
+        noted.collect()
     }
 
     /// Adds a line to the device's lane, and shows it.

@@ -92,18 +92,23 @@ impl Attempt<'_> {
         board
             .device
             .command(command, deadline, |said| match said {
-                // The observer is shown what was said; the transcript keeps what is the same on every bench.
+                // The observer is shown what was said, without secrets; the transcript keeps what is the same on every bench.
                 Said::Line(line) => {
-                    self.show(&DeviceLine::Said(line.text.clone()));
-                    self.keep(DeviceLine::Said(redactor.said(&line.text)));
+                    let text = self.secrets.hide(&line.text);
+                    self.keep(DeviceLine::Said(redactor.said(&text)));
+                    self.show(&DeviceLine::Said(text));
                 }
                 Said::Reply(line) => {
                     self.reply.text.push_str(&line.text);
-                    self.show(&DeviceLine::Reply(line.text.clone()));
-                    self.keep(DeviceLine::Reply(shortened(&line.text)));
+                    let text = self.secrets.hide(&line.text);
+                    self.keep(DeviceLine::Reply(shortened(&text)));
+                    self.show(&DeviceLine::Reply(text));
                 }
                 Said::Mark(mark) => self.reply.marks.push(mark),
-                Said::Answer(line) => self.grow(DeviceLine::Answer(without_tag(&line.text).to_owned())),
+                Said::Answer(line) => {
+                    let text = self.secrets.hide(without_tag(&line.text));
+                    self.grow(DeviceLine::Answer(text));
+                }
             })
             .map_err(|error| blamed(&error))
     }

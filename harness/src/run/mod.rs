@@ -2,16 +2,19 @@
 //!
 //! What enters: scenarios, a [`Bench`] and an [`Image`]. What leaves: [`Event`]s while it goes on, and an [`Outcome`] for
 //! each scenario. Whatever happens, an outcome holds what both sides had said so far, and a failure leaves a bundle of
-//! files. `attempt` is one scenario on one board, `drive` the device's side of one run, `soak` its many repetitions.
+//! files. `attempt` is one scenario on one board, `drive` the device's side of one run, `soak` its many repetitions. `secrets` hides the
+//! network's password in all of it, and `time_limit` says what the board's clock makes of a run that must reach a limit.
 
+mod secrets;
 mod drive;
+mod time_limit;
 mod soak;
 mod attempt;
 
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,7 +23,9 @@ use crate::board::BoardError;
 use crate::board::flash::FlashReport;
 use crate::bundle;
 use crate::image::Image;
+use crate::interrupt;
 use crate::outcome::{Event, Outcome};
+use crate::randomness::Randomness;
 use crate::scenario::Scenario;
 use crate::verdict::{Blame, Failure, Verdict};
 use attempt::Attempt;
@@ -61,6 +66,8 @@ pub struct Runner<'a> {
     pub out: &'a Path,
     /// Keep the evidence of passes too.
     pub keep: bool,
+    /// What virtual boards draw at random, and what all boards have drawn so far: one for all runners of a process.
+    pub randomness: Arc<Randomness>,
     /// Gets every event; called from several threads.
     pub observer: &'a (dyn Fn(Event<'_>) + Sync),
 }
@@ -92,7 +99,8 @@ impl Runner<'_> {
         Ok(report)
     }
 
-    /// Runs `scenarios`, `jobs` at a time, and gives the outcomes in the order of `scenarios`.
+    /// Runs `scenarios`, `jobs` at a time, and gives the outcomes in the order of `scenarios`. Once the process is
+    /// [interrupted](interrupt), none begins, and those that were cut off are left out.
     #[must_use]
     pub fn run_all(&self, scenarios: &[Scenario], jobs: NonZeroUsize) -> Vec<Outcome> {
         let next = AtomicUsize::new(0);
@@ -100,11 +108,16 @@ impl Runner<'_> {
         thread::scope(|scope| {
             for _ in 0..jobs.get().min(scenarios.len()) {
                 scope.spawn(|| {
-                    while let Some((index, scenario)) = {
-                        let index = next.fetch_add(1, Ordering::Relaxed);
-                        scenarios.get(index).map(|scenario| (index, scenario))
-                    } {
+                    while !interrupt::is_asked()
+                        && let Some((index, scenario)) = {
+                            let index = next.fetch_add(1, Ordering::Relaxed);
+                            scenarios.get(index).map(|scenario| (index, scenario))
+                        }
+                    {
                         let outcome = self.run(scenario);
+                        if is_cut_off(&outcome) {
+                            continue;
+                        }
                         outcomes.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(outcome);
                     }
                 });
@@ -126,7 +139,19 @@ impl Runner<'_> {
         };
         if let Verdict::Failed(failure) = &mut verdict {
             failure.findings.append(&mut attempt.remarks);
+            if interrupt::is_asked() {
+                failure.blame = Blame::Rig;
+                failure
+                    .findings
+                    .insert(0, "the user interrupted it before its end".to_owned());
+            }
         }
+        attempt.secrets.hide_in_outcome(
+            std::mem::take(&mut attempt.told),
+            &mut attempt.files,
+            &mut attempt.transcript,
+            &mut verdict,
+        );
         let mut outcome = Outcome {
             scenario: scenario.clone(),
             board: attempt.board.take(),
@@ -151,7 +176,16 @@ impl Runner<'_> {
                 }
             }
         }
-        (self.observer)(Event::Finished(&outcome));
+        (self.observer)(if is_cut_off(&outcome) {
+            Event::Interrupted(&outcome)
+        } else {
+            Event::Finished(&outcome)
+        });
         outcome
     }
+}
+
+/// Whether the user has interrupted the process before the scenario's end. What came of it then says nothing.
+fn is_cut_off(outcome: &Outcome) -> bool {
+    interrupt::is_asked() && !outcome.passed()
 }

@@ -91,6 +91,8 @@ impl Attempt<'_> {
             }
             self.transcript.runs.pop();
             if time == SOAK_WARM_UP {
+                // Where runs need little memory, the answer to `status` needs the most: it is part of the warming up.
+                self.memory(board)?;
                 warm = Some(self.memory(board)?);
             }
         }

@@ -46,6 +46,25 @@ pub struct DeviceSettings {
     pub timeouts: Timeouts,
 }
 
+/// What a scenario's file leaves open, so that its variants can differ in it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Open {
+    /// It names no policy.
+    pub(super) policy: bool,
+    /// The digest that it insists on; without one, its pins can be of any.
+    pub(super) digest: Option<Digest>,
+}
+
+impl Open {
+    /// What both leave open.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            policy: self.policy && other.policy,
+            digest: self.digest.or(other.digest),
+        }
+    }
+}
+
 /// What the device does when the certificate's fingerprint is not the pinned one.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq)]
 #[serde(rename_all = "kebab-case")]
@@ -118,6 +137,19 @@ impl DeviceSettings {
     pub fn host_is_asked_for(&self) -> bool {
         let host = self.host.trim_end_matches('.');
         host.parse::<std::net::IpAddr>().is_err() && is_host_name(host)
+    }
+
+    /// The default, with another policy and with the pin as another digest.
+    pub(super) fn varied(on_mismatch: OnMismatch, digest: Digest) -> Self {
+        let github = Recipe::Github.issue();
+        Self {
+            on_mismatch,
+            pin: match digest {
+                Digest::Sha1 => github.sha1().to_string(),
+                Digest::Sha256 => github.sha256().to_string(),
+            },
+            ..Self::default()
+        }
     }
 
     /// The console commands for a device that has just booted: the five settings that every transcript shows, and those
@@ -263,12 +295,18 @@ struct RawPin {
     case: Option<At<Case>>,
     /// The text that `set pin` is given, right or wrong.
     text: Option<At<Line>>,
+    /// In a variant of the scenario: its hash.
+    #[serde(skip)]
+    varied: Option<Digest>,
 }
 
-#[derive(Clone, Copy, Deserialize, JsonSchema)]
+/// The hash that a pin is made with.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq)]
 #[serde(rename_all = "kebab-case")]
-enum Digest {
+pub enum Digest {
+    /// 20 bytes, as the original sketch has it.
     Sha1,
+    /// 32 bytes.
     Sha256,
 }
 
@@ -292,6 +330,30 @@ struct BitPosition {
 }
 
 impl RawDevice {
+    /// What the table leaves to the variants of its scenario.
+    pub(super) fn open(&self) -> Open {
+        let (policy, digest) = match self.pin.as_ref().map(At::get) {
+            None => (true, None),
+            // A text has the digest that it has.
+            Some(RawPin { of: None, .. }) => (false, Some(Digest::Sha1)),
+            Some(RawPin { digest, .. }) => {
+                let named = digest.as_ref().map(|digest| *digest.get());
+                (true, named.filter(|digest| *digest != Digest::Sha1))
+            }
+        };
+        Open {
+            policy: policy && self.on_mismatch.is_none(),
+            digest,
+        }
+    }
+
+    /// The same table, with the pin of another digest.
+    pub(super) fn vary(&mut self, digest: Digest) {
+        if let Some(pin) = &mut self.pin {
+            pin.get_mut().varied = Some(digest);
+        }
+    }
+
     /// The settings after `earlier`. `rejected` is the command that the console must refuse, if the run expects that.
     pub(super) fn check(self, earlier: DeviceSettings, rejected: Option<&str>) -> Result<DeviceSettings, Problem> {
         let setting = |name: &str, value: Option<At<Line>>| match value {
@@ -405,7 +467,8 @@ impl RawPin {
                 format!("this chain has the certificates 0 to {last}"),
             ));
         };
-        let digest = self.digest.as_ref().map_or(Digest::Sha1, |digest| *digest.get());
+        let own = self.digest.as_ref().map_or(Digest::Sha1, |digest| *digest.get());
+        let digest = self.varied.unwrap_or(own);
         let mut pin = match digest {
             Digest::Sha1 => Fingerprint::sha1_of(der),
             Digest::Sha256 => Fingerprint::sha256_of(der),

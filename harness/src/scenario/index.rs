@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::model::Scenario;
+use super::model::{Run, Scenario};
 
 /// The text above the tables, which says how a scenario is written.
 const PREFACE: &str = include_str!("language.md");
@@ -14,21 +14,38 @@ const PREFACE: &str = include_str!("language.md");
 #[must_use]
 pub fn index(scenarios: &[Scenario]) -> String {
     let mut page = PREFACE.to_owned();
-    let _ = write!(page, "\n## The {} scenarios\n", scenarios.len());
+    let (files, variants): (Vec<_>, Vec<_>) = scenarios.iter().partition(|scenario| scenario.variant.is_none());
+    let _ = write!(
+        page,
+        "\n## The {} scenarios, and {} variants\n",
+        files.len(),
+        variants.len()
+    );
     let mut folder = "";
-    for scenario in scenarios {
+    for scenario in files {
         let (its, name) = scenario.name.rsplit_once('/').unwrap_or(("", &scenario.name));
         if its != folder {
             folder = its;
             let _ = write!(
                 page,
-                "\n### {folder}\n\n| scenario | what it shows | expected |\n|---|---|---|\n"
+                "\n### {folder}\n\n| scenario | what it shows | expected | also as |\n|---|---|---|---|\n"
             );
         }
-        let expected: Vec<&str> = scenario.runs.iter().map(|run| run.expect.as_str()).collect();
+        let expected: Vec<String> = scenario.runs.iter().map(Run::expected).collect();
         let about = scenario.about.replace('|', "\\|");
         let expected = expected.join(", then ");
-        let _ = writeln!(page, "| [{name}]({}.toml) | {about} | {expected} |", scenario.name);
+        let its = |variant: &&&Scenario| variant.name.split('@').next() == Some(&scenario.name);
+        let also: Vec<String> = variants
+            .iter()
+            .filter(its)
+            .filter_map(|scenario| Some(format!("`@{}`", scenario.variant?)))
+            .collect();
+        let _ = writeln!(
+            page,
+            "| [{name}]({}.toml) | {about} | {expected} | {} |",
+            scenario.name,
+            also.join(" ")
+        );
     }
     page
 }

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use super::model::Scenario;
+use super::problem::Problem;
 use super::text;
 use crate::file_error::FileError;
 
@@ -41,7 +42,7 @@ pub enum ScenarioError {
     Empty(PathBuf),
 }
 
-/// Reads every scenario below `scenarios` in the folder `fixtures`, sorted by name.
+/// Reads every scenario below `scenarios` in the folder `fixtures` with its variants, sorted by name.
 ///
 /// # Errors
 /// The first folder or file that cannot be read or is not a valid scenario.
@@ -52,23 +53,30 @@ pub fn load_all(fixtures: &Path) -> Result<Vec<Scenario>, ScenarioError> {
     if files.is_empty() {
         return Err(ScenarioError::Empty(folder));
     }
-    let mut scenarios = files
-        .iter()
-        .map(|file| load(&folder, file))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut scenarios = Vec::new();
+    for file in &files {
+        scenarios.extend(load_with(text::parse_all, &folder, file)?);
+    }
     scenarios.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(scenarios)
 }
 
-/// Reads one scenario; its name is the path below `folder`.
+/// Reads one scenario as its file has it; its name is the path below `folder`.
 ///
 /// # Errors
 /// The file cannot be read, has a name that a scenario cannot have, or is not a valid scenario.
 pub fn load(folder: &Path, file: &Path) -> Result<Scenario, ScenarioError> {
+    load_with(text::parse, folder, file)
+}
+
+fn load_with<T>(
+    parse: impl FnOnce(&str, &str) -> Result<T, Problem>,
+    folder: &Path,
+    file: &Path,
+) -> Result<T, ScenarioError> {
     let name = name(folder, file).ok_or_else(|| ScenarioError::Name(file.to_owned()))?;
     let text = fs::read_to_string(file).map_err(FileError::read(file))?;
-    text::parse(&name, &text)
-        .map_err(|problem| FileError::invalid(file, &text, problem.span.start, problem.message).into())
+    parse(&name, &text).map_err(|problem| FileError::invalid(file, &text, problem.span.start, problem.message).into())
 }
 
 /// The name of the scenario in `file`. It is also the name of its snapshot, in which `__` stands for `/`, and of the
@@ -97,7 +105,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), FileError> {
     Ok(())
 }
 
-/// The scenarios that `patterns` name: each an exact name, or a folder (`pin` or `pin/`). Without patterns, all of them.
+/// The scenarios that `patterns` name: each a name, with which its variants are meant, or a folder (`pin` or `pin/`). Without patterns, all of them.
 ///
 /// # Errors
 /// [`ScenarioError::Unknown`] for a pattern that names nothing.
@@ -121,26 +129,38 @@ pub fn select(all: &[Scenario], patterns: &[String]) -> Result<Vec<Scenario>, Sc
         .collect())
 }
 
-/// Reports whether `pattern`, a scenario's name or a folder's, names the scenario `name`.
+/// Reports whether `pattern`, a scenario's name or a folder's, names the scenario `name`. A scenario's variants are meant with it.
 #[must_use]
 pub fn is_meant(pattern: &str, name: &str) -> bool {
     name == pattern
         || name
             .strip_prefix(pattern.trim_end_matches('/'))
-            .is_some_and(|rest| rest.starts_with('/'))
+            .is_some_and(|rest| rest.starts_with('/') || rest.starts_with('@'))
 }
 
-/// The name that shares most of its letter pairs with `pattern`, when at least half are shared.
+/// The name of a scenario or a folder that shares most of its letter pairs with `pattern`, when at least half are shared.
 fn nearest(pattern: &str, all: &[Scenario]) -> Option<String> {
+    let folders =
+        |name: &str| -> Vec<String> { name.match_indices('/').map(|(end, _)| name[..end].to_owned()).collect() };
+    let names = all
+        .iter()
+        .flat_map(|scenario| [vec![scenario.name.clone()], folders(&scenario.name)].concat());
+    near(pattern, names)
+}
+
+/// That of `names` that shares most of its letter pairs with `wanted`, when at least half are shared.
+#[must_use]
+pub fn near(wanted: &str, names: impl IntoIterator<Item = String>) -> Option<String> {
     let pairs = |text: &str| -> Vec<(char, char)> { text.chars().zip(text.chars().skip(1)).collect() };
-    let wanted = pairs(pattern);
-    all.iter()
-        .map(|scenario| {
-            let found = pairs(&scenario.name);
+    let wanted = pairs(wanted);
+    names
+        .into_iter()
+        .map(|name| {
+            let found = pairs(&name);
             let shared = wanted.iter().filter(|pair| found.contains(pair)).count();
-            (2 * shared * 100 / (wanted.len() + found.len()).max(1), &scenario.name)
+            (2 * shared * 100 / (wanted.len() + found.len()).max(1), name)
         })
         .filter(|(similarity, _)| *similarity >= 50)
         .max_by_key(|(similarity, _)| *similarity)
-        .map(|(_, name)| name.clone())
+        .map(|(_, name)| name)
 }

@@ -77,6 +77,10 @@ impl<T> At<T> {
         self.0.get_ref()
     }
 
+    pub(super) fn get_mut(&mut self) -> &mut T {
+        self.0.get_mut()
+    }
+
     pub(super) fn into_inner(self) -> T {
         self.0.into_inner()
     }

@@ -7,12 +7,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use virtual_lan::Faults;
 
-use super::device::{DeviceSettings, RawDevice};
+use super::device::{DeviceSettings, Open, RawDevice};
 use super::expect::Expectation;
-use super::model::{Run, SOAK_WARM_UP, Scenario};
+use super::limit::RawLimit;
+use super::model::{Run, SOAK_WARM_UP, Scenario, Variant};
 use super::network::RawNetwork;
 use super::problem::{At, Line, Problem};
 use super::server::{RawServer, Service};
+use super::variant::variants;
 
 /// How often a run can be repeated: a hundred thousand take a virtual board some hours.
 type Repetitions = Bounded<1, 100_000>;
@@ -40,6 +42,8 @@ pub(super) struct RawScenario {
     network: Option<At<RawNetwork>>,
     /// What device and server must show.
     expect: Expectation,
+    /// What this firmware shows instead, where it cannot do what is right.
+    limit: Option<RawLimit>,
     /// Further runs of the same board, without a restart.
     #[serde(default)]
     then: Vec<At<RawThen>>,
@@ -58,11 +62,42 @@ struct RawThen {
     network: Option<RawNetwork>,
     /// What device and server must show.
     expect: Expectation,
+    /// What this firmware shows instead, where it cannot do what is right.
+    limit: Option<RawLimit>,
 }
 
 /// Reads the text of the scenario `name`.
 pub(super) fn parse(name: &str, text: &str) -> Result<Scenario, Problem> {
-    let raw: RawScenario = toml::from_str(text).map_err(|error| Problem::of_reader(text, &error))?;
+    check(name, read(text)?, None)
+}
+
+/// Reads the text of the scenario `name`, and of its variants, which follow it.
+pub(super) fn parse_all(name: &str, text: &str) -> Result<Vec<Scenario>, Problem> {
+    let raw = read(text)?;
+    let further = raw.then.iter().filter_map(|then| then.get().device.as_ref());
+    let open = further.map(RawDevice::open).fold(raw.device.open(), Open::and);
+    let scenario = check(name, raw, None)?;
+    let variants = variants(&scenario, open);
+    let mut scenarios = vec![scenario];
+    for variant in variants {
+        scenarios.push(check(name, read(text)?, Some(variant))?);
+    }
+    Ok(scenarios)
+}
+
+fn read(text: &str) -> Result<RawScenario, Problem> {
+    toml::from_str(text).map_err(|error| Problem::of_reader(text, &error))
+}
+
+/// Checks what was read, as the file has it or in a variant.
+fn check(name: &str, mut raw: RawScenario, variant: Option<Variant>) -> Result<Scenario, Problem> {
+    let mut defaults = DeviceSettings::default();
+    if let Some(Variant { on_mismatch, digest }) = variant {
+        defaults = DeviceSettings::varied(on_mismatch, digest);
+        raw.device.vary(digest);
+        let further = raw.then.iter_mut().filter_map(|then| then.get_mut().device.as_mut());
+        further.for_each(|device| device.vary(digest));
+    }
     if raw.about.get().as_str().trim().is_empty() {
         return Err(raw.about.problem("say in one sentence what the scenario shows"));
     }
@@ -79,11 +114,12 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Scenario, Problem> {
     }
     let mut last = Run {
         service: raw.server.check()?,
-        device: raw.device.check(DeviceSettings::default(), raw.expect.rejected())?,
+        device: raw.device.check(defaults, raw.expect.rejected())?,
         network: match raw.network {
             Some(network) => described(network)?,
             None => Faults::default(),
         },
+        limit: raw.limit.map(|limit| limit.check(&raw.expect)).transpose()?,
         expect: raw.expect,
     };
     let mut runs = vec![last.clone()];
@@ -103,12 +139,19 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Scenario, Problem> {
         if let Some(network) = then.network {
             last.network = network.check()?;
         }
+        last.limit = then.limit.map(|limit| limit.check(&then.expect)).transpose()?;
         last.expect = then.expect;
         runs.push(last.clone());
     }
+    let about = raw.about.into_inner().into_string();
+    let (name, about) = match variant {
+        None => (name.to_owned(), about),
+        Some(variant) => (format!("{name}@{variant}"), format!("{about} Checked with {variant}.")),
+    };
     Ok(Scenario {
-        name: name.to_owned(),
-        about: raw.about.into_inner().into_string(),
+        name,
+        variant,
+        about,
         runs,
         repeat,
     })

@@ -6,6 +6,8 @@
 
 mod checks;
 mod certificate;
+mod handshake;
+mod randomness;
 mod reply;
 mod request;
 mod traffic;
@@ -20,7 +22,7 @@ use serde::Serialize;
 
 use crate::evidence::{DeviceAnswer, Evidence};
 use crate::run_result::{Dates, DeviceOutcome, Pin};
-use crate::scenario::{Build, Expectation, Run};
+use crate::scenario::{Build, Expectation, Limit, Run};
 use checks::{Checks, NONE, dates_is, name_is, outcome_is, pin_is, reason_is};
 
 /// How a scenario ended.
@@ -107,9 +109,29 @@ impl fmt::Display for Blame {
     }
 }
 
-/// Judges `evidence` by what `run` expects.
+/// Judges `evidence` by what `run` expects, or by the limit that it allows.
 #[must_use]
 pub fn judge(run: &Run, evidence: &Evidence) -> Verdict {
+    match (judge_right(run, evidence), run.at_its_limit()) {
+        (Verdict::Failed(right), Some(limited)) => match judge_right(&limited, evidence) {
+            // What the device has come closer to says more about what is wrong.
+            Verdict::Failed(limited) if limited.findings.len() < right.findings.len() => Verdict::Failed(limited),
+            Verdict::Failed(_) => Verdict::Failed(right),
+            Verdict::Passed => Verdict::Passed,
+        },
+        (verdict, _) => verdict,
+    }
+}
+
+/// The limit of the device that `evidence` shows, if a run passes only because of it.
+#[must_use]
+pub fn limit_shown<'a>(run: &'a Run, evidence: &Evidence) -> Option<&'a Limit> {
+    let failed = matches!(judge_right(run, evidence), Verdict::Failed(_));
+    run.limit.as_ref().filter(|_| failed)
+}
+
+/// Judges `evidence` by what `run` expects, without its limit.
+fn judge_right(run: &Run, evidence: &Evidence) -> Verdict {
     let mut checks = Checks::default();
     let Evidence { device, server, .. } = evidence;
     let server = *server;
@@ -245,5 +267,7 @@ pub fn judge(run: &Run, evidence: &Evidence) -> Verdict {
     certificate::judge(&mut checks, run, evidence);
     reply::judge(&mut checks, run, evidence);
     traffic::judge(&mut checks, run, evidence);
+    handshake::judge(run, evidence, &mut checks);
+    randomness::judge(evidence, &mut checks);
     checks.verdict(device)
 }

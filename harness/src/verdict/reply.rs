@@ -4,8 +4,8 @@
 //! many, or where the text between them is not the body. Without marks a reply could pass for the device's own words.
 
 use super::checks::{Checks, NONE};
-use crate::board::console::printable;
 use crate::evidence::{Evidence, PrintedReply, ReplyMark};
+use crate::printable::printable;
 use crate::run_result::DeviceOutcome;
 use crate::scenario::{Rule, Run, Service};
 
@@ -19,6 +19,7 @@ pub(super) fn judge(checks: &mut Checks, run: &Run, evidence: &Evidence) {
     let Service::Tls(tls) = &run.service else { return };
     let Some(body) = tls
         .reply
+        .to_get(&run.device.path)
         .received_body(run.device.rule == Rule::Robust)
         .filter(|_| whole)
     else {

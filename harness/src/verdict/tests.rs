@@ -1,7 +1,7 @@
 //! Each expectation with evidence that fulfils it, and with one thing of it spoilt.
 
 use super::*;
-use crate::evidence::{DeviceAnswer, DeviceEvidence, PrintedReply, Rejection, ReplyMark, ServerEvidence};
+use crate::evidence::{Client, DeviceAnswer, DeviceEvidence, PrintedReply, Rejection, ReplyMark, ServerEvidence};
 use crate::language::MachineLine;
 use crate::run_result::{GuardResult, Name, RunResult};
 
@@ -78,11 +78,22 @@ fn server(
 
 /// Each of the seven expectations, with evidence that fulfils it.
 pub(super) fn fulfilled() -> Vec<(Expectation, Evidence)> {
-    let case = |expect, device, (server, requests)| {
+    let case = |expect, device, (server, requests): (ServerEvidence, _)| {
+        let client = Client {
+            server_names: vec![Some(Run::honest().device.host)],
+            alerts: match &expect {
+                Expectation::Refused { .. } => vec!["bad_certificate".to_owned()],
+                _ => Vec::new(),
+            },
+            offers_tls_1_3: true,
+            close_notify: matches!(expect, Expectation::Accepted { .. }),
+            ..Client::default()
+        };
         (
             expect,
             Evidence {
                 device,
+                clients: vec![client; server.client_hellos],
                 server,
                 requests,
                 ..Evidence::default()
@@ -412,4 +423,26 @@ fn a_right_pin_with_wrong_dates_is_told_to_people_and_to_machines() {
     );
     evidence.device.said[0] = "certificate doesn't match".into();
     assert_eq!(judge(&run, &evidence), Verdict::Passed);
+}
+
+#[test]
+fn a_limit_passes_beside_what_is_right_and_nothing_else_does() {
+    let run = |accepted: Expectation, failed: Expectation| Run {
+        limit: Some(Limit {
+            why: "it cannot".into(),
+            expect: failed,
+        }),
+        ..expecting(accepted)
+    };
+    let cases = fulfilled();
+    let [accepted, refused, failed] = &cases[..3] else {
+        panic!("three are expected")
+    };
+    let run = run(accepted.0.clone(), failed.0.clone());
+    assert_eq!(judge(&run, &accepted.1), Verdict::Passed);
+    assert_eq!(limit_shown(&run, &accepted.1), None);
+    assert_eq!(judge(&run, &failed.1), Verdict::Passed);
+    assert_eq!(limit_shown(&run, &failed.1), run.limit.as_ref());
+    assert!(matches!(judge(&run, &refused.1), Verdict::Failed(_)));
+    assert!(matches!(judge(&run, &Evidence::default()), Verdict::Failed(_)));
 }

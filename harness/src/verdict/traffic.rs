@@ -15,9 +15,6 @@ use crate::scenario::{Expectation, Run};
 /// (RFC 1122 section 3.2.2.1).
 const ICMP: (u8, u8) = (1, 3);
 
-/// DHCPDISCOVER (RFC 2132 section 9.6).
-const DISCOVER: u8 = 1;
-
 /// Checks all that the device sent in a run.
 pub(super) fn judge(checks: &mut Checks, run: &Run, evidence: &Evidence) {
     for stray in evidence.strays.iter().filter(|stray| !may_come(stray, run, evidence)) {
@@ -55,15 +52,18 @@ struct Judged<'a> {
     connections: Vec<&'a Sight>,
     /// Questions for the scenario's host.
     questions: usize,
-    /// DHCPDISCOVER messages.
-    discovers: usize,
+    /// Whether the device has asked for an address, now or before.
+    asked_for_address: bool,
     /// Any frame that looks for the resolver or the server.
     looked: bool,
 }
 
 impl<'a> Judged<'a> {
     fn of(run: &Run, network: &'a NetworkEvidence) -> Self {
-        let mut judged = Self::default();
+        let mut judged = Self {
+            asked_for_address: network.asked_for_address,
+            ..Self::default()
+        };
         // In DNS the root's dot is always there, written or not, and capitals make no difference (RFC 4343).
         let host = run.device.host.trim_end_matches('.');
         let may_connect = !matches!(
@@ -77,10 +77,7 @@ impl<'a> Judged<'a> {
                     judged.looked = true;
                     true
                 }
-                Sent::Dhcp { to, kind } => {
-                    judged.discovers += usize::from(*kind == DISCOVER);
-                    of_gateway(to) || to.ip().is_broadcast()
-                }
+                Sent::Dhcp { to, .. } => of_gateway(to) || to.ip().is_broadcast(),
                 Sent::Question { to, name, .. } => {
                     let for_host = run.device.host_is_asked_for() && name.eq_ignore_ascii_case(host);
                     judged.questions += usize::from(for_host);
@@ -146,7 +143,7 @@ impl<'a> Judged<'a> {
             Expectation::Unreachable { .. } => checks.that(self.looked, || {
                 "the device says that it did not reach the server, but it sent nothing to look for it".to_owned()
             }),
-            Expectation::NoNetwork { .. } => checks.that(self.discovers > 0, || {
+            Expectation::NoNetwork { .. } => checks.that(self.asked_for_address, || {
                 "the device says that it has no network, but it never asked for an address".to_owned()
             }),
             _ => {}

@@ -12,7 +12,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::{Flashed, connect, firmware, image};
-use virtual_esp32c3::{BoardConfig, Strapping, VirtualBoard};
+use virtual_esp32c3::{BoardConfig, VirtualBoard};
 
 const SIZE: usize = 500_000;
 const ADDRESS: u32 = 0x1_0000;
@@ -37,9 +37,8 @@ fn main() {
                 ..BoardConfig::default()
             };
             let board = VirtualBoard::start(config, None).expect("a board");
-            board.power_cycle(Strapping::Download);
             let start = Instant::now();
-            let mut flasher = connect(board.tty(), true);
+            let mut flasher = connect(&board, true);
             times[0].push(start.elapsed());
             let start = Instant::now();
             let mut flashed = Flashed::default();

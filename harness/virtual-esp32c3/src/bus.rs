@@ -18,7 +18,7 @@ pub enum AfterStore {
 /// The access ended in a bus error: nothing answers at the address, or it may not be accessed in this way. The hart
 /// takes a load or store access fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fault;
+pub struct AccessFault;
 
 /// Everything outside [`Memory`]: the peripherals at 0x6000_0000 to 0x6010_0000, and every address where nothing is.
 ///
@@ -28,13 +28,13 @@ pub trait Bus {
     /// Reads the register at `address`. Bytes and halves are returned in the low bits; the hart ignores the others.
     ///
     /// # Errors
-    /// [`Fault`] becomes a load access fault (mcause 5) with mtval = `address`.
-    fn load(&mut self, memory: &mut Memory, now: u64, address: u32, width: Width) -> Result<u32, Fault>;
+    /// [`AccessFault`] becomes a load access fault (mcause 5) with mtval = `address`.
+    fn load(&mut self, memory: &mut Memory, now: u64, address: u32, width: Width) -> Result<u32, AccessFault>;
 
     /// Writes the register at `address`. Bytes and halves are in the low bits of `value`, and its other bits are zero.
     ///
     /// # Errors
-    /// [`Fault`] becomes a store access fault (mcause 7) with mtval = `address`.
+    /// [`AccessFault`] becomes a store access fault (mcause 7) with mtval = `address`.
     fn store(
         &mut self,
         memory: &mut Memory,
@@ -42,7 +42,7 @@ pub trait Bus {
         address: u32,
         width: Width,
         value: u32,
-    ) -> Result<AfterStore, Fault>;
+    ) -> Result<AfterStore, AccessFault>;
 
     /// The interrupt line (1..=31) that the interrupt matrix presents now: enabled, and of the highest priority above
     /// the threshold. Whether the hart takes it (mstatus.MIE) is decided in the hart.

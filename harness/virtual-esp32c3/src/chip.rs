@@ -245,6 +245,11 @@ impl Chip {
         self.peripherals.units.spi1.wear_out(address);
     }
 
+    /// Starts the random number generator again, from `seed`.
+    pub fn reseed(&mut self, seed: u64) {
+        self.peripherals.units.apb.reseed(seed);
+    }
+
     /// Runs until the chip's clock stands at `until`, or until the chip has nothing to do.
     pub fn run(&mut self, until: u64) -> Pause {
         loop {

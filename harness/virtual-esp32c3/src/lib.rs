@@ -11,8 +11,8 @@
 
 pub mod clock;
 mod width;
-pub mod bus;
 pub mod memory;
+pub mod bus;
 pub mod hart;
 pub mod rom;
 pub mod log;
@@ -29,8 +29,8 @@ mod serial_server;
 
 pub use auto_reset::{AutoReset, Levels};
 pub use board::{
-    BoardConfig, BoardLines, BoardStats, DebugPort, DebugPortError, FrameSender, FrameSink, NoAnswer, Snapshot,
-    Surroundings, VirtualBoard, VirtualBoardError,
+    BoardConfig, BoardLines, BoardStats, DebugPort, DebugPortError, FrameSender, FrameSink, NoAnswer, Outlook,
+    Snapshot, Surroundings, VirtualBoard, VirtualBoardError,
 };
 pub use chip::{ConsolePort, UartFormat, UartParity, UartPort};
 pub use debug::{DmiAccess, JtagClock, JtagTap};

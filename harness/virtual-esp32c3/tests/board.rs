@@ -2,11 +2,15 @@
 
 mod support;
 
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use espflash::Error;
 use support::{Console, Flashed, connect, firmware, flash_contents, image};
-use virtual_esp32c3::{BoardConfig, ConsolePort, HardwareEvent, ResetCause, Strapping, VirtualBoard};
+use virtual_esp32c3::{
+    BoardConfig, ConsolePort, HardwareEvent, Outlook, ResetCause, Strapping, Surroundings, VirtualBoard,
+};
 
 const BOOT: Duration = Duration::from_secs(20);
 
@@ -62,9 +66,8 @@ fn the_firmware_boots_from_flash() {
 fn espflash_writes_verifies_and_skips() {
     let elf = firmware();
     let board = board(BoardConfig::default());
-    board.power_cycle(Strapping::Download);
     let mut first = Flashed::default();
-    let mut flasher = connect(board.tty(), true);
+    let mut flasher = connect(&board, true);
     flasher
         .load_image_to_flash(&mut first, image(&elf))
         .expect("the image is written");
@@ -119,7 +122,6 @@ fn the_usb_port_has_the_console_when_it_is_the_tty() {
 fn the_rom_loader_writes_without_a_stub() {
     let elf = firmware();
     let board = board(BoardConfig::default());
-    board.power_cycle(Strapping::Download);
     let mut flashed = Flashed::default();
     let application = image(&elf)
         .flash_segments()
@@ -127,7 +129,7 @@ fn the_rom_loader_writes_without_a_stub() {
         .expect("an application")
         .data()
         .len();
-    let result = connect(board.tty(), false).load_image_to_flash(&mut flashed, image(&elf));
+    let result = connect(&board, false).load_image_to_flash(&mut flashed, image(&elf));
     assert_eq!(
         result.is_err(),
         flash_end_is_refused(application),
@@ -154,8 +156,7 @@ fn flash_end_is_refused(length: usize) -> bool {
 fn the_rom_restarts_at_flash_end_if_all_announced_bytes_have_come() {
     for length in [0x2000, 0x1C01, 0x1C00, 0x2400] {
         let board = board(BoardConfig::default());
-        board.power_cycle(Strapping::Download);
-        let mut flasher = connect(board.tty(), false);
+        let mut flasher = connect(&board, false);
         let data: Vec<u8> = (0..length).map(|at: u32| (at * 7 + 3) as u8).collect();
         let result = flasher.write_bin_to_flash(0x1_0000, &data, &mut Flashed::default());
         match &result {
@@ -217,4 +218,52 @@ fn many_boards_run_from_one_flash() {
     for (_board, mut console) in boards {
         console.wait_for("@- ready ", BOOT);
     }
+}
+
+/// Surroundings that say what they are told to say, and at each question what the board's clock has shown since the one
+/// before.
+struct Said {
+    outlook: Outlook,
+    passed: Mutex<Duration>,
+    asked: Sender<Duration>,
+}
+
+impl Surroundings for Said {
+    fn advance(&self, by: Duration) {
+        *self.passed.lock().unwrap_or_else(PoisonError::into_inner) += by;
+    }
+
+    fn outlook(&self, _said: u64) -> Outlook {
+        let passed = std::mem::take(&mut *self.passed.lock().unwrap_or_else(PoisonError::into_inner));
+        // The test may have ended.
+        let _ended = self.asked.send(passed);
+        self.outlook
+    }
+}
+
+/// Else a busy host would look like a slow network, and time limits of the firmware would run out.
+#[test]
+fn the_clock_stands_still_while_something_is_under_way_on_this_machine() {
+    let config = BoardConfig {
+        flash: flash_contents(&firmware()),
+        ..BoardConfig::default()
+    };
+    let board = board(config);
+    let mut console = Console::open(board.tty());
+    board.power_cycle(Strapping::Flash);
+    console.wait_for("@- ready ", BOOT);
+    console.wait_for("\r\n", BOOT);
+    // The board asks after each millisecond of the host's time. The first questions may come before its firmware rests.
+    let passed = |outlook| {
+        let (asked, answers) = channel();
+        board.skip_idle_time(Box::new(Said {
+            outlook,
+            passed: Mutex::default(),
+            asked,
+        }));
+        let times: Vec<Duration> = answers.iter().take(20).collect();
+        times[10..].iter().sum::<Duration>()
+    };
+    assert!(passed(Outlook::Open) > Duration::from_millis(1));
+    assert_eq!(passed(Outlook::UnderWay), Duration::ZERO);
 }

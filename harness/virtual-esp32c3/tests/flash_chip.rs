@@ -32,8 +32,7 @@ impl Bench {
             None,
         )
         .expect("a board");
-        board.power_cycle(Strapping::Download);
-        let flasher = Some(connect(board.tty(), true));
+        let flasher = Some(connect(&board, true));
         Self { flasher, board }
     }
 
@@ -45,8 +44,7 @@ impl Bench {
         // Only one flasher may have the tty at a time.
         self.flasher = None;
         self.board.power_cut();
-        self.board.power_cycle(Strapping::Download);
-        self.flasher = Some(connect(self.board.tty(), true));
+        self.flasher = Some(connect(&self.board, true));
     }
 
     fn write_register(&mut self, offset: u32, value: u32) {

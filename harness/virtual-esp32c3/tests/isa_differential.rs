@@ -10,6 +10,7 @@ mod isa_support;
 
 use std::fmt::Write as _;
 use std::fs::Permissions;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
@@ -95,7 +96,11 @@ fn on_qemu(name: &str, program: &Program) -> (Vec<u8>, String) {
     const DEADLINE: &str = "60";
     let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     let file = std::env::temp_dir().join(format!("isa-differential-{}-{name}", std::process::id()));
-    std::fs::write(&file, elf::executable((CODE, &program.code), (DATA, &program.data))).expect("a writable folder");
+    let mut written = std::fs::File::create_new(&file).expect("a writable folder without this file");
+    let contents = elf::executable((CODE, &program.code), (DATA, &program.data));
+    written.write_all(&contents).expect("room on the disk");
+    // QEMU cannot run a file that is open for writing.
+    drop(written);
     // QEMU refuses a file that is not executable, though it only reads it.
     std::fs::set_permissions(&file, Permissions::from_mode(0o700)).expect("it is ours");
     let output = Command::new("timeout").args([DEADLINE, QEMU]).arg(&file).output();

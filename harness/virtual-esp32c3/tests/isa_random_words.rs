@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use random::Random;
-use virtual_esp32c3::bus::{AfterStore, Bus, Fault, Width};
+use virtual_esp32c3::bus::{AccessFault, AfterStore, Bus, Width};
 use virtual_esp32c3::hart::{AtEbreak, Exit, Hart};
 use virtual_esp32c3::memory::{FLASH_CODE, FLASH_DATA, FLASH_WINDOW, MMU_PAGE, Memory, ROM, RTC, SRAM_CODE, SRAM_DATA};
 
@@ -129,20 +129,27 @@ struct AnyBus {
 }
 
 impl Bus for AnyBus {
-    fn load(&mut self, memory: &mut Memory, _: u64, address: u32, width: Width) -> Result<u32, Fault> {
+    fn load(&mut self, memory: &mut Memory, _: u64, address: u32, width: Width) -> Result<u32, AccessFault> {
         assert!(address.is_multiple_of(width.bytes()), "{address:08x}");
         match self.random.below(8) {
-            0 => return Err(Fault),
+            0 => return Err(AccessFault),
             1 => self.transfer(memory),
             _ => {}
         }
         Ok(self.random.next() as u32)
     }
 
-    fn store(&mut self, memory: &mut Memory, _: u64, address: u32, width: Width, _: u32) -> Result<AfterStore, Fault> {
+    fn store(
+        &mut self,
+        memory: &mut Memory,
+        _: u64,
+        address: u32,
+        width: Width,
+        _: u32,
+    ) -> Result<AfterStore, AccessFault> {
         assert!(address.is_multiple_of(width.bytes()), "{address:08x}");
         match self.random.below(8) {
-            0 => return Err(Fault),
+            0 => return Err(AccessFault),
             1 => self.transfer(memory),
             2 => {
                 let page = self.random.below(6) as u16;

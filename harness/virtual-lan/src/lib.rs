@@ -11,21 +11,21 @@
 //! port to sockets of this machine. Everything else is unreachable: the board is told so, and the attempt is recorded.
 //! [`Faults`] make it a bad network.
 
-mod config;
 mod faults;
-mod lan;
+mod event;
 mod clock;
-mod gateway;
+mod config;
 mod packet;
+mod crossings;
 mod dhcp;
 mod dns;
 mod sight;
-mod connection;
-mod wire;
 mod fate;
 mod record;
-mod crossings;
-mod event;
+mod wire;
+mod connection;
+mod gateway;
+mod lan;
 
 pub use clock::TimeSource;
 pub use config::{Join, LanConfig, LanError};

@@ -32,6 +32,8 @@ pub(crate) struct Wire {
     held_so_far: u64,
     /// Frames from the board that the stack has yet to take.
     to_stack: VecDeque<Vec<u8>>,
+    /// When the last piece of a segment arrives that was cut, for each direction.
+    pieces_until: [Duration; 2],
     record: Arc<Record>,
 }
 
@@ -43,6 +45,7 @@ impl Wire {
             held: BTreeMap::new(),
             held_so_far: 0,
             to_stack: VecDeque::new(),
+            pieces_until: [Duration::ZERO; 2],
             record,
         }
     }
@@ -58,6 +61,7 @@ impl Wire {
         let fate = self.record.fates().of_frame(direction, &frame, now);
         let mut copies = 1;
         let mut piece = None;
+        let mut overtakes = false;
         let mut after = late;
         for effect in fate.effects {
             self.record.event(What::Disturbed {
@@ -73,7 +77,7 @@ impl Wire {
                     }
                 }
                 Effect::Delayed(by) => after += by,
-                Effect::Reordered => {}
+                Effect::Reordered => overtakes = true,
                 Effect::Duplicated => copies = 2,
                 Effect::Cut(size) => piece = Some(size),
             }
@@ -82,11 +86,19 @@ impl Wire {
             Some(size) => cut_segment(&frame, size.get().into()),
             None => vec![frame],
         };
+        // What follows a segment that was cut comes behind its last piece, as on a slow line.
+        let line = direction as usize;
+        if !overtakes {
+            after = after.max(self.pieces_until[line].saturating_sub(now));
+        }
         for _ in 0..copies {
             let mut after = after;
             for frame in &pieces {
                 self.send(direction, frame.clone(), now, after);
                 after += BETWEEN_PIECES;
+            }
+            if piece.is_some() {
+                self.pieces_until[line] = self.pieces_until[line].max(now.saturating_add(after));
             }
         }
     }

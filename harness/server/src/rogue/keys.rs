@@ -43,10 +43,21 @@ impl HandshakeSecret {
     }
 }
 
+impl fmt::Debug for TrafficSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TrafficSecrets(..)")
+    }
+}
+
 impl fmt::Debug for HandshakeSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("HandshakeSecret(..)")
     }
+}
+
+/// The secret after a change of keys: application_traffic_secret_N+1 (section 7.2).
+pub(super) fn next_generation(secret: &[u8; 32]) -> [u8; 32] {
+    expand_label(secret, "traffic upd", b"")
 }
 
 /// HKDF-Expand-Label.

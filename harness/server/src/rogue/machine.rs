@@ -23,12 +23,13 @@ use super::records::{alert_received, next_record, refuse};
 use super::session::RogueSession;
 use crate::broken::{Broken, Negotiated};
 use crate::client_hello::ClientHello;
+use crate::content_type::{ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER};
 use crate::event::EventKind;
 use crate::message::Message;
 use crate::names;
 use crate::step_error::{Length, StepProblem};
 use crate::steps::{Delivery, Encryption, FragmentSize, PlannedMessage, PlannedStep};
-use crate::wire::{ALERT, CHANGE_CIPHER_SPEC, HANDSHAKE, HEADER, Wire};
+use crate::wire::Wire;
 
 /// Performs the handshake, and records which steps it has left out or is made of.
 pub(crate) async fn open(wire: &mut Wire, acceptor: &RogueAcceptor) -> Result<(RogueSession, Negotiated), Broken> {
@@ -37,8 +38,9 @@ pub(crate) async fn open(wire: &mut Wire, acceptor: &RogueAcceptor) -> Result<(R
         if record[0] != HANDSHAKE {
             return Err(refuse(wire, UNEXPECTED_MESSAGE, "the client did not begin with a ClientHello").await);
         }
-        if wire.has_unreadable_hello() {
-            return Err(refuse(wire, DECODE_ERROR, "the client's ClientHello cannot be read").await);
+        // A length beyond its range is an error of decoding (RFC 8446 section 6.2).
+        if let Some(why) = wire.unreadable_hello() {
+            return Err(refuse(wire, DECODE_ERROR, &why).await);
         }
     }
     match acceptor.plan.omitted() {
@@ -77,6 +79,8 @@ pub(super) struct Machine {
     application: Option<TrafficSecrets>,
     outbound: Option<Protection>,
     inbound: Option<Protection>,
+    /// Both Finished messages have been exchanged: the application's secrets protect what follows.
+    established: bool,
     /// A client that was asked for its certificate sends one, at least an empty one.
     client_certificate_asked: bool,
     /// Messages that wait for the record of the next.
@@ -123,6 +127,7 @@ impl Machine {
             application: None,
             outbound: None,
             inbound: None,
+            established: false,
             client_certificate_asked: false,
             held: Vec::new(),
             inbox: Vec::new(),
@@ -165,10 +170,11 @@ impl Machine {
         if !client_is_done {
             self.receive_finished(wire).await?;
         }
-        match (self.inbound, self.outbound) {
-            (Some(inbound), Some(outbound)) => Ok(RogueSession {
+        match (self.inbound, self.outbound, self.application) {
+            (Some(inbound), Some(outbound), Some(secrets)) => Ok(RogueSession {
                 inbound,
                 outbound,
+                secrets,
                 close_notify_seen: false,
             }),
             _ => Err(Broken::Protocol("the client answered without a ServerHello".to_owned())),
@@ -228,6 +234,8 @@ impl Machine {
         match planned.message {
             Message::CertificateRequest => self.client_certificate_asked = true,
             Message::Finished => self.derive_application_secrets(),
+            // In the record of another message it would be against RFC 8446 section 5.1, and changes nothing.
+            Message::KeyUpdate if planned.delivery != Delivery::WithNext => self.change_keys(),
             _ => {}
         }
         Ok(records)
@@ -264,6 +272,14 @@ impl Machine {
             let secrets = handshake.application(&self.transcript_hash());
             self.log_secrets(["CLIENT_TRAFFIC_SECRET_0", "SERVER_TRAFFIC_SECRET_0"], &secrets);
             self.application = Some(secrets);
+        }
+    }
+
+    /// Protects what follows by the next generation of keys. During the handshake there is none (section 4.6.3).
+    fn change_keys(&mut self) {
+        if let Some(secrets) = self.application.as_mut().filter(|_| self.established) {
+            secrets.server = keys::next_generation(&secrets.server);
+            self.outbound = Some(Protection::new(&secrets.server));
         }
     }
 
@@ -365,6 +381,7 @@ impl Machine {
         }
         self.inbound = Some(Protection::new(&application.client));
         self.outbound = Some(Protection::new(&application.server));
+        self.established = true;
         self.send(wire, &[]).await
     }
 

@@ -8,8 +8,8 @@ use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes128Gcm, Nonce};
 
 use super::keys::expand_label;
+use crate::content_type::{APPLICATION_DATA, HEADER};
 use crate::steps::DataSize;
-use crate::wire::{APPLICATION_DATA, HEADER};
 
 /// The most bytes of content in a record (RFC 8446 section 5.1).
 const LARGEST: usize = 1 << 14;

@@ -4,9 +4,10 @@
 
 use super::protection;
 use crate::broken::Broken;
+use crate::content_type::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HEADER};
 use crate::event::EventKind;
 use crate::names;
-use crate::wire::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HEADER, Wire};
+use crate::wire::Wire;
 
 /// The next record, header included. It is complete, and it is not an alert in clear.
 pub(super) async fn next_record(wire: &mut Wire) -> Result<Vec<u8>, Broken> {

@@ -5,7 +5,7 @@ use std::io::Write;
 use pinrig_certs::Recipe;
 
 use super::client::{Client, REQUEST, body_of};
-use super::{assert_lane, github, start};
+use super::{assert_lane, github, lane, start};
 use crate::{Handshake, Honest, Reply, TicketCount, TlsVersion};
 
 const REQUEST_LINE: &str = "#1 request: GET /repos/esp8266/Arduino/commits/master/status HTTP/1.1 | Host: api.github.com | \
@@ -55,6 +55,7 @@ fn a_whole_exchange_in_tls_1_2() {
         &[
             "#1 connected",
             "#1 client hello: ...",
+            "#1 client key exchange",
             "#1 handshake complete: TLS 1.2, TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, x25519",
             REQUEST_LINE,
             "#1 reply sent: 200 OK, content-length",
@@ -86,6 +87,24 @@ fn a_server_of_tls_1_2_alone_tells_a_client_of_tls_1_3_alone() {
             "#1 connection closed by the client; no application data received",
         ],
     );
+}
+
+/// Such a run says nothing about its client.
+#[test]
+fn a_server_that_cannot_change_its_keys_says_that_it_has_failed() {
+    let mut config = github();
+    config.handshake = Handshake::Honest(Honest {
+        key_update: true,
+        ..Honest::default()
+    });
+    let server = start(config);
+    let client = Client::new().version(&rustls::version::TLS12);
+    client.get(&server, REQUEST).unwrap_err();
+    let lane = lane(&server);
+    let failed = lane
+        .iter()
+        .filter(|line| line.starts_with("#1 the server failed: cannot change its keys") && line.contains("TLS 1.2"));
+    assert_eq!(failed.count(), 1, "{lane:?}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod client;
 mod honest;
 mod life;
+mod long_hello;
 mod other_programs;
 mod rogue;
 mod stray;

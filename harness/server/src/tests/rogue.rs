@@ -11,8 +11,8 @@ use pinrig_certs::Recipe;
 use super::client::{Client, REQUEST, body_of};
 use super::{assert_lane, github, start};
 use crate::{
-    Bit, BitNumber, DataSize, Delivery, Encryption, EventKind, FragmentSize, Framing, Handshake, Message, MessageSize,
-    PlannedMessage, PlannedStep, Reply, RogueHandshake, RunningServer,
+    Bit, BitNumber, DataSize, Delivery, Encryption, EventKind, FragmentSize, Framing, Handshake, Honest, Message,
+    MessageSize, PlannedMessage, PlannedStep, Reply, RogueHandshake, RunningServer,
 };
 
 fn rogue(plan: RogueHandshake) -> RunningServer {
@@ -61,6 +61,50 @@ fn a_chunked_reply_arrives_in_chunks() {
     let response = Client::new().only_p256().get(&server, REQUEST).unwrap();
     assert!(body_of(&response).starts_with(b"800\r\n{\"state\":\"success\""));
     assert!(response.ends_with(b"\r\n0\r\n\r\n"));
+}
+
+#[test]
+fn keys_change_on_both_sides_and_rustls_follows() {
+    let update = || vec![PlannedStep::ClientFinished, step("key-update"), step("key-update")];
+    let steps = Message::HONEST.into_iter().map(PlannedStep::from).chain(update());
+    let server = rogue(RogueHandshake::of(steps));
+    let mut stream = Client::new().only_p256().connect(&server);
+    stream.flush().unwrap();
+    // The client changes its keys, and asks the server to change its own once more.
+    stream.conn.refresh_traffic_keys().unwrap();
+    stream.write_all(REQUEST.as_bytes()).unwrap();
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).unwrap();
+    assert_eq!(body_of(&response), Reply::github("success").unwrap().body());
+    stream.conn.send_close_notify();
+    stream.flush().unwrap();
+    drop(stream);
+    let lane = super::lane(&server);
+    assert!(lane.contains(&"#1 close_notify received".to_owned()), "{lane:?}");
+    assert_eq!(server.application_bytes_received(), REQUEST.len() as u64);
+}
+
+#[test]
+fn an_honest_server_that_changes_its_keys_understands_the_answer() {
+    let mut config = github();
+    config.handshake = Handshake::Honest(Honest {
+        key_update: true,
+        ..Honest::default()
+    });
+    let server = start(config);
+    let mut stream = Client::new().connect(&server);
+    stream.write_all(REQUEST.as_bytes()).unwrap();
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).unwrap();
+    assert_eq!(body_of(&response), Reply::github("success").unwrap().body());
+    // The server has asked for other keys: the client's own KeyUpdate goes before this.
+    stream.write_all(b"more").unwrap();
+    stream.conn.send_close_notify();
+    stream.flush().unwrap();
+    drop(stream);
+    let lane = super::lane(&server);
+    assert!(lane.contains(&"#1 close_notify received".to_owned()), "{lane:?}");
+    assert_eq!(server.application_bytes_received(), REQUEST.len() as u64 + 4);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::printable::printable;
+use crate::printable::printable;
 
 /// A line longer than this, in bytes, is cut, so that a board that never ends a line cannot fill the memory.
 const LONGEST_LINE: usize = 64 * 1024;
@@ -66,7 +66,8 @@ impl Capture {
 
     fn end_line(&mut self, at: Duration) {
         let mut line = std::mem::take(&mut self.partial);
-        if line.last() == Some(&b'\r') {
+        // Several carriage returns come where two layers of a firmware add one each.
+        while line.last() == Some(&b'\r') {
             line.pop();
         }
         self.lines.push(Line {
@@ -108,14 +109,14 @@ mod tests {
     fn lines_are_cut_at_line_feeds_and_lose_nothing() {
         let mut capture = Capture::default();
         assert_eq!(capture.last_text(), None);
-        for part in [&b"ESP-ROM"[..], b":x\r", b"\nready\n", b"\n", b"half"] {
+        for part in [&b"ESP-ROM"[..], b":x\r", b"\r\nready\n", b"\n", b"half"] {
             capture.push(Duration::ZERO, part);
         }
         let texts: Vec<&str> = capture.lines().iter().map(|line| line.text.as_str()).collect();
         assert_eq!(texts, ["ESP-ROM:x", "ready", ""]);
         assert_eq!(capture.last_text().as_deref(), Some("half"));
         let raw: Vec<u8> = capture.chunks().iter().flat_map(|chunk| chunk.bytes.clone()).collect();
-        assert_eq!(raw, b"ESP-ROM:x\r\nready\n\nhalf");
+        assert_eq!(raw, b"ESP-ROM:x\r\r\nready\n\nhalf");
         assert_eq!(capture.bytes(), raw.len() as u64);
     }
 

@@ -7,9 +7,9 @@
 //! meanwhile.
 
 mod error;
-mod printable;
 mod capture;
 mod state;
+mod pty;
 mod port;
 mod reader;
 
@@ -19,12 +19,12 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use serialport::{SerialPort, TTYPort};
+use serialport::TTYPort;
 
 pub use capture::{Chunk, Line};
 pub use error::ConsoleError;
-pub use port::{BAUD, Finder, open_port};
-pub use printable::printable;
+pub use port::{BAUD, Finder, OpenPort, open_port};
+pub use pty::{Pty, Terminal};
 pub use state::EndOfCapture;
 
 pub(super) use reader::GLANCE;
@@ -48,13 +48,20 @@ pub enum NoLine {
         last: Option<String>,
     },
     /// The tty is gone, or the board has sent too much.
-    #[error("{tty}: the console ended: {cause}; was the board unplugged?", tty = .tty.display())]
+    #[error("{tty}: the console ended: {cause}{}", what_to_do(.cause), tty = .tty.display())]
     Ended {
         /// The tty.
         tty: PathBuf,
         /// Why.
         cause: EndOfCapture,
     },
+}
+
+fn what_to_do(cause: &EndOfCapture) -> &'static str {
+    match cause {
+        EndOfCapture::Interrupted => "",
+        EndOfCapture::EndOfFile | EndOfCapture::Read(_) | EndOfCapture::TooMuch { .. } => "; was the board unplugged?",
+    }
 }
 
 fn last_line(last: Option<&str>) -> String {
@@ -95,8 +102,8 @@ impl Console {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn on(tty: &Path, port: TTYPort) -> Result<Self, ConsoleError> {
-        Self::start(tty, port, None)
+    pub fn on(tty: &Path, port: impl Into<OpenPort>) -> Result<Self, ConsoleError> {
+        Self::start(tty, port.into(), None)
     }
 
     /// Starts to capture from a port that may go away and come back under another name, where `finder` finds it.
@@ -104,10 +111,10 @@ impl Console {
     /// # Errors
     /// When it cannot be read.
     pub fn returning(tty: &Path, port: TTYPort, finder: Finder) -> Result<Self, ConsoleError> {
-        Self::start(tty, port, Some(finder))
+        Self::start(tty, port.into(), Some(finder))
     }
 
-    fn start(tty: &Path, port: TTYPort, finder: Option<Finder>) -> Result<Self, ConsoleError> {
+    fn start(tty: &Path, port: OpenPort, finder: Option<Finder>) -> Result<Self, ConsoleError> {
         let failed = |cause| ConsoleError::Open {
             tty: tty.to_owned(),
             cause,
@@ -342,6 +349,8 @@ impl fmt::Debug for ConsoleHandle {
 mod tests {
     use std::io::{Read, Write};
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use serialport::SerialPort;
 
     use super::*;
 

@@ -7,11 +7,10 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serialport::TTYPort;
-
-use super::port::{CurrentPort, Finder, Halves, open_port};
+use super::port::{CurrentPort, Finder, Halves, OpenPort, open_port};
 use super::state::{EndOfCapture, Shared};
 use crate::deadline::Deadline;
+use crate::interrupt;
 
 /// A capture ends when it has grown to this many bytes: what the chip's UART sends in three minutes at its highest
 /// speed. No test needs more.
@@ -43,7 +42,7 @@ enum Stopped {
 
 impl Reader {
     /// Reads `port`, and those under which it comes back, until the capture ends.
-    pub(super) fn run(&self, mut port: TTYPort) {
+    pub(super) fn run(&self, mut port: OpenPort) {
         while let Stopped::Away(why) = self.read(port) {
             let Some(again) = self.wait_for_return() else {
                 self.end(why);
@@ -54,16 +53,16 @@ impl Reader {
     }
 
     /// Opens the port again as soon as it is back; none if that takes too long.
-    fn wait_for_return(&self) -> Option<TTYPort> {
+    fn wait_for_return(&self) -> Option<OpenPort> {
         let finder = self.finder.as_ref()?;
         let deadline = Deadline::after("the port to come back", AWAY);
         let may_be_away = || {
             let longer = self.shared.lock().may_be_away;
             !deadline.has_expired() || longer.is_some_and(|deadline| !deadline.has_expired())
         };
-        while may_be_away() && !self.shared.should_stop() {
+        while may_be_away() && !self.shared.should_stop() && !interrupt::is_asked() {
             let opened = finder().and_then(|tty| {
-                let halves = Halves::of(open_port(&tty, self.baud).ok()?).ok()?;
+                let halves = Halves::of(open_port(&tty, self.baud).ok()?.into()).ok()?;
                 Some((tty, halves))
             });
             if let Some((tty, halves)) = opened {
@@ -81,9 +80,14 @@ impl Reader {
         None
     }
 
-    fn read(&self, mut port: TTYPort) -> Stopped {
+    fn read(&self, mut port: OpenPort) -> Stopped {
         let mut buffer = [0; 4096];
         while !self.shared.should_stop() {
+            // A read ends soon, so that the user does not wait for as long as the board may take.
+            if interrupt::is_asked() {
+                self.end(EndOfCapture::Interrupted);
+                return Stopped::ForGood;
+            }
             match port.read(&mut buffer) {
                 Ok(0) => return Stopped::Away(EndOfCapture::EndOfFile),
                 Ok(count) => {

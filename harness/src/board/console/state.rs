@@ -18,6 +18,8 @@ pub enum EndOfCapture {
     EndOfFile,
     /// The port could not be read.
     Read(Arc<io::Error>),
+    /// The user has interrupted this process.
+    Interrupted,
     /// The board has sent more bytes than are kept.
     TooMuch {
         /// How many are kept.
@@ -30,6 +32,7 @@ impl fmt::Display for EndOfCapture {
         match self {
             Self::EndOfFile => f.write_str("end of file"),
             Self::Read(cause) => cause.fmt(f),
+            Self::Interrupted => f.write_str("interrupted by the user"),
             Self::TooMuch { most } => write!(f, "the board has sent more than {} MiB", most >> 20),
         }
     }

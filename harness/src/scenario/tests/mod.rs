@@ -1,6 +1,7 @@
 //! The language of scenario files as a whole: what is read, and how mistakes are shown.
 
 mod device;
+mod limit;
 mod server;
 mod tables;
 
@@ -188,4 +189,69 @@ fn a_scenario_is_named_after_its_file() {
         error.starts_with(&format!("cannot read {}: ", path.display())),
         "{error}"
     );
+}
+
+/// The names behind the `@` of a scenario's variants.
+fn variants_of(name: &str, text: &str) -> Vec<String> {
+    let all = text::parse_all(name, text).map_err(|problem| problem.message).unwrap();
+    let variants = all.iter().filter_map(|scenario| scenario.variant);
+    variants.map(|variant| variant.to_string()).collect()
+}
+
+#[test]
+fn a_refusal_has_a_variant_for_each_digest_and_policy_that_its_file_leaves_open() {
+    const REFUSED: &str = r#"
+about = "No proof."
+server.omit = ["certificate-verify"]
+device.pin = { of = "github" }
+[expect.refused]
+reason = "no-certificate-verify"
+pin = "unchecked"
+"#;
+    let all = ["abort-sha256", "continue-sha1", "continue-sha256"];
+    assert_eq!(variants_of("auth/x", REFUSED), all);
+    assert_eq!(
+        variants_of("auth/x", &REFUSED.replace("device.pin = { of = \"github\" }", "")),
+        all
+    );
+    assert_eq!(
+        variants_of("http/x", REFUSED),
+        [""; 0],
+        "not about the server's identity"
+    );
+    assert_eq!(variants_of("auth/x", GOOD), [""; 0], "not a refusal");
+    let sha256 = REFUSED.replace("\"github\" }", "\"github\", digest = \"sha256\" }");
+    assert_eq!(variants_of("auth/x", &sha256), ["continue-sha256"]);
+    let going_on = REFUSED.replace("device.pin", "device.on-mismatch = \"continue\"\ndevice.pin");
+    assert_eq!(variants_of("auth/x", &going_on), ["continue-sha256"]);
+    // Where the policy decides how it ends, only the digest is another one.
+    let expired = REFUSED.replace("no-certificate-verify\"\npin", "expired\"\npin");
+    assert_eq!(variants_of("auth/x", &expired), ["abort-sha256"]);
+}
+
+#[test]
+fn a_variant_tells_the_device_its_pin_and_policy_and_is_meant_with_its_scenario() {
+    let text = r#"
+about = "No proof."
+server.omit = ["certificate-verify"]
+[expect.refused]
+reason = "no-certificate-verify"
+pin = "unchecked"
+[[then]]
+device.pin = { of = "github-rekeyed" }
+[then.expect.refused]
+reason = "no-certificate-verify"
+pin = "unchecked"
+"#;
+    let all = text::parse_all("auth/x", text)
+        .map_err(|problem| problem.message)
+        .unwrap();
+    let last = all.last().unwrap();
+    assert_eq!(last.name, "auth/x@continue-sha256");
+    for (run, recipe) in last.runs.iter().zip([Recipe::Github, Recipe::GithubRekeyed]) {
+        assert_eq!(run.device.on_mismatch, OnMismatch::Continue);
+        assert_eq!(run.device.pin, recipe.issue().sha256().to_string());
+    }
+    assert!(is_meant("auth/x", &last.name) && is_meant("auth", &last.name));
+    assert!(!is_meant("auth/x", "auth/x-y") && !is_meant("auth/x@abort-sha256", &last.name));
 }

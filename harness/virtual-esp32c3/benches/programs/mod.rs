@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use virtual_esp32c3::bus::{AfterStore, Bus, Fault, Width};
+use virtual_esp32c3::bus::{AccessFault, AfterStore, Bus, Width};
 use virtual_esp32c3::hart::{AtEbreak, Exit, Hart, Interpreter};
 use virtual_esp32c3::memory::{FLASH_CODE, Memory, SRAM_DATA};
 
@@ -125,12 +125,12 @@ impl Machine {
 pub(crate) struct NoPeripherals;
 
 impl Bus for NoPeripherals {
-    fn load(&mut self, _: &mut Memory, _: u64, _: u32, _: Width) -> Result<u32, Fault> {
-        Err(Fault)
+    fn load(&mut self, _: &mut Memory, _: u64, _: u32, _: Width) -> Result<u32, AccessFault> {
+        Err(AccessFault)
     }
 
-    fn store(&mut self, _: &mut Memory, _: u64, _: u32, _: Width, _: u32) -> Result<AfterStore, Fault> {
-        Err(Fault)
+    fn store(&mut self, _: &mut Memory, _: u64, _: u32, _: Width, _: u32) -> Result<AfterStore, AccessFault> {
+        Err(AccessFault)
     }
 
     fn interrupt(&self) -> Option<u8> {

@@ -31,7 +31,7 @@ use pty::Pty;
 use runner::Runner;
 use state::Shared;
 pub use state::{BoardStats, Snapshot};
-pub use surroundings::{FrameSink, Surroundings};
+pub use surroundings::{FrameSink, Outlook, Surroundings};
 
 /// What a board is made of.
 #[derive(Debug, Clone)]

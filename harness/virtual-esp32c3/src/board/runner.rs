@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::control::{Command, Commands};
 use super::state::{BoardStats, Shared, Snapshot};
-use super::surroundings::{FrameSink, Surroundings};
+use super::surroundings::{FrameSink, Outlook, Surroundings};
 use crate::cable::PoorCable;
 use crate::chip::{Chip, Pause};
 use crate::clock::{CYCLES_PER_SECOND, cycles, duration};
@@ -27,6 +27,9 @@ const LOOK_AROUND: Duration = Duration::from_millis(1);
 /// How long nothing must have gone in or out before idle time is skipped. The reader of the board's last output may be
 /// about to answer it.
 const CALM: Duration = Duration::from_millis(5);
+/// For how long the clock of a board may stand still while nothing comes in or goes out. Something may be said to be
+/// under way that waits for the board itself, such as bytes for which the board has no room.
+const STANDSTILL: Duration = Duration::from_secs(2);
 /// When the tty has taken nothing for this long, no program reads it. The board then drops its output, as a real
 /// board's output is lost, instead of waiting for ever in the middle of a line.
 const UNREAD: Duration = Duration::from_secs(2);
@@ -121,7 +124,9 @@ impl Runner {
             };
             let slept = Instant::now();
             self.wait(wait);
-            if let Pause::Asleep(until) = pause {
+            if let Pause::Asleep(until) = pause
+                && !self.stands_still()
+            {
                 self.wake(slept.elapsed(), until);
                 self.tell_time();
             }
@@ -153,7 +158,10 @@ impl Runner {
         if !self.outgoing.is_empty() || self.chip.waiting() > 0 || self.stirred.elapsed() < CALM {
             return None;
         }
-        let quiet = cycles(surroundings.quiet_for(self.said)?);
+        let Outlook::Quiet(quiet) = surroundings.outlook(self.said) else {
+            return None;
+        };
+        let quiet = cycles(quiet);
         let until = until.min(self.chip.now().saturating_add(quiet));
         (until != u64::MAX).then_some(until)
     }
@@ -186,12 +194,18 @@ impl Runner {
     }
 
     /// How long the thread waits for input while the hart sleeps until `until`. The chip's idle time passes as the
-    /// host's time does. A board that may skip it waits for [`LOOK_AROUND`] at most, and then asks its surroundings
+    /// host's time does, or [stands still](Self::stands_still). A board that may skip it waits for [`LOOK_AROUND`] at most, and then asks its surroundings
     /// again.
     fn idle_time(&self, until: u64) -> Option<Duration> {
         let time = (until != u64::MAX).then(|| duration(until.saturating_sub(self.chip.now())));
         let look = self.surroundings.as_ref().map(|_| LOOK_AROUND);
         time.into_iter().chain(look).min()
+    }
+
+    /// Whether the thread waits for other threads of this machine, and not for time to pass.
+    fn stands_still(&self) -> bool {
+        let under_way = |surroundings: &dyn Surroundings| surroundings.outlook(self.said) == Outlook::UnderWay;
+        self.stirred.elapsed() < STANDSTILL && self.surroundings.as_deref().is_some_and(under_way)
     }
 
     /// Lets the time that the thread has waited pass on the chip's clock, but not beyond `until`.

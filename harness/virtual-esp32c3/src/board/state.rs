@@ -32,6 +32,17 @@ pub struct Snapshot {
     pub(super) cable: Option<PoorCable>,
 }
 
+impl Snapshot {
+    /// The same board with another source of random numbers. Boards that are restored from one snapshot draw the same
+    /// numbers, as no two real boards do; with seeds of their own each draws others.
+    #[must_use]
+    pub fn with_seed(&self, seed: u64) -> Self {
+        let mut reseeded = self.clone();
+        reseeded.chip.reseed(seed);
+        reseeded
+    }
+}
+
 /// Shared between the board's thread, which writes, and the handle, which reads.
 #[derive(Debug, Default)]
 pub(super) struct Shared {

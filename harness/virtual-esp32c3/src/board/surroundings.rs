@@ -12,8 +12,20 @@ pub trait Surroundings: Send {
     /// millisecond of the board's time.
     fn advance(&self, by: Duration);
 
-    /// How much time has to pass before something may come to the board that is not an answer to it: a byte, a frame or
-    /// a reset. [`Duration::MAX`] means that time alone brings nothing, `None` that something may come at any moment.
-    /// `said` is how many bytes the board has written to its tty so far. Called often, so it must be quick.
-    fn quiet_for(&self, said: u64) -> Option<Duration>;
+    /// What is going on around the board. `said` is how many bytes the board has written to its tty so far. Called
+    /// often, so it must be quick.
+    fn outlook(&self, said: u64) -> Outlook;
+}
+
+/// What a board may expect of its [`Surroundings`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outlook {
+    /// Something may come at any moment, from outside this machine or from a person. Time passes as the host's does.
+    Open,
+    /// Something is on its way between threads of this machine. How long that takes says how busy the machine is, and
+    /// not how fast a network is, so the board's clock stands still meanwhile.
+    UnderWay,
+    /// This time has to pass before a byte, a frame or a reset may come that is not an answer to the board. With
+    /// [`Duration::MAX`], time alone brings nothing.
+    Quiet(Duration),
 }

@@ -30,6 +30,11 @@ impl ApbControl {
         }
     }
 
+    /// Starts the random numbers again, from `seed`.
+    pub(crate) fn reseed(&mut self, seed: u64) {
+        self.random = seed;
+    }
+
     /// The next number of Steele, Lea and Flood's SplitMix64.
     fn random(&mut self) -> u32 {
         self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);

@@ -13,8 +13,9 @@ const REGISTERS: u32 = 0x54;
 const DESCRIPTORS: u32 = 0x400;
 const DESCRIPTORS_END: u32 = DESCRIPTORS + 8 * COUNT as u32;
 const COUNT: usize = 128;
-/// Frames that wait at most for an empty descriptor.
-const WIRE: usize = 64;
+/// Frames that wait at most for an empty descriptor: more than the windows of a few connections hold, even where each
+/// frame carries a few bytes only.
+const WIRE: usize = 4096;
 /// Bytes of a frame check sequence. The length of a received frame includes them.
 const FCS: u32 = 4;
 const MINIMUM: usize = 60;

@@ -10,7 +10,7 @@ use super::options::PeripheralOptions;
 use super::peripheral::{Context, Peripheral, Reach};
 use super::registers::Registers;
 use super::table::{Place, Units, each};
-use crate::bus::{AfterStore, Bus, Fault, Width};
+use crate::bus::{AccessFault, AfterStore, Bus, Width};
 use crate::log::{HardwareEvent, Log, ResetCause};
 use crate::memory::Memory;
 
@@ -220,9 +220,9 @@ impl Peripherals {
     }
 
     /// Logs, once for each address, that nothing answers there.
-    fn fault(&mut self, time: u64, address: u32, event: HardwareEvent) -> Fault {
+    fn fault(&mut self, time: u64, address: u32, event: HardwareEvent) -> AccessFault {
         self.log.push_once(time, address, || event);
-        Fault
+        AccessFault
     }
 }
 
@@ -237,7 +237,7 @@ fn unknown_page(pages: &mut Vec<(u32, Registers)>, address: u32) -> &mut Registe
 }
 
 impl Bus for Peripherals {
-    fn load(&mut self, memory: &mut Memory, now: u64, address: u32, _width: Width) -> Result<u32, Fault> {
+    fn load(&mut self, memory: &mut Memory, now: u64, address: u32, _width: Width) -> Result<u32, AccessFault> {
         if address == READ_BY_ROM {
             self.log.push_once(now, address, || HardwareEvent::Unmodelled {
                 address,
@@ -260,7 +260,7 @@ impl Bus for Peripherals {
         address: u32,
         width: Width,
         value: u32,
-    ) -> Result<AfterStore, Fault> {
+    ) -> Result<AfterStore, AccessFault> {
         if !SPACE.contains(&address) {
             return Err(self.fault(now, address, HardwareEvent::BusError { address, store: true }));
         }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use virtual_esp32c3::bus::{AfterStore, Bus, Fault, Width};
+use virtual_esp32c3::bus::{AccessFault, AfterStore, Bus, Width};
 use virtual_esp32c3::hart::{Exit, Hart};
 use virtual_esp32c3::memory::Memory;
 
@@ -35,11 +35,11 @@ pub(crate) struct TestBus {
 }
 
 impl Bus for TestBus {
-    fn load(&mut self, _: &mut Memory, now: u64, address: u32, _: Width) -> Result<u32, Fault> {
+    fn load(&mut self, _: &mut Memory, now: u64, address: u32, _: Width) -> Result<u32, AccessFault> {
         match address {
             REGISTER => Ok(self.value),
             CLOCK => Ok(now as u32),
-            _ => Err(Fault),
+            _ => Err(AccessFault),
         }
     }
 
@@ -50,7 +50,7 @@ impl Bus for TestBus {
         address: u32,
         width: Width,
         value: u32,
-    ) -> Result<AfterStore, Fault> {
+    ) -> Result<AfterStore, AccessFault> {
         self.stores.push((address, width, value));
         match address {
             REGISTER => self.value = value,
@@ -61,7 +61,7 @@ impl Bus for TestBus {
             }
             DMA => assert!(memory.write_bytes(CODE + 16, &value.to_le_bytes())),
             REMAP => memory.map(0, Some(value as u16)),
-            _ => return Err(Fault),
+            _ => return Err(AccessFault),
         }
         Ok(AfterStore::Continue)
     }

@@ -89,7 +89,8 @@ pub(crate) fn pull_usb(mut stream: UnixStream, lines: &BoardLines) -> usize {
 /// An empty folder with a short path, since the path of a socket has to be short.
 pub(crate) fn scratch(name: &str) -> PathBuf {
     let folder = std::env::temp_dir().join(format!("modem-lines-{}-{name}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder");
+    // Not one that is there already: others may have made it.
+    std::fs::create_dir(&folder).expect("a folder");
     folder
 }
 

@@ -18,6 +18,7 @@ use espflash::image_format::ImageFormat;
 use espflash::image_format::idf::IdfBootloaderFormat;
 use espflash::target::{Chip, ProgressCallbacks, XtalFrequency};
 use serialport::{TTYPort, UsbPortInfo};
+use virtual_esp32c3::{Strapping, VirtualBoard};
 
 /// The project's firmware for the virtual board.
 pub fn firmware() -> Vec<u8> {
@@ -80,14 +81,31 @@ impl ProgressCallbacks for Flashed {
     }
 }
 
-/// Connects to the ROM's loader in download mode.
-pub fn connect(tty: &Path, stub: bool) -> Flasher {
+/// Restarts a board in its loader and connects to it. espflash gives one command 50 ms, which a busy machine may exceed,
+/// so this is repeated from the restart on.
+pub fn connect(board: &VirtualBoard, stub: bool) -> Flasher {
+    const ATTEMPTS: usize = 20;
     let resets = (ResetBeforeOperation::NoReset, ResetAfterOperation::NoReset);
-    connect_with(tty, stub, resets)
+    for _ in 1..ATTEMPTS {
+        board.power_cycle(Strapping::Download);
+        if let Ok(flasher) = try_to_connect(board.tty(), stub, resets) {
+            return flasher;
+        }
+    }
+    board.power_cycle(Strapping::Download);
+    connect_with(board.tty(), stub, resets)
 }
 
 /// Connects to the ROM's loader, with these resets before and after.
 pub fn connect_with(tty: &Path, stub: bool, resets: (ResetBeforeOperation, ResetAfterOperation)) -> Flasher {
+    try_to_connect(tty, stub, resets).expect("espflash connects")
+}
+
+fn try_to_connect(
+    tty: &Path,
+    stub: bool,
+    resets: (ResetBeforeOperation, ResetAfterOperation),
+) -> Result<Flasher, espflash::Error> {
     let port = TTYPort::open(&serialport::new(tty.to_string_lossy(), 115_200).timeout(Duration::from_secs(3)))
         .expect("the tty opens");
     let usb = UsbPortInfo {
@@ -99,7 +117,7 @@ pub fn connect_with(tty: &Path, stub: bool, resets: (ResetBeforeOperation, Reset
         interface: None,
     };
     let connection = Connection::new(port, usb, resets.1, resets.0, 115_200);
-    Flasher::connect(connection, stub, true, true, Some(Chip::Esp32c3), Some(921_600)).expect("espflash connects")
+    Flasher::connect(connection, stub, true, true, Some(Chip::Esp32c3), Some(921_600))
 }
 
 /// The board's tty, which a thread reads. Opened before the board is switched on, it gets all of the board's output.

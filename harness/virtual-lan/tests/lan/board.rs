@@ -13,7 +13,9 @@ use smoltcp::{
     phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken},
     socket::{dhcpv4, dns, tcp, udp},
     time::Instant as StackInstant,
-    wire::{DnsQueryType, EthernetAddress, IpAddress, IpCidr, Ipv4Cidr},
+    wire::{
+        DnsQueryType, EthernetAddress, EthernetFrame, IpAddress, IpCidr, IpProtocol, Ipv4Cidr, Ipv4Packet, TcpPacket,
+    },
 };
 use virtual_lan::{FramePort, Lan, LanConfig, Standstill, TimeSource};
 
@@ -36,6 +38,8 @@ pub(crate) struct Board {
     /// Time that has passed on that clock.
     pub(crate) passed: Duration,
     pub(crate) longest_frame: usize,
+    /// Sequence numbers of the TCP segments with data that have come, in the order of their arrival.
+    pub(crate) data_from: Vec<u32>,
 }
 
 impl Board {
@@ -133,6 +137,7 @@ impl Board {
                 driven: None,
                 passed: Duration::ZERO,
                 longest_frame: 0,
+                data_from: Vec::new(),
             },
         )
     }
@@ -179,6 +184,7 @@ impl Board {
                 .map_or(left, Duration::from);
             if let Some(frame) = self.frame_or_time(delay.min(left)) {
                 self.longest_frame = self.longest_frame.max(frame.len());
+                self.data_from.extend(first_of_data(&frame));
                 let mut card = Card {
                     port: &self.port,
                     frame: Some(frame),
@@ -396,4 +402,15 @@ impl TxToken for Transmit<'_> {
         self.0.send(&frame);
         result
     }
+}
+
+/// The sequence number of a frame's TCP segment, if it has data.
+fn first_of_data(frame: &[u8]) -> Option<u32> {
+    let frame = EthernetFrame::new_checked(frame).ok()?;
+    let packet = Ipv4Packet::new_checked(frame.payload()).ok()?;
+    if packet.next_header() != IpProtocol::Tcp {
+        return None;
+    }
+    let segment = TcpPacket::new_checked(packet.payload()).ok()?;
+    (!segment.payload().is_empty()).then(|| segment.seq_number().0.cast_unsigned())
 }

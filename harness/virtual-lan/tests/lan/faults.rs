@@ -451,6 +451,33 @@ fn data_in_cut_segments_arrives_complete() {
     }
 }
 
+/// Else the pieces of one segment would come between those of the one before, and its sender would repeat them.
+#[test]
+fn a_cut_segment_arrives_whole_before_the_next_begins() {
+    let (target, _server) = serve(|mut stream| {
+        stream.write_all(&pattern(8000)).unwrap();
+        stream.read(&mut [0])
+    });
+    let faults = Faults {
+        to_board: Impairment {
+            segment: NonZeroU16::new(5),
+            ..Impairment::default()
+        },
+        ..Faults::default()
+    };
+    let mut board = Board::driven(LanConfig {
+        faults,
+        ..joined(target)
+    });
+    let handle = board.connect(SERVER, 443);
+    board.until("the data", |board| {
+        (board.tcp(handle).recv_queue() == 8000).then_some(())
+    });
+    let first = board.data_from[0];
+    let order: Vec<u32> = board.data_from.iter().map(|from| from.wrapping_sub(first)).collect();
+    assert_eq!(order, (0..8000).step_by(5).collect::<Vec<_>>());
+}
+
 #[test]
 fn no_frame_carries_more_than_a_piece() {
     let (target, _server) = serve(|mut stream| {
