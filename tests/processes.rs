@@ -293,11 +293,7 @@ fn a_run_that_is_interrupted_reports_what_has_passed() {
         let script = format!("echo $$ > {}; exec {host}", pid.display());
         let rig = CommandRig::new(&[entry("host", &["sh", "-c", &script])]);
         // The server of the second one never answers: the device waits for fifteen seconds.
-        let scenarios = [
-            "auth/no-certificate",
-            "network/stall-in-place-of-the-reply",
-            "pin/matches",
-        ];
+        let scenarios = ["auth/all-in-one-record", "network/stall-in-place-of-the-reply", "pin/matches"];
         let mut run = rig
             .command(&[&["--board", "host", "--jobs", "1"][..], &scenarios].concat())
             .stdout(Stdio::piped())
@@ -320,7 +316,7 @@ fn a_run_that_is_interrupted_reports_what_has_passed() {
         let told = support::text(&output.stderr);
         assert!(told.contains("once more ends pinrig at once"), "{told}");
         for line in [
-            "PASS auth/no-certificate",
+            "PASS auth/all-in-one-record",
             "CUT OFF network/stall-in-place-of-the-reply",
             "1 passed, 0 failed, 2 not run to the end",
         ] {
@@ -354,7 +350,7 @@ fn an_interrupted_run_is_told_to_machines() {
             "1",
             "--json",
             "pin/matches",
-            "pin/malformed",
+            "auth/all-in-one-record",
         ])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

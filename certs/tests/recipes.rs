@@ -80,6 +80,10 @@ const GOLDEN: &[(&str, &str)] = &[
         "f5e531ad2e5cfc802ebf0de2490ea183b5593282a0b94d775c2400d44dc031ee",
     ),
     (
+        "neighbouring-address",
+        "a2213e1cc13bffd0f7c2ba8c0e22ccea49b285d04a8a9e86bc79f65e91bb7686",
+    ),
+    (
         "ip-address-as-name",
         "ca14f61f212392e7a6a6246318c7462097ed85ad457eca4b5bffaa3a3c380b60",
     ),
@@ -130,6 +134,18 @@ const GOLDEN: &[(&str, &str)] = &[
     (
         "ed25519",
         "11a326a1a092aeeae8a60eb55f222ca27d40ac4e4207ecad3f2c43fb91d61d06",
+    ),
+    (
+        "long-ago",
+        "6b794528a3f4839be67a774a42badc0bf20be7398d2b90ef6b18d7532339c5b7",
+    ),
+    (
+        "two-lists-of-names",
+        "29bece47d1804f3518bf4d472f713b3ad021b007a6ec8b66d3d53de9dbdf3057",
+    ),
+    (
+        "names-of-the-issuer",
+        "ae99d1cf542f56a88fd4088faaae0cc543b3e24875e9a36fa681be171234be40",
     ),
     (
         "no-certificate",

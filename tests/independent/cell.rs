@@ -109,6 +109,9 @@ impl<'a> Offer<'a> {
         if client == Client::BearSsl && self.tls.certificate == Recipe::Ed25519 {
             return Some("the client knows no Ed25519 keys, not even as ones to trust");
         }
+        if client == Client::GnuTls && self.tls.certificate == Recipe::TwoListsOfNames {
+            return Some("the client takes no certificate with two lists of names, not even as one to trust");
+        }
         if self.date().is_some() && !client.takes_a_date() {
             return Some("the scenario has a date, and the client takes the machine's");
         }

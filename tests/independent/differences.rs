@@ -54,8 +54,14 @@ pub(crate) const DIFFERENCES: &[Differs] = &[
         why: "it checks the dates always",
     },
     Differs {
-        scenarios: &["name/wrong-continue"],
+        scenarios: &["name/wrong-continue", "name/wrong-continue-pin-right"],
         clients: &Client::ALL,
+        does: Does::Refuses,
+        why: "it has no policy like the original sketch's, which goes on with a certificate that it does not trust",
+    },
+    Differs {
+        scenarios: &["validity/expired-continue"],
+        clients: &[OpenSsl, BearSsl],
         does: Does::Refuses,
         why: "it has no policy like the original sketch's, which goes on with a certificate that it does not trust",
     },
@@ -114,6 +120,24 @@ pub(crate) const DIFFERENCES: &[Differs] = &[
         why: "it does not count the last second, which RFC 5280 section 4.1.2.5 does",
     },
     // TLS.
+    Differs {
+        scenarios: &["auth/compression"],
+        clients: &[GnuTls],
+        does: Does::Accepts,
+        why: "it does not look at the compression method, which RFC 8446 section 4.1.3 says must be 0",
+    },
+    Differs {
+        scenarios: &["auth/other-legacy-version"],
+        clients: &[OpenSsl, Curl, Python],
+        does: Does::Accepts,
+        why: "OpenSSL does not look at the old version field where supported_versions stands beside it",
+    },
+    Differs {
+        scenarios: &["auth/extensions-twice"],
+        clients: &[GnuTls],
+        does: Does::Waits,
+        why: "it takes an extension twice, which RFC 8446 section 4.2 forbids, and waits for the rest of the handshake",
+    },
     Differs {
         scenarios: &["auth/other-session-id"],
         clients: &[GnuTls],

@@ -34,6 +34,7 @@
 //!     lines,
 //!     [
 //!         "#1 connected",
+//!         r"#1 18 bytes out of place: GET / HTTP/1.1\r\n\r\n",
 //!         "#1 handshake failed: the client does not speak TLS",
 //!         "#1 connection closed by the client; no application data received",
 //!     ]

@@ -5,6 +5,7 @@
 //! by SIGKILL.
 
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
@@ -47,6 +48,15 @@ impl ProcessGroup {
     /// When it cannot be started.
     pub(crate) fn spawn(&self, command: &mut Command) -> io::Result<Child> {
         command.process_group(self.id().as_raw_nonzero().get()).spawn()
+    }
+
+    /// Lets go what the program has left running on purpose, such as the emulator that a script for a reset starts.
+    pub(crate) fn release(self) {
+        let mut group = ManuallyDrop::new(self);
+        // Before its pipe is closed, which it would answer by killing the group.
+        let _gone = group.guard.kill();
+        let _status = group.guard.wait();
+        drop(group.guard.stdin.take());
     }
 
     /// Kills every process in the group. The children are still to be waited for.

@@ -76,7 +76,7 @@ pub(super) fn run(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    // Its drop, on every way out of here, ends what the program has left.
+    // Its drop ends the program and what it has started.
     let group = ProcessGroup::new().map_err(&failed)?;
     let child = group.spawn(&mut started).map_err(&failed)?;
     let (done, ended) = channel();
@@ -89,6 +89,7 @@ pub(super) fn run(
     };
     let output = output.map_err(&failed)?;
     if output.status.success() {
+        group.release();
         return Ok(());
     }
     // Some tools print what went wrong to the one, some to the other.
