@@ -293,7 +293,11 @@ fn a_run_that_is_interrupted_reports_what_has_passed() {
         let script = format!("echo $$ > {}; exec {host}", pid.display());
         let rig = CommandRig::new(&[entry("host", &["sh", "-c", &script])]);
         // The server of the second one never answers: the device waits for fifteen seconds.
-        let scenarios = ["auth/all-in-one-record", "network/stall-in-place-of-the-reply", "pin/matches"];
+        let scenarios = [
+            "auth/all-in-one-record",
+            "network/stall-in-place-of-the-reply",
+            "pin/matches",
+        ];
         let mut run = rig
             .command(&[&["--board", "host", "--jobs", "1"][..], &scenarios].concat())
             .stdout(Stdio::piped())
