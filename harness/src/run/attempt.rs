@@ -338,7 +338,7 @@ impl<'a> Attempt<'a> {
                 }
                 time_limit.map_or(Ok(()), |limit| limit.end(board, wait))
             }
-            Verdict::Failed(failure) => Err(with_advice(failure, &evidence, board.link)),
+            Verdict::Failed(failure) => Err(with_advice(failure, run, &evidence, board.link)),
         }
     }
 
@@ -404,7 +404,11 @@ fn bench_settings(link: &LinkSettings) -> Vec<BenchSetting> {
 }
 
 /// Adds what to look at on a bench whose board did not come as far as the server.
-fn with_advice(mut failure: Failure, evidence: &Evidence, link: &LinkSettings) -> Failure {
+fn with_advice(mut failure: Failure, run: &Run, evidence: &Evidence, link: &LinkSettings) -> Failure {
+    // Here the device should not reach it.
+    if matches!(run.expect, Expectation::Unreachable { .. }) {
+        return failure;
+    }
     let outcome = evidence.device.result().map(|result| result.outcome);
     match (link.connect_to, outcome) {
         (Some(address), Some(DeviceOutcome::ConnectionFailed)) if evidence.server.connections == 0 => {
