@@ -384,7 +384,7 @@ fn an_interrupted_run_is_told_to_machines() {
     );
 }
 
-/// It cannot report: nobody reads what it prints, and the program has said more than a pipe holds.
+/// It cannot report: what it prints is not read, and the program has said more than a pipe holds.
 #[test]
 fn a_second_interrupt_ends_the_harness_at_once() {
     let folder = tempfile::tempdir().unwrap();

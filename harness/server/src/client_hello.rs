@@ -201,7 +201,7 @@ const KEY_SHARE: u16 = 51;
 
 const TLS_1_3: u16 = 0x0304;
 
-/// Whether a code point is reserved for clients that offer what nobody knows; its key share is one byte (RFC 8701).
+/// Whether a code point is reserved for clients that offer values without a meaning; its key share is one byte (RFC 8701).
 fn is_grease(code: u16) -> bool {
     let [high, low] = code.to_be_bytes();
     high == low && low & 0x0F == 0x0A

@@ -346,11 +346,16 @@ impl Reply {
     /// The reply to a GET of `path` with a User-Agent: this one, or that there is nothing at this path.
     #[must_use]
     pub fn to_get(&self, path: &str) -> Self {
-        let nothing = match self.content {
-            Content::Response { .. } if path != self.path => Self::github("not-found").ok(),
-            _ => None,
-        };
-        nothing.unwrap_or_else(|| self.clone())
+        match self.content {
+            Content::Response { .. } => self.not_found("GET", path).unwrap_or_else(|| self.clone()),
+            Content::Raw(_) => self.clone(),
+        }
+    }
+
+    /// GitHub's answer to a request for anything but this reply; `None` to a GET of its path.
+    fn not_found(&self, method: &str, path: &str) -> Option<Self> {
+        let elsewhere = method != "GET" || path != self.path;
+        elsewhere.then(|| Self::github("not-found").ok()).flatten()
     }
 
     /// What GitHub would answer: this reply to a GET of its path, and errors to everything else. `None` is a request
@@ -368,10 +373,7 @@ impl Reply {
             (_, Some(request)) if request.header("User-Agent").is_none_or(str::is_empty) => {
                 Some(plain("403 Forbidden", NO_USER_AGENT))
             }
-            (_, Some(request)) if request.method != "GET" || request.target != self.path => {
-                Self::github("not-found").ok()
-            }
-            _ => None,
+            (_, Some(request)) => self.not_found(&request.method, &request.target),
         };
         let reply = refusal.as_ref().unwrap_or(self);
         Answer {
